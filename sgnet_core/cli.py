@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs one command of a table: arguments, logging, errors to exit status, Ctrl-C.
+
+A command is a module with a docstring (its help), `add_arguments(parser)` and
+`run(args) -> int | None`. It imports torch, cv2 and rclpy inside `run`, so that `--help`
+stays instant. Exit status: 0 success, 1 a run that failed, 2 wrong usage or bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sgnet_core.errors import SgnetError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells expect it: 128 + SIGINT."""
+
+
+def main(package: str, commands: dict[str, str], argv: Sequence[str] | None = None) -> int:
+    """`python -m package COMMAND ...`: `commands` maps each command to one line of help."""
+    parser = argparse.ArgumentParser(prog=f'python -m {package}')
+    subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for name, summary in commands.items():
+        subparsers.add_parser(name, help=summary, add_help=False)
+    # Only the chosen command is imported; the table alone answers `python -m package --help`.
+    chosen = parser.parse_args(arguments[:1]).command
+    return run_command(package, chosen, arguments[1:])
+
+
+def run_command(package: str, command: str, argv: Sequence[str] | None = None) -> int:
+    """Run `package.commands.command` as a program and return its exit status."""
+    module = importlib.import_module(f'{package}.commands.{command}')
+    parser = argparse.ArgumentParser(
+        prog=command,
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    # After `--ros-args` everything belongs to rclpy, which reads sys.argv itself.
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if '--ros-args' in arguments:
+        arguments = arguments[: arguments.index('--ros-args')]
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format='%(levelname)s %(name)s: %(message)s')
+    try:
+        return int(module.run(args) or 0)
+    except SgnetError as error:
+        print(f'{command}: {error}', file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print(f'{command}: interrupted', file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) went away: nothing is wrong. Keep Python's exit flush quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def write_json(destination: str | Path, values: dict[str, Any]) -> None:
+    """Write `values` to a file, or to standard output where `destination` is `-`."""
+    text = json.dumps(values, indent=2, allow_nan=False)
+    if str(destination) == '-':
+        print(text)
+    else:
+        Path(destination).write_text(text + '\n')

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns that flow through everything: intrinsics, a registered RGB-D frame, a result.
+
+Shapes are (height, width, ...). Data are frozen and checked once, on construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgnet_core.errors import InputError
+
+UNLABELLED = 255
+"""The class id that means "no class": ignored in training and evaluation."""
+
+
+@dataclass(frozen=True)
+class CameraIntrinsics:
+    """Pinhole camera of one image size.
+
+    0-based pixel centres: pixel (u, v) sees the ray ((u - cx) / fx, (v - cy) / fy, 1).
+
+    Raises:
+        InputError: a size or a focal length is not positive, or a value is not finite.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise InputError(
+                f'camera size must be at least 1x1, got {self.width}x{self.height} (width x height)'
+            )
+        if not np.isfinite([self.fx, self.fy, self.cx, self.cy]).all():
+            raise InputError(f'camera intrinsics must be finite numbers, got {self}')
+        if self.fx <= 0 or self.fy <= 0:
+            raise InputError(
+                f'focal lengths must be positive pixels, got fx={self.fx}, fy={self.fy}; '
+                'an all-zero K means the camera is not calibrated: calibrate it or give '
+                'fx, fy, cx, cy by hand'
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    def resized(self, height: int, width: int) -> CameraIntrinsics:
+        """The camera of the image resized to (height, width), pixel areas scaled."""
+        scale_x, scale_y = width / self.width, height / self.height
+        return CameraIntrinsics(
+            width,
+            height,
+            self.fx * scale_x,
+            self.fy * scale_y,
+            (self.cx + 0.5) * scale_x - 0.5,
+            (self.cy + 0.5) * scale_y - 0.5,
+        )
+
+    def cropped(self, top: int, left: int, height: int, width: int) -> CameraIntrinsics:
+        """The camera of the window whose first pixel is (top, left); it may leave the image."""
+        return CameraIntrinsics(width, height, self.fx, self.fy, self.cx - left, self.cy - top)
+
+    def flipped(self) -> CameraIntrinsics:
+        """The camera of the image mirrored left to right."""
+        return CameraIntrinsics(
+            self.width, self.height, self.fx, self.fy, self.width - 1 - self.cx, self.cy
+        )
+
+
+@dataclass(frozen=True)
+class RgbdFrame:
+    """One registered view: pixel (v, u) of `rgb` and of `depth_m` see the same point.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, RGB.
+        depth_m: (H, W) float32, metres along the optical axis; NaN = no measurement.
+        intrinsics: of this very resolution.
+
+    Raises:
+        InputError: shapes, dtypes or sizes do not fit.
+    """
+
+    rgb: np.ndarray
+    depth_m: np.ndarray
+    intrinsics: CameraIntrinsics
+
+    def __post_init__(self) -> None:
+        if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
+            raise InputError(
+                f'rgb must be (H, W, 3) uint8, got {self.rgb.shape} {self.rgb.dtype}'
+            )
+        if self.depth_m.ndim != 2 or self.depth_m.dtype != np.float32:
+            raise InputError(
+                f'depth_m must be (H, W) float32 in metres, got {self.depth_m.shape} '
+                f'{self.depth_m.dtype}'
+            )
+        size = self.rgb.shape[:2]
+        if self.depth_m.shape != size:
+            raise InputError(
+                f'depth {_size_text(self.depth_m.shape)}, colour {_size_text(size)}: not aligned; '
+                'register depth to colour first (RealSense: align_depth.enable:=true)'
+            )
+        if self.intrinsics.size != size:
+            raise InputError(
+                f'intrinsics are for {_size_text(self.intrinsics.size)}, the images are '
+                f'{_size_text(size)}; give the camera_info of the colour image'
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.intrinsics.size
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """What the network says about one frame, always at the resolution of its colour image.
+
+    Attributes:
+        labels: (H, W) uint8, class id; 255 = unlabelled.
+        confidence: (H, W) float32 in [0, 1], probability of the chosen class.
+        class_names: name of class id i at index i.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
+            raise InputError(
+                f'labels must be (H, W) uint8, got {self.labels.shape} {self.labels.dtype}'
+            )
+        if self.confidence.shape != self.labels.shape or self.confidence.dtype != np.float32:
+            raise InputError(
+                f'confidence must be {self.labels.shape} float32, got {self.confidence.shape} '
+                f'{self.confidence.dtype}'
+            )
+
+
+def _size_text(size: tuple[int, ...]) -> str:
+    """`640x480`: width x height, as cameras are named."""
+    return f'{size[1]}x{size[0]}'
