@@ -94,9 +94,7 @@ class RgbdFrame:
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
-            raise InputError(
-                f'rgb must be (H, W, 3) uint8, got {self.rgb.shape} {self.rgb.dtype}'
-            )
+            raise InputError(f'rgb must be (H, W, 3) uint8, got {self.rgb.shape} {self.rgb.dtype}')
         if self.depth_m.ndim != 2 or self.depth_m.dtype != np.float32:
             raise InputError(
                 f'depth_m must be (H, W) float32 in metres, got {self.depth_m.shape} '

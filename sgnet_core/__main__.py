@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m sgnet_core COMMAND`, the same commands as `ros2 run sgnet_core COMMAND`."""
+
+import sys
+
+from sgnet_core.cli import main
+
+COMMANDS: dict[str, str] = {}
+"""Name -> one line of help. The module is `sgnet_core.commands.<name>`."""
+
+if __name__ == '__main__':
+    sys.exit(main('sgnet_core', COMMANDS))
