@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS messages to the nouns of `sgnet_core.types` and back. The only module that knows encodings.
+
+Messages are read by attribute alone, so those of rclpy and those that `rosbags` deserialises
+(where `data` is an array) serve alike. Every function is pure; nothing here needs a running ROS.
+A little over 300 lines, so that both directions of every message stay side by side.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header, String
+
+from sgnet_core.errors import InputError
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_ros.ros_api import CvBridge, CvBridgeError, vision_msgs
+
+COLOUR_BYTES_PER_PIXEL = {
+    'rgb8': 3,
+    'bgr8': 3,
+    'rgba8': 4,
+    'bgra8': 4,
+    'mono8': 1,
+    'yuv422': 2,
+    'yuv422_yuy2': 2,
+    'bayer_rggb8': 1,
+    'bayer_bggr8': 1,
+    'bayer_gbrg8': 1,
+    'bayer_grbg8': 1,
+}
+# The fourcc names of newer sensor_msgs, which cv_bridge does not know.
+COLOUR_SYNONYMS = {'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
+
+# Encoding -> (element type, metres per unit where the user gives none: REP 118).
+DEPTH_ENCODINGS = {
+    '16UC1': (np.uint16, 0.001),
+    'mono16': (np.uint16, 0.001),
+    '32FC1': (np.float32, 1.0),
+}
+# 0 is REP 118's "no measurement"; sensors saturate at the largest value, which is none either.
+SATURATED_DEPTH = 65535
+
+_BRIDGE = CvBridge()
+
+
+class MessageError(InputError):
+    """One message cannot be used.
+
+    Attributes:
+        stream: the input it came by ('rgb/image', 'depth/image'), or '' where not known.
+    """
+
+    def __init__(self, message: str, stream: str = '') -> None:
+        super().__init__(message)
+        self.stream = stream
+
+
+@dataclass(frozen=True)
+class _PackedImage:
+    """What cv_bridge reads of a message, without row padding and in this machine's byte order.
+
+    The real cv_bridge skews rows whose padding is not a whole number of pixels and calls a method
+    that NumPy 2 removed for big-endian messages: it gets neither.
+    """
+
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: np.ndarray
+
+
+def stamp_ns(header: Header) -> int:
+    """The header's stamp in nanoseconds since the epoch of its clock."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+def rgb_from_msg(msg: Image) -> np.ndarray:
+    """Colour image as (H, W, 3) uint8 RGB.
+
+    Raises:
+        MessageError: unknown encoding, empty image, short rows or data.
+    """
+    encoding = COLOUR_SYNONYMS.get(msg.encoding, msg.encoding)
+    if encoding not in COLOUR_BYTES_PER_PIXEL:
+        raise MessageError(
+            f'unknown colour encoding {msg.encoding!r}; supported: '
+            f'{", ".join([*COLOUR_BYTES_PER_PIXEL, *COLOUR_SYNONYMS])}'
+        )
+    width_bytes = msg.width * COLOUR_BYTES_PER_PIXEL[encoding]
+    pixels = np.ascontiguousarray(_rows(msg, width_bytes))
+    packed = _PackedImage(
+        msg.height, msg.width, encoding, int(sys.byteorder == 'big'), width_bytes, pixels.ravel()
+    )
+    try:
+        return _BRIDGE.imgmsg_to_cv2(packed, 'rgb8')
+    except CvBridgeError as error:
+        raise MessageError(
+            f'{msg.width}x{msg.height} {msg.encoding} image cannot be converted: '
+            f'{str(error).strip()}'
+        ) from error
+
+
+def depth_from_msg(msg: Image, depth_scale: float = 0.0) -> np.ndarray:
+    """Depth image as (H, W) float32 metres along the optical axis, NaN = no measurement.
+
+    Args:
+        msg: 16UC1 or mono16 (millimetres, 0 and 65535 invalid) or 32FC1 (metres; NaN, infinities
+            and values <= 0 invalid), any byte order and row padding.
+        depth_scale: metres per unit; 0 = by encoding.
+
+    Raises:
+        MessageError: unknown encoding, empty image, short rows or data.
+    """
+    if msg.encoding not in DEPTH_ENCODINGS:
+        raise MessageError(
+            f'unknown depth encoding {msg.encoding!r}; supported: {", ".join(DEPTH_ENCODINGS)}'
+        )
+    element, metres_per_unit = DEPTH_ENCODINGS[msg.encoding]
+    order = '>' if msg.is_bigendian else '<'
+    dtype = np.dtype(element).newbyteorder(order)
+    raw = np.ascontiguousarray(_rows(msg, msg.width * dtype.itemsize)).view(dtype)
+    depth_m = raw.astype(np.float32)
+    invalid = ~np.isfinite(depth_m) | (depth_m <= 0)
+    if element is np.uint16:
+        invalid |= raw == SATURATED_DEPTH
+    depth_m *= np.float32(depth_scale or metres_per_unit)
+    depth_m[invalid] = np.nan
+    return depth_m
+
+
+def frame_from_msgs(
+    image_msg: Image,
+    depth_msg: Image,
+    intrinsics: CameraIntrinsics,
+    depth_scale: float = 0.0,
+    depth_range_m: tuple[float, float] = (0.0, float('inf')),
+) -> RgbdFrame:
+    """One registered frame of a colour and a depth message.
+
+    Args:
+        image_msg: any colour encoding.
+        depth_msg: any depth encoding, registered to the colour image.
+        intrinsics: of the colour image.
+        depth_scale: metres per unit of depth; 0 = by encoding.
+        depth_range_m: (nearest, farthest) that counts as a measurement; outside becomes NaN.
+
+    Raises:
+        MessageError: with `.stream`, when one message is unusable or the sizes differ.
+    """
+    with _about('rgb/image'):
+        rgb = rgb_from_msg(image_msg)
+    with _about('depth/image'):
+        depth_m = depth_from_msg(depth_msg, depth_scale)
+        nearest, farthest = depth_range_m
+        depth_m[(depth_m < nearest) | (depth_m > farthest)] = np.nan
+        if depth_m.shape != rgb.shape[:2]:
+            RgbdFrame(rgb, depth_m, intrinsics)  # raises, with the remedy for unaligned depth
+    with _about('rgb/camera_info'):
+        return RgbdFrame(rgb, depth_m, intrinsics)
+
+
+def intrinsics_from_msg(camera_info: CameraInfo, rectified: bool = False) -> CameraIntrinsics:
+    """Pinhole camera of the images that come with `camera_info`, region and binning applied.
+
+    Args:
+        camera_info: K and P are of the full sensor image (REP 104).
+        rectified: the images are rectified, so that P is their camera and not K.
+
+    Raises:
+        MessageError: K (or P) of zeros, or values that are no camera.
+    """
+    with _about('rgb/camera_info'):
+        # ROS 1 bags, as rosbags reads them, spell the fields in capitals.
+        key = 'p' if rectified else 'k'
+        matrix = getattr(camera_info, key, None)
+        if matrix is None:
+            matrix = getattr(camera_info, key.upper())
+        rows = np.asarray(matrix, np.float64).reshape(3, -1)
+        sensor = CameraIntrinsics(
+            int(camera_info.width),
+            int(camera_info.height),
+            fx=float(rows[0, 0]),
+            fy=float(rows[1, 1]),
+            cx=float(rows[0, 2]),
+            cy=float(rows[1, 2]),
+        )
+        return _windowed(sensor, camera_info)
+
+
+def _windowed(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:
+    """The camera of the region of interest, binned (REP 104)."""
+    roi = camera_info.roi
+    camera = sensor
+    if roi.width and roi.height:
+        camera = sensor.cropped(
+            int(roi.y_offset), int(roi.x_offset), int(roi.height), int(roi.width)
+        )
+    binning_x, binning_y = max(camera_info.binning_x, 1), max(camera_info.binning_y, 1)
+    if (binning_x, binning_y) == (1, 1):
+        return camera
+    return camera.resized(int(camera.height // binning_y), int(camera.width // binning_x))
+
+
+def camera_info_to_msg(intrinsics: CameraIntrinsics, header: Header) -> CameraInfo:
+    """An undistorted CameraInfo of this camera; `header` is taken as it is."""
+    fx, fy, cx, cy = (float(getattr(intrinsics, name)) for name in ('fx', 'fy', 'cx', 'cy'))
+    return CameraInfo(
+        header=header,
+        width=int(intrinsics.width),
+        height=int(intrinsics.height),
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def rgb_to_msg(rgb: np.ndarray, header: Header) -> Image:
+    """(H, W, 3) uint8 RGB to rgb8; `header` is taken as it is."""
+    return _image_msg(rgb, 'rgb8', header)
+
+
+def depth_to_msg(depth_m: np.ndarray, header: Header) -> Image:
+    """(H, W) float32 metres, NaN = no measurement, to 16UC1 millimetres.
+
+    Not a measurement, and so 0: NaN, infinities, values <= 0, and those that do not fit.
+    """
+    millimetres = np.round(depth_m * 1000.0)
+    fits = (millimetres > 0) & (millimetres < SATURATED_DEPTH)
+    return _image_msg(np.where(fits, millimetres, 0).astype(np.uint16), '16UC1', header)
+
+
+def mask_to_msg(labels: np.ndarray, header: Header) -> Image:
+    """(H, W) uint8 class ids, 255 = unlabelled, to mono8."""
+    return _image_msg(labels, 'mono8', header)
+
+
+def mask_from_msg(msg: Image) -> np.ndarray:
+    """(H, W) uint8 class ids of a mono8 (or 8UC1) image.
+
+    Raises:
+        MessageError: another encoding, empty image, short rows or data.
+    """
+    if msg.encoding not in ('mono8', '8UC1'):
+        raise MessageError(f'a class mask must be mono8 or 8UC1, got {msg.encoding!r}')
+    return _rows(msg, msg.width).copy()
+
+
+def confidence_to_msg(confidence: np.ndarray, header: Header) -> Image:
+    """(H, W) float32 in [0, 1] to mono8, 255 = certain."""
+    scaled = np.clip(np.nan_to_num(confidence), 0.0, 1.0) * 255.0
+    return _image_msg(np.round(scaled).astype(np.uint8), 'mono8', header)
+
+
+def label_names_to_msg(class_names: Sequence[str], palette: np.ndarray) -> String:
+    """JSON list of `{"id": 0, "name": "wall", "rgb": [r, g, b]}`, as `~/labels` carries it."""
+    entries = [
+        {'id': index, 'name': name, 'rgb': [int(value) for value in palette[index]]}
+        for index, name in enumerate(class_names)
+    ]
+    return String(data=json.dumps(entries))
+
+
+def label_names_from_msg(msg: String) -> tuple[str, ...]:
+    """The class names of `label_names_to_msg`, by id.
+
+    Raises:
+        MessageError: not such a list, or ids that are not 0, 1, 2, ...
+    """
+    try:
+        entries = sorted(json.loads(msg.data), key=lambda entry: entry['id'])
+        names = tuple(str(entry['name']) for entry in entries)
+        ids = [entry['id'] for entry in entries]
+    except (ValueError, TypeError, KeyError) as error:
+        raise MessageError(f'not a JSON list of id and name: {msg.data[:80]!r}') from error
+    if ids != list(range(len(ids))):
+        raise MessageError(f'class ids must be 0, 1, 2, ..., got {ids}')
+    return names
+
+
+def label_info_to_msg(class_names: Sequence[str], header: Header) -> Any:
+    """vision_msgs/LabelInfo of the classes; only where `vision_msgs` is installed."""
+    return vision_msgs.LabelInfo(
+        header=header,
+        class_map=[
+            vision_msgs.VisionClass(class_id=index, class_name=name)
+            for index, name in enumerate(class_names)
+        ],
+    )
+
+
+def _rows(msg: Image, width_bytes: int) -> np.ndarray:
+    """View of the pixels of `msg` as (H, width_bytes) uint8, row padding cut off."""
+    what = f'{msg.width}x{msg.height} {msg.encoding} image'
+    if msg.width < 1 or msg.height < 1:
+        raise MessageError(f'{what} is empty')
+    if msg.step < width_bytes:
+        raise MessageError(f'{what} needs a step of {width_bytes} bytes or more, got {msg.step}')
+    data = np.frombuffer(msg.data, np.uint8)
+    needed = msg.height * msg.step
+    if data.size < needed:
+        raise MessageError(
+            f'{what} with a step of {msg.step} bytes needs {needed} bytes of data, got {data.size}'
+        )
+    return data[:needed].reshape(msg.height, msg.step)[:, :width_bytes]
+
+
+def _image_msg(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    # array.array goes in unchecked; bytes would be checked one by one in Python (0.3 s a frame).
+    data = array.array('B')
+    data.frombytes(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8))
+    return Image(
+        header=header,
+        height=int(pixels.shape[0]),
+        width=int(pixels.shape[1]),
+        encoding=encoding,
+        is_bigendian=int(sys.byteorder == 'big'),
+        step=pixels[0].nbytes,
+        data=data,
+    )
+
+
+@contextmanager
+def _about(stream: str) -> Iterator[None]:
+    """Names the input that an error inside is about."""
+    try:
+        yield
+    except InputError as error:
+        raise MessageError(str(error), stream) from error

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place that decides which ROS packages are real and which are stand-ins.
+
+Decided once, at import, and logged. `rclpy` and the message packages are always the real ones;
+`message_filters` and `cv_bridge` come with a ROS distribution only, so `sgnet_ros.standalone`
+holds the few functions of them that are used. `vision_msgs` is optional.
+"""
+
+import importlib
+import logging
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+_logger = logging.getLogger(__name__)
+
+CHOICES: dict[str, str] = {}
+"""Package -> 'real', or 'stand-in (reason)', or 'absent (reason)'."""
+
+
+def _probe_message_filters(module: ModuleType) -> None:
+    """Raise unless the two classes in use are there."""
+    module.SimpleFilter()
+    _ = module.Subscriber
+
+
+def _probe_cv_bridge(module: ModuleType) -> None:
+    """Raise unless one pixel converts.
+
+    `import cv_bridge` succeeds even where its compiled half cannot be imported (built for NumPy 1,
+    run with NumPy 2) or its OpenCV type constants are wrong (opencv-python 5): both show only in
+    the first conversion.
+    """
+    pixel = SimpleNamespace(
+        height=1, width=1, encoding='bgr8', is_bigendian=0, step=3, data=bytes([1, 2, 3])
+    )
+    converted = module.CvBridge().imgmsg_to_cv2(pixel, 'rgb8')
+    if converted.ravel().tolist() != [3, 2, 1]:
+        raise ImportError(f'its conversion of one pixel is wrong: {converted.ravel().tolist()}')
+
+
+def _choose(name: str, probe) -> ModuleType:
+    """The real package where it is installed and works, otherwise its stand-in."""
+    try:
+        module = importlib.import_module(name)
+        probe(module)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            return _stand_in_for_broken(name, error)
+        CHOICES[name] = 'stand-in (not installed)'
+        _logger.info('%s is not installed: using sgnet_ros.standalone.%s', name, name)
+        return importlib.import_module(f'sgnet_ros.standalone.{name}')
+    except Exception as error:
+        # Whatever is wrong with it, the stand-in works.
+        return _stand_in_for_broken(name, error)
+    CHOICES[name] = 'real'
+    _logger.info('%s: %s', name, module.__file__)
+    return module
+
+
+def _stand_in_for_broken(name: str, error: Exception) -> ModuleType:
+    cause = f'{type(error).__name__}: {error}'.splitlines()[0]
+    CHOICES[name] = f'stand-in ({cause})'
+    _logger.warning(
+        '%s is installed but cannot be used (%s): using sgnet_ros.standalone.%s. NumPy here is %s; '
+        "a distribution's packages are compiled for the NumPy of that distribution (NumPy 1 up to "
+        'Jazzy): \'pip install "numpy<2" "opencv-python<5"\' makes them work',
+        name,
+        cause,
+        name,
+        np.__version__,
+    )
+    return importlib.import_module(f'sgnet_ros.standalone.{name}')
+
+
+def _vision_msgs() -> ModuleType | None:
+    try:
+        module = importlib.import_module('vision_msgs.msg')
+        _ = module.LabelInfo, module.VisionClass
+    except (ImportError, AttributeError) as error:
+        CHOICES['vision_msgs'] = f'absent ({error})'
+        return None
+    CHOICES['vision_msgs'] = 'real'
+    return module
+
+
+_message_filters = _choose('message_filters', _probe_message_filters)
+_cv_bridge = _choose('cv_bridge', _probe_cv_bridge)
+
+SimpleFilter = _message_filters.SimpleFilter
+Subscriber = _message_filters.Subscriber
+CvBridge = _cv_bridge.CvBridge
+CvBridgeError = _cv_bridge.CvBridgeError
+vision_msgs = _vision_msgs()
+"""The module `vision_msgs.msg`, or None."""
