@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Class names and their colours: NYU 40, 37 and 13, and palettes for any other set of names.
+
+Class ids count from 0 and leave out "void", which is `UNLABELLED` (255) and drawn black.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sgnet_core.errors import InputError
+from sgnet_core.types import UNLABELLED
+
+MAX_CLASSES = UNLABELLED
+"""Ids 0..254 are classes; 255 means unlabelled."""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of a data set or a network, in the order of their ids.
+
+    Two label sets are equal when name and class names are.
+
+    Attributes:
+        name: `nyu40`, `nyu37`, `nyu13`, or `custom`.
+        class_names: C different names, 1 <= C <= 255.
+        palette: (C, 3) uint8 RGB, one different colour per class, none of them black. Read-only.
+
+    Raises:
+        InputError: names are empty or repeated, there are too many, or the palette does not fit.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    palette: np.ndarray = field(compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_names(self.class_names)
+        expected = (len(self.class_names), 3)
+        if self.palette.shape != expected or self.palette.dtype != np.uint8:
+            raise InputError(
+                f'the palette of {expected[0]} classes must be {expected} uint8, '
+                f'got {self.palette.shape} {self.palette.dtype}'
+            )
+        palette = self.palette.copy()
+        palette.flags.writeable = False
+        object.__setattr__(self, 'palette', palette)
+
+    def __len__(self) -> int:
+        return len(self.class_names)
+
+
+def _check_names(class_names: Sequence[str]) -> None:
+    if not 1 <= len(class_names) <= MAX_CLASSES:
+        raise InputError(
+            f'{len(class_names)} classes given; between 1 and {MAX_CLASSES} fit a uint8 mask '
+            f'({UNLABELLED} means unlabelled)'
+        )
+    repeated = sorted({name for name in class_names if class_names.count(name) > 1})
+    if repeated:
+        raise InputError(f'class name {repeated[0]!r} is given twice; every class needs its own')
+    if '' in class_names:
+        raise InputError(f'class {class_names.index("")} has an empty name; name every class')
+
+
+# Surfaces that fill a picture are pale or muted, wood is brown, glass and water are blue, cloth is
+# pink to purple, people are red. Then moved apart, by search, until every two colours (and black)
+# were at least 0.1 apart in OKLab; test_labels.py measures it.
+_NYU40_COLORS: dict[str, tuple[int, int, int]] = {
+    'wall': (178, 174, 190),
+    'floor': (182, 155, 84),
+    'cabinet': (146, 60, 4),
+    'bed': (243, 88, 175),
+    'chair': (205, 21, 61),
+    'sofa': (142, 35, 105),
+    'table': (255, 154, 0),
+    'door': (78, 67, 45),
+    'window': (100, 187, 255),
+    'bookshelf': (196, 98, 9),
+    'picture': (154, 120, 237),
+    'counter': (251, 198, 162),
+    'blinds': (176, 235, 197),
+    'desk': (238, 126, 113),
+    'shelves': (135, 126, 0),
+    'curtain': (148, 47, 199),
+    'dresser': (182, 102, 129),
+    'pillow': (255, 157, 209),
+    'mirror': (5, 154, 211),
+    'floor mat': (110, 103, 87),
+    'clothes': (209, 67, 231),
+    'ceiling': (255, 245, 255),
+    'books': (0, 151, 103),
+    'refridgerator': (118, 106, 166),  # the spelling of the data set
+    'television': (30, 60, 150),
+    'paper': (255, 255, 167),
+    'towel': (102, 249, 50),
+    'shower curtain': (31, 194, 184),
+    'box': (201, 192, 2),
+    'whiteboard': (212, 206, 255),
+    'person': (255, 51, 0),
+    'night stand': (106, 7, 20),
+    'toilet': (60, 110, 235),
+    'sink': (0, 231, 255),
+    'lamp': (224, 237, 0),
+    'bathtub': (0, 105, 139),
+    'bag': (51, 112, 21),
+    'otherstructure': (126, 142, 142),
+    'otherfurniture': (117, 173, 4),
+    'otherprop': (95, 218, 128),
+}
+
+# NYU13 class -> the NYU40 class whose colour it wears.
+_NYU13_COLORED_AS = {
+    'bed': 'bed',
+    'books': 'books',
+    'ceiling': 'ceiling',
+    'chair': 'chair',
+    'floor': 'floor',
+    'furniture': 'cabinet',
+    'objects': 'otherprop',
+    'picture': 'picture',
+    'sofa': 'sofa',
+    'table': 'table',
+    'tv': 'television',
+    'wall': 'wall',
+    'window': 'window',
+}
+
+# fmt: off
+# class13Mapping.mat of the NYUv2 toolbox: the NYU13 class, counted from 1, of each NYU40 class.
+_NYU13_OF_NYU40 = (
+    12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5,
+    7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7,
+)
+# fmt: on
+
+nyu40_to_nyu13 = np.array(_NYU13_OF_NYU40, np.uint8) - np.uint8(1)
+"""(40,) uint8: NYU13 id of each NYU40 id, for `remap`."""
+nyu40_to_nyu13.flags.writeable = False
+
+NYU40 = LabelSet('nyu40', tuple(_NYU40_COLORS), np.array(list(_NYU40_COLORS.values()), np.uint8))
+# The last three are otherstructure, otherfurniture and otherprop.
+NYU37 = LabelSet('nyu37', NYU40.class_names[:37], NYU40.palette[:37])
+NYU13 = LabelSet(
+    'nyu13',
+    tuple(_NYU13_COLORED_AS),
+    np.array([_NYU40_COLORS[name] for name in _NYU13_COLORED_AS.values()], np.uint8),
+)
+LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (NYU40, NYU37, NYU13)}
+
+
+def label_set_of(class_names: Sequence[str]) -> LabelSet:
+    """The known label set with exactly these names in this order, or a `custom` one.
+
+    In a custom set, classes that share a name with NYU40 or NYU13 keep its colour; the others get
+    colours far from all taken ones. The same names always give the same palette.
+
+    Raises:
+        InputError: no names, too many, repeated or empty ones.
+    """
+    names = tuple(class_names)
+    for known in LABEL_SETS.values():
+        if known.class_names == names:
+            return known
+    _check_names(names)
+    return LabelSet('custom', names, _custom_palette(names))
+
+
+def _custom_palette(names: tuple[str, ...]) -> np.ndarray:
+    """(C, 3) uint8: colours of known names, and for the rest the farthest free ones in turn."""
+    colors: dict[str, tuple[int, int, int]] = {}
+    for known in (NYU40, NYU13):
+        for name, color in zip(known.class_names, known.palette.tolist(), strict=True):
+            # `tv` and `television` share a colour: the second one met is treated as unknown.
+            if name in names and tuple(color) not in colors.values():
+                colors.setdefault(name, tuple(color))
+    steps = np.linspace(0, 255, 8)
+    candidates = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3).round()
+    distance = _color_distance(candidates, np.zeros(3))
+    for color in colors.values():
+        distance = np.minimum(distance, _color_distance(candidates, np.array(color)))
+    for name in names:
+        if name not in colors:
+            farthest = candidates[distance.argmax()]
+            colors[name] = tuple(int(value) for value in farthest)
+            distance = np.minimum(distance, _color_distance(candidates, farthest))
+    return np.array([colors[name] for name in names], np.uint8)
+
+
+def _color_distance(colors: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """(N,) distance of (N, 3) RGB colours to one, weighted by how well the eye tells them apart."""
+    return np.sqrt(((colors - color) ** 2 * (2, 4, 3)).sum(-1))
+
+
+def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 class ids -> (H, W, 3) uint8 RGB; unlabelled (255) is black.
+
+    Raises:
+        InputError: an id is neither unlabelled nor in the palette.
+    """
+    return _look_up(labels, palette, unlabelled=0)
+
+
+def remap(labels: np.ndarray, lookup: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 class ids -> (H, W) uint8 ids `lookup[id]`; unlabelled (255) stays.
+
+    Raises:
+        InputError: an id is neither unlabelled nor in the lookup.
+    """
+    return _look_up(labels, lookup, unlabelled=UNLABELLED)
+
+
+def _look_up(labels: np.ndarray, values: np.ndarray, unlabelled: int) -> np.ndarray:
+    if labels.dtype != np.uint8:
+        raise InputError(f'labels must be uint8, got {labels.dtype}')
+    table = np.full((256, *values.shape[1:]), unlabelled, np.uint8)
+    table[: len(values)] = values
+    foreign = (labels >= len(values)) & (labels != UNLABELLED)
+    if foreign.any():
+        raise InputError(
+            f'class id {labels[foreign].max()} in labels of {len(values)} classes; '
+            f'ids must be 0..{len(values) - 1}, or {UNLABELLED} for unlabelled'
+        )
+    return table.take(labels, axis=0)
