@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of RGB-D frames with a `dataset.yaml`, read as samples.
+
+`dataset_yaml.py` says what the file holds, `image_files.py` how images are stored, and
+`folder_writer.py` makes such a folder.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from sgnet_core.data.dataset_yaml import (
+    DATASET_FILE,
+    read_class_names,
+    read_dataset_file,
+    read_split,
+    read_text,
+)
+from sgnet_core.data.folder_writer import FolderWriter
+from sgnet_core.data.image_files import read_depth, read_labels, read_rgb
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.labels import label_set_of
+from sgnet_core.types import RgbdFrame
+
+__all__ = ['FolderDataset', 'FolderWriter', 'Sample']
+
+
+class FolderDataset:
+    """Samples of a folder with a `dataset.yaml`, in the order of `ids`.
+
+    Attributes:
+        root, name, intrinsics, rate_hz: as in the file; `rate_hz` None where it says nothing.
+        ids: of the chosen frames; without `split` and `ids` all, numbers in them in counting order.
+        class_names: without "void"; None where the data set has no classes.
+        splits: names of the splits the file lists.
+        has_labels, has_poses: whether every sample has them.
+    """
+
+    def __init__(
+        self, root: str | Path, split: str | None = None, ids: Iterable[str] | None = None
+    ) -> None:
+        """Open the folder and see that every file of every chosen frame is there.
+
+        Raises:
+            DataError: a file is missing, or `dataset.yaml` is not as it must be.
+            InputError: both `split` and `ids` are given.
+        """
+        if split is not None and ids is not None:
+            raise InputError('give a split or a list of ids, not both')
+        self.root = Path(root)
+        self._file = read_dataset_file(self.root)
+        self.name = self._file.name
+        self.intrinsics = self._file.intrinsics
+        self.rate_hz = self._file.rate_hz
+        self.splits = tuple(self._file.splits)
+        self.has_labels = self._file.label is not None
+        self.has_poses = self._file.pose is not None
+        self.class_names = self._read_class_names()
+        self.ids = self._choose_ids(split, ids)
+        self._check_files()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.load(self.ids[index])
+
+    def load(self, sample_id: str) -> Sample:
+        """The frame of this id, chosen or not.
+
+        Raises:
+            DataError: a file is missing or unreadable, an image is of the wrong kind or size, or a
+                label is out of range.
+        """
+        image, depth = self._path('image', sample_id), self._path('depth', sample_id)
+        rgb = self._checked_size(image, read_rgb(image))
+        depth_m = self._checked_size(
+            depth, read_depth(depth, self._file.depth_scale, self._file.depth_invalid)
+        )
+        labels = None
+        if self.has_labels:
+            label = self._path('label', sample_id)
+            labels = self._checked_size(
+                label, read_labels(label, self._file.label_offset, len(self.class_names or ()))
+            )
+        pose = _read_pose(self._path('pose', sample_id)) if self.has_poses else None
+        return Sample(sample_id, RgbdFrame(rgb, depth_m, self.intrinsics), labels, pose)
+
+    def _path(self, kind: str, sample_id: str) -> Path:
+        return self.root / getattr(self._file, kind).replace('{id}', sample_id)
+
+    def _read_class_names(self) -> tuple[str, ...] | None:
+        if self._file.classes is None:
+            return None
+        path = self.root / self._file.classes
+        names = read_class_names(path, self._file.label_offset)
+        try:
+            return label_set_of(names).class_names
+        except InputError as error:
+            raise DataError(f'{path}: {error}') from error
+
+    def _choose_ids(self, split: str | None, ids: Iterable[str] | None) -> tuple[str, ...]:
+        if split is not None:
+            if split not in self._file.splits:
+                known = ', '.join(self._file.splits) or 'none'
+                raise DataError(
+                    f'{self.root / DATASET_FILE}: no split {split!r}; it lists: {known}'
+                )
+            return read_split(self.root / self._file.splits[split])
+        chosen = self._ids_on_disk() if ids is None else tuple(ids)
+        if not chosen:
+            raise DataError(
+                f'{self.root / self._file.image}: no file matches; correct `image` in '
+                f'{DATASET_FILE}, or put the images there'
+                if ids is None
+                else f'{self.root}: the list of ids is empty; name at least one'
+            )
+        return chosen
+
+    def _ids_on_disk(self) -> tuple[str, ...]:
+        first, *rest = self._file.image.split('{id}')
+        expression = re.escape(first) + '(?P<id>[^/]+)' + '(?P=id)'.join(map(re.escape, rest))
+        files = self.root.glob('*'.join(map(glob.escape, (first, *rest))))
+        matches = (
+            re.fullmatch(expression, file.relative_to(self.root).as_posix()) for file in files
+        )
+        return tuple(sorted((match['id'] for match in matches if match), key=_counting_order))
+
+    def _check_files(self) -> None:
+        kinds = [k for k in ('image', 'depth', 'label', 'pose') if getattr(self._file, k)]
+        missing = [
+            self._path(kind, sample_id)
+            for sample_id in self.ids
+            for kind in kinds
+            if not self._path(kind, sample_id).is_file()
+        ]
+        if missing:
+            more = f' (and {len(missing) - 1} more are missing)' if len(missing) > 1 else ''
+            raise DataError(
+                f'{missing[0]}: no such file{more}; restore it, or leave its id out of the split'
+            )
+
+    def _checked_size(self, path: Path, image: np.ndarray) -> np.ndarray:
+        if image.shape[:2] != self.intrinsics.size:
+            raise DataError(
+                f'{path}: {image.shape[1]}x{image.shape[0]} pixels, but the intrinsics in '
+                f'{DATASET_FILE} are for {self.intrinsics.width}x{self.intrinsics.height}; colour, '
+                'depth and labels must all have that size: register depth to colour, '
+                'or correct the intrinsics'
+            )
+        return image
+
+
+def _read_pose(path: Path) -> np.ndarray:
+    """(4, 4) float64 camera-to-world from four lines of four numbers."""
+    try:
+        pose = np.array([line.split() for line in read_text(path).splitlines() if line.strip()])
+        pose = pose.astype(np.float64)
+    except ValueError as error:
+        raise DataError(f'{path}: no 4x4 matrix; write four lines of four numbers') from error
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        raise DataError(
+            f'{path}: no 4x4 matrix of finite numbers, got {pose.shape}; '
+            'write four lines of four numbers, or leave its id out'
+        )
+    return pose
+
+
+def _counting_order(sample_id: str) -> list[str | int]:
+    """Sorts frame-2 before frame-10."""
+    parts = re.split(r'(\d+)', sample_id)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes samples as a folder data set; `folder.py` reads it back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from sgnet_core.data.dataset_yaml import VOID, DatasetFile, write_dataset_file
+from sgnet_core.data.image_files import (
+    MILLIMETRE,
+    write_depth,
+    write_file,
+    write_labels,
+    write_rgb,
+)
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import InputError
+from sgnet_core.labels import label_set_of
+from sgnet_core.types import CameraIntrinsics
+
+
+class FolderWriter:
+    """Writes samples as a folder data set: `image/`, `depth/`, `label/`, `pose/`, `dataset.yaml`.
+
+    The folder is no data set until `close` writes `dataset.yaml`, last. As a context manager it
+    closes itself, except when an error or Ctrl-C ends the block.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        name: str,
+        intrinsics: CameraIntrinsics,
+        class_names: Iterable[str] | None = None,
+        rate_hz: float | None = None,
+        *,
+        with_pose: bool = False,
+        image_suffix: str = '.jpg',
+    ) -> None:
+        """Start a data set in an empty or new folder.
+
+        Args:
+            class_names: without "void"; None for frames without labels.
+            with_pose: whether every sample has a pose.
+            image_suffix: `.jpg` (quality 95, small) or `.png` (exact, large).
+
+        Raises:
+            InputError: the folder is not empty, or a value is not allowed.
+            SgnetError: the folder cannot be written to.
+        """
+        self.root = Path(root)
+        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise InputError(f'{self.root}: not an empty folder; delete it or choose another one')
+        if image_suffix not in ('.jpg', '.png'):
+            raise InputError(f'image_suffix {image_suffix!r} must be .jpg or .png')
+        self._class_names = (
+            None if class_names is None else label_set_of(tuple(class_names)).class_names
+        )
+        has_labels = self._class_names is not None
+        self._file = DatasetFile(
+            name=name,
+            image=f'image/{{id}}{image_suffix}',
+            depth='depth/{id}.png',
+            depth_scale=MILLIMETRE,
+            intrinsics=intrinsics,
+            label='label/{id}.png' if has_labels else None,
+            label_offset=1 if has_labels else 0,
+            classes='classes.txt' if has_labels else None,
+            pose='pose/{id}.txt' if with_pose else None,
+            rate_hz=rate_hz,
+        )
+        self._ids: dict[str, None] = {}
+        self._closed = False
+
+    def __enter__(self) -> FolderWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+    def write(self, sample: Sample) -> None:
+        """Write the files of one sample.
+
+        Raises:
+            InputError: its id is used or no file name, or it has not what the data set has.
+            SgnetError: a file cannot be written.
+        """
+        self._check(sample)
+        write_rgb(self._path('image', sample.id), sample.frame.rgb)
+        write_depth(self._path('depth', sample.id), sample.frame.depth_m)
+        if sample.labels is not None:
+            write_labels(self._path('label', sample.id), sample.labels)
+        if sample.pose is not None:
+            rows = [' '.join(repr(float(value)) for value in row) for row in sample.pose]
+            write_file(self._path('pose', sample.id), _lines(rows))
+        self._ids[sample.id] = None
+
+    def write_split(self, name: str, ids: Iterable[str]) -> None:
+        """Name a part of the samples written so far.
+
+        Raises:
+            InputError: the name is no word or used, or an id has not been written.
+        """
+        ids = tuple(ids)
+        if not re.fullmatch(r'[\w-]+', name) or name in self._file.splits:
+            raise InputError(f'split name {name!r} must be a new word of letters, digits, - and _')
+        unknown = [sample_id for sample_id in ids if sample_id not in self._ids]
+        if unknown or not ids:
+            raise InputError(
+                f'split {name!r}: frame {unknown[0]!r} has not been written; write it first'
+                if unknown
+                else f'split {name!r} is empty; give at least one id'
+            )
+        file = f'split_{name}.txt'
+        write_file(self.root / file, _lines(ids))
+        self._file = replace(self._file, splits={**self._file.splits, name: file})
+
+    def close(self) -> None:
+        """Make the folder a data set. Does nothing the second time.
+
+        Raises:
+            InputError: no sample was written.
+        """
+        if self._closed:
+            return
+        if not self._ids:
+            raise InputError(f'{self.root}: no frame was written, so it is no data set')
+        if self._class_names is not None:
+            write_file(self.root / str(self._file.classes), _lines((VOID, *self._class_names)))
+        write_dataset_file(self.root, self._file)
+        self._closed = True
+
+    def _path(self, kind: str, sample_id: str) -> Path:
+        return self.root / getattr(self._file, kind).replace('{id}', sample_id)
+
+    def _check(self, sample: Sample) -> None:
+        if self._closed:
+            raise InputError(f'{self.root}: closed; write every frame before closing')
+        if not re.fullmatch(r'\w[\w.-]*', sample.id):
+            raise InputError(f'id {sample.id!r} must be letters, digits, ".", "-" and "_"')
+        if sample.id in self._ids:
+            raise InputError(f'frame {sample.id!r} is already written; give every frame its own id')
+        if sample.frame.intrinsics != self._file.intrinsics:
+            raise InputError(
+                f'frame {sample.id!r} has {sample.frame.intrinsics}, the data set '
+                f'{self._file.intrinsics}; one data set has one camera'
+            )
+        for what, has, wants in (
+            ('labels', sample.labels is not None, self._class_names is not None),
+            ('a pose', sample.pose is not None, self._file.pose is not None),
+        ):
+            if has != wants:
+                raise InputError(
+                    f'frame {sample.id!r} has {what if has else "not " + what}, the data set '
+                    f'{"must" if wants else "must not"} have it; start it with class_names and '
+                    'with_pose as the samples are'
+                )
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return ('\n'.join(lines) + '\n').encode()

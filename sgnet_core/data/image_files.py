@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Colour, depth and label images on disk, to and from arrays. The only data module with cv2.
+
+Every reader raises `DataError` naming the file when it is missing, cut off, or of a kind that
+cannot be what it is used for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.types import UNLABELLED
+
+MILLIMETRE = 0.001
+JPEG_QUALITY = 95
+
+# A reader that meets a cut-off file may return grey where data are missing, without an error.
+_END_MARKERS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, in the orientation of the sensor: EXIF rotation is not applied."""
+    bgr = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
+    """(H, W) float32 metres = raw * `scale`; NaN where raw is one of `invalid`."""
+    raw = _decode(path, cv2.IMREAD_UNCHANGED)
+    if raw.ndim != 2 or raw.dtype != np.uint16:
+        raise DataError(
+            f'{path}: depth must be a 16-bit image of one channel, this one is '
+            f'{_kind(raw)}; export the raw depth (a picture of it has lost the metres)'
+        )
+    # As ROS depth messages are converted: a frame has the same bits from disk and from a bag.
+    depth_m = raw.astype(np.float32) * np.float32(scale)
+    for value in invalid:
+        depth_m[raw == value] = np.nan
+    return depth_m
+
+
+def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
+    """(H, W) uint8 class ids = file value - `offset`; 255 where that is below 0 or is 255.
+
+    Raises:
+        DataError: also where an id is not below `class_count`.
+    """
+    raw = _decode(path, cv2.IMREAD_UNCHANGED)
+    if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f'{path}: labels must be an 8- or 16-bit image of one channel, this one is '
+            f'{_kind(raw)}; store class numbers, not colours'
+        )
+    ids = raw.astype(np.int32) - offset
+    ids[ids < 0] = UNLABELLED
+    foreign = (ids >= class_count) & (ids != UNLABELLED)
+    if foreign.any():
+        void = f'0..{offset - 1}' if offset > 1 else '0' if offset == 1 else f'{UNLABELLED}'
+        raise DataError(
+            f'{path}: label value {raw[foreign].max()} in {foreign.sum()} pixels is out of range; '
+            f'{class_count} classes with label_offset {offset} are values {offset}..'
+            f'{class_count - 1 + offset} ({void} is unlabelled): '
+            'correct the image, the classes file or label_offset'
+        )
+    return ids.astype(np.uint8)
+
+
+def write_rgb(path: Path, rgb: np.ndarray) -> None:
+    """(H, W, 3) uint8 RGB to PNG, or to JPEG of quality 95 where the name ends in .jpg."""
+    bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
+    _encode(path, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+
+
+def write_depth(path: Path, depth_m: np.ndarray) -> None:
+    """(H, W) float metres to 16-bit PNG of millimetres.
+
+    0, no measurement, stands for NaN and for what 16 bits cannot hold: nothing in front of the
+    camera, or more than 65.535 m away.
+    """
+    millimetres = np.rint(np.nan_to_num(depth_m, nan=0.0, posinf=0.0, neginf=0.0) / MILLIMETRE)
+    millimetres[(millimetres < 0) | (millimetres > np.iinfo(np.uint16).max)] = 0
+    _encode(path, millimetres.astype(np.uint16))
+
+
+def write_labels(path: Path, labels: np.ndarray) -> None:
+    """(H, W) uint8 class ids to 8-bit PNG with offset 1: 0 is unlabelled."""
+    # uint8 arithmetic wraps 255 to 0, which is what the format wants.
+    _encode(path, labels + np.uint8(1))
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and the folders above it.
+
+    Raises:
+        SgnetError: the disk is full, or the place cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise SgnetError(f'{path}: cannot be written: {error.strerror}') from error
+
+
+def _decode(path: Path, flags: int) -> np.ndarray:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f'{path}: no such file; restore it, or leave its id out') from error
+    except OSError as error:
+        raise DataError(f'{path}: {error.strerror}; make it readable') from error
+    for start, end in _END_MARKERS.items():
+        if content.startswith(start) and end not in content:
+            raise DataError(f'{path}: cut off after {len(content)} bytes; restore the file')
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    if image is None:
+        raise DataError(f'{path}: {len(content)} bytes that are no image; restore the file')
+    return image
+
+
+def _encode(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
+    try:
+        _, content = cv2.imencode(path.suffix, image, list(options))
+    except cv2.error as error:
+        raise InputError(
+            f'{path}: cannot write {image.shape} {image.dtype} as {path.suffix or "no suffix"!r}; '
+            'use .png or .jpg'
+        ) from error
+    write_file(path, content.tobytes())
+
+
+def _kind(image: np.ndarray) -> str:
+    """`8-bit, 3 channels`."""
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    plural = 's' if channels > 1 else ''
+    return f'{image.dtype.itemsize * 8}-bit, {channels} channel{plural}'
