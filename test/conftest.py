@@ -4,7 +4,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from sgnet_core.data.folder import FolderDataset, FolderWriter, Sample
+from sgnet_core.labels import NYU40
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -16,3 +21,37 @@ def research_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'research data not at {folder}; set SGNET_TEST_DATA to their folder')
     return folder.resolve()
+
+
+@pytest.fixture
+def tiny_samples() -> list[Sample]:
+    """Five 36x24 frames of noise with depth holes, NYU40 labels and poses; ids '0' to '4'."""
+    rng = np.random.default_rng(7)
+    camera = CameraIntrinsics(width=36, height=24, fx=30.5, fy=31.25, cx=17.1, cy=12.9)
+    samples = []
+    for index in range(5):
+        # Whole millimetres, so that a 16-bit PNG holds them exactly.
+        depth_m = rng.integers(500, 6000, camera.size).astype(np.float32) * np.float32(0.001)
+        depth_m[rng.random(camera.size) < 0.2] = np.nan
+        labels = rng.integers(0, 40, camera.size).astype(np.uint8)
+        labels[rng.random(camera.size) < 0.1] = UNLABELLED
+        pose = np.eye(4)
+        pose[:3, 3] = rng.normal(size=3)
+        rgb = rng.integers(0, 256, (*camera.size, 3)).astype(np.uint8)
+        samples.append(Sample(str(index), RgbdFrame(rgb, depth_m, camera), labels, pose))
+    return samples
+
+
+@pytest.fixture
+def tiny_dataset(tmp_path, tiny_samples) -> FolderDataset:
+    """`tiny_samples` as a folder data set without loss, with splits `fit` (0 1 2), `val` (3 4)."""
+    root = tmp_path / 'tiny_dataset'
+    camera = tiny_samples[0].frame.intrinsics
+    with FolderWriter(
+        root, 'tiny', camera, NYU40.class_names, 30.0, with_pose=True, image_suffix='.png'
+    ) as writer:
+        for sample in tiny_samples:
+            writer.write(sample)
+        writer.write_split('fit', ['0', '1', '2'])
+        writer.write_split('val', ['3', '4'])
+    return FolderDataset(root)

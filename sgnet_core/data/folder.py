@@ -159,9 +159,10 @@ class FolderDataset:
 
 def _read_pose(path: Path) -> np.ndarray:
     """(4, 4) float64 camera-to-world from four lines of four numbers."""
+    # Outside the try: a DataError is a ValueError too.
+    rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     try:
-        pose = np.array([line.split() for line in read_text(path).splitlines() if line.strip()])
-        pose = pose.astype(np.float64)
+        pose = np.array(rows).astype(np.float64)
     except ValueError as error:
         raise DataError(f'{path}: no 4x4 matrix; write four lines of four numbers') from error
     if pose.shape != (4, 4) or not np.isfinite(pose).all():

@@ -73,7 +73,8 @@ def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
 def write_rgb(path: Path, rgb: np.ndarray) -> None:
     """(H, W, 3) uint8 RGB to PNG, or to JPEG of quality 95 where the name ends in .jpg."""
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
-    _encode(path, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    is_jpeg = path.suffix.lower() in ('.jpg', '.jpeg')
+    _encode(path, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if is_jpeg else [])
 
 
 def write_depth(path: Path, depth_m: np.ndarray) -> None:

@@ -1,0 +1,529 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folder data sets: what is written is read back, and every bad input has a useful error."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from sgnet_core.data.folder import FolderDataset, FolderWriter, Sample
+from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.labels import NYU40
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
+
+
+def edit_yaml(root: Path, **changes) -> None:
+    """Change keys of dataset.yaml; a value of None removes the key."""
+    values = yaml.safe_load((root / 'dataset.yaml').read_text())
+    values.update(changes)
+    values = {key: value for key, value in values.items() if value is not None}
+    (root / 'dataset.yaml').write_text(yaml.safe_dump(values))
+
+
+def assert_one_line(error: Exception) -> None:
+    assert '\n' not in str(error)
+    assert str(error).strip() == str(error)
+
+
+# --- what is written is read back
+
+
+def test_round_trip_is_exact(tiny_dataset, tiny_samples):
+    assert len(tiny_dataset) == 5
+    for written, read in zip(tiny_samples, tiny_dataset, strict=True):
+        assert read.id == written.id
+        np.testing.assert_array_equal(read.frame.rgb, written.frame.rgb)
+        np.testing.assert_array_equal(read.frame.depth_m, written.frame.depth_m)
+        np.testing.assert_array_equal(read.labels, written.labels)
+        np.testing.assert_array_equal(read.pose, written.pose)
+        assert read.frame.intrinsics == written.frame.intrinsics
+
+
+def test_attributes(tiny_dataset, tiny_samples):
+    assert tiny_dataset.name == 'tiny'
+    assert tiny_dataset.ids == ('0', '1', '2', '3', '4')
+    assert tiny_dataset.class_names == NYU40.class_names
+    assert tiny_dataset.intrinsics == tiny_samples[0].frame.intrinsics
+    assert tiny_dataset.rate_hz == 30.0
+    assert tiny_dataset.splits == ('fit', 'val')
+    assert tiny_dataset.has_labels
+    assert tiny_dataset.has_poses
+
+
+def test_splits_and_ids(tiny_dataset):
+    assert FolderDataset(tiny_dataset.root, 'val').ids == ('3', '4')
+    assert FolderDataset(tiny_dataset.root, ids=['4', '1'])[0].id == '4'
+    assert FolderDataset(str(tiny_dataset.root), 'fit')[-1].id == '2'
+    with pytest.raises(IndexError):
+        tiny_dataset[5]
+    with pytest.raises(InputError, match='not both'):
+        FolderDataset(tiny_dataset.root, 'val', ids=['3'])
+
+
+def test_jpeg_is_close_and_without_labels_and_poses_there_are_none(tmp_path):
+    ramp = np.tile(np.arange(0, 240, 6, dtype=np.uint8), (24, 1))
+    rgb = np.stack([ramp, ramp // 2, 255 - ramp], -1)
+    camera = CameraIntrinsics(40, 24, 30.0, 30.0, 20.0, 12.0)
+    with FolderWriter(tmp_path / 'set', 'plain', camera) as writer:
+        writer.write(Sample('a', RgbdFrame(rgb, np.full((24, 40), 2.5, np.float32), camera)))
+    dataset = FolderDataset(tmp_path / 'set')
+    assert [p.name for p in (tmp_path / 'set').rglob('*.jpg')] == ['a.jpg']
+    assert dataset.class_names is None
+    assert dataset.rate_hz is None
+    assert not dataset.has_labels
+    assert dataset[0].labels is None
+    assert dataset[0].pose is None
+    # Red and blue would be 200 apart if their order were lost.
+    assert np.abs(dataset[0].frame.rgb.astype(int) - rgb).mean() < 4
+
+
+def test_depth_that_16_bits_cannot_hold_is_no_measurement(tmp_path):
+    depth_m = np.array([[0.001, 65.535, 65.536, 1e9], [np.nan, np.inf, -1.0, 0.0]], np.float32)
+    camera = CameraIntrinsics(4, 2, 3.0, 3.0, 1.5, 0.5)
+    with FolderWriter(tmp_path / 'set', 'far', camera) as writer:
+        writer.write(Sample('0', RgbdFrame(np.zeros((2, 4, 3), np.uint8), depth_m, camera)))
+    read = FolderDataset(tmp_path / 'set')[0].frame.depth_m
+    np.testing.assert_allclose(read[0, :2], [0.001, 65.535], rtol=1e-6)
+    assert np.isnan(read).sum() == 6
+
+
+def test_every_depth_value_comes_back_from_a_second_writing(tmp_path):
+    raw = np.arange(65536, dtype=np.uint16).reshape(128, 512)
+    camera = CameraIntrinsics(512, 128, 300.0, 300.0, 255.5, 63.5)
+    frame = RgbdFrame(
+        np.zeros((128, 512, 3), np.uint8), raw.astype(np.float32) * np.float32(0.001), camera
+    )
+    with FolderWriter(tmp_path / 'set', 'all', camera) as writer:
+        writer.write(Sample('0', frame))
+    stored = cv2.imread(str(tmp_path / 'set' / 'depth' / '0.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(stored, raw)
+
+
+# --- the format
+
+
+def test_scale_and_every_invalid_value(tiny_dataset):
+    raw = np.full((24, 36), 10000, np.uint16)
+    raw[0, :3] = (0, 65535, 7)
+    cv2.imwrite(str(tiny_dataset.root / 'depth' / '0.png'), raw)
+    edit_yaml(tiny_dataset.root, depth_scale=0.0001, depth_invalid=[0, 65535])
+    depth_m = FolderDataset(tiny_dataset.root)[0].frame.depth_m
+    assert depth_m.dtype == np.float32
+    assert np.isnan(depth_m[0, :2]).all()
+    assert np.isnan(depth_m).sum() == 2
+    np.testing.assert_allclose(depth_m[0, 2:4], [0.0007, 1.0], rtol=1e-6)
+
+
+def test_label_offset_zero_has_no_void_and_255_is_unlabelled(tiny_dataset):
+    labels = np.zeros((24, 36), np.uint8)
+    labels[0, :3] = (1, 2, 255)
+    for sample_id in tiny_dataset.ids:
+        cv2.imwrite(str(tiny_dataset.root / 'label' / f'{sample_id}.png'), labels)
+    (tiny_dataset.root / 'three.txt').write_text('floor\nwall\nrobot\n\n')
+    edit_yaml(tiny_dataset.root, label_offset=0, classes='three.txt')
+    dataset = FolderDataset(tiny_dataset.root)
+    assert dataset.class_names == ('floor', 'wall', 'robot')
+    np.testing.assert_array_equal(dataset[0].labels[0, :4], [1, 2, UNLABELLED, 0])
+
+
+def test_sixteen_bit_labels_are_read(tiny_dataset):
+    labels = np.full((24, 36), 40, np.uint16)
+    labels[0, 0] = 0
+    cv2.imwrite(str(tiny_dataset.root / 'label' / '0.png'), labels)
+    read = tiny_dataset[0].labels
+    assert (read[0, 0], read[0, 1]) == (UNLABELLED, 39)
+
+
+def test_ids_of_a_pattern_are_in_counting_order(tiny_dataset):
+    image = tiny_dataset.root / 'image'
+    for old, new in (('0', '10'), ('1', '9'), ('2', '100')):
+        for kind in ('image', 'depth', 'label'):
+            folder = tiny_dataset.root / kind
+            (folder / f'{old}.png').rename(folder / f'{new}.png')
+    (image / 'notes.txt').write_text('no frame')
+    edit_yaml(tiny_dataset.root, pose=None)
+    assert FolderDataset(tiny_dataset.root).ids == ('3', '4', '9', '10', '100')
+
+
+def test_patterns_may_have_characters_that_glob_and_format_know(tiny_dataset):
+    folder = tiny_dataset.root / 'shots [1] {x}'
+    folder.mkdir()
+    for file in (tiny_dataset.root / 'image').iterdir():
+        file.rename(folder / f'{file.stem}-{file.stem}.png')
+    edit_yaml(tiny_dataset.root, image='shots [1] {x}/{id}-{id}.png')
+    assert FolderDataset(tiny_dataset.root).ids == ('0', '1', '2', '3', '4')
+
+
+def test_exif_rotation_is_not_applied(tiny_dataset):
+    """Depth has no EXIF tag: turning the colour image alone would tear the two apart."""
+    bgr = np.zeros((24, 36, 3), np.uint8)
+    jpeg = cv2.imencode('.jpg', bgr)[1].tobytes()
+    exif = b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0'
+    segment = b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
+    (tiny_dataset.root / 'image' / '0.png').write_bytes(jpeg[:2] + segment + jpeg[2:])
+    turned = cv2.imdecode(np.frombuffer(jpeg[:2] + segment + jpeg[2:], np.uint8), cv2.IMREAD_COLOR)
+    assert turned.shape == (36, 24, 3)
+    assert tiny_dataset[0].frame.rgb.shape == (24, 36, 3)
+
+
+def test_optional_keys_may_be_left_out_or_empty(tiny_dataset):
+    edit_yaml(tiny_dataset.root, name=None, rate_hz=None, splits=None, depth_invalid=None)
+    path = tiny_dataset.root / 'dataset.yaml'
+    path.write_text(path.read_text() + 'rate_hz:\n')
+    dataset = FolderDataset(tiny_dataset.root)
+    assert dataset.name == 'tiny_dataset'
+    assert dataset.rate_hz is None
+    assert dataset.splits == ()
+
+
+def test_scale_in_the_notation_that_yaml_takes_for_text(tiny_dataset):
+    path = tiny_dataset.root / 'dataset.yaml'
+    path.write_text(path.read_text().replace('depth_scale: 0.001', 'depth_scale: 1e-3'))
+    assert yaml.safe_load(path.read_text())['depth_scale'] == '1e-3'
+    np.testing.assert_array_equal(
+        FolderDataset(tiny_dataset.root)[0].frame.depth_m, tiny_dataset[0].frame.depth_m
+    )
+
+
+# --- bad input: dataset.yaml
+
+
+def test_missing_folder_and_missing_dataset_yaml(tmp_path):
+    with pytest.raises(DataError, match=r'nowhere.dataset\.yaml: no such folder; give the folder'):
+        FolderDataset(tmp_path / 'nowhere')
+    with pytest.raises(DataError, match=r'dataset\.yaml: no such file; give the folder of a data'):
+        FolderDataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'depth_scal': 1}, r"unknown key 'depth_scal'; did you mean 'depth_scale'\?"),
+        ({'zzz': 1}, r"unknown key 'zzz'; known keys: name, image, depth"),
+        ({'depth_scale': None}, r"'depth_scale' is missing; add a line like `depth_scale: 0\.001`"),
+        ({'intrinsics': None}, r"'intrinsics' is missing; add a line like `intrinsics: \{width"),
+        ({'depth_scale': 0}, r'depth_scale: 0.0 must be positive, in metres per unit'),
+        ({'depth_scale': 'mm'}, r"depth_scale: 'mm' must be a number"),
+        ({'depth_scale': float('nan')}, r'depth_scale: nan must be positive'),
+        ({'rate_hz': -30}, r'rate_hz: -30.0 must be positive; leave it out if unknown'),
+        ({'rate_hz': True}, r'rate_hz: True must be a number'),
+        ({'image': 'image.jpg'}, r"image: 'image\.jpg' holds no \{id\}; write for example"),
+        ({'depth': '/tmp/{id}.png'}, r"depth: '/tmp/\{id\}\.png' must be relative to the folder"),
+        ({'label': ['a']}, r"label: \['a'\] must be text"),
+        ({'classes': None}, r'label without classes; add a file of names'),
+        ({'label_offset': 1.5}, r'label_offset: 1.5 must be a whole number'),
+        ({'label_offset': -1}, r'label_offset: -1 must be 0 or more'),
+        ({'depth_invalid': 0}, r'depth_invalid: 0 must be a list of whole numbers, like \[0, 655'),
+        ({'intrinsics': 'K.txt'}, r"intrinsics: 'K\.txt' must look like \{width: 640"),
+        ({'intrinsics': {'width': 36, 'hieght': 24}}, r"'hieght' in intrinsics; did .*'height'"),
+        ({'intrinsics': {'width': 36, 'height': 24}}, r"intrinsics: 'fx' is missing; it must look"),
+        (
+            {'intrinsics': {'width': 36, 'height': 24, 'fx': 0, 'fy': 0, 'cx': 0, 'cy': 0}},
+            r'focal lengths must be positive pixels, got fx=0.0',
+        ),
+        ({'splits': 'fit.txt'}, r"splits: 'fit\.txt' must look like \{fit: fit\.txt"),
+    ],
+)
+def test_bad_dataset_yaml_is_an_error_that_names_it(tiny_dataset, changes, message):
+    edit_yaml(tiny_dataset.root, **changes)
+    with pytest.raises(DataError, match=r'dataset\.yaml: .*' + message) as caught:
+        FolderDataset(tiny_dataset.root)
+    assert_one_line(caught.value)
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'name: [1, 2\nimage: x\n', r'not YAML: line 2: .*; correct it'),
+        (b'- a\n- b\n', r'must hold `key: value` lines, got list'),
+        (b'', r'must hold `key: value` lines, got NoneType'),
+        (b'name: \xff\xfe', r'not UTF-8 text; save it as UTF-8'),
+        (b'name: \x01', r'not YAML'),
+    ],
+)
+def test_dataset_yaml_that_is_no_yaml(tiny_dataset, content, message):
+    (tiny_dataset.root / 'dataset.yaml').write_bytes(content)
+    with pytest.raises(DataError, match=r'dataset\.yaml: ' + message) as caught:
+        FolderDataset(tiny_dataset.root)
+    assert_one_line(caught.value)
+
+
+# --- bad input: classes, splits, missing files
+
+
+def test_classes_file_without_void(tiny_dataset):
+    (tiny_dataset.root / 'classes.txt').write_text('wall\nfloor\n')
+    with pytest.raises(DataError, match=r"classes\.txt: the first line is 'wall', but with label_"):
+        FolderDataset(tiny_dataset.root)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('', "first line is ''"), ('void\na\na\n', "'a' is given twice"), ('void\n', '0 classes')],
+)
+def test_bad_classes_file(tiny_dataset, text, message):
+    (tiny_dataset.root / 'classes.txt').write_text(text)
+    with pytest.raises(DataError, match=r'classes\.txt: .*' + message):
+        FolderDataset(tiny_dataset.root)
+
+
+def test_unknown_split_names_the_known_ones(tiny_dataset):
+    with pytest.raises(DataError, match=r"dataset\.yaml: no split 'test'; it lists: fit, val"):
+        FolderDataset(tiny_dataset.root, 'test')
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('\n \n', r'split_val\.txt: the split is empty; write one id a line'),
+        ('3\n4\n3\n', r"split_val\.txt: id '3' is listed twice"),
+        ('3\n9\n', r'image.9\.png: no such file \(and 3 more are missing\); restore it, or leave'),
+        (None, r'split_val\.txt: no such file; restore it, or correct dataset\.yaml'),
+    ],
+)
+def test_bad_split_file(tiny_dataset, text, message):
+    path = tiny_dataset.root / 'split_val.txt'
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        FolderDataset(tiny_dataset.root, 'val')
+    assert len(FolderDataset(tiny_dataset.root, 'fit')) == 3
+
+
+@pytest.mark.parametrize('kind', ['image', 'depth', 'label', 'pose'])
+def test_missing_file_is_found_when_the_data_set_is_opened(tiny_dataset, kind):
+    path = next((tiny_dataset.root / kind).glob('3.*'))
+    path.unlink()
+    expected = r'no such file; restore it, or leave its id out'
+    with pytest.raises(DataError, match=re.escape(str(path)) + ': ' + expected):
+        FolderDataset(tiny_dataset.root, 'val')
+    with pytest.raises(DataError, match=re.escape(str(path)) + r': no such file; restore it, or'):
+        tiny_dataset.load('3')
+
+
+def test_folder_without_images_and_empty_list_of_ids(tiny_dataset):
+    with pytest.raises(DataError, match='list of ids is empty'):
+        FolderDataset(tiny_dataset.root, ids=[])
+    edit_yaml(tiny_dataset.root, image='rgb/{id}.jpg')
+    with pytest.raises(DataError, match=r'rgb.\{id\}\.jpg: no file matches; correct `image`'):
+        FolderDataset(tiny_dataset.root)
+
+
+# --- bad input: images
+
+
+def replace_image(dataset: FolderDataset, kind: str, image: np.ndarray) -> str:
+    path = dataset.root / kind / '1.png'
+    cv2.imwrite(str(path), image)
+    return re.escape(str(path))
+
+
+def test_eight_bit_depth(tiny_dataset):
+    path = replace_image(tiny_dataset, 'depth', np.ones((24, 36), np.uint8))
+    with pytest.raises(
+        DataError, match=path + r': depth must be a 16-bit .* 8-bit, 1 channel; exp'
+    ):
+        tiny_dataset[1]
+
+
+def test_colour_picture_as_depth(tiny_dataset):
+    path = replace_image(tiny_dataset, 'depth', np.ones((24, 36, 3), np.uint8))
+    with pytest.raises(DataError, match=path + r': .*8-bit, 3 channels'):
+        tiny_dataset[1]
+
+
+def test_label_out_of_range(tiny_dataset):
+    labels = np.ones((24, 36), np.uint8)
+    labels[5, 5:8] = 41
+    path = replace_image(tiny_dataset, 'label', labels)
+    expected = (
+        r': label value 41 in 3 pixels is out of range; 40 classes with label_offset 1 are '
+        r'values 1\.\.40 \(0 is unlabelled\): correct'
+    )
+    with pytest.raises(DataError, match=path + expected) as caught:
+        tiny_dataset[1]
+    assert_one_line(caught.value)
+
+
+def test_sixteen_bit_label_does_not_wrap_into_range(tiny_dataset):
+    path = replace_image(tiny_dataset, 'label', np.full((24, 36), 257, np.uint16))
+    with pytest.raises(DataError, match=path + r': label value 257 in 864 pixels'):
+        tiny_dataset[1]
+
+
+def test_colour_picture_as_labels(tiny_dataset):
+    path = replace_image(tiny_dataset, 'label', np.ones((24, 36, 3), np.uint8))
+    with pytest.raises(DataError, match=path + r': labels must .* 3 channels; store class numbers'):
+        tiny_dataset[1]
+
+
+@pytest.mark.parametrize(
+    ('kind', 'dtype', 'channels'), [('image', np.uint8, 3), ('depth', np.uint16, 1)]
+)
+def test_sizes_that_differ(tiny_dataset, kind, dtype, channels):
+    path = replace_image(tiny_dataset, kind, np.ones((12, 18, channels), dtype))
+    with pytest.raises(DataError, match=path + ': 18x12 pixels, but .* for 36x24; .*register'):
+        tiny_dataset[1]
+
+
+@pytest.mark.parametrize('kind', ['image', 'depth', 'label'])
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        (lambda content: b'', '0 bytes that are no image; restore the file'),
+        (lambda content: b'hello', '5 bytes that are no image'),
+        (lambda content: content[: len(content) // 2], r'cut off after \d+ bytes; restore the'),
+    ],
+    ids=['empty', 'text', 'half'],
+)
+def test_damaged_image(tiny_dataset, kind, damage, message):
+    path = tiny_dataset.root / kind / '1.png'
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=re.escape(str(path)) + ': ' + message):
+        tiny_dataset[1]
+
+
+def test_jpeg_cut_off_is_not_read_as_grey(tiny_dataset):
+    path = tiny_dataset.root / 'image' / '1.png'
+    jpeg = cv2.imencode('.jpg', tiny_dataset[1].frame.rgb)[1].tobytes()
+    path.write_bytes(jpeg)
+    assert tiny_dataset[1].frame.rgb.any()
+    path.write_bytes(jpeg[: len(jpeg) // 2])
+    with pytest.raises(DataError, match='cut off after'):
+        tiny_dataset[1]
+
+
+@pytest.mark.parametrize(
+    'text', ['', '1 0 0\n0 1 0\n0 0 1\n', '1 0 0 x\n' * 4, '1 0 0 0\n1 0\n', '1 0 0 nan\n' * 4]
+)
+def test_bad_pose(tiny_dataset, text):
+    (tiny_dataset.root / 'pose' / '1.txt').write_text(text)
+    with pytest.raises(DataError, match=r'1\.txt: no 4x4 matrix.*; write four lines of four'):
+        tiny_dataset[1]
+
+
+# --- the writer
+
+
+def test_writer_refuses_a_folder_that_is_not_empty(tmp_path, tiny_dataset, tiny_samples):
+    camera = tiny_samples[0].frame.intrinsics
+    with pytest.raises(InputError, match='not an empty folder; delete it or choose another'):
+        FolderWriter(tiny_dataset.root, 'again', camera)
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(InputError, match='not an empty folder'):
+        FolderWriter(tmp_path / 'file', 'again', camera)
+
+
+def test_interrupted_writing_leaves_no_data_set(tmp_path, tiny_samples):
+    camera = tiny_samples[0].frame.intrinsics
+    with (
+        pytest.raises(KeyboardInterrupt),
+        FolderWriter(tmp_path / 'set', 'cut', camera, NYU40.class_names, with_pose=True) as writer,
+    ):
+        writer.write(tiny_samples[0])
+        raise KeyboardInterrupt
+    assert (tmp_path / 'set' / 'image' / '0.jpg').is_file()
+    with pytest.raises(DataError, match=r'dataset\.yaml: no such file'):
+        FolderDataset(tmp_path / 'set')
+
+
+def test_writer_checks_every_sample(tmp_path, tiny_samples):
+    first = tiny_samples[0]
+    camera = first.frame.intrinsics
+    writer = FolderWriter(tmp_path / 'set', 's', camera, NYU40.class_names, with_pose=True)
+    with pytest.raises(InputError, match='no frame was written'):
+        writer.close()
+    writer.write(first)
+    bad = {
+        "frame '0' is already written": first,
+        'must be letters, digits': dataclasses.replace(first, id='../0'),
+        "frame '9' has not labels, the data set must": dataclasses.replace(
+            first, id='9', labels=None
+        ),
+        "frame '9' has not a pose, the data set must": dataclasses.replace(
+            first, id='9', pose=None
+        ),
+        'one data set has one camera': Sample(
+            '9', RgbdFrame(first.frame.rgb, first.frame.depth_m, camera.flipped())
+        ),
+    }
+    for message, sample in bad.items():
+        with pytest.raises(InputError, match=message):
+            writer.write(sample)
+    for message, split in {
+        "'9' has not been written": ('val', ['9']),
+        'is empty': ('val', []),
+        'must be a new word': ('a/b', ['0']),
+    }.items():
+        with pytest.raises(InputError, match=message):
+            writer.write_split(*split)
+    writer.close()
+    writer.close()
+    with pytest.raises(InputError, match='closed; write every frame before'):
+        writer.write(dataclasses.replace(first, id='1'))
+    assert FolderDataset(tmp_path / 'set').ids == ('0',)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'rate_hz': 0.0}, 'rate_hz'),
+        ({'image_suffix': '.bmp'}, r"image_suffix '\.bmp' must be \.jpg or \.png"),
+        ({'class_names': ['a', 'a']}, "'a' is given twice"),
+    ],
+)
+def test_writer_refuses_values_the_reader_would_refuse(tmp_path, tiny_samples, changes, message):
+    with pytest.raises(InputError, match=message):
+        FolderWriter(tmp_path / 'set', 's', tiny_samples[0].frame.intrinsics, **changes)
+
+
+def test_folder_that_cannot_be_written_to(tmp_path, tiny_samples):
+    (tmp_path / 'file').write_text('')
+    sample = dataclasses.replace(tiny_samples[0], labels=None, pose=None)
+    writer = FolderWriter(tmp_path / 'file' / 'set', 's', sample.frame.intrinsics)
+    with pytest.raises(SgnetError, match=r'0\.jpg: cannot be written: Not a directory'):
+        writer.write(sample)
+
+
+def test_sample_checks_its_parts(tiny_samples):
+    first = tiny_samples[0]
+    with pytest.raises(InputError, match=r"labels of frame '0' must be \(24, 36\) uint8"):
+        dataclasses.replace(first, labels=first.labels[:5])
+    with pytest.raises(InputError, match=r"pose of frame '0' must be \(4, 4\) float64"):
+        dataclasses.replace(first, pose=first.pose[:3])
+
+
+# --- research data
+
+
+def test_nyuv2(research_data):
+    dataset = FolderDataset(research_data / 'nyuv2')
+    assert len(dataset) == 795
+    assert dataset.class_names == NYU40.class_names
+    fit = FolderDataset(research_data / 'nyuv2', 'fit')
+    val = FolderDataset(research_data / 'nyuv2', 'val')
+    assert (len(fit), len(val)) == (699, 96)
+    assert set(fit.ids) | set(val.ids) == set(dataset.ids)
+    sample = val[40]
+    bgr = cv2.imread(str(dataset.root / 'image' / f'{sample.id}.jpg'))
+    np.testing.assert_array_equal(sample.frame.rgb, bgr[..., ::-1])
+    stored = cv2.imread(str(dataset.root / 'label40' / f'{sample.id}.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(sample.labels == UNLABELLED, stored == 0)
+    np.testing.assert_array_equal(sample.labels[stored > 0] + 1, stored[stored > 0])
+    assert not np.isnan(sample.frame.depth_m).any()
+
+
+def test_kinect_sequence(research_data):
+    dataset = FolderDataset(research_data / 'kinect_sequence')
+    assert len(dataset) == 300
+    assert dataset.ids[:2] == ('000000', '000001')
+    assert dataset.rate_hz == 30
+    sample = dataset[17]
+    assert sample.labels is None
+    assert 0.01 < np.isnan(sample.frame.depth_m).mean() < 0.5
+    assert 0.3 < np.nanmin(sample.frame.depth_m) < np.nanmax(sample.frame.depth_m) < 10
+    np.testing.assert_allclose(sample.pose[:3, :3] @ sample.pose[:3, :3].T, np.eye(3), atol=1e-3)
