@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores against counts made by hand, and against loops and scikit-learn."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sgnet_core.errors import InputError
+from sgnet_core.metrics import ConfusionMatrix
+from sgnet_core.types import UNLABELLED
+
+NAMES = ('a', 'b', 'c', 'd')
+
+
+@pytest.fixture
+def by_hand() -> ConfusionMatrix:
+    """Class a: 3 right, 1 called b. b: 2 right, 1 unpredicted. c: only predicted. d: absent."""
+    matrix = ConfusionMatrix(NAMES)
+    truth = np.array([[0, 0, 0, 0, 1], [1, 1, 1, 255, 255]], np.uint8)
+    prediction = np.array([[0, 0, 0, 1, 1], [1, 255, 2, 0, 255]], np.uint8)
+    matrix.update(truth, prediction)
+    return matrix
+
+
+def random_labels(rng, shape, classes, unlabelled):
+    labels = rng.integers(0, classes, shape).astype(np.uint8)
+    labels[rng.random(shape) < unlabelled] = UNLABELLED
+    return labels
+
+
+def naive_scores(pairs, classes):
+    """The definitions as loops over pixels and sets: no matrix, nothing shared with the module."""
+    pixels = [
+        (int(t), int(p))
+        for truth, prediction in pairs
+        for t, p in zip(truth.ravel(), prediction.ravel(), strict=True)
+        if t != UNLABELLED
+    ]
+    iou, accuracy, weighted = [], [], 0.0
+    for class_id in range(classes):
+        inside = sum(t == class_id and p == class_id for t, p in pixels)
+        union = sum(t == class_id or p == class_id for t, p in pixels)
+        true = sum(t == class_id for t, _ in pixels)
+        iou.append(inside / union if union else None)
+        if true:
+            accuracy.append(inside / true)
+            weighted += true / len(pixels) * inside / union
+    defined = [value for value in iou if value is not None]
+    return {
+        'miou': sum(defined) / len(defined),
+        'pixel_accuracy': sum(t == p for t, p in pixels) / len(pixels),
+        'mean_accuracy': sum(accuracy) / len(accuracy),
+        'frequency_weighted_iou': weighted,
+        'per_class_iou': iou,
+    }
+
+
+def test_counts_by_hand(by_hand):
+    assert by_hand.counts.dtype == np.int64
+    np.testing.assert_array_equal(
+        by_hand.counts, [[3, 1, 0, 0], [0, 2, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    )
+    np.testing.assert_array_equal(by_hand.unpredicted, [0, 1, 0, 0])
+
+
+def test_scores_by_hand(by_hand):
+    scores = by_hand.scores()
+    assert scores['per_class_iou'] == {'a': 3 / 4, 'b': 2 / 5, 'c': 0.0, 'd': None}
+    assert scores['miou'] == pytest.approx((3 / 4 + 2 / 5 + 0) / 3)
+    assert scores['pixel_accuracy'] == pytest.approx(5 / 8)
+    assert scores['mean_accuracy'] == pytest.approx((3 / 4 + 2 / 4) / 2)
+    assert scores['frequency_weighted_iou'] == pytest.approx(4 / 8 * 3 / 4 + 4 / 8 * 2 / 5)
+    assert scores['confusion'] == by_hand.counts.tolist()
+    assert scores['unpredicted'] == [0, 1, 0, 0]
+
+
+def test_scores_are_json(by_hand):
+    scores = by_hand.scores()
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+
+
+@pytest.mark.parametrize('unpredicted', [0.0, 0.2])
+@pytest.mark.parametrize('classes', [1, 3, 13])
+def test_equals_naive_loops(classes, unpredicted):
+    rng = np.random.default_rng(classes)
+    matrix, pairs = ConfusionMatrix([f'{i}' for i in range(classes)]), []
+    for shape in ((7, 11), (1, 5), (3, 2)):
+        truth = random_labels(rng, shape, classes, 0.3)
+        prediction = random_labels(rng, shape, classes, unpredicted)
+        matrix.update(truth, prediction)
+        pairs.append((truth, prediction))
+    expected, scores = naive_scores(pairs, classes), matrix.scores()
+    scores['per_class_iou'] = list(scores['per_class_iou'].values())
+    for key, value in expected.items():
+        assert scores[key] == pytest.approx(value), key
+
+
+def test_equals_scikit_learn():
+    sklearn = pytest.importorskip('sklearn.metrics', reason='scikit-learn is the other opinion')
+    rng = np.random.default_rng(5)
+    truth = random_labels(rng, (48, 65), 40, 0.2)
+    prediction = np.where(rng.random(truth.shape) < 0.5, truth, rng.integers(0, 40, truth.shape))
+    prediction = prediction.astype(np.uint8)
+    prediction[truth == UNLABELLED] = 3
+    matrix = ConfusionMatrix([f'{i}' for i in range(40)])
+    matrix.update(truth, prediction)
+    y_true, y_pred = truth[truth != UNLABELLED], prediction[truth != UNLABELLED]
+    ids = np.arange(40)
+    np.testing.assert_array_equal(
+        matrix.counts, sklearn.confusion_matrix(y_true, y_pred, labels=ids)
+    )
+    scores = matrix.scores()
+    jaccard = sklearn.jaccard_score(y_true, y_pred, labels=ids, average=None)
+    np.testing.assert_allclose(list(scores['per_class_iou'].values()), jaccard)
+    assert scores['miou'] == pytest.approx(jaccard.mean())
+    assert scores['pixel_accuracy'] == pytest.approx(sklearn.accuracy_score(y_true, y_pred))
+    assert scores['mean_accuracy'] == pytest.approx(sklearn.balanced_accuracy_score(y_true, y_pred))
+    assert scores['frequency_weighted_iou'] == pytest.approx(
+        sklearn.jaccard_score(y_true, y_pred, labels=ids, average='weighted')
+    )
+
+
+def test_a_perfect_prediction_scores_one():
+    truth = np.array([[0, 1, 2, 255]], np.uint8)
+    matrix = ConfusionMatrix(NAMES)
+    matrix.update(truth, np.array([[0, 1, 2, 0]], np.uint8))
+    scores = matrix.scores()
+    for key in ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou'):
+        assert scores[key] == 1.0
+
+
+def test_leaving_pixels_unlabelled_never_helps():
+    rng = np.random.default_rng(3)
+    truth = random_labels(rng, (9, 13), 4, 0.1)
+    prediction = truth.copy()
+    prediction[truth == UNLABELLED] = 0
+    silent = prediction.copy()
+    silent[:, :5] = UNLABELLED
+    full, less = ConfusionMatrix(NAMES), ConfusionMatrix(NAMES)
+    full.update(truth, prediction)
+    less.update(truth, silent)
+    for key in ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou'):
+        assert less.scores()[key] < full.scores()[key]
+
+
+def test_nothing_labelled_gives_no_scores_and_still_a_table():
+    matrix = ConfusionMatrix(NAMES)
+    matrix.update(np.full((2, 3), UNLABELLED, np.uint8), np.zeros((2, 3), np.uint8))
+    matrix.update(np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.uint8))
+    scores = matrix.scores()
+    assert scores['miou'] is None
+    assert scores['pixel_accuracy'] is None
+    assert scores['mean_accuracy'] is None
+    assert scores['frequency_weighted_iou'] is None
+    assert set(scores['per_class_iou'].values()) == {None}
+    assert 'nan' not in matrix.table()
+
+
+def test_adding_equals_updating_one():
+    rng = np.random.default_rng(9)
+    whole, first, second = (ConfusionMatrix(NAMES) for _ in range(3))
+    for part in (first, second):
+        truth, prediction = (random_labels(rng, (4, 6), 4, 0.2) for _ in range(2))
+        whole.update(truth, prediction)
+        part.update(truth, prediction)
+    first.add(second)
+    assert first.scores() == whole.scores()
+    with pytest.raises(InputError, match='names and their order must be the same'):
+        first.add(ConfusionMatrix(NAMES[::-1]))
+
+
+def test_largest_label_set_and_counts_beyond_32_bits():
+    matrix = ConfusionMatrix([f'{i}' for i in range(255)])
+    truth = np.arange(256, dtype=np.uint8).reshape(2, 128)
+    matrix.update(truth, truth)
+    np.testing.assert_array_equal(matrix.counts, np.eye(255, dtype=np.int64))
+    for _ in range(40):
+        matrix.add(matrix)
+    assert matrix.scores()['confusion'][7][7] == 2**40
+
+
+@pytest.mark.parametrize(
+    ('truth', 'prediction', 'message'),
+    [
+        ([[4]], [[0]], r'the truth has class id 4, but there are 4 classes; ids must be 0\.\.3'),
+        ([[0, 255]], [[0, 254]], 'the prediction has class id 254, but there are 4 classes'),
+        ([[0, 1]], [[0]], r'truth is \(1, 2\), the prediction \(1, 1\)'),
+    ],
+)
+def test_bad_labels_are_errors_and_count_nothing(truth, prediction, message):
+    matrix = ConfusionMatrix(NAMES)
+    with pytest.raises(InputError, match=message):
+        matrix.update(np.array(truth, np.uint8), np.array(prediction, np.uint8))
+    assert not matrix.counts.any()
+
+
+def test_signed_labels_and_no_classes_are_errors():
+    with pytest.raises(InputError, match='the truth must be uint8 class ids, got int64'):
+        ConfusionMatrix(NAMES).update(np.zeros((1, 1), np.int64), np.zeros((1, 1), np.uint8))
+    with pytest.raises(InputError, match='0 classes; give 1 to 255 names'):
+        ConfusionMatrix(())
+
+
+def test_table_lists_classes_by_size_and_says_what_is_unpredicted(by_hand):
+    lines = by_hand.table().splitlines()
+    assert [line.split() for line in lines] == [
+        ['class', 'IoU', '%', 'accuracy', '%', 'share', '%'],
+        ['a', '75.00', '75.00', '50.00'],
+        ['b', '40.00', '50.00', '50.00'],
+        ['c', '0.00', '-', '0.00'],
+        ['d', '-', '-', '0.00'],
+        ['-' * len(lines[0])],
+        ['mean', '38.33', '62.50'],
+        ['weighted', 'by', 'share', '57.50'],
+        ['pixel', 'accuracy', '62.50'],
+        ['1', 'of', '8', 'labelled', 'pixels', 'have', 'no', 'prediction:', 'counted', 'wrong'],
+    ]
