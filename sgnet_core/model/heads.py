@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentation heads: features to class scores, at the resolution of their input features."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sgnet_core.model.resnet import SpatialAt
+from sgnet_core.model.sconv import SConv2d
+
+LEAKY_SLOPE = 0.01
+DROPOUT = 0.1
+HEAD_CHANNELS = 512
+ASPP_CHANNELS = 256
+ASPP_RATES = (12, 24, 36)
+LIGHT_GEOMETRY_CHANNELS = 32
+"""Width of the light decoder's spatial projectors: half the paper's, as its S-Convs have 128 channels."""
+
+
+class PlainHead(nn.Sequential):
+    """3x3 to 512, BatchNorm, LeakyReLU, Dropout2d, 1x1 to classes: (N, C, h, w) -> (N, K, h, w)."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, HEAD_CHANNELS, 3, padding=1),
+            nn.BatchNorm2d(HEAD_CHANNELS),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+            nn.Dropout2d(DROPOUT),
+            nn.Conv2d(HEAD_CHANNELS, num_classes, 1),
+        )
+
+
+class AsppHead(nn.Module):
+    """Atrous spatial pyramid pooling: pooled image, 1x1, three dilated 3x3, 256 channels each."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.pooling = _conv_bn_leaky(in_channels, ASPP_CHANNELS, 1)
+        self.branches = nn.ModuleList(
+            [_conv_bn_leaky(in_channels, ASPP_CHANNELS, 1)]
+            + [_conv_bn_leaky(in_channels, ASPP_CHANNELS, 3, rate) for rate in ASPP_RATES]
+        )
+        self.bottleneck = nn.Sequential(
+            *_conv_bn_leaky(ASPP_CHANNELS * (len(ASPP_RATES) + 2), HEAD_CHANNELS, 1),
+            nn.Dropout2d(DROPOUT),
+        )
+        self.classifier = nn.Conv2d(HEAD_CHANNELS, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.pooling(F.adaptive_avg_pool2d(x, 1)).expand(-1, -1, *x.shape[2:])
+        y = torch.cat([pooled, *(branch(x) for branch in self.branches)], dim=1)
+        return self.classifier(self.bottleneck(y))
+
+
+class LightDecoder(nn.Module):
+    """Top-down decoder of the lite variants: from stride 32 up to 8, every 3x3 an S-Conv.
+
+    Each step brings a stage's features to `CHANNELS` by a 1x1, adds what came from above, and mixes
+    neighbours with one S-Conv. A global context vector enters at the top.
+    """
+
+    CHANNELS = 128
+
+    def __init__(self, in_channels: list[int], num_classes: int, spatial_channels: int) -> None:
+        super().__init__()
+        deepest_first = in_channels[::-1]
+        self.laterals = nn.ModuleList(
+            [_conv_bn(channels, self.CHANNELS) for channels in deepest_first]
+        )
+        self.context = nn.Conv2d(deepest_first[0], self.CHANNELS, 1)
+        self.mixers = nn.ModuleList([self._mixer(spatial_channels) for _ in deepest_first])
+        self.norms = nn.ModuleList([nn.BatchNorm2d(self.CHANNELS) for _ in deepest_first])
+        self.dropout = nn.Dropout2d(DROPOUT)
+        self.classifier = nn.Conv2d(self.CHANNELS, num_classes, 1)
+
+    def _mixer(self, spatial_channels: int) -> nn.Module:
+        if spatial_channels == 0:
+            return nn.Conv2d(self.CHANNELS, self.CHANNELS, 3, padding=1, bias=False)
+        return SConv2d(self.CHANNELS, self.CHANNELS, spatial_channels, LIGHT_GEOMETRY_CHANNELS)
+
+    def forward(self, features: list[Tensor], spatial_at: SpatialAt) -> Tensor:
+        """Features at strides 8, 16, 32 -> scores (N, K, H/8, W/8)."""
+        deepest_first = features[::-1]
+        y = self.context(F.adaptive_avg_pool2d(deepest_first[0], 1))  # (N, 128, 1, 1)
+        for x, lateral, mixer, norm in zip(
+            deepest_first, self.laterals, self.mixers, self.norms, strict=True
+        ):
+            above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)
+            y = F.relu(lateral(x) + above)  # (N, 128, H/s, W/s)
+            mixed = mixer(y, spatial_at(y)) if isinstance(mixer, SConv2d) else mixer(y)
+            y = F.relu(y + norm(mixed))
+        return self.classifier(self.dropout(y))
+
+
+def _conv_bn(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
+    )
+
+
+def _conv_bn_leaky(
+    in_channels: int, out_channels: int, kernel: int, dilation: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            bias=False,
+        ),
+        nn.BatchNorm2d(out_channels),
+        nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""S-Conv: a convolution whose taps and weights follow the geometry of the scene.
+
+Chen et al., "Spatial Information Guided Convolution for Real-Time RGBD Semantic Segmentation",
+IEEE TIP 30 (2021), section III-B. Variables carry the paper's names:
+
+    S' = phi(S)                     the spatial projector                              (eq. 3)
+    dd = eta(S')                    the offset generator                               (eq. 4)
+    S* = S' at the shifted taps                                                        (eq. 5)
+    W* = sigmoid(f(S*)) W           the weight generator, one scalar per tap           (eq. 6)
+    Y(p) = sum_i W*_i(p) X(p + d_i + dd_i(p))                                          (eq. 7)
+
+Where the paper leaves a choice, the authors' released code decides: every S-Conv has a projector of
+its own, run at the resolution of its input; f is a deformable 3x3 followed by a 1x1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sgnet_core.model.deform_conv import modulated_deform_conv2d
+
+
+class SpatialProjector(nn.Sequential):
+    """phi: three 3x3 convolutions, each with BatchNorm and ReLU, (N, c', H, W) -> (N, G, H, W)."""
+
+    def __init__(self, spatial_channels: int, geometry_channels: int) -> None:
+        layers: list[nn.Module] = []
+        for channels in (spatial_channels, geometry_channels, geometry_channels):
+            layers += [
+                nn.Conv2d(channels, geometry_channels, 3, padding=1),
+                nn.BatchNorm2d(geometry_channels),
+                nn.ReLU(inplace=True),
+            ]
+        super().__init__(*layers)
+
+
+class SConv2d(nn.Module):
+    """Spatial information guided convolution.
+
+    Args:
+        in_channels, out_channels: of the features X and Y.
+        spatial_channels: c' of the spatial information S (1 depth, 3 XYZ or HHA).
+        geometry_channels: G of the projected S' (64 in the paper).
+        kernel_size, stride, padding, dilation: as of the convolution it replaces; one number each.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        spatial_channels: int = 1,
+        geometry_channels: int = 64,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        taps = kernel_size * kernel_size
+        self.window = {'stride': stride, 'padding': padding, 'dilation': dilation}
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        self.spatial_projector = SpatialProjector(spatial_channels, geometry_channels)
+        self.offset_generator = nn.Conv2d(geometry_channels, 2 * taps, kernel_size, **self.window)
+        self.weight_generator1 = nn.Parameter(
+            torch.empty(geometry_channels, geometry_channels, kernel_size, kernel_size)
+        )
+        self.weight_generator2 = nn.Conv2d(geometry_channels, taps, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He initialisation; zero offsets, so that training starts at a plain convolution grid."""
+        nn.init.kaiming_normal_(self.weight, mode='fan_out', nonlinearity='relu')
+        nn.init.kaiming_normal_(self.weight_generator1, mode='fan_out', nonlinearity='relu')
+        nn.init.zeros_(self.offset_generator.weight)
+        nn.init.zeros_(self.offset_generator.bias)
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """(N, C, H, W) features and (N, c', H, W) spatial information -> (N, D, H', W')."""
+        offset, mask = self.geometry(s)
+        return modulated_deform_conv2d(x, offset, mask, self.weight, **self.window)
+
+    def geometry(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Offsets (N, 2K, H', W') in pixels and masks (N, K, H', W') in (0, 1), from S alone."""
+        s_projected = self.spatial_projector(s)  # (N, G, H, W)
+        # Pixel coordinates need float32 even where autocast computes the rest in half precision.
+        offset = self.offset_generator(s_projected).float()  # (N, 2K, H', W')
+        s_at_taps = modulated_deform_conv2d(
+            s_projected,
+            offset,
+            torch.ones_like(offset[:, ::2]),
+            self.weight_generator1,
+            **self.window,
+        )  # (N, G, H', W')
+        mask = torch.sigmoid(self.weight_generator2(s_at_taps).float())  # (N, K, H', W')
+        return offset, mask

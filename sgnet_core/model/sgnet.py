@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SGNet: one network, its variants rows of a table (SGNet, section III-C; design section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sgnet_core.model.efficientnet_lite import EfficientNetLite
+from sgnet_core.model.heads import AsppHead, LightDecoder, PlainHead
+from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
+from sgnet_core.model.sconv import SConv2d
+
+SPATIAL_CHANNELS = {'depth': 1, 'xyz': 3, 'none': 0}
+"""Channels of the spatial information each choice of `spatial` feeds to the S-Convs."""
+
+
+@dataclass(frozen=True)
+class ResNetVariant:
+    """A deep-stem ResNet and its head."""
+
+    block: type[Bottleneck] | type[BasicBlock]
+    depths: tuple[int, int, int, int]
+    head: type[PlainHead] | type[AsppHead] = PlainHead
+
+
+@dataclass(frozen=True)
+class LiteVariant:
+    """An EfficientNet-Lite with the light decoder: width and depth multipliers."""
+
+    width: float
+    depth: float
+
+
+VARIANTS: dict[str, ResNetVariant | LiteVariant] = {
+    'sgnet_r18': ResNetVariant(BasicBlock, (2, 2, 2, 2)),
+    'sgnet_r34': ResNetVariant(BasicBlock, (3, 4, 6, 3)),
+    'sgnet_r50': ResNetVariant(Bottleneck, (3, 4, 6, 3)),
+    'sgnet_r101': ResNetVariant(Bottleneck, (3, 4, 23, 3)),
+    'sgnet_aspp_r101': ResNetVariant(Bottleneck, (3, 4, 23, 3), AsppHead),
+    'sgnet_lite0': LiteVariant(1.0, 1.0),
+    'sgnet_lite1': LiteVariant(1.0, 1.1),
+    'sgnet_lite2': LiteVariant(1.1, 1.2),
+}
+
+
+@dataclass(frozen=True)
+class SGNetConfig:
+    """An architecture and nothing else.
+
+    Attributes:
+        variant: a key of `VARIANTS`.
+        num_classes: 1 to 254 (255 is "unlabelled").
+        spatial: what guides the S-Convs, a key of `SPATIAL_CHANNELS`; `none` = plain convolutions.
+
+    Raises:
+        ValueError: naming the value and the allowed ones.
+    """
+
+    variant: str = 'sgnet_lite0'
+    num_classes: int = 40
+    spatial: str = 'depth'
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise ValueError(f'unknown variant {self.variant!r}; there are {", ".join(VARIANTS)}')
+        if self.spatial not in SPATIAL_CHANNELS:
+            raise ValueError(
+                f'unknown spatial {self.spatial!r}; there are {", ".join(SPATIAL_CHANNELS)}'
+            )
+        if not 1 <= self.num_classes <= 254:
+            raise ValueError(f'num_classes must be 1 to 254, got {self.num_classes}')
+
+
+class SGNet(nn.Module):
+    """RGB image and spatial information in, class scores out.
+
+    Args:
+        config: the architecture.
+        auxiliary: add the training-only head on the features before the last stage.
+    """
+
+    def __init__(self, config: SGNetConfig, auxiliary: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        variant = VARIANTS[config.variant]
+        channels = SPATIAL_CHANNELS[config.spatial]
+        if isinstance(variant, LiteVariant):
+            self.backbone: nn.Module = EfficientNetLite(variant.width, variant.depth)
+            self.head: nn.Module = LightDecoder(
+                self.backbone.out_channels[1:], config.num_classes, channels
+            )
+            auxiliary_channels = self.backbone.out_channels[2]
+        else:
+            self.backbone = DeepStemResNet(variant.block, variant.depths, channels)
+            auxiliary_channels, out_channels = self.backbone.out_channels
+            self.head = variant.head(out_channels, config.num_classes)
+        self.auxiliary_head = (
+            PlainHead(auxiliary_channels, config.num_classes) if auxiliary else None
+        )
+
+    def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
+        """Class scores before softmax, at the resolution of the head's features.
+
+        Args:
+            image: (N, 3, H, W), normalised as the checkpoint's `InputSpec` says; H and W multiples
+                of 32.
+            spatial: (N, c', h, w), any resolution; None where `config.spatial` is `none`.
+
+        Returns:
+            (N, num_classes, H/16, W/16), or H/8, W/8 for the lite variants. `resize_scores` brings
+            them to any size.
+        """
+        return self.forward_with_auxiliary(image, spatial)[0]
+
+    def forward_with_auxiliary(
+        self, image: Tensor, spatial: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Main scores and those of the auxiliary head (None where the network has none)."""
+        spatial_at = _SpatialPyramid(spatial)
+        if isinstance(self.backbone, EfficientNetLite):
+            features = self.backbone(image)  # strides 4, 8, 16, 32
+            scores = self.head(features[1:], spatial_at)
+            middle = features[2]
+        else:
+            middle, last = self.backbone(image, spatial_at)  # both stride 16
+            scores = self.head(last)
+        return scores, None if self.auxiliary_head is None else self.auxiliary_head(middle)
+
+    def sconv_positions(self) -> list[str]:
+        """Names of the S-Convs, in the order of the forward pass."""
+        return [name for name, module in self.named_modules() if isinstance(module, SConv2d)]
+
+
+def resize_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """Scores (N, K, h, w) at (height, width), bilinear, as the authors' code does."""
+    return F.interpolate(scores.float(), size, mode='bilinear', align_corners=True)
+
+
+class _SpatialPyramid:
+    """Resizes the spatial information straight from full size, once for each resolution asked."""
+
+    def __init__(self, spatial: Tensor | None) -> None:
+        self._spatial = spatial
+        self._resized: dict[tuple[int, int], Tensor] = {}
+
+    def __call__(self, features: Tensor) -> Tensor | None:
+        if self._spatial is None:
+            return None
+        size = tuple(features.shape[2:])
+        if size not in self._resized:
+            self._resized[size] = F.interpolate(
+                self._spatial, size, mode='bilinear', align_corners=True
+            )
+        return self._resized[size]
