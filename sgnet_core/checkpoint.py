@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint: one `.safetensors` file whose header says everything needed to use the weights.
+
+The header entry `sgnet` is JSON: format version, architecture, input, classes, colours, and how the
+network was trained and what it scored. Loading is strict, and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sgnet_core.errors import CheckpointError
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.labels import LabelSet
+from sgnet_core.model.sgnet import SGNet, SGNetConfig
+
+FORMAT = 1
+HEADER_KEY = 'sgnet'
+DEFAULT_CHECKPOINT = Path(__file__).parent / 'checkpoints' / 'sgnet_lite0_nyu40.safetensors'
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and all that is known of it.
+
+    Attributes:
+        config: its architecture.
+        input_spec: what it expects to see.
+        label_set: its classes and their colours.
+        weights: every parameter and buffer of the inference network, by name.
+        provenance: how it was trained and what it scored; plain JSON values.
+    """
+
+    config: SGNetConfig
+    input_spec: InputSpec
+    label_set: LabelSet
+    weights: Mapping[str, Tensor]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def build(self) -> SGNet:
+        """The network with these weights, in evaluation mode.
+
+        Raises:
+            CheckpointError: a tensor is missing, left over or of another shape; it is named.
+        """
+        with torch.device('meta'):
+            network = SGNet(self.config)
+        wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        check_tensors(wanted, self.weights)
+        network.load_state_dict(dict(self.weights), assign=True)
+        return network.eval()
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write atomically: a reader sees the old file or the whole new one."""
+    header = {
+        'format': FORMAT,
+        'config': asdict(checkpoint.config),
+        'input': asdict(checkpoint.input_spec),
+        'label_set': checkpoint.label_set.name,
+        'class_names': checkpoint.label_set.class_names,
+        'palette': checkpoint.label_set.palette.tolist(),
+        'provenance': checkpoint.provenance,
+    }
+    weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
+    data = save(weights, metadata={HEADER_KEY: json.dumps(header)})
+    path = Path(path)
+    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
+    """Read a checkpoint; None or '' is the one that ships with the package.
+
+    Raises:
+        CheckpointError: no such file, not a whole safetensors file, not one of ours, or of another
+            format version.
+    """
+    path = Path(path) if path else DEFAULT_CHECKPOINT
+    if not path.is_file():
+        raise CheckpointError(
+            f'no checkpoint at {path}; give the path of a .safetensors file made by `train` or '
+            '`convert_checkpoint`'
+        )
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f'{path} is not a whole safetensors file ({error}); copy or download it again'
+        ) from error
+    return _parse(path, metadata, weights)
+
+
+def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError, naming the first tensor that is missing, left over or misshapen."""
+    for name in (*wanted, *given):
+        if name not in given:
+            problem = f'tensor {name} is missing'
+        elif name not in wanted:
+            problem = f'tensor {name} has no place in this network'
+        elif tuple(given[name].shape) != wanted[name]:
+            problem = f'tensor {name} is {tuple(given[name].shape)}, expected {wanted[name]}'
+        else:
+            continue
+        raise CheckpointError(f'the checkpoint does not fit the network: {problem}')
+
+
+def _parse(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) -> Checkpoint:
+    if HEADER_KEY not in metadata:
+        raise CheckpointError(
+            f'{path} has no {HEADER_KEY!r} header: it was not written by this package; the '
+            "authors' files go through `convert_checkpoint` first"
+        )
+    try:
+        header = json.loads(metadata[HEADER_KEY])
+        if header['format'] != FORMAT:
+            raise CheckpointError(
+                f'{path} has format {header["format"]}, this version reads {FORMAT}; '
+                'update sgnet_ros or make the checkpoint anew'
+            )
+        spec = {**header['input'], 'mean': tuple(header['input']['mean'])}
+        spec['std'] = tuple(spec['std'])
+        return Checkpoint(
+            SGNetConfig(**header['config']),
+            InputSpec(**spec),
+            LabelSet(
+                header['label_set'],
+                tuple(header['class_names']),
+                np.array(header['palette'], dtype=np.uint8),
+            ),
+            weights,
+            header['provenance'],
+        )
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f'{path}: its {HEADER_KEY!r} header is damaged: {error}') from error

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train a network on a folder data set (see the README for its format).
+
+Writes best.safetensors, last.pt, log.jsonl and train.yaml to OUT. Killed at any moment, it loses at
+most the running epoch: run it again with --resume.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--config', type=Path, required=True, help='YAML file of settings')
+    parser.add_argument('--data', type=Path, required=True, help='folder with a dataset.yaml')
+    parser.add_argument('--out', type=Path, required=True, help='folder of this run')
+    parser.add_argument('--epochs', type=int, help='instead of the one in the settings')
+    parser.add_argument('--init', type=Path, help='start from this checkpoint, not from ImageNet')
+    parser.add_argument('--resume', action='store_true', help='continue the run in OUT')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--precision', default='fp32', choices=('fp32', 'bf16', 'fp16'))
+    parser.add_argument('--workers', type=int, default=1, help='processes that load data')
+
+
+def run(args: argparse.Namespace) -> int:
+    from sgnet_core.errors import ConfigError
+    from sgnet_core.training.config import load_train_config
+    from sgnet_core.training.fit import Training
+
+    config = load_train_config(args.config, epochs=args.epochs)
+    if not args.resume and (args.out / 'last.pt').exists():
+        raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
+    training = Training(
+        config, args.data, args.out, args.device, args.precision, args.workers, args.init
+    )
+    if args.resume:
+        training.resume()
+    best = training.fit()
+    print(f'best mIoU {training.best_miou:.4f} on {config.val_split}: {best}')
+    return 0

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth to camera-frame coordinates, in the optical frame: x right, y down, z forward (REP 103)."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgnet_core.errors import InputError
+from sgnet_core.types import CameraIntrinsics
+
+Array = TypeVar('Array', np.ndarray, Tensor)
+
+
+def depth_to_xyz(depth_m: Array, intrinsics: CameraIntrinsics) -> Array:
+    """Camera-frame coordinates of every pixel.
+
+    Args:
+        depth_m: (..., H, W) floating point, metres along the optical axis, NaN = no measurement.
+        intrinsics: of this very resolution.
+
+    Returns:
+        (..., 3, H, W) metres, of the type, dtype and device of `depth_m`; NaN stays NaN.
+
+    Raises:
+        InputError: the intrinsics are of another size.
+    """
+    if tuple(depth_m.shape[-2:]) != intrinsics.size:
+        raise InputError(
+            f'depth is {depth_m.shape[-1]}x{depth_m.shape[-2]}, the intrinsics are for '
+            f'{intrinsics.width}x{intrinsics.height}; give those of the depth image'
+        )
+    if isinstance(depth_m, np.ndarray):
+        u, v = (np.arange(n, dtype=depth_m.dtype) for n in (intrinsics.width, intrinsics.height))
+        stack, axis = np.stack, {'axis': -3}
+    else:
+        u, v = (
+            torch.arange(n, dtype=depth_m.dtype, device=depth_m.device)
+            for n in (intrinsics.width, intrinsics.height)
+        )
+        stack, axis = torch.stack, {'dim': -3}
+    x = depth_m * ((u - intrinsics.cx) / intrinsics.fx)
+    y = depth_m * ((v - intrinsics.cy) / intrinsics.fy)[:, None]
+    return stack([x, y, depth_m], **axis)

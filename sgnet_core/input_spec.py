@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network expects to see: the one definition of preprocessing.
+
+Training, evaluation and the node all go through `InputSpec`, and it travels with the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sgnet_core.errors import InputError
+from sgnet_core.geometry import depth_to_xyz
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+
+SIZE_MULTIPLE = 32
+"""Network input sizes are multiples of the deepest stride."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """From a frame to the network's two inputs.
+
+    Attributes:
+        height, width: of the network's input; multiples of 32.
+        channel_order: `rgb` or `bgr`.
+        mean, std: per channel, in that order, in grey levels of 0..255.
+        spatial: `depth`, `xyz` or `none`.
+        depth_fill_m: what the network sees where there is no measurement, metres.
+
+    Raises:
+        InputError: a value is not one of these.
+    """
+
+    height: int
+    width: int
+    channel_order: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    spatial: str
+    depth_fill_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.size) < SIZE_MULTIPLE or any(n % SIZE_MULTIPLE for n in self.size):
+            raise InputError(
+                f'the input size must be multiples of {SIZE_MULTIPLE}, got {self.height}x'
+                f'{self.width} (height x width)'
+            )
+        if self.channel_order not in ('rgb', 'bgr'):
+            raise InputError(f'channel_order must be rgb or bgr, got {self.channel_order!r}')
+        if self.spatial not in ('depth', 'xyz', 'none'):
+            raise InputError(f'spatial must be depth, xyz or none, got {self.spatial!r}')
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise InputError(f'mean and std need 3 values, std > 0: {self.mean}, {self.std}')
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    def preprocess(
+        self, frame: RgbdFrame, device: str | torch.device = 'cpu'
+    ) -> tuple[Tensor, Tensor | None]:
+        """A frame of any size, resized to `size` and encoded; see `encode`."""
+        rgb = torch.from_numpy(frame.rgb).to(device).permute(2, 0, 1)
+        depth_m = torch.from_numpy(frame.depth_m).to(device)
+        rgb, depth_m = resize_rgbd(rgb, depth_m, self.size)
+        return self.encode(rgb, depth_m, frame.intrinsics.resized(*self.size))
+
+    def encode(
+        self, rgb: Tensor, depth_m: Tensor, intrinsics: CameraIntrinsics
+    ) -> tuple[Tensor, Tensor | None]:
+        """Normalise colour and encode depth, without resizing.
+
+        Args:
+            rgb: (3, H, W) float32, grey levels 0..255, RGB.
+            depth_m: (H, W) float32 metres, NaN = no measurement.
+            intrinsics: of this resolution.
+
+        Returns:
+            image (1, 3, H, W) and spatial (1, c', H, W), float32; spatial is None for `none`.
+        """
+        image = rgb.flip(0) if self.channel_order == 'bgr' else rgb
+        mean, std = (image.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return ((image - mean) / std)[None], self._encode_depth(depth_m, intrinsics)
+
+    def _encode_depth(self, depth_m: Tensor, intrinsics: CameraIntrinsics) -> Tensor | None:
+        if self.spatial == 'none':
+            return None
+        if self.spatial == 'depth':
+            spatial = depth_m[None]  # (1, H, W)
+        else:
+            spatial = depth_to_xyz(depth_m, intrinsics)  # (3, H, W)
+        return torch.nan_to_num(spatial, self.depth_fill_m, self.depth_fill_m, self.depth_fill_m)[
+            None
+        ]
+
+
+def resize_rgbd(rgb: Tensor, depth_m: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Colour anti-aliased, depth from the nearest pixel: no depth is invented between surfaces.
+
+    Args:
+        rgb: (3, H, W) uint8.
+        depth_m: (H, W) float32.
+        size: (height, width) wanted.
+
+    Returns:
+        (3, height, width) float32 in 0..255 and (height, width) float32.
+    """
+    rgb = rgb.float()[None]
+    if tuple(rgb.shape[2:]) != size:
+        rgb = F.interpolate(rgb, size, mode='bilinear', align_corners=False, antialias=True)
+        depth_m = F.interpolate(depth_m[None, None], size, mode='nearest-exact')[0, 0]
+    return rgb[0], depth_m

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The front door: a frame in, a class mask and its confidence out, at the frame's resolution.
+
+It owns device, precision and warm-up; the node, the evaluators and the commands all go through it.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.errors import InputError
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.labels import LabelSet
+from sgnet_core.model.sgnet import SGNet, resize_scores
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+
+PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+BACKENDS = ('auto', 'torch')
+
+logger = logging.getLogger(__name__)
+
+
+class Segmenter:
+    """Runs one network on frames of any size.
+
+    Attributes:
+        label_set: the classes it tells apart.
+        input_spec: how it sees a frame.
+        device, precision: as resolved, for example `cuda:0`, `fp16`.
+    """
+
+    def __init__(
+        self,
+        network: SGNet,
+        input_spec: InputSpec,
+        label_set: LabelSet,
+        device: str = 'auto',
+        precision: str = 'auto',
+    ) -> None:
+        """Take over `network`: it is moved to the device and set to evaluation.
+
+        Raises:
+            InputError: the device is not there, or the precision is unknown.
+        """
+        self.device = resolve_device(device)
+        self.precision = _resolve_precision(precision, self.device)
+        self.input_spec = input_spec
+        self.label_set = label_set
+        self._network = network.eval().to(self.device, memory_format=torch.channels_last)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path | None = None,
+        device: str = 'auto',
+        precision: str = 'auto',
+        backend: str = 'auto',
+    ) -> Segmenter:
+        """Load a checkpoint; None or '' is the one that ships with the package.
+
+        Args:
+            path: a `.safetensors` checkpoint.
+            device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+            precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
+            backend: `auto` or `torch`.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or not a checkpoint.
+            InputError: the device is not there, or an option is unknown.
+        """
+        if backend not in BACKENDS:
+            raise InputError(f'unknown backend {backend!r}; there are {", ".join(BACKENDS)}')
+        checkpoint = load_checkpoint(path)
+        return cls(
+            checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, device, precision
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of class id i at index i."""
+        return self.label_set.class_names
+
+    @property
+    def palette(self) -> np.ndarray:
+        """(C, 3) uint8 RGB, the colour of class id i at row i."""
+        return self.label_set.palette
+
+    @property
+    def description(self) -> str:
+        """One line for a log: network, device, precision, input size."""
+        config = self._network.config
+        return (
+            f'{config.variant} (spatial {config.spatial}, {len(self.class_names)} classes) on '
+            f'{self.device}, {self.precision}, torch, input '
+            f'{self.input_spec.width}x{self.input_spec.height}'
+        )
+
+    def warm_up(self, iterations: int = 1) -> None:
+        """Segment blank frames, so that the first real one is as fast as the next."""
+        height, width = self.input_spec.size
+        frame = RgbdFrame(
+            np.zeros((height, width, 3), np.uint8),
+            np.ones((height, width), np.float32),
+            CameraIntrinsics(width, height, width, width, width / 2, height / 2),
+        )
+        for _ in range(iterations):
+            self.segment(frame)
+
+    def segment(self, frame: RgbdFrame) -> SegmentationResult:
+        """The most probable class of every pixel of `frame`, and its probability."""
+        with torch.inference_mode():
+            labels, confidence = most_probable(resize_scores(self.scores(frame), frame.size))
+        return SegmentationResult(
+            labels[0].cpu().numpy(), confidence[0].cpu().numpy(), self.class_names
+        )
+
+    def scores(self, frame: RgbdFrame) -> Tensor:
+        """Class scores before softmax at the network's own resolution, (1, C, h, w)."""
+        with torch.inference_mode():
+            image, spatial = self.input_spec.preprocess(frame, self.device)
+            image = image.contiguous(memory_format=torch.channels_last)
+            dtype = PRECISIONS[self.precision]
+            with torch.autocast(
+                torch.device(self.device).type, dtype, enabled=dtype != torch.float32
+            ):
+                return self._network(image, spatial)
+
+
+def most_probable(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (N, C, H, W) -> class ids (N, H, W) uint8 and their softmax probability, float32."""
+    best, labels = scores.max(dim=1)
+    confidence = torch.exp(best - torch.logsumexp(scores, dim=1))
+    return labels.to(torch.uint8), confidence
+
+
+def resolve_device(device: str) -> str:
+    """`auto` to the device in use; checks that the wanted one exists.
+
+    Raises:
+        InputError: the device is unknown or not there.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == 'auto':
+        return 'cuda' if gpus else 'cpu'
+    kind, _, index = device.partition(':')
+    if kind not in ('cpu', 'cuda') or (index and not index.isdecimal()):
+        raise InputError(f'unknown device {device!r}; give auto, cpu, cuda or cuda:N')
+    if kind == 'cuda' and int(index or 0) >= gpus:
+        raise InputError(
+            f'device {device!r} is not there: this PyTorch ({torch.__version__}) sees {gpus} '
+            'CUDA devices; use device auto or cpu, or install a CUDA build of torch'
+        )
+    return device
+
+
+def _resolve_precision(precision: str, device: str) -> str:
+    if precision == 'auto':
+        return 'fp16' if device.startswith('cuda') else 'fp32'
+    if precision not in PRECISIONS:
+        raise InputError(
+            f'unknown precision {precision!r}; give auto, {", ".join(PRECISIONS)}'
+        )
+    return precision

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training run, as one YAML file describes it. Data, not behaviour."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from sgnet_core.errors import ConfigError
+from sgnet_core.known_keys import reject_unknown_keys
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the outcome of a run, except the data.
+
+    Attributes:
+        variant, spatial: see `SGNetConfig`.
+        pretrained: start from ImageNet weights (lite variants only).
+        input_size: (height, width) the network sees when it is used; multiples of 32.
+        crop_size: (height, width) of the crops it is trained on; multiples of 32.
+        scale: range of the random zoom, 1 = as seen at `input_size`.
+        train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
+        rooms_per_epoch: generated rooms mixed into every epoch (classes must be NYU 40).
+        epochs, batch_size: as usual.
+        learning_rate: peak of AdamW's poly schedule (power 0.9).
+        backbone_rate_factor: the pretrained backbone learns this much slower.
+        warmup_epochs: linear warm-up from zero.
+        weight_decay: of matrices and kernels, not of biases and norms.
+        class_weight_exponent: classes weigh frequency ** -exponent; 0 = all alike.
+        auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
+        ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
+        frozen_blocks: first backbone blocks (and the stem) that keep their weights.
+        evaluate_every: epochs between evaluations on `val_split`.
+        seed: of everything random.
+    """
+
+    variant: str = 'sgnet_lite0'
+    spatial: str = 'depth'
+    pretrained: bool = True
+    input_size: tuple[int, int] = (480, 640)
+    crop_size: tuple[int, int] = (480, 640)
+    scale: tuple[float, float] = (0.75, 1.75)
+    train_split: str = 'fit'
+    val_split: str = 'val'
+    rooms_per_epoch: int = 0
+    epochs: int = 100
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    backbone_rate_factor: float = 0.3
+    warmup_epochs: float = 1.0
+    weight_decay: float = 0.01
+    class_weight_exponent: float = 0.0
+    auxiliary_weight: float = 0.0
+    ema_decay: float = 0.998
+    frozen_blocks: int = 0
+    evaluate_every: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        positive = ('epochs', 'batch_size', 'learning_rate', 'evaluate_every')
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ConfigError(f'scale must be [low, high] with 0 < low <= high, got {self.scale}')
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f'ema_decay must be at least 0 and below 1, got {self.ema_decay}')
+
+
+def load_train_config(path: str | Path, **overrides: object) -> TrainConfig:
+    """Read a YAML file of `TrainConfig` fields; `overrides` that are not None win.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key (the nearest known one is named), or a
+            value of the wrong type.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise ConfigError(f'cannot read {path}: {error.strerror}') from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f'{path} is not YAML: {" ".join(str(error).split())}') from error
+    if not isinstance(values, dict):
+        raise ConfigError(f'{path} must be a mapping of settings, got a {type(values).__name__}')
+    hints = typing.get_type_hints(TrainConfig)
+    reject_unknown_keys(values, hints, str(path))
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    return TrainConfig(
+        **{name: _typed(path, name, value, hints[name]) for name, value in values.items()}
+    )
+
+
+def as_plain(config: TrainConfig) -> dict[str, object]:
+    """The settings as JSON and YAML can hold them."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(config).items()
+    }
+
+
+def _typed(path: Path, name: str, value: object, hint: type | types.GenericAlias) -> object:
+    if typing.get_origin(hint) is tuple:
+        kinds = typing.get_args(hint)
+        if not isinstance(value, list | tuple) or len(value) != len(kinds):
+            raise ConfigError(f'{path}: {name} must be a list of {len(kinds)}, got {value!r}')
+        return tuple(
+            _typed(path, name, item, kind) for item, kind in zip(value, kinds, strict=True)
+        )
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        hint_text = 'write 1.0e-3, not 1e-3: YAML takes that for text' if hint is float else ''
+        raise ConfigError(
+            f'{path}: {name} must be {hint.__name__}, got {value!r}'
+            + (f' ({hint_text})' if isinstance(value, str) and hint_text else '')
+        )
+    return value

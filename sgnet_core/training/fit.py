@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a network: epochs, optimiser, averaged weights, best checkpoint, resume.
+
+In the output folder: `best.safetensors` (the averaged weights of the best epoch on the validation
+split), `last.pt` (training state for `--resume`), `log.jsonl` (one line an epoch), `train.yaml`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import yaml
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from sgnet_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sgnet_core.data.folder import FolderDataset
+from sgnet_core.errors import ConfigError, SgnetError
+from sgnet_core.evaluation import PROTOCOL, check_same_classes, evaluate
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.labels import label_set_of
+from sgnet_core.model.sgnet import SGNet, SGNetConfig, resize_scores
+from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
+from sgnet_core.training.config import TrainConfig, as_plain
+from sgnet_core.training.imagenet import IMAGENET_MEAN, IMAGENET_STD, load_imagenet_weights
+from sgnet_core.training.views import TrainingViews, class_weights, epoch_loader
+from sgnet_core.types import UNLABELLED
+
+POLY_POWER = 0.9
+GRADIENT_NORM = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Training:
+    """One run in one folder. `fit` does it; `resume` continues where the folder stands."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data_root: Path,
+        out: Path,
+        device: str = 'auto',
+        precision: str = 'auto',
+        workers: int = 1,
+        init: Path | None = None,
+    ) -> None:
+        self.config, self.out, self.workers = config, out, workers
+        self.device = resolve_device(device)
+        self.precision = precision
+        self.train_data = FolderDataset(data_root, config.train_split)
+        self.val_data = FolderDataset(data_root, config.val_split)
+        self.spec = InputSpec(
+            *config.input_size, 'rgb', IMAGENET_MEAN, IMAGENET_STD, config.spatial
+        )
+        self.views = TrainingViews(self.train_data, self.spec, config)
+        self.label_set = label_set_of(self.train_data.class_names)
+        torch.manual_seed(config.seed)
+        architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
+        network = SGNet(architecture, auxiliary=config.auxiliary_weight > 0)
+        self.start = self._initialise(network, init)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.average = AveragedModel(
+            self.network,
+            multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
+            use_buffers=True,
+        )
+        self.optimizer = torch.optim.AdamW(self._parameter_groups())
+        self.scaler = torch.amp.GradScaler(
+            torch.device(self.device).type, enabled=self.precision == 'fp16'
+        )
+        weights = class_weights(self.train_data, config.class_weight_exponent)
+        self.class_weights = None if weights is None else weights.to(self.device)
+        self.epoch, self.best_miou, self.seconds = 0, -1.0, 0.0
+
+    def fit(self) -> Path:
+        """Train to the last epoch and return the path of the best checkpoint."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / 'train.yaml').write_text(yaml.safe_dump(as_plain(self.config)))
+        logger.info(
+            '%d frames and %d generated rooms an epoch, %d epochs on %s, from %s',
+            len(self.train_data), self.config.rooms_per_epoch, self.config.epochs,
+            self.device, self.start,
+        )  # fmt: skip
+        while self.epoch < self.config.epochs:
+            started = time.monotonic()
+            record: dict[str, object] = {'loss': self._train_one_epoch()}
+            self.seconds += time.monotonic() - started
+            self.epoch += 1
+            if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
+                record |= self._validate()
+            self._log(record)
+            self._save_state()
+        return self.out / 'best.safetensors'
+
+    def resume(self) -> None:
+        """Take up `last.pt`.
+
+        Raises:
+            ConfigError: there is none, or it belongs to other settings.
+        """
+        path = self.out / 'last.pt'
+        if not path.is_file():
+            raise ConfigError(f'nothing to resume: {path} does not exist; leave --resume out')
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        for name, value in as_plain(self.config).items():
+            if state['config'].get(name) != value:
+                raise ConfigError(
+                    f'{path} was trained with {name}: {state["config"].get(name)}, now it is '
+                    f'{value}; resume with the same settings or choose another --out'
+                )
+        self.network.load_state_dict(state['network'])
+        self.average.load_state_dict(state['average'])
+        self.optimizer.load_state_dict(state['optimizer'])
+        self.scaler.load_state_dict(state['scaler'])
+        self.epoch, self.best_miou = state['epoch'], state['best_miou']
+        self.seconds, self.start = state['seconds'], state['start']
+        torch.set_rng_state(state['rng'].cpu())
+
+    def _initialise(self, network: SGNet, init: Path | None) -> str:
+        if init is not None:
+            checkpoint = load_checkpoint(init)
+            if checkpoint.label_set.class_names != self.label_set.class_names:
+                raise ConfigError(f'{init} is for other classes than {self.train_data.root}')
+            if checkpoint.config != network.config:
+                raise ConfigError(f'{init} is a {checkpoint.config}, wanted {network.config}')
+            network.load_state_dict(dict(checkpoint.weights), strict=network.auxiliary_head is None)
+            return str(init.name)
+        return load_imagenet_weights(network) if self.config.pretrained else 'random weights'
+
+    def _parameter_groups(self) -> list[dict[str, object]]:
+        """Backbone and head, each with and without weight decay, at their own rate."""
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        frozen = tuple(f'backbone._blocks.{i}.' for i in range(self.config.frozen_blocks))
+        if frozen:
+            frozen += ('backbone._conv_stem.', 'backbone._bn0.')
+        for name, parameter in self.network.named_parameters():
+            if frozen and name.startswith(frozen):
+                parameter.requires_grad_(False)
+                continue
+            key = name.startswith('backbone.'), parameter.ndim > 1
+            groups.setdefault(key, []).append(parameter)
+        rate, slower = self.config.learning_rate, self.config.backbone_rate_factor
+        return [
+            {
+                'params': parameters,
+                'lr': 0.0,
+                'peak_lr': rate * (slower if backbone and self.config.pretrained else 1.0),
+                'weight_decay': self.config.weight_decay if decays else 0.0,
+            }
+            for (backbone, decays), parameters in groups.items()
+        ]
+
+    def _train_one_epoch(self) -> float:
+        self.network.train()
+        loader = epoch_loader(self.views, self.config, self.epoch, self.workers)
+        title = f'epoch {self.epoch + 1}/{self.config.epochs}'
+        total = 0.0
+        bar = tqdm(loader, title, unit='batch', disable=None, leave=False)
+        for step, batch in enumerate(bar):
+            self._set_learning_rate(self.epoch + step / len(loader))
+            loss = self._step(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
+            total += loss
+            bar.set_postfix(loss=f'{total / (step + 1):.3f}')
+        return total / len(loader)
+
+    def _step(self, image: Tensor, spatial: Tensor, target: Tensor) -> float:
+        image = image.contiguous(memory_format=torch.channels_last)
+        spatial = spatial if spatial.shape[1] else None
+        kind = torch.device(self.device).type
+        dtype = PRECISIONS.get(self.precision, torch.float32)
+        with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+            scores, auxiliary = self.network.forward_with_auxiliary(image, spatial)
+        loss = self._cross_entropy(scores, target)
+        if auxiliary is not None:
+            loss = loss + self.config.auxiliary_weight * self._cross_entropy(auxiliary, target)
+        if not torch.isfinite(loss):
+            raise SgnetError(
+                f'the loss is {loss.item()} in epoch {self.epoch + 1}; the last good state is in '
+                f'{self.out / "last.pt"}: resume with a lower learning_rate or precision fp32'
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.update_parameters(self.network)
+        return loss.item()
+
+    def _cross_entropy(self, scores: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            resize_scores(scores, target.shape[1:]),
+            target,
+            self.class_weights,
+            ignore_index=UNLABELLED,
+        )
+
+    def _set_learning_rate(self, epoch: float) -> None:
+        """Poly decay after a linear warm-up; `epoch` counts fractions."""
+        warmup = min(epoch / max(self.config.warmup_epochs, 1e-9), 1.0)
+        poly = math.pow(1 - epoch / self.config.epochs, POLY_POWER)
+        for group in self.optimizer.param_groups:
+            group['lr'] = group['peak_lr'] * warmup * poly
+
+    def _validate(self) -> dict[str, float]:
+        """Evaluate the averaged weights; keep them where they are the best so far."""
+        checkpoint = self._averaged_checkpoint()
+        segmenter = Segmenter(
+            checkpoint.build(), self.spec, self.label_set, self.device, precision='fp32'
+        )
+        check_same_classes(segmenter, self.val_data.class_names, str(self.val_data.root))
+        confusion, frames = evaluate(segmenter, self.val_data, len(self.val_data))
+        scores = confusion.scores()
+        kept = {k: scores[k] for k in ('miou', 'pixel_accuracy', 'mean_accuracy')}
+        if kept['miou'] > self.best_miou:
+            self.best_miou = kept['miou']
+            checkpoint.provenance['scores'] = {
+                'data': f'{self.val_data.name}, split {self.config.val_split}',
+                'protocol': PROTOCOL,
+                'frames': frames,
+                **kept,
+            }
+            save_checkpoint(self.out / 'best.safetensors', checkpoint)
+        return kept
+
+    def _averaged_checkpoint(self) -> Checkpoint:
+        state = self.average.module.state_dict()
+        weights = {k: v.clone() for k, v in state.items() if not k.startswith('auxiliary_head.')}
+        rooms = self.config.rooms_per_epoch
+        provenance = {
+            'data': f'{self.train_data.name}, split {self.config.train_split}, '
+            f'{len(self.train_data)} frames'
+            + (f'; {rooms} generated rooms an epoch' if rooms else ''),
+            'start': self.start,
+            'epochs': self.epoch,
+            'hours': round(self.seconds / 3600, 2),
+            'device': self.device,
+            'config': as_plain(self.config),
+        }
+        return Checkpoint(self.network.config, self.spec, self.label_set, weights, provenance)
+
+    def _log(self, record: dict[str, object]) -> None:
+        record = {'epoch': self.epoch, **record, 'hours': round(self.seconds / 3600, 3)}
+        with (self.out / 'log.jsonl').open('a') as file:
+            file.write(json.dumps(record) + '\n')
+        logger.info(
+            ', '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}'
+                      for k, v in record.items())
+        )  # fmt: skip
+
+    def _save_state(self) -> None:
+        state = {
+            'config': as_plain(self.config),
+            'network': self.network.state_dict(),
+            'average': self.average.state_dict(),
+            'optimizer': self.optimizer.state_dict(),
+            'scaler': self.scaler.state_dict(),
+            'epoch': self.epoch,
+            'best_miou': self.best_miou,
+            'seconds': self.seconds,
+            'start': self.start,
+            'rng': torch.get_rng_state(),
+        }
+        partial = self.out / 'last.pt.partial'
+        torch.save(state, partial)
+        partial.replace(self.out / 'last.pt')

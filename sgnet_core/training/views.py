@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one epoch shows the network: every training sample once, and new generated rooms.
+
+Every view is drawn from (seed, epoch, position) alone, so a resumed run sees what an uninterrupted
+one would have seen, whatever the number of loading processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sgnet_core.data.folder import FolderDataset
+from sgnet_core.data.rooms import RoomDataset
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.labels import NYU40
+from sgnet_core.training.augment import augment
+from sgnet_core.training.config import TrainConfig
+
+
+class TrainingViews(Dataset):
+    """Augmented crops, addressed by (epoch, position); see `augment` for what one is."""
+
+    def __init__(self, data: FolderDataset, spec: InputSpec, config: TrainConfig) -> None:
+        """Raise DataError where the data have no labels, or other classes than the rooms."""
+        if not data.has_labels:
+            raise DataError(f'{data.root} has no labels to train on')
+        if config.rooms_per_epoch and data.class_names != NYU40.class_names:
+            raise DataError(
+                f'generated rooms have the 40 NYU classes, {data.root} has others; '
+                'set rooms_per_epoch: 0'
+            )
+        self._data, self._spec, self._config = data, spec, config
+        # A room an epoch sees is never seen again: one frame each, half size as the crops are.
+        self._rooms = RoomDataset(
+            frames=max(config.rooms_per_epoch * config.epochs, 1),
+            size=_room_size(config),
+            seed=config.seed,
+            frames_per_room=2,
+        )
+
+    def __len__(self) -> int:
+        """Views per epoch."""
+        return len(self._data) + self._config.rooms_per_epoch
+
+    def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        epoch, position = address
+        rng = np.random.default_rng((self._config.seed, epoch, position))
+        return augment(
+            self._sample(epoch, position),
+            self._spec,
+            self._config.crop_size,
+            self._config.scale,
+            rng,
+        )
+
+    def _sample(self, epoch: int, position: int) -> Sample:
+        if position < len(self._data):
+            return self._data[position]
+        room = position - len(self._data)
+        return self._rooms[epoch * self._config.rooms_per_epoch + room]
+
+
+class EpochOrder(Sampler):
+    """Shuffled addresses of one epoch, whole batches only; the same for the same (seed, epoch)."""
+
+    def __init__(self, views: int, config: TrainConfig, epoch: int) -> None:
+        self._length = views // config.batch_size * config.batch_size
+        self._views, self._seed, self._epoch = views, config.seed, epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._views)
+        return iter([(self._epoch, int(position)) for position in order[: self._length]])
+
+
+def epoch_loader(
+    views: TrainingViews, config: TrainConfig, epoch: int, workers: int
+) -> DataLoader:
+    """Batches of one epoch, prepared by `workers` processes."""
+    return DataLoader(
+        views,
+        config.batch_size,
+        sampler=EpochOrder(len(views), config, epoch),
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def class_weights(data: FolderDataset, exponent: float) -> Tensor | None:
+    """(C,) float32, frequency ** -exponent, such that the average pixel weighs 1; None for 0."""
+    if exponent == 0:
+        return None
+    classes = len(data.class_names)
+    counts = np.zeros(classes, np.int64)
+    for sample in data:
+        counts += np.bincount(sample.labels[sample.labels < classes], minlength=classes)
+    frequency = np.maximum(counts, 1) / counts.sum()
+    weights = frequency**-exponent
+    return torch.from_numpy(weights / (weights * frequency).sum()).float()
+
+
+def _room_size(config: TrainConfig) -> tuple[int, int]:
+    """4:3 rooms, about as large as the network's input."""
+    height = config.input_size[0]
+    return height, height * 4 // 3
