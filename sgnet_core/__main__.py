@@ -5,7 +5,9 @@ import sys
 
 from sgnet_core.cli import main
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    'train': 'train a network on a folder data set',
+}
 """Name -> one line of help. The module is `sgnet_core.commands.<name>`."""
 
 if __name__ == '__main__':

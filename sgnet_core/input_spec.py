@@ -90,13 +90,8 @@ class InputSpec:
     def _encode_depth(self, depth_m: Tensor, intrinsics: CameraIntrinsics) -> Tensor | None:
         if self.spatial == 'none':
             return None
-        if self.spatial == 'depth':
-            spatial = depth_m[None]  # (1, H, W)
-        else:
-            spatial = depth_to_xyz(depth_m, intrinsics)  # (3, H, W)
-        return torch.nan_to_num(spatial, self.depth_fill_m, self.depth_fill_m, self.depth_fill_m)[
-            None
-        ]
+        spatial = depth_m[None] if self.spatial == 'depth' else depth_to_xyz(depth_m, intrinsics)
+        return torch.where(torch.isfinite(spatial), spatial, self.depth_fill_m)[None]
 
 
 def resize_rgbd(rgb: Tensor, depth_m: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -163,7 +163,5 @@ def _resolve_precision(precision: str, device: str) -> str:
     if precision == 'auto':
         return 'fp16' if device.startswith('cuda') else 'fp32'
     if precision not in PRECISIONS:
-        raise InputError(
-            f'unknown precision {precision!r}; give auto, {", ".join(PRECISIONS)}'
-        )
+        raise InputError(f'unknown precision {precision!r}; give auto, {", ".join(PRECISIONS)}')
     return precision

@@ -95,8 +95,8 @@ def _sampling_grid(
 ) -> Tensor:
     """Where every tap of every output pixel samples: (N, K, H', W', 2) in `grid_sample`'s (x, y).
 
-    Two pixels outside, samples and their gradients are zero; clamping there keeps infinite offsets in
-    range without changing anything. NaN counts as outside.
+    Two pixels outside, samples and their gradients are zero; clamping there keeps infinite offsets
+    in range without changing anything. NaN counts as outside.
     """
     y, x = _tap_coordinates(offset, kernel, stride, padding, dilation)
     axes = []

@@ -16,7 +16,7 @@ HEAD_CHANNELS = 512
 ASPP_CHANNELS = 256
 ASPP_RATES = (12, 24, 36)
 LIGHT_GEOMETRY_CHANNELS = 32
-"""Width of the light decoder's spatial projectors: half the paper's, as its S-Convs have 128 channels."""
+"""Width of the light decoder's spatial projectors: half the paper's."""
 
 
 class PlainHead(nn.Sequential):

