@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures for people: class overlays, depth in colours, legends, contact sheets.
+
+Every picture is (H, W, 3) uint8 RGB. `legend` and `contact_sheet` share paper and margins: stack
+them with `np.vstack([sheet, legend(..., width=sheet.shape[1])])`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sgnet_core.data.image_files import write_rgb
+from sgnet_core.errors import InputError
+from sgnet_core.labels import colorize
+from sgnet_core.types import UNLABELLED
+
+PAPER = (255, 255, 255)
+INK = (33, 37, 41)
+FAINT_INK = (108, 117, 125)
+NO_DEPTH = (40, 40, 40)
+_TURBO_RANGE = (24, 240)
+"""Of the 0..255 of the colour map: its dark ends look like missing depth."""
+MARGIN = 24
+GAP = 10
+
+TITLE_SIZE, HEADING_SIZE, TEXT_SIZE = 20, 14, 12
+"""Heights of capital letters, pixels."""
+_SUPERSAMPLING = 4
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_CAPITALS = 21
+"""Height of a capital letter of the font at scale 1, pixels."""
+
+
+def overlay(
+    rgb: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: float = 0.5
+) -> np.ndarray:
+    """The colour image tinted by class, with crisp borders; unlabelled pixels stay as they are.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        labels: (H, W) uint8 class ids, 255 = unlabelled.
+        palette: (C, 3) uint8.
+        alpha: 0 shows the image only, 1 the classes only.
+
+    Raises:
+        InputError: sizes differ, alpha is not in 0..1, or a class id is not in the palette.
+    """
+    if labels.shape != rgb.shape[:2]:
+        raise InputError(f'labels {labels.shape} and image {rgb.shape[:2]} differ in size')
+    if not 0 <= alpha <= 1:
+        raise InputError(f'alpha {alpha} must be in 0..1')
+    if labels.size == 0:
+        return rgb.copy()
+    colors = colorize(labels, palette)
+    tinted = cv2.addWeighted(rgb, 1 - alpha, colors, alpha, 0)
+    if alpha > 0:
+        border = cv2.compare(cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, _CROSS), 0, cv2.CMP_GT)
+        cv2.copyTo(colors, border, tinted)
+    return cv2.copyTo(rgb, cv2.compare(labels, UNLABELLED, cv2.CMP_EQ), tinted)
+
+
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+def depth_to_rgb(
+    depth_m: np.ndarray, near_m: float | None = None, far_m: float | None = None
+) -> np.ndarray:
+    """Depth in colours: near is blue, far is red, no measurement is dark grey.
+
+    Args:
+        depth_m: (H, W) float32 metres, NaN = no measurement.
+        near_m, far_m: the range of the colours; without them the 2nd and 98th percentile of this
+            image. Give both to compare pictures.
+    """
+    measured = np.isfinite(depth_m)
+    if not measured.any():
+        return np.full((*depth_m.shape, 3), NO_DEPTH, np.uint8)
+    # Percentiles: a few flying pixels must not squeeze the rest into one colour.
+    low, high = np.percentile(depth_m[measured], (2, 98))
+    low = low if near_m is None else near_m
+    high = high if far_m is None else far_m
+    grey = (np.where(measured, depth_m, low) - low) / max(high - low, 1e-6)
+    grey = np.rint(np.interp(grey, (0, 1), _TURBO_RANGE)).astype(np.uint8)
+    rgb = cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    rgb[~measured] = NO_DEPTH
+    return rgb
+
+
+def legend(
+    class_names: Sequence[str],
+    palette: np.ndarray,
+    present_ids: Iterable[int] | None = None,
+    width: int = 960,
+) -> np.ndarray:
+    """A swatch and a name per class, in equal columns on paper `width` pixels wide.
+
+    Args:
+        class_names, palette: C names, (C, 3) uint8.
+        present_ids: the class ids to list, for example `np.unique(labels)`; 255 is "unlabelled".
+            Without it all classes.
+
+    Raises:
+        InputError: an id is no class.
+    """
+    ids = range(len(class_names)) if present_ids is None else sorted({int(i) for i in present_ids})
+    foreign = [i for i in ids if not (0 <= i < len(class_names) or i == UNLABELLED)]
+    if foreign:
+        raise InputError(f'class id {foreign[0]} in a legend of {len(class_names)} classes')
+    names = ['unlabelled' if i == UNLABELLED else class_names[i] for i in ids]
+    colors = [(0, 0, 0) if i == UNLABELLED else palette[i].tolist() for i in ids]
+    swatch, line = TEXT_SIZE + 6, TEXT_SIZE + 18
+    column = max((_text_width(name, TEXT_SIZE) for name in names), default=0) + swatch + 3 * GAP
+    columns = max(1, min(len(names), (width - 2 * MARGIN + 2 * GAP) // column))
+    rows = -(-len(names) // columns)
+    paper = _paper(GAP + rows * line + MARGIN, width)
+    for index, (name, color) in enumerate(zip(names, colors, strict=True)):
+        # Down the columns, as people read lists.
+        left = MARGIN + index // rows * column
+        top = GAP + index % rows * line + (line - swatch) // 2
+        corner = (left + swatch - 1, top + swatch - 1)
+        cv2.rectangle(paper, (left, top), corner, color, cv2.FILLED)
+        cv2.rectangle(paper, (left, top), corner, FAINT_INK, 1)
+        _write(paper, name, left + swatch + GAP, top + (swatch - TEXT_SIZE) // 2, TEXT_SIZE)
+    return paper
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    column_titles: Sequence[str] = (),
+    captions: Sequence[str] = (),
+    title: str = '',
+    cell_width: int = 360,
+) -> np.ndarray:
+    """Rows of pictures on white paper, all scaled to one cell size, with text around them.
+
+    Args:
+        rows: pictures (H, W, 3) uint8 of any size; each is fitted into a cell of `cell_width` and
+            the proportions of the first picture.
+        column_titles: above the columns.
+        captions: one per row, below it.
+
+    Raises:
+        InputError: there is no picture, or more titles or captions than columns or rows.
+    """
+    columns = max((len(row) for row in rows), default=0)
+    if columns == 0:
+        raise InputError('a contact sheet needs at least one picture')
+    if len(column_titles) > columns or len(captions) > len(rows):
+        raise InputError(
+            f'{len(column_titles)} column titles and {len(captions)} captions for {columns} '
+            f'columns and {len(rows)} rows'
+        )
+    first = next(picture for row in rows for picture in row)
+    cell = (max(1, round(cell_width * first.shape[0] / first.shape[1])), cell_width)
+    width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
+    strips = [_paper(MARGIN, width)]
+    if title:
+        strips += [_text_strip([title], width, width, TITLE_SIZE, INK), _paper(GAP, width)]
+    if column_titles:
+        strips.append(_text_strip(column_titles, width, cell_width + GAP, HEADING_SIZE, INK))
+    for index, row in enumerate(rows):
+        captioned = index < len(captions)
+        strip = _paper(cell[0] if captioned else cell[0] + GAP, width)
+        for position, picture in enumerate(row):
+            left = MARGIN + position * (cell_width + GAP)
+            strip[: cell[0], left : left + cell_width] = _fitted(picture, cell)
+        strips.append(strip)
+        if captioned:
+            strips.append(_text_strip([captions[index]], width, width, TEXT_SIZE, FAINT_INK))
+            strips.append(_paper(GAP, width))
+    return np.vstack([*strips, _paper(MARGIN - GAP, width)])
+
+
+def write_png(path: str | Path, rgb: np.ndarray) -> None:
+    """Write a picture, (H, W, 3) uint8 RGB, as PNG; folders above it are made.
+
+    Raises:
+        InputError: the name does not end in .png.
+        SgnetError: the file cannot be written.
+    """
+    if Path(path).suffix.lower() != '.png':
+        raise InputError(f'{path}: pictures are written as PNG; choose a name that ends in .png')
+    write_rgb(Path(path), rgb)
+
+
+def _paper(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), PAPER, np.uint8)
+
+
+def _fitted(picture: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
+    """The picture scaled into (height, width), its proportions kept, centred on paper."""
+    scale = min(cell[0] / picture.shape[0], cell[1] / picture.shape[1])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    # Small pictures are enlarged by whole pixels: a mask must not show colours of no class.
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    paper = _paper(*cell)
+    top, left = (cell[0] - height) // 2, (cell[1] - width) // 2
+    paper[top : top + height, left : left + width] = cv2.resize(
+        picture, (width, height), interpolation=how
+    )
+    return paper
+
+
+def _text_strip(
+    texts: Sequence[str], width: int, pitch: int, size: int, color: tuple[int, int, int]
+) -> np.ndarray:
+    """Paper with a line of texts, one every `pitch` pixels, each cut to fit."""
+    strip = _paper(size + 2 * GAP, width)
+    for index, text in enumerate(texts):
+        left = MARGIN + index * pitch
+        room = min(pitch - GAP, width - MARGIN - left)
+        _write(strip, _cut(text, size, room), left, GAP - 2, size, color)
+    return strip
+
+
+def _cut(text: str, size: int, room: int) -> str:
+    """The text, or as much of it as fits with three dots."""
+    if _text_width(text, size) <= room:
+        return text
+    while text and _text_width(text + '...', size) > room:
+        text = text[:-1]
+    return text.rstrip() + '...'
+
+
+def _text_width(text: str, size: int) -> int:
+    (width, _), _ = cv2.getTextSize(_printable(text), _FONT, size / _FONT_CAPITALS, 1)
+    return width + 2
+
+
+def _write(
+    paper: np.ndarray,
+    text: str,
+    left: int,
+    top: int,
+    size: int,
+    color: tuple[int, int, int] = INK,
+) -> None:
+    """Write on the paper in place; `top` is the upper edge of a capital letter of `size` pixels."""
+    # Drawn large and shrunk: the strokes of OpenCV's fonts are ragged at reading size.
+    top, head = max(0, top - size // 3), min(top, size // 3)  # strokes and `l` rise above capitals
+    box = (min(2 * size, paper.shape[0] - top), min(_text_width(text, size), paper.shape[1] - left))
+    if min(box) <= 0:
+        return
+    large = np.zeros((box[0] * _SUPERSAMPLING, box[1] * _SUPERSAMPLING), np.uint8)
+    origin = (_SUPERSAMPLING // 2, (head + size) * _SUPERSAMPLING)
+    scale = size * _SUPERSAMPLING / _FONT_CAPITALS
+    stroke = round(size * _SUPERSAMPLING / 9)
+    cv2.putText(large, _printable(text), origin, _FONT, scale, 255, stroke, cv2.LINE_AA)
+    ink = cv2.resize(large, box[::-1], interpolation=cv2.INTER_AREA)[..., None] / 255.0
+    part = paper[top : top + box[0], left : left + box[1]]
+    part[:] = np.rint(part * (1 - ink) + np.array(color) * ink)
+
+
+def _printable(text: str) -> str:
+    """OpenCV's fonts are ASCII: anything else becomes a question mark."""
+    return text.encode('ascii', 'replace').decode().replace('\n', ' ')

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns: intrinsics that move with the pixels, and what a frame or a result refuses."""
+
+import cv2
+import numpy as np
+import pytest
+
+from sgnet_core.errors import InputError
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+
+CAMERA = CameraIntrinsics(width=37, height=23, fx=31.5, fy=29.25, cx=17.3, cy=12.9)
+
+
+def project(camera: CameraIntrinsics, points: np.ndarray) -> np.ndarray:
+    """(N, 3) points in front of the camera -> (N, 2) pixel coordinates (u, v)."""
+    x, y, z = points.T
+    return np.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], -1)
+
+
+@pytest.fixture
+def points() -> np.ndarray:
+    rng = np.random.default_rng(11)
+    return np.c_[rng.uniform(-2, 2, (50, 2)), rng.uniform(0.3, 8, 50)]
+
+
+@pytest.mark.parametrize('size', [(23, 37), (46, 74), (11, 50), (1, 1), (240, 320)])
+def test_resizing_moves_projections_as_it_moves_pixel_areas(points, size):
+    before, after = project(CAMERA, points), project(CAMERA.resized(*size), points)
+    scale = np.array([size[1] / CAMERA.width, size[0] / CAMERA.height])
+    np.testing.assert_allclose(after, (before + 0.5) * scale - 0.5, atol=1e-9)
+
+
+def test_resizing_agrees_with_what_opencv_does_to_pixels():
+    """A ramp of column numbers, resized, shows which old column each new pixel sees."""
+    columns = np.tile(np.arange(CAMERA.width, dtype=np.float32), (CAMERA.height, 1))
+    resized = cv2.resize(columns, (74, 46), interpolation=cv2.INTER_LINEAR)
+    camera = CAMERA.resized(46, 74)
+    for u in (5, 20, 60):
+        ray_x = (u - camera.cx) / camera.fx
+        assert resized[10, u] == pytest.approx(ray_x * CAMERA.fx + CAMERA.cx, abs=1e-4)
+
+
+def test_cropping_shifts_projections(points):
+    crop = CAMERA.cropped(top=4, left=-3, height=15, width=30)
+    assert crop.size == (15, 30)
+    np.testing.assert_allclose(project(crop, points), project(CAMERA, points) - (-3, 4))
+
+
+def test_flipping_mirrors_projections(points):
+    before = project(CAMERA, points)
+    after = project(CAMERA.flipped(), points * (-1, 1, 1))
+    np.testing.assert_allclose(after[:, 0], CAMERA.width - 1 - before[:, 0])
+    np.testing.assert_allclose(after[:, 1], before[:, 1])
+
+
+def test_round_trips():
+    def numbers(camera):
+        return [camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]
+
+    for camera in (
+        CAMERA.resized(46, 111).resized(23, 37),
+        CAMERA.cropped(4, -3, 15, 30).cropped(-4, 3, 23, 37),
+        CAMERA.flipped().flipped(),
+        CAMERA.resized(23, 37),
+    ):
+        assert numbers(camera) == pytest.approx(numbers(CAMERA))
+
+
+def test_cropping_and_resizing_in_either_order_agree():
+    one = CAMERA.cropped(2, 4, 10, 12).resized(30, 36)
+    other = CAMERA.resized(69, 111).cropped(6, 12, 30, 36)
+    assert one.size == other.size
+    np.testing.assert_allclose(
+        [one.fx, one.fy, one.cx, one.cy], [other.fx, other.fy, other.cx, other.cy]
+    )
+
+
+def test_size_is_height_first():
+    assert CAMERA.size == (23, 37)
+    assert CAMERA.resized(5, 9).size == (5, 9)
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ((0, 23, 1, 1, 0, 0), 'at least 1x1, got 0x23'),
+        ((37, -1, 1, 1, 0, 0), 'at least 1x1, got 37x-1'),
+        ((37, 23, 0, 0, 0, 0), 'focal lengths must be positive.*fx=0.*calibrate'),
+        ((37, 23, 1, -1, 0, 0), 'focal lengths must be positive.*fy=-1'),
+        ((37, 23, 1, 1, float('nan'), 0), 'finite'),
+        ((37, 23, float('inf'), 1, 0, 0), 'finite'),
+    ],
+)
+def test_impossible_cameras(values, message):
+    with pytest.raises(InputError, match=message):
+        CameraIntrinsics(*values)
+
+
+def test_frame_and_its_size():
+    frame = RgbdFrame(np.zeros((23, 37, 3), np.uint8), np.zeros((23, 37), np.float32), CAMERA)
+    assert frame.size == (23, 37)
+
+
+@pytest.mark.parametrize(
+    ('rgb', 'depth', 'message'),
+    [
+        (
+            ((23, 37), np.uint8),
+            ((23, 37), np.float32),
+            r'rgb must be \(H, W, 3\).*\(23, 37\) uint8',
+        ),
+        (((23, 37, 4), np.uint8), ((23, 37), np.float32), r'rgb must .*\(23, 37, 4\)'),
+        (((23, 37, 3), np.float32), ((23, 37), np.float32), 'rgb must .*float32'),
+        (((23, 37, 3), np.uint8), ((23, 37), np.uint16), 'depth_m must be .* metres, .*uint16'),
+        (((23, 37, 3), np.uint8), ((23, 37, 1), np.float32), r'depth_m must .*\(23, 37, 1\)'),
+        (((23, 37, 3), np.uint8), ((11, 18), np.float32), 'depth 18x11, colour 37x23.*align_depth'),
+        (((22, 37, 3), np.uint8), ((22, 37), np.float32), 'intrinsics are for 37x23, .* 37x22'),
+    ],
+)
+def test_frames_that_do_not_fit(rgb, depth, message):
+    with pytest.raises(InputError, match=message) as caught:
+        RgbdFrame(np.zeros(*rgb), np.zeros(*depth), CAMERA)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'confidence', 'message'),
+    [
+        (((4, 5), np.int64), ((4, 5), np.float32), 'labels must .* int64'),
+        (((4, 5, 1), np.uint8), ((4, 5), np.float32), r'labels must .*\(4, 5, 1\)'),
+        (((4, 5), np.uint8), ((5, 4), np.float32), r'confidence must be \(4, 5\) .*\(5, 4\)'),
+        (((4, 5), np.uint8), ((4, 5), np.float64), 'confidence must .* float64'),
+    ],
+)
+def test_results_that_do_not_fit(labels, confidence, message):
+    with pytest.raises(InputError, match=message):
+        SegmentationResult(np.zeros(*labels), np.zeros(*confidence), ('a',))
