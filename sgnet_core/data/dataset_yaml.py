@@ -97,15 +97,16 @@ def read_dataset_file(root: Path) -> DatasetFile:
     if not path.is_file():
         what = 'no such file' if root.is_dir() else 'no such folder'
         raise DataError(f'{path}: {what}; give the folder of a data set, which holds this file')
+    text = read_text(path)
     try:
-        values = yaml.safe_load(read_text(path))
+        values = yaml.safe_load(text)
         if not isinstance(values, dict):
             raise DataError(f'must hold `key: value` lines, got {type(values).__name__}')
         return _dataset_file_from(values, default_name=root.resolve().name)
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         line = f'line {mark.line + 1}: ' if mark else ''
-        problem = getattr(error, 'problem', None) or 'cannot be read'
+        problem = getattr(error, 'problem', None) or getattr(error, 'reason', 'cannot be read')
         raise DataError(f'{path}: not YAML: {line}{problem}; correct it') from error
     except InputError as error:
         raise DataError(f'{path}: {error}') from error
@@ -161,7 +162,7 @@ def read_text(path: Path) -> str:
         DataError: it is missing, unreadable, or no text.
     """
     try:
-        return path.read_text(encoding='utf-8')
+        return path.read_text(encoding='utf-8-sig')  # Windows editors write a byte order mark
     except FileNotFoundError as error:
         raise DataError(f'{path}: no such file; restore it, or correct {DATASET_FILE}') from error
     except OSError as error:
@@ -204,7 +205,7 @@ def _number(key: str, value: Any) -> float:
             return float(value)
     except ValueError:
         pass
-    raise DataError(f'{key}: {value!r} must be a number')
+    raise DataError(f'{key}: {value!r} must be a number, like 0.001 or 30')
 
 
 def _integer(key: str, value: Any) -> int:

@@ -110,7 +110,7 @@ class FolderDataset:
             if split not in self._file.splits:
                 known = ', '.join(self._file.splits) or 'none'
                 raise DataError(
-                    f'{self.root / DATASET_FILE}: no split {split!r}; it lists: {known}'
+                    f'{self.root / DATASET_FILE}: no split {split!r}; choose one of: {known}'
                 )
             return read_split(self.root / self._file.splits[split])
         chosen = self._ids_on_disk() if ids is None else tuple(ids)
@@ -142,9 +142,7 @@ class FolderDataset:
         ]
         if missing:
             more = f' (and {len(missing) - 1} more are missing)' if len(missing) > 1 else ''
-            raise DataError(
-                f'{missing[0]}: no such file{more}; restore it, or leave its id out of the split'
-            )
+            raise DataError(f'{missing[0]}: no such file{more}; restore it, or leave its id out')
 
     def _checked_size(self, path: Path, image: np.ndarray) -> np.ndarray:
         if image.shape[:2] != self.intrinsics.size:

@@ -154,13 +154,13 @@ class FolderWriter:
             )
         for what, has, wants in (
             ('labels', sample.labels is not None, self._class_names is not None),
-            ('a pose', sample.pose is not None, self._file.pose is not None),
+            ('pose', sample.pose is not None, self._file.pose is not None),
         ):
             if has != wants:
                 raise InputError(
-                    f'frame {sample.id!r} has {what if has else "not " + what}, the data set '
-                    f'{"must" if wants else "must not"} have it; start it with class_names and '
-                    'with_pose as the samples are'
+                    f'frame {sample.id!r} comes with{"" if has else "out"} {what}, but the data '
+                    f'set was started with{"" if wants else "out"}; set class_names and '
+                    'with_pose to what every frame has'
                 )
 
 

@@ -82,7 +82,7 @@ def test_jpeg_is_close_and_without_labels_and_poses_there_are_none(tmp_path):
 
 
 def test_depth_that_16_bits_cannot_hold_is_no_measurement(tmp_path):
-    depth_m = np.array([[0.001, 65.535, 65.536, 1e9], [np.nan, np.inf, -1.0, 0.0]], np.float32)
+    depth_m = np.array([[0.001, 65.535, 65.536, 70.0], [np.nan, np.inf, -1.0, 0.0]], np.float32)
     camera = CameraIntrinsics(4, 2, 3.0, 3.0, 1.5, 0.5)
     with FolderWriter(tmp_path / 'set', 'far', camera) as writer:
         writer.write(Sample('0', RgbdFrame(np.zeros((2, 4, 3), np.uint8), depth_m, camera)))
@@ -189,6 +189,15 @@ def test_scale_in_the_notation_that_yaml_takes_for_text(tiny_dataset):
     )
 
 
+def test_byte_order_mark_of_windows_editors(tiny_dataset):
+    for name in ('dataset.yaml', 'classes.txt', 'split_val.txt'):
+        path = tiny_dataset.root / name
+        path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b'\n', b'\r\n'))
+    dataset = FolderDataset(tiny_dataset.root, 'val')
+    assert dataset.ids == ('3', '4')
+    assert dataset.class_names == NYU40.class_names
+
+
 # --- bad input: dataset.yaml
 
 
@@ -243,12 +252,13 @@ def test_bad_dataset_yaml_is_an_error_that_names_it(tiny_dataset, changes, messa
         (b'- a\n- b\n', r'must hold `key: value` lines, got list'),
         (b'', r'must hold `key: value` lines, got NoneType'),
         (b'name: \xff\xfe', r'not UTF-8 text; save it as UTF-8'),
-        (b'name: \x01', r'not YAML'),
+        (b'name: \x01', r'not YAML: special characters are not allowed; correct it'),
     ],
 )
 def test_dataset_yaml_that_is_no_yaml(tiny_dataset, content, message):
     (tiny_dataset.root / 'dataset.yaml').write_bytes(content)
-    with pytest.raises(DataError, match=r'dataset\.yaml: ' + message) as caught:
+    path = re.escape(str(tiny_dataset.root / 'dataset.yaml'))
+    with pytest.raises(DataError, match=f'^{path}: {message}') as caught:
         FolderDataset(tiny_dataset.root)
     assert_one_line(caught.value)
 
@@ -273,7 +283,7 @@ def test_bad_classes_file(tiny_dataset, text, message):
 
 
 def test_unknown_split_names_the_known_ones(tiny_dataset):
-    with pytest.raises(DataError, match=r"dataset\.yaml: no split 'test'; it lists: fit, val"):
+    with pytest.raises(DataError, match=r"dataset\.yaml: no split 'test'; choose one of: fit, val"):
         FolderDataset(tiny_dataset.root, 'test')
 
 
@@ -282,7 +292,10 @@ def test_unknown_split_names_the_known_ones(tiny_dataset):
     [
         ('\n \n', r'split_val\.txt: the split is empty; write one id a line'),
         ('3\n4\n3\n', r"split_val\.txt: id '3' is listed twice"),
-        ('3\n9\n', r'image.9\.png: no such file \(and 3 more are missing\); restore it, or leave'),
+        (
+            '3\n9\n',
+            r'image.9\.png: no such file \(and 3 more are missing\); restore it, or leave',
+        ),
         (None, r'split_val\.txt: no such file; restore it, or correct dataset\.yaml'),
     ],
 )
@@ -441,10 +454,10 @@ def test_writer_checks_every_sample(tmp_path, tiny_samples):
     bad = {
         "frame '0' is already written": first,
         'must be letters, digits': dataclasses.replace(first, id='../0'),
-        "frame '9' has not labels, the data set must": dataclasses.replace(
+        "frame '9' comes without labels, but the data set was started with;": dataclasses.replace(
             first, id='9', labels=None
         ),
-        "frame '9' has not a pose, the data set must": dataclasses.replace(
+        "frame '9' comes without pose, but the data set was started with;": dataclasses.replace(
             first, id='9', pose=None
         ),
         'one data set has one camera': Sample(

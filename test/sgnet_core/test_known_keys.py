@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unknown keys are errors that help."""
+
+import pytest
+
+from sgnet_core.errors import ConfigError, DataError
+from sgnet_core.known_keys import reject_unknown_keys
+
+
+def test_known_keys_pass():
+    reject_unknown_keys({'a': 1, 'b': 2}, ('a', 'b', 'c'))
+    reject_unknown_keys((), ())
+
+
+def test_nearest_known_key_is_named():
+    with pytest.raises(ConfigError, match="^unknown key 'learning_rat'; did you mean 'learning_r"):
+        reject_unknown_keys(['epochs', 'learning_rat'], ['epochs', 'learning_rate'])
+
+
+def test_without_a_near_one_all_are_listed():
+    with pytest.raises(DataError, match="^unknown key '7' in crop; known keys: height, width$"):
+        reject_unknown_keys([7], ['height', 'width'], where='crop', error=DataError)
