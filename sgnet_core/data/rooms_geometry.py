@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convex solids and the exact depth and face that every pixel of a pinhole camera sees.
+
+World frame: x, y on the floor, z up, metres. Camera frame: x right, y down, z forward.
+With pixel (u, v) seeing the ray ((u - cx) / fx, (v - cy) / fy, 1), the inverse depth of a plane
+is an affine function of (u, v). A convex solid seen from outside therefore is the minimum over
+the planes that face the camera, wherever that exceeds the maximum over those that do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from sgnet_core.types import CameraIntrinsics
+
+NEAR_M = 0.02
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a surface looks like, and how a depth sensor copes with it.
+
+    Attributes:
+        pattern: name in `rooms_patterns`; its three weights mix the three colours.
+        colours: (3, 3) float32 linear RGB in [0, 1].
+        tile_m: (width, height) of one repetition; None stretches one over each face.
+        upright: the pattern turned by 90 degrees.
+        emission: light given off, as a multiple of the colour.
+        dropout: how much of it a depth sensor loses, in [0, 1] (glass, mirrors).
+    """
+
+    pattern: str
+    colours: np.ndarray
+    tile_m: tuple[float, float] | None = (1.0, 1.0)
+    upright: bool = False
+    emission: float = 0.0
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A convex polyhedron: the points p with `normals @ p <= offsets`.
+
+    Attributes:
+        normals: (F, 3) unit, outwards.
+        offsets: (F,) metres.
+        corners: (8, 3) of a box that contains it.
+        uv: (F, 2, 4) texture coordinates in tiles: `uv[..., :3] @ p + uv[..., 3]`.
+        label: class id.
+        material: of all its faces.
+    """
+
+    normals: np.ndarray
+    offsets: np.ndarray
+    corners: np.ndarray
+    uv: np.ndarray
+    label: int
+    material: Material
+
+    def placed(self, rotation: np.ndarray, translation: np.ndarray) -> Solid:
+        """The solid after p -> rotation @ p + translation, its texture fixed to it."""
+        normals = self.normals @ rotation.T
+        uv = self.uv.copy()
+        uv[..., :3] = self.uv[..., :3] @ rotation.T
+        uv[..., 3] -= uv[..., :3] @ translation
+        return replace(
+            self,
+            normals=normals,
+            offsets=self.offsets + normals @ translation,
+            corners=self.corners @ rotation.T + translation,
+            uv=uv,
+        )
+
+
+def rotation_about_vertical(yaw_rad: float) -> np.ndarray:
+    """(3, 3) counter-clockwise seen from above."""
+    c, s = np.cos(yaw_rad), np.sin(yaw_rad)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def rotation_about_x(angle_rad: float) -> np.ndarray:
+    """(3, 3) positive angles tip y towards z."""
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+_AXES = np.vstack([np.eye(3), -np.eye(3)])
+_EDGES = (
+    np.array([n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2])
+    / np.sqrt(2.0)
+)
+
+
+def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Solid:
+    """The axis-aligned box from corner `low` to corner `high`, its edges cut by `bevel_m`."""
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    centre, half = (low + high) / 2, (high - low) / 2
+    normals = _AXES
+    if bevel_m > 0:
+        bevel = min(bevel_m, 0.9 * half.min())
+        normals = np.vstack([_AXES, _EDGES])
+        offsets = np.abs(normals) @ half
+        offsets[6:] -= bevel / np.sqrt(2.0)
+    else:
+        offsets = np.abs(normals) @ half
+    return solid(normals, offsets + normals @ centre, (low, high), label, material)
+
+
+def column(centre, radii, heights, label: int, material: Material, sides: int = 16) -> Solid:
+    """An upright round column or cone stump.
+
+    Args:
+        centre: (x, y).
+        radii: (bottom, top), metres.
+        heights: (bottom, top), metres.
+    """
+    (r0, r1), (z0, z1) = radii, heights
+    angle = np.arange(sides) * (2 * np.pi / sides)
+    slope = (r0 - r1) / (z1 - z0)
+    around = np.stack([np.cos(angle), np.sin(angle), np.full(sides, slope)], axis=1)
+    around /= np.linalg.norm(around, axis=1, keepdims=True)
+    normals = np.vstack([around, [[0, 0, 1], [0, 0, -1]]])
+    on_face = np.vstack(
+        [
+            np.stack([r0 * np.cos(angle), r0 * np.sin(angle), np.full(sides, z0)], axis=1),
+            [[0, 0, z1], [0, 0, z0]],
+        ]
+    )
+    on_face[:, :2] += centre
+    # The facets touch the circle; their edges stand out by 1 / cos(pi / sides).
+    reach = max(r0, r1) / np.cos(np.pi / sides)
+    low = np.array([centre[0] - reach, centre[1] - reach, z0])
+    high = np.array([centre[0] + reach, centre[1] + reach, z1])
+    return solid(normals, np.sum(normals * on_face, axis=1), (low, high), label, material)
+
+
+def solid(normals, offsets, bounds, label: int, material: Material) -> Solid:
+    """A solid from its planes and its bounding box, with texture coordinates."""
+    low, high = bounds
+    corners = np.array([np.where(pick, high, low) for pick in product((False, True), repeat=3)])
+    uv = texture_coordinates(np.asarray(normals), corners, material)
+    return Solid(np.asarray(normals), np.asarray(offsets), corners, uv, label, material)
+
+
+def some_faces(whole: Solid, faces: list[int]) -> Solid:
+    """Only these planes of a solid: a part of a shell."""
+    return replace(
+        whole, normals=whole.normals[faces], offsets=whole.offsets[faces], uv=whole.uv[faces]
+    )
+
+
+def texture_coordinates(normals: np.ndarray, corners: np.ndarray, material: Material) -> np.ndarray:
+    """(F, 2, 4): u to the right and v downwards for someone who faces the face."""
+    flat = np.abs(normals[:, 2]) > 0.8
+    right = np.stack([-normals[:, 1], normals[:, 0], np.zeros(len(normals))], axis=1)
+    right[flat] = (1.0, 0.0, 0.0)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    down = np.where(flat[:, None], (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
+    axes = np.stack([right, down], axis=1)
+    if material.upright:
+        axes = axes[:, ::-1]
+    uv = np.zeros((len(normals), 2, 4))
+    if material.tile_m is None:
+        reach = axes @ corners.T
+        low, high = reach.min(axis=2), reach.max(axis=2)
+        extent = np.maximum(high - low, 1e-3)
+        uv[..., :3] = axes / extent[..., None]
+        uv[..., 3] = -low / extent
+    else:
+        uv[..., :3] = axes / np.reshape(material.tile_m, (1, 2, 1))
+        # A shift of its own, so that equal furniture does not show the same knots.
+        uv[..., 3] = np.sum(corners[0]) * 7.31 % 1.0
+    return uv
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All solids of a room as arrays over faces; the last `shell` faces are the room itself.
+
+    Solid i owns the faces `starts[i]:starts[i + 1]`. The shell is a convex solid seen from inside.
+    """
+
+    normals: np.ndarray
+    offsets: np.ndarray
+    starts: np.ndarray
+    corners: np.ndarray
+    shell: int
+
+
+def assemble(solids: list[Solid], shell: list[Solid]) -> Scene:
+    """The scene of `solids` within the planes of `shell`, whose normals point out of the room."""
+    everything = [*solids, *shell]
+    starts = np.cumsum([0, *(len(s.offsets) for s in solids)])
+    return Scene(
+        normals=np.concatenate([s.normals for s in everything]),
+        offsets=np.concatenate([s.offsets for s in everything]),
+        starts=starts,
+        corners=np.stack([s.corners for s in solids]) if solids else np.zeros((0, 8, 3)),
+        shell=sum(len(s.offsets) for s in shell),
+    )
+
+
+def cast(
+    scene: Scene, rotation: np.ndarray, position: np.ndarray, intrinsics: CameraIntrinsics
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each pixel sees.
+
+    Args:
+        rotation: (3, 3) camera to world.
+        position: (3,) of the camera, inside the shell and outside every solid.
+
+    Returns:
+        (H, W) float32 inverse depth in 1/m along the optical axis, and (H, W) int32 face index.
+    """
+    k = scene.offsets - scene.normals @ position
+    # Shadow cameras may sit exactly on a plane; it is then seen edge on.
+    k = np.where(np.abs(k) < 1e-9, 1e-9, k)
+    slopes = (scene.normals @ rotation) / k[:, None]
+    slopes[:, 0] /= intrinsics.fx
+    slopes[:, 1] /= intrinsics.fy
+    slopes = slopes.astype(np.float32)
+    u = (np.arange(intrinsics.width) - intrinsics.cx).astype(np.float32)[None, :]
+    v = (np.arange(intrinsics.height) - intrinsics.cy).astype(np.float32)[:, None]
+    inverse, face = _cast_shell(slopes, len(k) - scene.shell, u, v)
+    rectangles = projected_rectangles(scene.corners, rotation, position, intrinsics)
+    facing = k < 0
+    for index in np.flatnonzero(np.all(rectangles[:, 2:] > rectangles[:, :2], axis=1)):
+        left, top, right, bottom = rectangles[index]
+        faces = np.arange(scene.starts[index], scene.starts[index + 1])
+        window = np.s_[top:bottom, left:right]
+        _cast_solid(
+            (slopes, faces[facing[faces]], faces[~facing[faces]]),
+            (u[:, left:right], v[top:bottom]),
+            (inverse[window], face[window]),
+        )
+    return inverse, face
+
+
+def _cast_shell(slopes, first: int, u, v) -> tuple[np.ndarray, np.ndarray]:
+    """The room from inside: the nearest plane is the one of greatest inverse depth."""
+    inverse = np.full((v.shape[0], u.shape[1]), 1e-6, np.float32)
+    face = np.full(inverse.shape, first, np.int32)
+    for index in range(first, len(slopes)):
+        plane = _plane(slopes[index], u, v)
+        nearer = plane > inverse
+        np.copyto(inverse, plane, where=nearer)
+        np.copyto(face, np.int32(index), where=nearer)
+    return inverse, face
+
+
+def _cast_solid(planes, grid, buffers) -> None:
+    """Draw one solid into the windows `buffers` = (inverse depth, face), nearest wins."""
+    slopes, front, back = planes
+    inverse, face = buffers
+    if len(front) == 0:
+        return
+    near = _plane(slopes[front[0]], *grid)
+    which = np.full(near.shape, front[0], np.int32)
+    for index in front[1:]:
+        plane = _plane(slopes[index], *grid)
+        np.copyto(which, np.int32(index), where=plane < near)
+        np.minimum(near, plane, out=near)
+    seen = (near > inverse) & (near < 1 / NEAR_M)
+    for index in back:
+        seen &= near >= _plane(slopes[index], *grid)
+    np.copyto(inverse, near, where=seen)
+    np.copyto(face, which, where=seen)
+
+
+def _plane(slope: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """(h, w) inverse depth of one plane."""
+    return u * slope[0] + (v * slope[1] + slope[2])
+
+
+def projected_rectangles(corners, rotation, position, intrinsics: CameraIntrinsics) -> np.ndarray:
+    """(S, 4) int: left, top, right, bottom (exclusive) of pixels that can see each box of corners.
+
+    A box that reaches behind the camera gets the whole image.
+    """
+    width, height = intrinsics.width, intrinsics.height
+    points = (corners - position) @ rotation
+    depth = points[..., 2]
+    safe = np.maximum(depth, NEAR_M)
+    u = points[..., 0] / safe * intrinsics.fx + intrinsics.cx
+    v = points[..., 1] / safe * intrinsics.fy + intrinsics.cy
+    low = np.stack([u.min(axis=1), v.min(axis=1)], axis=1)
+    high = np.stack([u.max(axis=1), v.max(axis=1)], axis=1)
+    crossing = depth.min(axis=1) < NEAR_M
+    low[crossing], high[crossing] = 0, (width, height)
+    low = np.clip(np.floor(low), 0, (width, height))
+    high = np.clip(np.ceil(high) + 1, 0, (width, height))
+    behind = depth.max(axis=1) < NEAR_M
+    high[behind] = low[behind]
+    return np.concatenate([low, high], axis=1).astype(int)

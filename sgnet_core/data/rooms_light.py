@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Light in a generated room: lamps and windows, soft shadows, darkening in corners.
+
+All of it is a function of world position and normal, so it stays put while the camera moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sgnet_core.data.rooms_geometry import Scene, cast
+from sgnet_core.data.rooms_layout import Furnished, Window
+from sgnet_core.types import CameraIntrinsics
+
+_CELL_M = 0.1
+_SHADOW_SIZE = 224
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """How closed in each point of a room is, on a grid of `_CELL_M`.
+
+    `slices` holds the levels one above the other: (levels * rows, columns) float32 in [0, 1].
+    """
+
+    slices: np.ndarray
+    rows: int
+
+    def at(self, x, y, z) -> np.ndarray:
+        """(H, W) float32 share of solid matter around the points, trilinear."""
+        levels = len(self.slices) // self.rows
+        column = x * (1 / _CELL_M) + 0.5
+        row = np.clip(y * (1 / _CELL_M) + 0.5, 0.0, self.rows - 1.01)
+        level = np.clip(z * (1 / _CELL_M) + 0.5, 0.0, levels - 1.01)
+        floor = np.floor(level)
+        low = row + floor * self.rows
+        below = cv2.remap(self.slices, column, low, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        low += self.rows
+        above = cv2.remap(self.slices, column, low, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        above -= below
+        above *= level - floor
+        above += below
+        return above
+
+
+def occlusion(scene: Scene, size_m) -> Occlusion:
+    """The share of solid matter within about 20 cm, everywhere in the room."""
+    # Cell 0 is the layer just outside the room, which is solid wall.
+    shape = [int(np.ceil(extent / _CELL_M)) + 2 for extent in reversed(size_m)]
+    filled = np.ones(shape, np.float32)
+    filled[1:-1, 1:-1, 1:-1] = 0
+    centres = [((np.arange(n) - 0.5) * _CELL_M).astype(np.float32) for n in shape]
+    half = _CELL_M / 2
+    for index in range(len(scene.corners)):
+        low, high = scene.corners[index].min(axis=0), scene.corners[index].max(axis=0)
+        faces = np.s_[scene.starts[index] : scene.starts[index + 1]]
+        spans = [_overlap(centres[2 - axis], low[axis], high[axis], half) for axis in range(3)]
+        (x, share_x), (y, share_y), (z, share_z) = spans
+        share = share_z[:, None, None] * share_y[None, :, None] * share_x[None, None, :]
+        if not share.size:
+            continue
+        if share.size > 8 and np.abs(scene.normals[faces][:, :2]).max() < 0.999:
+            # Not along the axes: only the cells whose centre lies inside (or nearly).
+            grid = np.stack(np.meshgrid(centres[2][x], centres[1][y], centres[0][z], indexing='xy'), -1)
+            inside = (grid.reshape(-1, 3) @ scene.normals[faces].T <= scene.offsets[faces] + half).all(1)
+            share = share * inside.reshape(grid.shape[:3]).transpose(2, 0, 1)
+        window = filled[z, y, x]
+        np.minimum(window + share, 1.0, out=window)
+    for axis in range(3):
+        filled = _blurred(filled, axis)
+    rows = shape[1]
+    return Occlusion(np.ascontiguousarray(filled.reshape(-1, shape[2])), rows)
+
+
+def _overlap(centres, low: float, high: float, half: float) -> tuple[slice, np.ndarray]:
+    """The cells that [low, high] touches, and the share of each that it covers."""
+    first = int(np.clip(np.floor((low + _CELL_M) / _CELL_M), 0, len(centres)))
+    last = int(np.clip(np.ceil((high + _CELL_M) / _CELL_M), 0, len(centres)))
+    cells = centres[first:last]
+    share = (np.minimum(cells + half, high) - np.maximum(cells - half, low)) / (2 * half)
+    return slice(first, last), np.clip(share, 0, 1).astype(np.float32)
+
+
+def _blurred(volume: np.ndarray, axis: int) -> np.ndarray:
+    """The volume smoothed along one axis over about 30 cm."""
+    kernel = np.array([0.12, 0.22, 0.32, 0.22, 0.12], np.float32)
+    padded = np.pad(volume, [(2, 2) if i == axis else (0, 0) for i in range(3)], mode='edge')
+    count = volume.shape[axis]
+    total = np.zeros_like(volume)
+    for shift, weight in enumerate(kernel):
+        index = [slice(None)] * 3
+        index[axis] = slice(shift, shift + count)
+        total += weight * padded[tuple(index)]
+    return total
+
+
+@dataclass(frozen=True)
+class Shadows:
+    """A blurred shadow map of one light (variance shadow mapping, Donnelly & Lauritzen 2006).
+
+    Attributes:
+        rotation: (3, 3) light camera to world.
+        position: (3,) of the light camera.
+        camera: its intrinsics.
+        moments: (h, w, 2) float32: mean depth and mean squared depth of what it sees.
+    """
+
+    rotation: np.ndarray
+    position: np.ndarray
+    camera: CameraIntrinsics
+    moments: np.ndarray
+
+    def lit(self, x, y, z) -> np.ndarray:
+        """(H, W) float32: the share of the light that reaches the points (H, W)."""
+        axes = self.rotation.T.astype(np.float32)
+        shift = -(self.rotation.T @ self.position).astype(np.float32)
+        right, down, ahead = (a[0] * x + a[1] * y + a[2] * z + b for a, b in zip(axes, shift, strict=True))
+        np.maximum(ahead, 0.05, out=ahead)
+        scale = np.float32(self.camera.fx) / ahead
+        right *= scale
+        right += np.float32(self.camera.cx)
+        down *= scale
+        down += np.float32(self.camera.cy)
+        far = (1e3, 1e6, 0, 0)
+        moments = cv2.remap(
+            self.moments, right, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=far
+        )
+        mean, square = moments[..., 0], moments[..., 1]
+        ahead -= mean
+        ahead -= np.float32(0.02)
+        np.maximum(ahead, 0, out=ahead)
+        variance = square - mean * mean
+        np.maximum(variance, 4e-4, out=variance)
+        share = variance / (variance + ahead * ahead)
+        # Light bleeding: cut off the low end, where two casters overlap.
+        return np.clip((share - 0.15) * (1 / 0.85), 0, 1)
+
+
+def shadows(scene: Scene, position, forward, half_angle_tan: float, softness: float) -> Shadows:
+    """The shadow map of a light that looks along `forward`."""
+    forward = np.asarray(forward, float) / np.linalg.norm(forward)
+    side = np.cross(forward, (0, 0, 1) if abs(forward[2]) < 0.95 else (0, 1, 0))
+    side /= np.linalg.norm(side)
+    rotation = np.stack([side, np.cross(forward, side), forward], axis=1)
+    middle = (_SHADOW_SIZE - 1) / 2
+    focal = _SHADOW_SIZE / 2 / half_angle_tan
+    camera = CameraIntrinsics(_SHADOW_SIZE, _SHADOW_SIZE, focal, focal, middle, middle)
+    inverse, _ = cast(scene, rotation, np.asarray(position, float), camera)
+    depth = 1 / np.maximum(inverse, 1e-2)
+    moments = np.dstack([depth, depth * depth])
+    return Shadows(rotation, np.asarray(position), camera, cv2.GaussianBlur(moments, (0, 0), softness))
+
+
+@dataclass(frozen=True)
+class Light:
+    """A lamp (no `normal`) or a window (`normal` into the room)."""
+
+    position: np.ndarray
+    normal: np.ndarray | None
+    colour: np.ndarray
+    shadows: Shadows | None
+
+    def on(self, point, normal) -> np.ndarray:
+        """(H, W) float32 irradiance at `point` with surface `normal`, tuples of three (H, W)."""
+        d = [np.float32(p) - c for p, c in zip(self.position, point, strict=True)]
+        square = d[0] * d[0]
+        square += d[1] * d[1]
+        square += d[2] * d[2]
+        cosine = d[0] * normal[0]
+        cosine += d[1] * normal[1]
+        cosine += d[2] * normal[2]
+        np.maximum(cosine, 0, out=cosine)
+        # Lambert's cosine over the square of a distance that is never below a lamp's own size.
+        square += np.float32(0.25)
+        falloff = cosine / (square * np.sqrt(square))
+        if self.normal is not None:
+            away = -(d[0] * np.float32(self.normal[0]) + d[1] * np.float32(self.normal[1]))
+            falloff *= np.maximum(away, 0) / np.sqrt(square)
+        if self.shadows is not None:
+            falloff *= self.shadows.lit(*point)
+        return falloff
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """All the light of one room; `ambient` and `bounce` are (3,) linear RGB from above and below."""
+
+    lights: list[Light]
+    ambient: np.ndarray
+    bounce: np.ndarray
+    occlusion: Occlusion
+
+    def on(self, point, normal) -> np.ndarray:
+        """(H, W, 3) float32 irradiance."""
+        reach = np.float32(0.09)
+        closed = self.occlusion.at(*(p + reach * n for p, n in zip(point, normal, strict=True)))
+        # A free wall has about 0.15 of its surroundings filled; corners twice that and more.
+        open_share = np.clip(1.12 - 1.25 * closed, 0.15, 1)
+        up = (0.5 + 0.5 * normal[2]) * open_share
+        down = open_share - up
+        total = up[..., None] * self.ambient + down[..., None] * self.bounce
+        softened = 0.4 + 0.6 * open_share
+        for light in self.lights:
+            total += (light.on(point, normal) * softened)[..., None] * light.colour
+        return total
+
+
+def lighting(rng, furnished: Furnished, scene: Scene, floor_colour: np.ndarray) -> Lighting:
+    """The light of a room: its lamp, up to two windows, and what the surfaces throw back."""
+    day, lights = furnished.daylight, []
+    lamp_on = day < 0.6 or rng.random() < 0.55
+    warm = np.array([1.0, rng.uniform(0.78, 0.95), rng.uniform(0.55, 0.88)], np.float32)
+    if lamp_on:
+        power = rng.uniform(2.2, 3.6) * (1.0 - 0.45 * day)
+        down = shadows(scene, furnished.lamp - (0, 0, 0.25), (0, 0, -1), 2.4, 1.6)
+        lights.append(Light(furnished.lamp, None, warm * np.float32(power), down))
+    cool = np.array([rng.uniform(0.85, 1.0), 0.95, rng.uniform(0.95, 1.12)], np.float32)
+    for window in furnished.windows[:2]:
+        if day > 0.1:
+            lights.append(_daylight(scene, window, cool * np.float32(day * rng.uniform(2.6, 4.2))))
+    amount = np.float32(rng.uniform(0.3, 0.42))
+    tint = 0.5 * cool + 0.5 * warm if lamp_on else cool
+    ambient = (amount * tint).astype(np.float32)
+    bounce = ambient * (0.55 + 0.6 * floor_colour).astype(np.float32)
+    return Lighting(lights, ambient, bounce, occlusion(scene, furnished.plan.size_m))
+
+
+def _daylight(scene: Scene, window: Window, colour: np.ndarray) -> Light:
+    """A window as a light, seen from a little inside so that its own frame casts no shadow."""
+    area = window.size_m[0] * window.size_m[1]
+    position = window.centre + 0.22 * window.normal
+    forward = window.normal + (0, 0, -0.35)
+    return Light(position, window.normal, colour * np.float32(area), shadows(scene, position, forward, 2.4, 2.5))
