@@ -131,7 +131,9 @@ def _scribbles(rng) -> np.ndarray:
     for i in range(16):
         start = rng.random(2) * SIZE * 0.7 + SIZE * 0.1
         t = np.arange(60)
-        step = np.stack([t * rng.uniform(0.6, 1.3), 4 * np.sin(t * 0.9 + i) * rng.random(60)], axis=1)
+        step = np.stack(
+            [t * rng.uniform(0.6, 1.3), 4 * np.sin(t * 0.9 + i) * rng.random(60)], axis=1
+        )
         points = (start + step).astype(np.int32)
         layer = np.ascontiguousarray(ink[..., i % 2])
         cv2.polylines(layer, [points.reshape(-1, 1, 2)], False, 1.0, 1, cv2.LINE_AA)

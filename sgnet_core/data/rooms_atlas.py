@@ -79,9 +79,7 @@ def _all_patterns(rng) -> dict[str, np.ndarray]:
     patterns = {
         'plain': surfaces.mix(0.12 * surfaces.fractal(rng)),
         'paint': surfaces.mix(0.2 * surfaces.fractal(rng, 128) + 0.1 * surfaces.noise(rng, 1, 1)),
-        'plaster': surfaces.mix(
-            0.3 * surfaces.noise(rng, 2, 2) + 0.3 * surfaces.fractal(rng, 16)
-        ),
+        'plaster': surfaces.mix(0.3 * surfaces.noise(rng, 2, 2) + 0.3 * surfaces.fractal(rng, 16)),
         'wood': surfaces.mix(surfaces.grain(rng)),
         'wood_dark_knots': surfaces.mix(surfaces.grain(rng) ** 2),
         'planks_wide': surfaces.planks(rng, 8),
@@ -91,9 +89,7 @@ def _all_patterns(rng) -> dict[str, np.ndarray]:
         'tiles_small': surfaces.tiles(rng, 8, checker=False),
         'tiles_checker': surfaces.tiles(rng, 4, checker=True),
         'bricks': surfaces.tiles(rng, 8, checker=False, offset=True),
-        'carpet': surfaces.mix(
-            0.5 * surfaces.noise(rng, 1, 1) + 0.5 * surfaces.fractal(rng)
-        ),
+        'carpet': surfaces.mix(0.5 * surfaces.noise(rng, 1, 1) + 0.5 * surfaces.fractal(rng)),
         'carpet_motif': surfaces.motifs(rng, 4, 4),
         'flowers': surfaces.motifs(rng, 6, 5),
         'damask': surfaces.motifs(rng, 8, 8),

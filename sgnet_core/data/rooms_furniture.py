@@ -62,21 +62,39 @@ def bed(rng, style: Style) -> Piece:
         box((-w / 2, 0, 0), (w / 2, 0.06, head), label, style.wood, 0.015),
         box((-w / 2, 0.06, 0.06), (w / 2, d, base), label, style.wood),
         box((-w / 2 + 0.02, 0.07, base), (w / 2 - 0.02, d - 0.02, top - 0.04), label, sheet, 0.05),
-        box((-w / 2 - 0.02, fold, base - 0.1), (w / 2 + 0.02, d + 0.02, top), label, style.fabrics[1], 0.06),
-        box((-w / 2 - 0.025, fold - 0.06, base), (w / 2 + 0.025, fold + 0.14, top + 0.02), label, sheet, 0.05),
+        box(
+            (-w / 2 - 0.02, fold, base - 0.1),
+            (w / 2 + 0.02, d + 0.02, top),
+            label,
+            style.fabrics[1],
+            0.06,
+        ),
+        box(
+            (-w / 2 - 0.025, fold - 0.06, base),
+            (w / 2 + 0.025, fold + 0.14, top + 0.02),
+            label,
+            sheet,
+            0.05,
+        ),
     ]
     count = 1 if w < 1.2 else 2
     for i in range(count):
         x = (i + 0.5) * w / count - w / 2 + rng.uniform(-0.04, 0.04)
-        solids.append(_pillow(rng, (x, 0.27, top + 0.03), min(0.62, w / count - 0.12), styles.fabric(rng)))
+        solids.append(
+            _pillow(rng, (x, 0.27, top + 0.03), min(0.62, w / count - 0.12), styles.fabric(rng))
+        )
     return Piece(solids, (w + 0.06, d + 0.03, head))
 
 
 def _pillow(rng, centre, width: float, material) -> Solid:
     """A soft pillow, its back edge raised."""
     half = np.array([width / 2, 0.2, 0.075])
-    tilt = rotation_about_vertical(rng.uniform(-0.15, 0.15)) @ rotation_about_x(-rng.uniform(0.15, 0.5))
-    return box(-half, half, LABEL['pillow'], material, 0.07).placed(tilt, np.asarray(centre) + (0, 0, 0.05))
+    tilt = rotation_about_vertical(rng.uniform(-0.15, 0.15)) @ rotation_about_x(
+        -rng.uniform(0.15, 0.5)
+    )
+    return box(-half, half, LABEL['pillow'], material, 0.07).placed(
+        tilt, np.asarray(centre) + (0, 0, 0.05)
+    )
 
 
 def sofa(rng, style: Style) -> Piece:
@@ -95,14 +113,32 @@ def sofa(rng, style: Style) -> Piece:
     ]
     for i in range(seats):
         x0 = -w / 2 + arm + i * seat_w
-        solids.append(box((x0 + 0.005, 0.2, seat_z - 0.15), (x0 + seat_w - 0.005, d, seat_z), label, cloth, 0.05))
-        back = box((-seat_w / 2 + 0.01, -0.09, 0), (seat_w / 2 - 0.01, 0.09, back_z - seat_z), label, cloth, 0.06)
-        solids.append(back.placed(rotation_about_x(0.18), np.array([x0 + seat_w / 2, 0.3, seat_z - 0.02])))
+        solids.append(
+            box(
+                (x0 + 0.005, 0.2, seat_z - 0.15),
+                (x0 + seat_w - 0.005, d, seat_z),
+                label,
+                cloth,
+                0.05,
+            )
+        )
+        back = box(
+            (-seat_w / 2 + 0.01, -0.09, 0),
+            (seat_w / 2 - 0.01, 0.09, back_z - seat_z),
+            label,
+            cloth,
+            0.06,
+        )
+        solids.append(
+            back.placed(rotation_about_x(0.18), np.array([x0 + seat_w / 2, 0.3, seat_z - 0.02]))
+        )
     for _ in range(int(rng.integers(0, 3))):
         x = rng.uniform(-1, 1) * (w / 2 - arm - 0.25)
         half = np.array([0.21, 0.06, 0.2])
         cushion = box(-half, half, LABEL['pillow'], styles.fabric(rng, 0.3), 0.055)
-        turn = rotation_about_vertical(rng.uniform(-0.3, 0.3)) @ rotation_about_x(rng.uniform(0.3, 0.5))
+        turn = rotation_about_vertical(rng.uniform(-0.3, 0.3)) @ rotation_about_x(
+            rng.uniform(0.3, 0.5)
+        )
         solids.append(cushion.placed(turn, np.array([x, 0.48, seat_z + 0.19])))
     return Piece(solids, (w, d, back_z))
 
@@ -116,7 +152,9 @@ def chair(rng, style: Style) -> Piece:
     padded = rng.random() < 0.5
     cover = style.fabrics[1] if padded else frame
     solids = legs(w, d, seat - 0.03, 0.04, label, frame)
-    solids.append(box((-w / 2, 0, seat - 0.03), (w / 2, d, seat + 0.02 * padded), label, cover, 0.02))
+    solids.append(
+        box((-w / 2, 0, seat - 0.03), (w / 2, d, seat + 0.02 * padded), label, cover, 0.02)
+    )
     lean = rotation_about_x(0.12)
     for x in (-w / 2, w / 2 - 0.04):
         post = box((x, 0, 0), (x + 0.04, 0.03, back - seat), label, frame)
@@ -124,7 +162,9 @@ def chair(rng, style: Style) -> Piece:
     rows = ((0.12, 1.0),) if padded else ((0.3, 0.5), (0.75, 0.98))
     for z0, z1 in rows:
         reach = back - seat
-        board = box((-w / 2 + 0.01, 0, z0 * reach), (w / 2 - 0.01, 0.035, z1 * reach), label, cover, 0.012)
+        board = box(
+            (-w / 2 + 0.01, 0, z0 * reach), (w / 2 - 0.01, 0.035, z1 * reach), label, cover, 0.012
+        )
         solids.append(board.placed(lean, np.array([0, 0.005, seat - 0.01])))
     return Piece(solids, (w, d, back))
 
@@ -146,7 +186,9 @@ def office_chair(rng, style: Style) -> Piece:
     solids.append(back_rest.placed(rotation_about_x(0.12), np.array([0, 0.06, seat + 0.08])))
     for i in range(5):
         foot = box((0, -0.025, 0.03), (0.3, 0.025, 0.07), label, dark)
-        solids.append(foot.placed(rotation_about_vertical(i * 2 * np.pi / 5), np.array([0, 0.3, 0])))
+        solids.append(
+            foot.placed(rotation_about_vertical(i * 2 * np.pi / 5), np.array([0, 0.3, 0]))
+        )
     return Piece(solids, (0.62, 0.62, back))
 
 
@@ -164,7 +206,9 @@ def table(rng, style: Style) -> Piece:
         return Piece(solids, (2 * r, 2 * r, h), ((-0.6 * r, 0.6 * r, 0.4 * r, 1.6 * r, h),))
     solids = legs(w - 0.04, d - 0.02, h - 0.03, 0.06, label, pick(rng, (top, style.metal)))
     solids.append(box((-w / 2, -0.02, h - 0.035), (w / 2, d, h), label, top, 0.008))
-    solids.append(box((-w / 2 + 0.06, 0.06, h - 0.1), (w / 2 - 0.06, d - 0.08, h - 0.035), label, top))
+    solids.append(
+        box((-w / 2 + 0.06, 0.06, h - 0.1), (w / 2 - 0.06, d - 0.08, h - 0.035), label, top)
+    )
     return Piece(solids, (w, d, h), ((-w / 2, w / 2, 0.0, d, h),))
 
 
@@ -196,7 +240,9 @@ def desk(rng, style: Style) -> Piece:
     return Piece(solids, (w, d, h), ((-w / 2, w / 2, 0.02, d, h),))
 
 
-def fronts(x_range, z_range, y: float, grid, label: int, style: Style, round_knobs=False) -> list[Solid]:
+def fronts(
+    x_range, z_range, y: float, grid, label: int, style: Style, round_knobs=False
+) -> list[Solid]:
     """Drawer or door fronts with handles on the plane `y`, in a grid of (columns, rows)."""
     (x0, x1), (z0, z1), (columns, rows) = x_range, z_range, grid
     width, height = (x1 - x0) / columns, (z1 - z0) / rows
@@ -205,7 +251,12 @@ def fronts(x_range, z_range, y: float, grid, label: int, style: Style, round_kno
         for row in range(rows):
             a, b = x0 + column_index * width, z0 + row * height
             solids.append(
-                box((a + 0.006, y, b + 0.006), (a + width - 0.006, y + 0.018, b + height - 0.006), label, style.wood)
+                box(
+                    (a + 0.006, y, b + 0.006),
+                    (a + width - 0.006, y + 0.018, b + height - 0.006),
+                    label,
+                    style.wood,
+                )
             )
             if height > 1.4 * width or round_knobs:
                 towards_middle = 0.88 if column_index < columns / 2 and columns > 1 else 0.12

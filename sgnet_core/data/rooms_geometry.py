@@ -88,10 +88,9 @@ def rotation_about_x(angle_rad: float) -> np.ndarray:
 
 
 _AXES = np.vstack([np.eye(3), -np.eye(3)])
-_EDGES = (
-    np.array([n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2])
-    / np.sqrt(2.0)
-)
+_EDGES = np.array(
+    [n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2]
+) / np.sqrt(2.0)
 
 
 def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Solid:

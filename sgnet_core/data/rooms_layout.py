@@ -71,7 +71,11 @@ def furnish(rng) -> Furnished:
 
 def _shell(rng, plan: Plan, style: Style, kind: str) -> list[Solid]:
     """Floor, ceiling and four walls, one of them at times in another colour."""
-    covering = 'tiles' if kind == 'kitchen' and rng.random() < 0.7 else styles.pick(rng, ('wood', 'wood', 'carpet'))
+    covering = (
+        'tiles'
+        if kind == 'kitchen' and rng.random() < 0.7
+        else styles.pick(rng, ('wood', 'wood', 'carpet'))
+    )
     ceiling = styles.Material('paint', styles.three(styles.WHITE, styles.WHITE * 0.9), (2.0, 2.0))
     walls = styles.wall(rng, style.wall)
     accent = styles.wall(rng, styles.random_style(rng).wall) if rng.random() < 0.3 else walls
@@ -85,7 +89,9 @@ def _shell(rng, plan: Plan, style: Style, kind: str) -> list[Solid]:
     for face in sides:
         material = accent if face == sides[other] else walls
         parts.append(some_faces(box(*whole, LABEL['wall'], material), [face]))
-    trim = styles.Material('paint', styles.three(styles.pick(rng, (styles.WHITE, style.wood.colours[0]))))
+    trim = styles.Material(
+        'paint', styles.three(styles.pick(rng, (styles.WHITE, style.wood.colours[0])))
+    )
     height = rng.uniform(0.06, 0.11)
     for wall in range(4):
         length = plan.wall_length(wall)
@@ -107,7 +113,12 @@ def _corner_block(rng, plan: Plan, material) -> None:
     x = 0.0 if rng.random() < 0.5 else width - w
     y = 0.0 if rng.random() < 0.5 else depth - d
     # Reaches into walls, floor and ceiling: its outer faces must not flicker with theirs.
-    block = box((x - 0.01, y - 0.01, -0.01), (x + w + 0.01, y + d + 0.01, height + 0.01), LABEL['wall'], material)
+    block = box(
+        (x - 0.01, y - 0.01, -0.01),
+        (x + w + 0.01, y + d + 0.01, height + 0.01),
+        LABEL['wall'],
+        material,
+    )
     plan.solids.append(block)
     plan.taken.append((x, y, 0.0, x + w, y + d, height))
 
@@ -145,9 +156,13 @@ def _add_ceiling_lamp(rng, plan: Plan, style: Style, position: np.ndarray) -> No
     else:
         glow = styles.plain('fff6e6', emission=1.6)
         w = rng.uniform(0.2, 0.5)
-        piece = Piece([box((-w, -0.15, -0.05), (w, 0.15, 0), LABEL['lamp'], glow, 0.01)], (2 * w, 0.3, 0.05))
+        piece = Piece(
+            [box((-w, -0.15, -0.05), (w, 0.15, 0), LABEL['lamp'], glow, 0.01)], (2 * w, 0.3, 0.05)
+        )
     spot = Spot(position[0], position[1], 0.0, position[2])
     plan.solids += [s for solid in piece.solids for s in _placed(solid, spot)]
+    r, (x, y, z) = piece.size_m[0] / 2, position
+    plan.taken.append((x - r, y - r, z - piece.size_m[2], x + r, y + r, z))
 
 
 def _bedroom(rng, plan: Plan, style: Style) -> None:
@@ -158,7 +173,11 @@ def _bedroom(rng, plan: Plan, style: Style) -> None:
             stand = storage.night_stand(rng, style)
             beside = spot.beside(side * (bed.size_m[0] / 2 + stand.size_m[0] / 2 + 0.05), 0)
             if rng.random() < 0.85 and plan.try_add(stand, beside):
-                top = things.table_lamp(rng, style) if rng.random() < 0.7 else things.small_thing(rng, style)
+                top = (
+                    things.table_lamp(rng, style)
+                    if rng.random() < 0.7
+                    else things.small_thing(rng, style)
+                )
                 plan.put_on(rng, stand, beside, top)
     for maker in (storage.dresser, storage.cabinet, storage.bookshelf):
         _against_wall(rng, plan, style, maker, 0.7)
@@ -190,7 +209,13 @@ def _office(rng, plan: Plan, style: Style) -> None:
     for _ in range(int(rng.integers(1, 4))):
         _workplace(rng, plan, style)
     plan.try_wall(rng, things.whiteboard(rng, style), gap_m=0.0)
-    for maker in (storage.bookshelf, storage.cabinet, storage.bookshelf, things.bin_, storage.plant):
+    for maker in (
+        storage.bookshelf,
+        storage.cabinet,
+        storage.bookshelf,
+        things.bin_,
+        storage.plant,
+    ):
         _against_wall(rng, plan, style, maker, 0.65)
 
 
@@ -213,7 +238,13 @@ def _kitchen(rng, plan: Plan, style: Style) -> None:
 
 def _dining(rng, plan: Plan, style: Style) -> None:
     _eating_place(rng, plan, style)
-    for maker in (storage.cabinet, storage.dresser, storage.plant, furniture.sofa, storage.bookshelf):
+    for maker in (
+        storage.cabinet,
+        storage.dresser,
+        storage.plant,
+        furniture.sofa,
+        storage.bookshelf,
+    ):
         _against_wall(rng, plan, style, maker, 0.6)
 
 
@@ -277,7 +308,12 @@ def _eating_place(rng, plan: Plan, style: Style) -> None:
     plan.add(piece, spot)
     _table_with_things(rng, plan, piece, spot, style)
     state = rng.bit_generator.state
-    sides = [(0, -0.35, 0.0), (0, d + 0.35, np.pi), (w / 2 + 0.35, d / 2, np.pi / 2), (-w / 2 - 0.35, d / 2, -np.pi / 2)]
+    sides = [
+        (0, -0.35, 0.0),
+        (0, d + 0.35, np.pi),
+        (w / 2 + 0.35, d / 2, np.pi / 2),
+        (-w / 2 - 0.35, d / 2, -np.pi / 2),
+    ]
     for dx, dy, turn in sides:
         # Equal chairs around one table: each is made from the same state of the generator.
         seat = furniture.chair(_replay(state), style)

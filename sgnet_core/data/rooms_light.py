@@ -37,9 +37,13 @@ class Occlusion:
         level = np.clip(z * (1 / _CELL_M) + 0.5, 0.0, levels - 1.01)
         floor = np.floor(level)
         low = row + floor * self.rows
-        below = cv2.remap(self.slices, column, low, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        below = cv2.remap(
+            self.slices, column, low, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         low += self.rows
-        above = cv2.remap(self.slices, column, low, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        above = cv2.remap(
+            self.slices, column, low, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         above -= below
         above *= level - floor
         above += below
@@ -64,8 +68,12 @@ def occlusion(scene: Scene, size_m) -> Occlusion:
             continue
         if share.size > 8 and np.abs(scene.normals[faces][:, :2]).max() < 0.999:
             # Not along the axes: only the cells whose centre lies inside (or nearly).
-            grid = np.stack(np.meshgrid(centres[2][x], centres[1][y], centres[0][z], indexing='xy'), -1)
-            inside = (grid.reshape(-1, 3) @ scene.normals[faces].T <= scene.offsets[faces] + half).all(1)
+            grid = np.stack(
+                np.meshgrid(centres[2][x], centres[1][y], centres[0][z], indexing='xy'), -1
+            )
+            inside = (
+                grid.reshape(-1, 3) @ scene.normals[faces].T <= scene.offsets[faces] + half
+            ).all(1)
             share = share * inside.reshape(grid.shape[:3]).transpose(2, 0, 1)
         window = filled[z, y, x]
         np.minimum(window + share, 1.0, out=window)
@@ -117,7 +125,9 @@ class Shadows:
         """(H, W) float32: the share of the light that reaches the points (H, W)."""
         axes = self.rotation.T.astype(np.float32)
         shift = -(self.rotation.T @ self.position).astype(np.float32)
-        right, down, ahead = (a[0] * x + a[1] * y + a[2] * z + b for a, b in zip(axes, shift, strict=True))
+        right, down, ahead = (
+            a[0] * x + a[1] * y + a[2] * z + b for a, b in zip(axes, shift, strict=True)
+        )
         np.maximum(ahead, 0.05, out=ahead)
         scale = np.float32(self.camera.fx) / ahead
         right *= scale
@@ -126,7 +136,12 @@ class Shadows:
         down += np.float32(self.camera.cy)
         far = (1e3, 1e6, 0, 0)
         moments = cv2.remap(
-            self.moments, right, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=far
+            self.moments,
+            right,
+            down,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=far,
         )
         mean, square = moments[..., 0], moments[..., 1]
         ahead -= mean
@@ -151,7 +166,9 @@ def shadows(scene: Scene, position, forward, half_angle_tan: float, softness: fl
     inverse, _ = cast(scene, rotation, np.asarray(position, float), camera)
     depth = 1 / np.maximum(inverse, 1e-2)
     moments = np.dstack([depth, depth * depth])
-    return Shadows(rotation, np.asarray(position), camera, cv2.GaussianBlur(moments, (0, 0), softness))
+    return Shadows(
+        rotation, np.asarray(position), camera, cv2.GaussianBlur(moments, (0, 0), softness)
+    )
 
 
 @dataclass(frozen=True)
@@ -186,7 +203,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Lighting:
-    """All the light of one room; `ambient` and `bounce` are (3,) linear RGB from above and below."""
+    """All the light of one room; `ambient` and `bounce` (3,) come from above and below."""
 
     lights: list[Light]
     ambient: np.ndarray
@@ -233,4 +250,9 @@ def _daylight(scene: Scene, window: Window, colour: np.ndarray) -> Light:
     area = window.size_m[0] * window.size_m[1]
     position = window.centre + 0.22 * window.normal
     forward = window.normal + (0, 0, -0.35)
-    return Light(position, window.normal, colour * np.float32(area), shadows(scene, position, forward, 2.4, 2.5))
+    return Light(
+        position,
+        window.normal,
+        colour * np.float32(area),
+        shadows(scene, position, forward, 2.4, 2.5),
+    )

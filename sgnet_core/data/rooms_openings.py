@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doors and windows of generated rooms, with curtains and blinds. Frames as in `rooms_furniture`."""
+"""Doors and windows of generated rooms, curtains and blinds. Frames as in `rooms_furniture`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def door(rng, style: Style) -> Piece:
     base = styles.WHITE if white else style.wood_dark.colours[0]
     trim = Material('paint', styles.three(base * 0.95), (1.0, 1.0))
     if rng.random() < 0.75:
-        leaf = Material(pick(rng, ('panels', 'panels_six')), styles.three(base * 0.9, base, base * 0.4), None)
+        leaf = Material(
+            pick(rng, ('panels', 'panels_six')), styles.three(base * 0.9, base, base * 0.4), None
+        )
     else:
         leaf = replace(style.wood_dark, upright=True) if not white else trim
     x = pick(rng, (-1, 1)) * (w / 2 - 0.09)
@@ -43,7 +45,9 @@ def window(rng, style: Style, daylight: float) -> tuple[Piece, tuple[float, floa
     """
     w, h, sill = rng.uniform(0.9, 1.8), rng.uniform(1.0, 1.35), rng.uniform(0.8, 1.0)
     label = LABEL['window']
-    frame = Material('plain', styles.three(pick(rng, (styles.WHITE, styles.WHITE, style.wood_dark.colours[0]))))
+    frame = Material(
+        'plain', styles.three(pick(rng, (styles.WHITE, styles.WHITE, style.wood_dark.colours[0])))
+    )
     sky = styles.linear(pick(rng, ('a9c9ea', 'd5dde3', '8fbcec', 'e9dcc8')))
     green = styles.linear(pick(rng, ('6f8f5a', '8a8f7a', '7a6f64')))
     if daylight < 0.1:
@@ -65,7 +69,9 @@ def window(rng, style: Style, daylight: float) -> tuple[Piece, tuple[float, floa
         x = -w / 2 + i * w / (2 + (w > 1.4))
         solids.append(box((x - 0.025, 0, sill), (x + 0.025, 0.03, top), label, frame))
     if rng.random() < 0.4:
-        solids.append(box((-w / 2, 0, top - 0.35 * h), (w / 2, 0.028, top - 0.35 * h + 0.03), label, frame))
+        solids.append(
+            box((-w / 2, 0, top - 0.35 * h), (w / 2, 0.028, top - 0.35 * h + 0.03), label, frame)
+        )
     return Piece(solids, (w + 0.16, 0.12, top + t)), (w, sill, h)
 
 
@@ -73,11 +79,17 @@ def curtains(rng, style: Style, opening) -> Piece:
     """Two curtains on a rod, drawn aside."""
     w, sill, h = opening
     label, top = LABEL['curtain'], sill + h + 0.12
-    cloth = styles.linear(pick(rng, ('d8d0c2', 'a9b3b8', '8f5f56', '5f7286', 'e9e4da', 'b7a27d', '6f7f68')))
-    folds = Material(pick(rng, ('folds', 'folds_loose')), styles.three(cloth * 0.5, cloth), (0.9, 0.9))
+    cloth = styles.linear(
+        pick(rng, ('d8d0c2', 'a9b3b8', '8f5f56', '5f7286', 'e9e4da', 'b7a27d', '6f7f68'))
+    )
+    folds = Material(
+        pick(rng, ('folds', 'folds_loose')), styles.three(cloth * 0.5, cloth), (0.9, 0.9)
+    )
     bottom = 0.04 if rng.random() < 0.6 else sill - 0.12
     drawn = rng.uniform(0.22, 0.4) * w / 2 + 0.08
-    solids = [box((-w / 2 - 0.25, 0.1, top), (w / 2 + 0.25, 0.125, top + 0.025), label, style.metal)]
+    solids = [
+        box((-w / 2 - 0.25, 0.1, top), (w / 2 + 0.25, 0.125, top + 0.025), label, style.metal)
+    ]
     for side in (-1, 1):
         outer, inner = side * (w / 2 + 0.18), side * (w / 2 + 0.18 - drawn)
         solids += _hanging_folds(sorted((outer, inner)), (bottom, top), label, folds)
@@ -103,8 +115,18 @@ def blinds(rng, style: Style, opening) -> Piece:
     slats = Material('slats', styles.three(paint, paint * 0.6, paint * 0.25), (0.8, 0.8))
     bottom = top - rng.uniform(0.35, 0.95) * h
     solids = [
-        box((-w / 2 - 0.03, 0.045, top - 0.05), (w / 2 + 0.03, 0.1, top), label, styles.plain('e7e5e0')),
+        box(
+            (-w / 2 - 0.03, 0.045, top - 0.05),
+            (w / 2 + 0.03, 0.1, top),
+            label,
+            styles.plain('e7e5e0'),
+        ),
         box((-w / 2 - 0.02, 0.055, bottom), (w / 2 + 0.02, 0.075, top - 0.05), label, slats),
-        box((-w / 2 - 0.02, 0.05, bottom - 0.02), (w / 2 + 0.02, 0.08, bottom), label, styles.plain('e7e5e0')),
+        box(
+            (-w / 2 - 0.02, 0.05, bottom - 0.02),
+            (w / 2 + 0.02, 0.08, bottom),
+            label,
+            styles.plain('e7e5e0'),
+        ),
     ]
     return Piece(solids, (w + 0.06, 0.1, top))

@@ -145,4 +145,6 @@ def folds(rng, count: int) -> np.ndarray:
 def slats(count: int) -> np.ndarray:
     """Blinds: horizontal slats, lit above and dark below."""
     y = np.arange(SIZE, dtype=np.float32)[:, None] / SIZE * count % 1.0
-    return mix(np.broadcast_to(0.85 * y**1.5, (SIZE, SIZE)), np.broadcast_to(y > 0.9, (SIZE, SIZE)) * 0.7)
+    return mix(
+        np.broadcast_to(0.85 * y**1.5, (SIZE, SIZE)), np.broadcast_to(y > 0.9, (SIZE, SIZE)) * 0.7
+    )

@@ -62,7 +62,9 @@ class Plan:
         if not self.taken and not self.kept_free:
             return True
         others = np.array(self.taken + self.kept_free)
-        apart = (others[:, 3:] + margin_m <= area[:3]) | (others[:, :3] >= np.array(area[3:]) + margin_m)
+        apart = (others[:, 3:] + margin_m <= area[:3]) | (
+            others[:, :3] >= np.array(area[3:]) + margin_m
+        )
         return bool(apart.any(axis=1).all())
 
     def add(self, piece: Piece, spot: Spot) -> Spot:

@@ -119,8 +119,8 @@ def _surfaces(solids: list[Solid]) -> Surfaces:
     )
 
 
-def render(room: Room, pose: np.ndarray, intrinsics: CameraIntrinsics, noise_seed: int) -> View:
-    """Photograph a room from `pose` (4, 4), camera to world."""
+def render(room: Room, pose: np.ndarray, intrinsics: CameraIntrinsics, rng) -> View:
+    """Photograph a room from `pose` (4, 4), camera to world; `rng` draws the grain."""
     rotation, position = pose[:3, :3], pose[:3, 3]
     inverse, face = cast(room.scene, rotation, position, intrinsics)
     face = face.astype(np.intp)
@@ -136,7 +136,7 @@ def render(room: Room, pose: np.ndarray, intrinsics: CameraIntrinsics, noise_see
     return View(
         depth_m=depth,
         labels=np.take(room.surfaces.label, face),
-        rgb=_photograph(light, room.exposure, noise_seed),
+        rgb=_photograph(light, room.exposure, rng),
         slant=slant,
         dropout=np.take(room.surfaces.dropout, face),
     )
@@ -189,19 +189,21 @@ def _tone_table() -> np.ndarray:
 _TONE = _tone_table()
 
 
-def _photograph(light: np.ndarray, exposure: Exposure, noise_seed: int) -> np.ndarray:
+def _photograph(light: np.ndarray, exposure: Exposure, rng) -> np.ndarray:
     """(H, W, 3) uint8 from linear light: lens softness, vignette, exposure, tone, noise."""
     height, width = light.shape[:2]
     x = np.linspace(-1, 1, width, dtype=np.float32)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(height / width)
-    fading = np.float32(exposure.gain * 1024) * (1 - np.float32(exposure.vignette) * (x * x + y * y))
+    fading = np.float32(exposure.gain * 1024) * (
+        1 - np.float32(exposure.vignette) * (x * x + y * y)
+    )
     np.minimum(light, 6, out=light)
     light = cv2.GaussianBlur(light, (3, 3), exposure.blur_sigma_px)
     light *= fading[..., None]
     light *= exposure.balance
     np.clip(light, 0, 4095, out=light)
     image = np.take(_TONE, light.astype(np.uint16))
-    grain = np.random.default_rng(noise_seed).integers(0, 256, (height, width, 3), np.uint8)
+    grain = rng.integers(0, 256, (height, width, 3), np.uint8)
     return cv2.add(image, _grain_table(exposure.noise)[grain], dtype=cv2.CV_8U)
 
 

@@ -17,7 +17,9 @@ def cabinet(rng, style: Style) -> Piece:
     """A low cupboard or a wardrobe with doors."""
     tall = rng.random() < 0.4
     w = rng.uniform(0.9, 1.5)
-    d, h = (rng.uniform(0.5, 0.62), rng.uniform(1.8, 2.1)) if tall else (0.45, rng.uniform(0.75, 1.15))
+    d, h = (
+        (rng.uniform(0.5, 0.62), rng.uniform(1.8, 2.1)) if tall else (0.45, rng.uniform(0.75, 1.15))
+    )
     return _chest(style, LABEL['cabinet'], (w, d, h), (int(round(w / 0.45)), 1))
 
 
@@ -85,13 +87,26 @@ def row_of_books(rng, x_range, depth: float, shelf) -> list[Solid]:
             solids.append(box(low, (x + width, depth, z + height), LABEL['books'], spines))
             x += width
         elif kind < 0.8:
-            book = box((0, -0.15, 0), (0.03, 0, 0.22 * min(1, free / 0.3)), LABEL['books'], styles.painted(rng))
+            book = box(
+                (0, -0.15, 0),
+                (0.03, 0, 0.22 * min(1, free / 0.3)),
+                LABEL['books'],
+                styles.painted(rng),
+            )
             lean = np.array([[0.96, 0, 0.28], [0, 1, 0], [-0.28, 0, 0.96]])
             solids.append(book.placed(lean, np.array([x, depth, z + 0.008])))
             x += 0.11
         elif kind < 0.88:
             size = min(0.14, 0.7 * free, x1 - x)
-            solids.append(box((x, depth - 0.14, z), (x + size, depth, z + size), LABEL['otherprop'], styles.painted(rng), 0.02))
+            solids.append(
+                box(
+                    (x, depth - 0.14, z),
+                    (x + size, depth, z + size),
+                    LABEL['otherprop'],
+                    styles.painted(rng),
+                    0.02,
+                )
+            )
             x += size + 0.03
         else:
             x += rng.uniform(0.05, 0.2)
@@ -104,7 +119,9 @@ def counter(rng, style: Style) -> Piece:
     units = int(round(w / 0.6))
     cupboard, label = LABEL['cabinet'], LABEL['counter']
     stone = styles.linear(pick(rng, ('3c3b3a', 'b9b1a4', 'e5e1da', '7d6a58', '55504c')))
-    top = Material(pick(rng, ('granite', 'marble', 'wood')), styles.three(stone, stone * 0.6), (0.8, 0.8))
+    top = Material(
+        pick(rng, ('granite', 'marble', 'wood')), styles.three(stone, stone * 0.6), (0.8, 0.8)
+    )
     solids = [
         box((-w / 2, 0, 0), (w / 2, d - 0.08, 0.1), cupboard, styles.plain('2a2a2a')),
         box((-w / 2, 0, 0.1), (w / 2, d - 0.02, h - 0.04), cupboard, style.wood),
@@ -116,9 +133,18 @@ def counter(rng, style: Style) -> Piece:
     if rng.random() < 0.6:
         steel = styles.plain('8d9296', dropout=0.3)
         solids.append(box((x - 0.28, 0.1, h), (x + 0.28, 0.5, h + 0.008), LABEL['sink'], steel))
-        solids.append(box((x - 0.22, 0.15, h + 0.008), (x + 0.22, 0.45, h + 0.01), LABEL['sink'], styles.plain('4b4f52')))
+        solids.append(
+            box(
+                (x - 0.22, 0.15, h + 0.008),
+                (x + 0.22, 0.45, h + 0.01),
+                LABEL['sink'],
+                styles.plain('4b4f52'),
+            )
+        )
         solids.append(box((x - 0.015, 0.07, h), (x + 0.015, 0.1, h + 0.25), LABEL['sink'], steel))
-        solids.append(box((x - 0.012, 0.07, h + 0.23), (x + 0.012, 0.24, h + 0.255), LABEL['sink'], steel))
+        solids.append(
+            box((x - 0.012, 0.07, h + 0.23), (x + 0.012, 0.24, h + 0.255), LABEL['sink'], steel)
+        )
     shift = -np.sign(x) * w / 4
     return Piece(solids, (w, d + 0.02, h + 0.1), ((shift - w / 5, shift + w / 5, 0.08, d, h),))
 
@@ -141,7 +167,9 @@ def wall_shelves(rng, style: Style) -> Piece:
     count = int(rng.integers(1, 4))
     for i in range(count):
         height = z + 0.33 * i
-        solids.append(box((-w / 2, 0, height), (w / 2, d, height + 0.03), LABEL['shelves'], style.wood))
+        solids.append(
+            box((-w / 2, 0, height), (w / 2, d, height + 0.03), LABEL['shelves'], style.wood)
+        )
         solids += row_of_books(rng, (-w / 2 + 0.02, w / 2 - 0.02), d - 0.02, (height + 0.03, 0.28))
     return Piece(solids, (w, d, z + 0.33 * count))
 
@@ -156,7 +184,9 @@ def refrigerator(rng, style: Style) -> Piece:
     for z0, z1 in ((0.05, split - 0.005), (split + 0.005, h)):
         solids.append(box((-w / 2, d - 0.055, z0), (w / 2, d, z1), label, shell, 0.012))
         hz = z1 - 0.35 if z0 < 0.1 else z0 + 0.05
-        solids.append(box((w / 2 - 0.07, d, hz), (w / 2 - 0.045, d + 0.035, hz + 0.3), label, style.metal))
+        solids.append(
+            box((w / 2 - 0.07, d, hz), (w / 2 - 0.045, d + 0.035, hz + 0.3), label, style.metal)
+        )
     return Piece(solids, (w, d + 0.03, h), ((-w / 2, w / 2, 0.1, d - 0.1, h),))
 
 
@@ -192,5 +222,7 @@ def plant(rng, style: Style) -> Piece:
         turn = rotation_about_vertical(i * 2.4 + rng.uniform(-0.2, 0.2))
         start = np.array([0, 0.28, 0.3 + rng.uniform(0, 0.4) * (h - 0.55)])
         solids.append(leaf.placed(turn @ tilt, start))
-    solids.append(column((0, 0.28), (0.015, 0.01), (0.3, 0.3 + 0.4 * h), label, styles.plain('6b5138'), 6))
+    solids.append(
+        column((0, 0.28), (0.015, 0.01), (0.3, 0.3 + 0.4 * h), label, styles.plain('6b5138'), 6)
+    )
     return Piece(solids, (0.6, 0.56, h))

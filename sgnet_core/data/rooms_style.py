@@ -11,16 +11,16 @@ from sgnet_core.data.rooms_geometry import Material
 
 _WOODS = ('c89b6a', '8a5a36', '5b3a26', 'd8b88c', 'a9714b', '3f2c22', 'e2cda8', 'b58a5b', 'ece7df')
 _WALLS = (
-    'ece6da', 'dfe3e2', 'e8dcc4', 'c9d3c4', 'bccbd6', 'd9c3b5', 'f1eee8', 'cfc8bd', '9fb0b5', 'd5cfe0',
-    'e9d9a9', 'a8b89a', 'c4a69a', '6f8591', 'b7b3ab', 'f2e9e4',
+    'ece6da', 'dfe3e2', 'e8dcc4', 'c9d3c4', 'bccbd6', 'd9c3b5', 'f1eee8', 'cfc8bd', '9fb0b5',
+    'd5cfe0', 'e9d9a9', 'a8b89a', 'c4a69a', '6f8591', 'b7b3ab', 'f2e9e4',
 )  # fmt: skip
 _FABRICS = (
-    '4f6d7a', '8c4a3f', 'b89f7f', '6b7b5a', '3d4656', 'a8a39b', 'c8b8a6', '7a5566', '2f3b3a', 'd3cfc6',
-    '9a3b3b', '56748f', 'c99a4b', '5e4a3e', 'e6dfd3', '72806f', '8899a6', '3b2f2f',
+    '4f6d7a', '8c4a3f', 'b89f7f', '6b7b5a', '3d4656', 'a8a39b', 'c8b8a6', '7a5566', '2f3b3a',
+    'd3cfc6', '9a3b3b', '56748f', 'c99a4b', '5e4a3e', 'e6dfd3', '72806f', '8899a6', '3b2f2f',
 )  # fmt: skip
 _ACCENTS = (
-    'c8553d', '588b8b', 'f2c14e', '2e4057', '8fb339', 'd1495b', '30638e', 'edae49', '7b506f', '00798c',
-    'e4dfda', '3c3c3c', 'b56576', '6d9f71', 'f7f3e3', '274156',
+    'c8553d', '588b8b', 'f2c14e', '2e4057', '8fb339', 'd1495b', '30638e', 'edae49', '7b506f',
+    '00798c', 'e4dfda', '3c3c3c', 'b56576', '6d9f71', 'f7f3e3', '274156',
 )  # fmt: skip
 _METALS = ('9aa0a6', '4a4d50', '2b2b2d', 'b9bcc0', '7d6b4f')
 
@@ -92,7 +92,9 @@ def wood(rng) -> Material:
 def fabric(rng, size_m: float = 0.5) -> Material:
     """Cloth for upholstery and bedding."""
     base = _varied(rng, linear(pick(rng, _FABRICS)), 0.2)
-    pattern = pick(rng, ('weave', 'weave_fine', 'weave_fine', 'plaid', 'stripes', 'flowers', 'damask'))
+    pattern = pick(
+        rng, ('weave', 'weave_fine', 'weave_fine', 'plaid', 'stripes', 'flowers', 'damask')
+    )
     if pattern.startswith('weave'):
         return Material(pattern, three(base, base * 0.7), (size_m, size_m))
     second = 0.5 * base + 0.5 * _varied(rng, linear(pick(rng, _FABRICS)))

@@ -21,23 +21,40 @@ def picture(rng, style: Style) -> Piece:
     """A framed painting or poster."""
     kind = pick(rng, ('landscape', 'landscape', 'abstract', 'abstract', 'portrait'))
     wide = kind == 'landscape' or (kind == 'abstract' and rng.random() < 0.5)
-    w, h = (rng.uniform(0.5, 1.1), rng.uniform(0.4, 0.7)) if wide else (rng.uniform(0.3, 0.55), rng.uniform(0.45, 0.75))
+    w, h = (
+        (rng.uniform(0.5, 1.1), rng.uniform(0.4, 0.7))
+        if wide
+        else (rng.uniform(0.3, 0.55), rng.uniform(0.45, 0.75))
+    )
     z, label = 1.55 - h / 2 + rng.uniform(-0.08, 0.12), LABEL['picture']
-    frame = pick(rng, (style.wood_dark, style.metal, styles.plain('f0eee9'), styles.plain('1e1e1e')))
+    frame = pick(
+        rng, (style.wood_dark, style.metal, styles.plain('f0eee9'), styles.plain('1e1e1e'))
+    )
     art = styles.bright(rng, f'{kind}{rng.integers(PAINTINGS)}')
     edge = rng.uniform(0.02, 0.045)
     solids = [box((-w / 2, 0, z), (w / 2, 0.025, z + h), label, frame, 0.006)]
     if rng.random() < 0.6:
-        solids.append(box((-w / 2 + edge, 0.02, z + edge), (w / 2 - edge, 0.027, z + h - edge), label, styles.plain('f2f0ea')))
+        solids.append(
+            box(
+                (-w / 2 + edge, 0.02, z + edge),
+                (w / 2 - edge, 0.027, z + h - edge),
+                label,
+                styles.plain('f2f0ea'),
+            )
+        )
         edge += rng.uniform(0.03, 0.07)
-    solids.append(box((-w / 2 + edge, 0.02, z + edge), (w / 2 - edge, 0.029, z + h - edge), label, art))
+    solids.append(
+        box((-w / 2 + edge, 0.02, z + edge), (w / 2 - edge, 0.029, z + h - edge), label, art)
+    )
     return Piece(solids, (w, 0.03, z + h))
 
 
 def mirror(rng, style: Style) -> Piece:
     """A framed mirror; a depth sensor sees little of it."""
     w, h, z = rng.uniform(0.45, 0.8), rng.uniform(0.7, 1.2), rng.uniform(0.85, 1.05)
-    glass = Material('mirror', styles.three(styles.linear('8b959b'), styles.linear('dfe6e8')), None, dropout=0.85)
+    glass = Material(
+        'mirror', styles.three(styles.linear('8b959b'), styles.linear('dfe6e8')), None, dropout=0.85
+    )
     label = LABEL['mirror']
     solids = [
         box((-w / 2, 0, z), (w / 2, 0.03, z + h), label, style.wood_dark, 0.008),
@@ -48,7 +65,12 @@ def mirror(rng, style: Style) -> Piece:
 
 def whiteboard(rng, style: Style) -> Piece:
     """A whiteboard with writing and a tray."""
-    w, h, z, label = rng.uniform(1.0, 1.9), rng.uniform(0.8, 1.1), rng.uniform(0.9, 1.05), LABEL['whiteboard']
+    w, h, z, label = (
+        rng.uniform(1.0, 1.9),
+        rng.uniform(0.8, 1.1),
+        rng.uniform(0.9, 1.05),
+        LABEL['whiteboard'],
+    )
     ink = [styles.linear(pick(rng, ('24508f', 'b3261e', '1d1d1f', '1f7a4d'))) for _ in range(2)]
     board = Material('scribbles', styles.three(styles.WHITE, *ink), None)
     solids = [
@@ -67,11 +89,18 @@ def wall_television(rng, style: Style) -> Piece:
 
 def _screen(w: float, y: float, z: float, label: int) -> list[Solid]:
     """A flat screen of width w, back at y, lower edge at z."""
-    glass = Material('screen', styles.three(styles.linear('101216'), styles.linear('5b6670')), None, dropout=0.5)
+    glass = Material(
+        'screen', styles.three(styles.linear('101216'), styles.linear('5b6670')), None, dropout=0.5
+    )
     h = 0.57 * w
     return [
         box((-w / 2, y - 0.04, z), (w / 2, y, z + h), label, styles.plain('1a1a1b'), 0.006),
-        box((-w / 2 + 0.015, y - 0.01, z + 0.02), (w / 2 - 0.015, y + 0.003, z + h - 0.015), label, glass),
+        box(
+            (-w / 2 + 0.015, y - 0.01, z + 0.02),
+            (w / 2 - 0.015, y + 0.003, z + h - 0.015),
+            label,
+            glass,
+        ),
     ]
 
 
@@ -153,19 +182,33 @@ def cardboard_box(rng, style: Style) -> Piece:
     label = LABEL['box']
     solids = [
         box((-w / 2, 0, 0), (w / 2, d, h), label, carton),
-        box((-w / 2 - 0.001, d / 2 - 0.025, h - 0.08), (w / 2 + 0.001, d / 2 + 0.025, h + 0.002), label, styles.plain('cdb892')),
+        box(
+            (-w / 2 - 0.001, d / 2 - 0.025, h - 0.08),
+            (w / 2 + 0.001, d / 2 + 0.025, h + 0.002),
+            label,
+            styles.plain('cdb892'),
+        ),
     ]
     return Piece(solids, (w, d, h))
 
 
 def bag(rng, style: Style) -> Piece:
     """A soft bag with a handle."""
-    w, d, h, label = rng.uniform(0.3, 0.45), rng.uniform(0.15, 0.22), rng.uniform(0.25, 0.4), LABEL['bag']
+    w, d, h, label = (
+        rng.uniform(0.3, 0.45),
+        rng.uniform(0.15, 0.22),
+        rng.uniform(0.25, 0.4),
+        LABEL['bag'],
+    )
     cloth = styles.painted(rng)
     solids = [box((-w / 2, 0, 0), (w / 2, d, h), label, cloth, 0.06)]
     for x in (-0.3 * w, 0.3 * w - 0.02):
-        solids.append(box((x, d / 2 - 0.01, h - 0.02), (x + 0.02, d / 2 + 0.01, h + 0.14), label, cloth))
-    solids.append(box((-0.3 * w, d / 2 - 0.01, h + 0.12), (0.3 * w, d / 2 + 0.01, h + 0.14), label, cloth))
+        solids.append(
+            box((x, d / 2 - 0.01, h - 0.02), (x + 0.02, d / 2 + 0.01, h + 0.14), label, cloth)
+        )
+    solids.append(
+        box((-0.3 * w, d / 2 - 0.01, h + 0.12), (0.3 * w, d / 2 + 0.01, h + 0.14), label, cloth)
+    )
     return Piece(solids, (w, d, h + 0.14))
 
 
@@ -173,7 +216,9 @@ def bin_(rng, style: Style) -> Piece:
     """A waste paper bin."""
     r, h = rng.uniform(0.12, 0.16), rng.uniform(0.28, 0.36)
     material = styles.painted(rng)
-    return Piece([column((0, r), (0.8 * r, r), (0, h), LABEL['otherprop'], material, 16)], (2 * r, 2 * r, h))
+    return Piece(
+        [column((0, r), (0.8 * r, r), (0, h), LABEL['otherprop'], material, 16)], (2 * r, 2 * r, h)
+    )
 
 
 def small_thing(rng, style: Style) -> Piece:
@@ -188,7 +233,10 @@ def small_thing(rng, style: Style) -> Piece:
         return Piece(solids, (0.28, 0.28, 0.12))
     if kind == 1:
         cup = styles.painted(rng)
-        return Piece([column((0, 0.04), (0.035, 0.042), (0, 0.1), LABEL['otherprop'], cup, 14)], (0.09, 0.09, 0.1))
+        return Piece(
+            [column((0, 0.04), (0.035, 0.042), (0, 0.1), LABEL['otherprop'], cup, 14)],
+            (0.09, 0.09, 0.1),
+        )
     if kind == 2:
         pot, h = styles.painted(rng), rng.uniform(0.12, 0.2)
         solids = [
@@ -201,5 +249,7 @@ def small_thing(rng, style: Style) -> Piece:
         sheet = box((-0.105, -0.15, 0), (0.105, 0.15, 0.003), LABEL['paper'], page)
         turn = rotation_about_vertical(rng.uniform(-0.5, 0.5))
         return Piece([sheet.placed(turn, np.array([0, 0.18, 0]))], (0.3, 0.36, 0.003))
-    carton = box((-0.1, 0, 0), (0.1, 0.15, rng.uniform(0.08, 0.2)), LABEL['box'], styles.painted(rng))
+    carton = box(
+        (-0.1, 0, 0), (0.1, 0.15, rng.uniform(0.08, 0.2)), LABEL['box'], styles.painted(rng)
+    )
     return Piece([carton], (0.2, 0.15, 0.2))
