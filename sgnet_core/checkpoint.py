@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+import numpy as np
+from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from sgnet_core.errors import CheckpointError
 from sgnet_core.input_spec import InputSpec

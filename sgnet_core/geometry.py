@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import numpy as np
 import torch
+import numpy as np
 from torch import Tensor
 
 from sgnet_core.errors import InputError

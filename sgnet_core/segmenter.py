@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
 import torch
+import numpy as np
 from torch import Tensor
 
 from sgnet_core.checkpoint import load_checkpoint

@@ -6,9 +6,9 @@ Zooming changes the camera, not the scene: depth stays metric and the focal leng
 
 from __future__ import annotations
 
+import torch
 import cv2
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
