@@ -57,28 +57,27 @@ class AsppHead(nn.Module):
 class LightDecoder(nn.Module):
     """Top-down decoder of the lite variants: from stride 32 up to 8, every 3x3 an S-Conv.
 
-    Each step brings a stage's features to `CHANNELS` by a 1x1, adds what came from above, and mixes
-    neighbours with one S-Conv. A global context vector enters at the top.
+    Each step adds a stage's features, brought to its width by a 1x1, to what came from above, and
+    mixes neighbours with one S-Conv. A global context vector enters at the top.
     """
 
-    CHANNELS = 128
+    WIDTHS = (128, 128, 64)
+    """Channels at strides 32, 16 and 8: the costliest resolution is the narrowest."""
 
     def __init__(self, in_channels: list[int], num_classes: int, spatial_channels: int) -> None:
         super().__init__()
         deepest_first = in_channels[::-1]
-        self.laterals = nn.ModuleList(
-            [_conv_bn(channels, self.CHANNELS) for channels in deepest_first]
+        widths = self.WIDTHS
+        self.context = nn.Conv2d(deepest_first[0], widths[0], 1)
+        self.laterals = nn.ModuleList(map(_conv_bn, deepest_first, widths))
+        # A mixer hands over in the width of the next step; the last one keeps its own.
+        out_widths = (*widths[1:], widths[-1])
+        self.mixers = nn.ModuleList(
+            [_mixer(*pair, spatial_channels) for pair in zip(widths, out_widths, strict=True)]
         )
-        self.context = nn.Conv2d(deepest_first[0], self.CHANNELS, 1)
-        self.mixers = nn.ModuleList([self._mixer(spatial_channels) for _ in deepest_first])
-        self.norms = nn.ModuleList([nn.BatchNorm2d(self.CHANNELS) for _ in deepest_first])
+        self.norms = nn.ModuleList(map(nn.BatchNorm2d, out_widths))
         self.dropout = nn.Dropout2d(DROPOUT)
-        self.classifier = nn.Conv2d(self.CHANNELS, num_classes, 1)
-
-    def _mixer(self, spatial_channels: int) -> nn.Module:
-        if spatial_channels == 0:
-            return nn.Conv2d(self.CHANNELS, self.CHANNELS, 3, padding=1, bias=False)
-        return SConv2d(self.CHANNELS, self.CHANNELS, spatial_channels, LIGHT_GEOMETRY_CHANNELS)
+        self.classifier = nn.Conv2d(widths[-1], num_classes, 1)
 
     def forward(self, features: list[Tensor], spatial_at: SpatialAt) -> Tensor:
         """Features at strides 8, 16, 32 -> scores (N, K, H/8, W/8)."""
@@ -88,10 +87,16 @@ class LightDecoder(nn.Module):
             deepest_first, self.laterals, self.mixers, self.norms, strict=True
         ):
             above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)
-            y = F.relu(lateral(x) + above)  # (N, 128, H/s, W/s)
-            mixed = mixer(y, spatial_at(y)) if isinstance(mixer, SConv2d) else mixer(y)
-            y = F.relu(y + norm(mixed))
+            y = F.relu(lateral(x) + above)  # (N, 128 or 64, H/s, W/s)
+            y = mixer(y, spatial_at(y)) if isinstance(mixer, SConv2d) else mixer(y)
+            y = F.relu(norm(y))
         return self.classifier(self.dropout(y))
+
+
+def _mixer(in_channels: int, out_channels: int, spatial_channels: int) -> nn.Module:
+    if spatial_channels == 0:
+        return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+    return SConv2d(in_channels, out_channels, spatial_channels, LIGHT_GEOMETRY_CHANNELS)
 
 
 def _conv_bn(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -35,7 +35,10 @@ class TrainConfig:
         class_weight_exponent: classes weigh frequency ** -exponent; 0 = all alike.
         auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
         ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
-        frozen_blocks: first backbone blocks (and the stem) that keep their weights.
+        frozen_blocks: first blocks of a lite backbone (and its stem) that keep their weights.
+        frozen_norms: the backbone's BatchNorms keep their ImageNet statistics; cheaper, and better
+            with small batches.
+        loss_stride: the loss looks at every n-th pixel along each axis.
         evaluate_every: epochs between evaluations on `val_split`.
         seed: of everything random.
     """
@@ -59,11 +62,13 @@ class TrainConfig:
     auxiliary_weight: float = 0.0
     ema_decay: float = 0.998
     frozen_blocks: int = 0
+    frozen_norms: bool = False
+    loss_stride: int = 1
     evaluate_every: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        positive = ('epochs', 'batch_size', 'learning_rate', 'evaluate_every')
+        positive = ('epochs', 'batch_size', 'learning_rate', 'evaluate_every', 'loss_stride')
         for name in positive:
             if getattr(self, name) <= 0:
                 raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')

@@ -159,7 +159,7 @@ class Training:
         ]
 
     def _train_one_epoch(self) -> float:
-        self.network.train()
+        self._set_training_mode()
         loader = epoch_loader(self.views, self.config, self.epoch, self.workers)
         title = f'epoch {self.epoch + 1}/{self.config.epochs}'
         total = 0.0
@@ -170,6 +170,13 @@ class Training:
             total += loss
             bar.set_postfix(loss=f'{total / (step + 1):.3f}')
         return total / len(loader)
+
+    def _set_training_mode(self) -> None:
+        self.network.train()
+        if self.config.frozen_norms:
+            for module in self.network.backbone.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def _step(self, image: Tensor, spatial: Tensor, target: Tensor) -> float:
         image = image.contiguous(memory_format=torch.channels_last)
@@ -196,6 +203,8 @@ class Training:
         return loss.item()
 
     def _cross_entropy(self, scores: Tensor, target: Tensor) -> Tensor:
+        stride = self.config.loss_stride
+        target = target[:, stride // 2 :: stride, stride // 2 :: stride]
         return F.cross_entropy(
             resize_scores(scores, target.shape[1:]),
             target,
