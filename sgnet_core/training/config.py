@@ -26,7 +26,7 @@ class TrainConfig:
         crop_size: (height, width) of the crops it is trained on; multiples of 32.
         scale: range of the random zoom, 1 = as seen at `input_size`.
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
-        rooms_per_epoch: generated rooms mixed into every epoch (classes must be NYU 40).
+        room_frames: frames of generated rooms mixed into every epoch (classes must be NYU 40).
         epochs, batch_size: as usual.
         learning_rate: peak of AdamW's poly schedule (power 0.9).
         backbone_rate_factor: the pretrained backbone learns this much slower.
@@ -51,7 +51,7 @@ class TrainConfig:
     scale: tuple[float, float] = (0.75, 1.75)
     train_split: str = 'fit'
     val_split: str = 'val'
-    rooms_per_epoch: int = 0
+    room_frames: int = 0
     epochs: int = 100
     batch_size: int = 8
     learning_rate: float = 1e-3

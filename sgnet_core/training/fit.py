@@ -86,7 +86,7 @@ class Training:
         (self.out / 'train.yaml').write_text(yaml.safe_dump(as_plain(self.config)))
         logger.info(
             '%d frames and %d generated rooms an epoch, %d epochs on %s, from %s',
-            len(self.train_data), self.config.rooms_per_epoch, self.config.epochs,
+            len(self.train_data), self.config.room_frames, self.config.epochs,
             self.device, self.start,
         )  # fmt: skip
         while self.epoch < self.config.epochs:
@@ -243,7 +243,7 @@ class Training:
     def _averaged_checkpoint(self) -> Checkpoint:
         state = self.average.module.state_dict()
         weights = {k: v.clone() for k, v in state.items() if not k.startswith('auxiliary_head.')}
-        rooms = self.config.rooms_per_epoch
+        rooms = self.config.room_frames
         provenance = {
             'data': f'{self.train_data.name}, split {self.config.train_split}, '
             f'{len(self.train_data)} frames'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one epoch shows the network: every training sample once, and new generated rooms.
+"""What one epoch shows the network: every training sample once, and every generated room.
 
 Every view is drawn from (seed, epoch, position) alone, so a resumed run sees what an uninterrupted
 one would have seen, whatever the number of loading processes.
@@ -13,6 +13,7 @@ import torch
 import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
 
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.rooms import RoomDataset
@@ -23,6 +24,10 @@ from sgnet_core.labels import NYU40
 from sgnet_core.training.augment import augment
 from sgnet_core.training.config import TrainConfig
 
+FRAMES_PER_ROOM = 3
+# Far from the seeds people type: the rooms of a demo or a test were never trained on.
+ROOMS_SEED = 1_000_000
+
 
 class TrainingViews(Dataset):
     """Augmented crops, addressed by (epoch, position); see `augment` for what one is."""
@@ -31,40 +36,32 @@ class TrainingViews(Dataset):
         """Raise DataError where the data have no labels, or other classes than the rooms."""
         if not data.has_labels:
             raise DataError(f'{data.root} has no labels to train on')
-        if config.rooms_per_epoch and data.class_names != NYU40.class_names:
+        if config.room_frames and data.class_names != NYU40.class_names:
             raise DataError(
                 f'generated rooms have the 40 NYU classes, {data.root} has others; '
-                'set rooms_per_epoch: 0'
+                'set room_frames: 0'
             )
         self._data, self._spec, self._config = data, spec, config
-        # A room an epoch sees is never seen again: one frame each, half size as the crops are.
-        self._rooms = RoomDataset(
-            frames=max(config.rooms_per_epoch * config.epochs, 1),
-            size=_room_size(config),
-            seed=config.seed,
-            frames_per_room=2,
-        )
+        self._rooms = _generate_rooms(config)
 
     def __len__(self) -> int:
         """Views per epoch."""
-        return len(self._data) + self._config.rooms_per_epoch
+        return len(self._data) + len(self._rooms)
 
     def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         epoch, position = address
         rng = np.random.default_rng((self._config.seed, epoch, position))
         return augment(
-            self._sample(epoch, position),
+            self._sample(position),
             self._spec,
             self._config.crop_size,
             self._config.scale,
             rng,
         )
 
-    def _sample(self, epoch: int, position: int) -> Sample:
-        if position < len(self._data):
-            return self._data[position]
-        room = position - len(self._data)
-        return self._rooms[epoch * self._config.rooms_per_epoch + room]
+    def _sample(self, position: int) -> Sample:
+        real = len(self._data)
+        return self._data[position] if position < real else self._rooms[position - real]
 
 
 class EpochOrder(Sampler):
@@ -106,7 +103,18 @@ def class_weights(data: FolderDataset, exponent: float) -> Tensor | None:
     return torch.from_numpy(weights / (weights * frequency).sum()).float()
 
 
-def _room_size(config: TrainConfig) -> tuple[int, int]:
-    """4:3 rooms, about as large as the network's input."""
+def _generate_rooms(config: TrainConfig) -> list[Sample]:
+    """Frames of generated rooms, 4:3 and about as large as the network's input.
+
+    They are kept: furnishing a room takes longer than reading a photograph.
+    """
+    if config.room_frames == 0:
+        return []
     height = config.input_size[0]
-    return height, height * 4 // 3
+    rooms = RoomDataset(
+        config.room_frames,
+        size=(height, height * 4 // 3),
+        seed=ROOMS_SEED + config.seed,
+        frames_per_room=FRAMES_PER_ROOM,
+    )
+    return list(tqdm(rooms, 'furnish rooms', unit='frame', disable=None, leave=False))
