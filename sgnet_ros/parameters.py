@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters, each declared once: type, default, range, description."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sgnet_core.errors import ConfigError
+from sgnet_core.known_keys import reject_unknown_keys
+from sgnet_ros.rgbd_sync import MODES
+from sgnet_ros.worker import POLICIES
+
+# What rclpy itself understands among the overrides.
+RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service')
+RCLPY_PREFIX = 'qos_overrides.'
+
+
+@dataclass(frozen=True)
+class NodeParameter:
+    """One parameter. `dynamic`: may change while the node runs.
+
+    Its type is that of `default`; an integer will do for a float.
+    """
+
+    name: str
+    default: Any
+    description: str
+    choices: tuple[str, ...] = ()
+    range: tuple[float, float] | None = None
+    dynamic: bool = False
+
+    def checked(self, value: Any) -> Any:
+        """`value` in the parameter's type.
+
+        Raises:
+            ConfigError: another type, or out of range.
+        """
+        if isinstance(self.default, float) and type(value) is int:
+            value = float(value)
+        if type(value) is not type(self.default):
+            raise ConfigError(
+                f'parameter {self.name} must be {type(self.default).__name__}, got {value!r}'
+            )
+        if self.choices and value not in self.choices:
+            raise ConfigError(
+                f'parameter {self.name} must be one of {", ".join(self.choices)}, got {value!r}'
+            )
+        if self.range and not self.range[0] <= value <= self.range[1]:
+            raise ConfigError(
+                f'parameter {self.name} must be in [{self.range[0]}, {self.range[1]}], got {value}'
+            )
+        return value
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows."""
+        descriptor = ParameterDescriptor(
+            description=self.description,
+            additional_constraints=f'one of {", ".join(self.choices)}' if self.choices else '',
+            read_only=not self.dynamic,
+        )
+        if self.range and isinstance(self.default, float):
+            low, high = self.range
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        elif self.range:
+            low, high = (int(limit) for limit in self.range)
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+        return descriptor
+
+
+NODE_PARAMETERS = (
+    NodeParameter('checkpoint', '', "file of a trained network; '' = the one that comes with us"),
+    NodeParameter('device', 'auto', 'auto, cpu, cuda or cuda:N'),
+    NodeParameter(
+        'precision', 'auto', 'number format of inference', ('auto', 'fp32', 'fp16', 'bf16')
+    ),
+    NodeParameter('backend', 'auto', 'what runs the network', ('auto', 'torch')),
+    NodeParameter(
+        'warmup_iterations', 2, 'empty runs before the first frame, which is slow', range=(0, 100)
+    ),
+    NodeParameter(
+        'sync.mode', 'auto', 'pair equal stamps (exact), near ones, or as the streams are', MODES
+    ),
+    NodeParameter(
+        'sync.slop',
+        0.015,
+        'largest difference of stamps in a pair, s; below half a frame period',
+        range=(0.0, 10.0),
+    ),
+    NodeParameter(
+        'sync.queue_size', 10, 'messages of a stream that wait for a partner', range=(1, 1000)
+    ),
+    NodeParameter(
+        'queue.policy',
+        'latest',
+        'latest: the newest pair replaces the one that waits; all: in order, late if need be',
+        POLICIES,
+    ),
+    NodeParameter(
+        'max_rate', 0.0, 'frames per second at most; 0 = no limit', range=(0.0, 1e4), dynamic=True
+    ),
+    NodeParameter(
+        'depth.scale', 0.0, 'metres per unit of depth; 0 = by encoding', range=(0.0, 1e3)
+    ),
+    NodeParameter('depth.min', 0.0, 'nearer is no measurement, m', range=(0.0, 1e4), dynamic=True),
+    NodeParameter(
+        'depth.max',
+        0.0,
+        'farther is no measurement, m; 0 = no limit',
+        range=(0.0, 1e4),
+        dynamic=True,
+    ),
+    NodeParameter(
+        'camera.fx', 0.0, 'focal length, pixels; 0 = all four from camera_info', range=(0.0, 1e6)
+    ),
+    NodeParameter('camera.fy', 0.0, 'focal length, pixels', range=(0.0, 1e6)),
+    NodeParameter('camera.cx', 0.0, 'principal point, 0-based pixels', range=(-1e6, 1e6)),
+    NodeParameter('camera.cy', 0.0, 'principal point, 0-based pixels', range=(-1e6, 1e6)),
+    NodeParameter(
+        'confidence_threshold',
+        0.0,
+        'pixels less confident than this become 255, unlabelled',
+        range=(0.0, 1.0),
+        dynamic=True,
+    ),
+    NodeParameter(
+        'overlay.alpha',
+        0.5,
+        'how much of ~/overlay is class colour',
+        range=(0.0, 1.0),
+        dynamic=True,
+    ),
+    NodeParameter('overlay.legend', False, 'name the colours in ~/overlay', dynamic=True),
+    NodeParameter(
+        'watchdog.timeout',
+        5.0,
+        'after so many seconds without output the log says why; 0 = never',
+        range=(0.0, 3600.0),
+    ),
+    NodeParameter('autostart', True, 'configure and activate without being asked'),
+    NodeParameter(
+        'qos.input',
+        'sensor_data',
+        'reliability of the inputs; reliable loses no large image but needs reliable publishers',
+        ('sensor_data', 'reliable'),
+    ),
+)
+
+
+class NodeParameters:
+    """Declares `NODE_PARAMETERS` on a node and reads them: `parameters['sync.slop']`.
+
+    The node must have been made with `automatically_declare_parameters_from_overrides`: that is
+    how rclpy tells what the user has set, known or not.
+
+    Raises:
+        ConfigError: an unknown parameter is set, or a known one to a value it cannot have.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        given = {name: item.value for name, item in node.get_parameters_by_prefix('').items()}
+        ours = [
+            name
+            for name in given
+            if name not in RCLPY_PARAMETERS and not name.startswith(RCLPY_PREFIX)
+        ]
+        known = {parameter.name: parameter for parameter in NODE_PARAMETERS}
+        reject_unknown_keys(ours, known, f'the parameters of {node.get_fully_qualified_name()}')
+        for name in ours:
+            node.undeclare_parameter(name)
+        for name, parameter in known.items():
+            value = parameter.checked(given.get(name, parameter.default))
+            node.declare_parameter(name, value, parameter.descriptor(), ignore_override=True)
+        self._known = known
+        node.add_on_set_parameters_callback(self._check)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._node.get_parameter(name).value
+
+    @property
+    def depth_range_m(self) -> tuple[float, float]:
+        """(nearest, farthest) that counts as a measurement."""
+        return self['depth.min'], self['depth.max'] or math.inf
+
+    def _check(self, changes: list[Parameter]) -> SetParametersResult:
+        for change in changes:
+            if change.name not in self._known:
+                continue
+            try:
+                self._known[change.name].checked(change.value)
+            except ConfigError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)

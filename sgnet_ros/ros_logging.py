@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends the records of Python's `logging` to a node's logger, and so to /rosout."""
+
+import logging
+
+PACKAGES = ('sgnet_core', 'sgnet_ros')
+
+
+class RosLogHandler(logging.Handler):
+    """Forwards records, as `name: message`, at the nearest severity."""
+
+    def __init__(self, ros_logger) -> None:
+        super().__init__()
+        # One call site each: rclpy refuses two severities from the same line.
+        self._by_level = (
+            (logging.CRITICAL, lambda text: ros_logger.fatal(text)),
+            (logging.ERROR, lambda text: ros_logger.error(text)),
+            (logging.WARNING, lambda text: ros_logger.warning(text)),
+            (logging.INFO, lambda text: ros_logger.info(text)),
+            (logging.NOTSET, lambda text: ros_logger.debug(text)),
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = f'{record.name}: {self.format(record)}'
+            next(log for level, log in self._by_level if record.levelno >= level)(text)
+        except Exception:
+            self.handleError(record)
+
+
+def forward_logging(ros_logger) -> RosLogHandler:
+    """Forward what this project logs; undo with `stop_forwarding`."""
+    handler = RosLogHandler(ros_logger)
+    for package in PACKAGES:
+        logger = logging.getLogger(package)
+        logger.addHandler(handler)
+        # Otherwise the command's own handler prints every record a second time.
+        logger.propagate = False
+    return handler
+
+
+def stop_forwarding(handler: RosLogHandler) -> None:
+    """Undo `forward_logging`."""
+    for package in PACKAGES:
+        logger = logging.getLogger(package)
+        logger.removeHandler(handler)
+        logger.propagate = True

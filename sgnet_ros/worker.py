@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One thread that works through what callbacks leave for it; the newest wins."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sgnet_core.errors import ConfigError, InputError
+
+POLICIES = ('latest', 'all')
+ALL_CAPACITY = 100
+"""Items that wait at most under the policy 'all': 150 MB of 640x480 frames."""
+
+
+class Worker:
+    """Hands offered items to `handle`, one at a time, in a thread of its own.
+
+    Args:
+        handle: called with each item, in the thread. An InputError is about that item alone.
+        on_bad_item: called in the thread with the InputError.
+        on_failure: called in the thread with any other exception, after which the thread ends.
+        on_dropped: called with a cause: 'newer_frame' (replaced by a later item before its turn),
+            'queue_full' (policy 'all' and too slow for the input), 'stopped'.
+        policy: 'latest' keeps one item, the newest: the wait for a result stays below one period
+            of the input. 'all' keeps them all, in order, up to `ALL_CAPACITY`.
+        max_rate_hz: asked before each item: how many may be handled per second; 0 = no limit.
+
+    Raises:
+        ConfigError: there is no such policy.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Any], None],
+        on_bad_item: Callable[[InputError], None],
+        on_failure: Callable[[BaseException], None],
+        on_dropped: Callable[[str], None],
+        policy: str = 'latest',
+        max_rate_hz: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        if policy not in POLICIES:
+            raise ConfigError(f'queue policy must be one of {", ".join(POLICIES)}, got {policy!r}')
+        self._handle = handle
+        self._on_bad_item = on_bad_item
+        self._on_failure = on_failure
+        self._on_dropped = on_dropped
+        self._capacity = 1 if policy == 'latest' else ALL_CAPACITY
+        self._overflow_cause = 'newer_frame' if policy == 'latest' else 'queue_full'
+        self._waiting: deque[Any] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._busy_since: float | None = None
+        self._max_rate_hz = max_rate_hz
+        self._thread = threading.Thread(target=self._run, name='sgnet_worker', daemon=True)
+
+    @property
+    def busy_s(self) -> float:
+        """How long the present item has been in the making; 0 when idle."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def start(self) -> None:
+        """Start the thread; a worker runs once."""
+        self._thread.start()
+
+    def offer(self, item: Any) -> None:
+        """Leave an item and return at once."""
+        dropped = False
+        with self._changed:
+            if self._stopping:
+                return
+            if len(self._waiting) >= self._capacity:
+                self._waiting.popleft()
+                dropped = True
+            self._waiting.append(item)
+            self._changed.notify()
+        if dropped:
+            self._on_dropped(self._overflow_cause)
+
+    def stop(self, timeout_s: float = 0.5) -> bool:
+        """End the thread after its present item; returns False where that takes longer."""
+        with self._changed:
+            self._stopping = True
+            waiting = len(self._waiting)
+            self._waiting.clear()
+            self._changed.notify()
+        for _ in range(waiting):
+            self._on_dropped('stopped')
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        started = float('-inf')
+        while self._wait_for_turn(started):
+            with self._changed:
+                if not self._waiting:
+                    continue
+                item = self._waiting.popleft()
+            started = self._busy_since = time.monotonic()
+            try:
+                self._handle(item)
+            except InputError as error:
+                self._on_bad_item(error)
+            except Exception as error:
+                with self._changed:
+                    stopped, self._stopping = self._stopping, True
+                if stopped:  # what it works with may be gone after stop()
+                    self._on_dropped('stopped')
+                else:
+                    self._on_failure(error)
+            finally:
+                self._busy_since = None
+
+    def _wait_for_turn(self, last_started: float) -> bool:
+        """Wait for an item and for `max_rate_hz`; returns False when stopping."""
+        with self._changed:
+            while not self._stopping:
+                pause = None
+                if self._waiting:
+                    rate = self._max_rate_hz()
+                    period = 1.0 / rate if rate > 0 else 0.0
+                    pause = last_started + period - time.monotonic()
+                    if pause <= 0:
+                        return True
+                self._changed.wait(pause)
+            return False
