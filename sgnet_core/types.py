@@ -143,6 +143,13 @@ class SegmentationResult:
                 f'{self.confidence.dtype}'
             )
 
+    def confident(self, threshold: float) -> SegmentationResult:
+        """The same, with pixels less confident than `threshold` unlabelled."""
+        if threshold <= 0:
+            return self
+        labels = np.where(self.confidence < threshold, np.uint8(UNLABELLED), self.labels)
+        return SegmentationResult(labels, self.confidence, self.class_names)
+
 
 def _size_text(size: tuple[int, ...]) -> str:
     """`640x480`: width x height, as cameras are named."""

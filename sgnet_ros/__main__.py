@@ -5,7 +5,9 @@ import sys
 
 from sgnet_core.cli import main
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    'segmentation_node': 'the ROS 2 node: RGB-D in, class masks out',
+}
 """Name -> one line of help. The module is `sgnet_ros.commands.<name>`."""
 
 if __name__ == '__main__':

@@ -198,6 +198,11 @@ def intrinsics_from_msg(camera_info: CameraInfo, rectified: bool = False) -> Cam
         return _windowed(sensor, camera_info)
 
 
+def is_rectified(topic: str) -> bool:
+    """Whether images of this topic are rectified, which only its name tells: `image_rect_color`."""
+    return topic.rsplit('/', 1)[-1].startswith('image_rect')
+
+
 def _windowed(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:
     """The camera of the region of interest, binned (REP 104)."""
     roi = camera_info.roi
@@ -225,6 +230,12 @@ def camera_info_to_msg(intrinsics: CameraIntrinsics, header: Header) -> CameraIn
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
     )
+
+
+def camera_info_with_header(camera_info: CameraInfo, header: Header) -> CameraInfo:
+    """The same camera, distortion and all, under another header."""
+    fields = camera_info.get_fields_and_field_types()
+    return CameraInfo(**{name: getattr(camera_info, name) for name in fields} | {'header': header})
 
 
 def rgb_to_msg(rgb: np.ndarray, header: Header) -> Image:

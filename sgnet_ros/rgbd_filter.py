@@ -2,6 +2,7 @@
 """`RgbdSync` as a message filter: fed by two subscribers, calls back with (colour, depth)."""
 
 import threading
+from collections.abc import Callable
 
 from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.rgbd_sync import RgbdSync
@@ -11,19 +12,32 @@ from sgnet_ros.ros_api import SimpleFilter
 class RgbdFilter(SimpleFilter):
     """Signals the pairs that `sync` makes of what the two filters deliver.
 
+    `on_dropped` is told the cause and number of the messages that will be in no pair.
+
     Callbacks run outside the lock: one that raises loses its pair and nothing else, where the
     synchronisers of `message_filters` would block for ever.
     """
 
-    def __init__(self, rgb: SimpleFilter, depth: SimpleFilter, sync: RgbdSync) -> None:
+    def __init__(
+        self,
+        rgb: SimpleFilter,
+        depth: SimpleFilter,
+        sync: RgbdSync,
+        on_dropped: Callable[[str, int], None] = lambda cause, count: None,
+    ) -> None:
         super().__init__()
         self.sync = sync
+        self._on_dropped = on_dropped
         self._lock = threading.Lock()
         rgb.registerCallback(self._take, sync.add_rgb)
         depth.registerCallback(self._take, sync.add_depth)
 
     def _take(self, message, add) -> None:
         with self._lock:
+            before = self.sync.dropped.copy()
             pairs = add(stamp_ns(message.header), message)
+            dropped = self.sync.dropped - before
+        for cause, count in dropped.items():
+            self._on_dropped(cause, count)
         for pair in pairs:
             self.signalMessage(*pair)

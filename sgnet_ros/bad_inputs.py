@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts frames that cannot be used and says so, now and then, by the name of the topic."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from rclpy.node import Node
+
+from sgnet_core.errors import InputError
+from sgnet_ros.inputs import CAMERA_INFO, DEPTH, RGB, STREAMS, NoCameraInfoError, topic_text
+from sgnet_ros.statistics import Statistics
+
+WARNING_PERIOD_S = 5.0
+
+
+class BadInputs:
+    """Each cause is counted every time and warned about every `WARNING_PERIOD_S` at most."""
+
+    def __init__(self, node: Node, statistics: Statistics) -> None:
+        self._node = node
+        self._statistics = statistics
+        self._unreported: Counter[str] = Counter()
+        self._last_warning_s: dict[str, float] = {}
+
+    def add(self, error: InputError) -> None:
+        """A frame was given up because of `error`."""
+        stream = getattr(error, 'stream', '')
+        cause = 'no_camera_info' if isinstance(error, NoCameraInfoError) else _cause(stream)
+        self._statistics.dropped(cause)
+        self._unreported[cause] += 1
+        now_s = time.monotonic()
+        if now_s - self._last_warning_s.get(cause, float('-inf')) < WARNING_PERIOD_S:
+            return
+        self._last_warning_s[cause] = now_s
+        topics = [stream] if stream in STREAMS else [RGB, DEPTH, CAMERA_INFO]
+        where = ', '.join(topic_text(self._node, topic) for topic in topics)
+        count = self._unreported.pop(cause)
+        self._node.get_logger().warning(
+            f'{where}: {error} [{cause}: {count} frame{"s" if count > 1 else ""} dropped]'
+        )
+
+
+def _cause(stream: str) -> str:
+    """`bad_rgb`, `bad_depth`, `bad_camera_info`, or `bad_frame` where it is not one of them."""
+    return f'bad_{STREAMS.get(stream, "frame")}'

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the ROS 2 node `segmentation`: colour, depth and camera_info in, class masks out.
+
+Topics and parameters are set the ROS way, for example:
+
+  segmentation_node --ros-args -r rgb/image:=/camera/color/image_raw -p device:=cpu
+
+Ends on Ctrl-C or SIGTERM, with one line of statistics.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli import write_json
+from sgnet_core.errors import SgnetError
+
+if TYPE_CHECKING:
+    from sgnet_ros.node import SegmentationNode
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--json',
+        metavar='FILE',
+        help='at the end, write the statistics to FILE; - for standard output',
+    )
+    parser.epilog = 'Everything after --ros-args is for ROS; parameters: ros2 param describe.'
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the network, then serve until asked to end; returns 0, or raises what went wrong."""
+    # SIGTERM ends as Ctrl-C does, also while the network is being loaded.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from sgnet_core.segmenter import Segmenter  # isort: skip  torch comes before cv2
+
+    import rclpy
+
+    from sgnet_ros.node import SegmentationNode
+
+    rclpy.init()
+    try:
+        return serve(SegmentationNode(Segmenter.from_checkpoint), args.json)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        rclpy.try_shutdown()
+
+
+def serve(node: SegmentationNode, json_file: str | None = None) -> int:
+    """Spin `node` until Ctrl-C, SIGTERM or its failure, then end it in order.
+
+    Raises:
+        SgnetError: the worker failed; the log has the traceback.
+    """
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+        executor.spin_until_future_complete(node.failed)
+    # A second Ctrl-C must not cut the farewell short: it takes less than a second.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    worker_ended = node.stop()
+    counts = node.statistics.counts()
+    print(f'{node.get_name()}: {counts.line()}', file=sys.stderr)
+    if json_file:
+        write_json(json_file, counts.to_json())
+    failed = node.failed.done()
+    if not worker_ended:
+        # Python would wait for the frame in the making, or crash under it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if failed else 0)
+    node.destroy_node()
+    if failed:
+        raise SgnetError(f'the node has failed: {node.failure!r}')
+    return 0

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What /diagnostics says about the node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from sgnet_ros.statistics import Counts, Statistics, percentiles
+from sgnet_ros.watchdog import difference
+
+PERIOD_S = 1.0
+STEADY_CLOCK = Clock(clock_type=ClockType.STEADY_TIME)
+"""For timers that must fire also where use_sim_time is set and /clock is silent."""
+
+
+class Diagnostics:
+    """Publishes /diagnostics every second, whatever the state of the node.
+
+    Args:
+        network: asked for what is known about the network, {} = not loaded.
+        problem: asked for why there is no output, '' = nothing is wrong.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        statistics: Statistics,
+        network: Callable[[], dict[str, str]],
+        problem: Callable[[], str],
+    ) -> None:
+        self._node = node
+        self._statistics = statistics
+        self._network = network
+        self._problem = problem
+        self._before, self._before_s = statistics.counts(), time.monotonic()
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        node.create_timer(PERIOD_S, self._publish, clock=STEADY_CLOCK)
+
+    def _publish(self) -> None:
+        now, now_s = self._statistics.counts(), time.monotonic()
+        self._publisher.publish(
+            diagnostics_to_msg(
+                self._node.get_name(),
+                self._node.get_clock().now().to_msg(),
+                now,
+                self._before,
+                now_s - self._before_s,
+                self._network(),
+                self._problem(),
+            )
+        )
+        self._before, self._before_s = now, now_s
+
+
+def diagnostics_to_msg(
+    node_name: str,
+    stamp: Time,
+    now: Counts,
+    before: Counts,
+    period_s: float,
+    network: dict[str, str],
+    problem: str = '',
+) -> DiagnosticArray:
+    """Two statuses, `<node>: frames` and `<node>: network`.
+
+    Keys of the first: `pairs`, `masks`, `dropped.<cause>`, `received.<stream>` since the start;
+    `rate_hz.<what>`; `latency_ms.p50` and `.p95` (colour stamp to publication) and
+    `processing_ms.p50` and `.p95` of the last masks.
+
+    Args:
+        now, before: counts at the present and the last message, `period_s` seconds apart.
+        network: what is known about the network.
+        problem: why there is no output; '' = nothing is wrong.
+    """
+    status = DiagnosticStatus(
+        level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,
+        name=f'{node_name}: frames',
+        message=problem or now.line(),
+        values=_key_values(_frames(now, difference(now, before), period_s)),
+    )
+    model = DiagnosticStatus(
+        level=DiagnosticStatus.OK if network else DiagnosticStatus.STALE,
+        name=f'{node_name}: network',
+        message=network.get('network', 'not loaded'),
+        values=_key_values(network),
+    )
+    return DiagnosticArray(header=Header(stamp=stamp), status=[status, model])
+
+
+def _frames(now: Counts, change: Counts, period_s: float) -> dict[str, str]:
+    values = {'pairs': str(now.pairs), 'masks': str(now.masks)}
+    values |= {f'dropped.{cause}': str(n) for cause, n in sorted(now.dropped.items())}
+    values |= {f'received.{stream}': str(n) for stream, n in sorted(now.received.items())}
+    counted = {**{stream: change.received.get(stream, 0) for stream in sorted(now.received)}}
+    counted |= {'pairs': change.pairs, 'masks': change.masks}
+    values |= {f'rate_hz.{what}': f'{n / period_s:.1f}' for what, n in counted.items()}
+    for name, times in (('latency_ms', now.latency_ms), ('processing_ms', now.processing_ms)):
+        values |= {f'{name}.{p}': f'{ms:.1f}' for p, ms in (percentiles(times) or {}).items()}
+    return values
+
+
+def _key_values(values: dict[str, str]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=value) for key, value in values.items()]

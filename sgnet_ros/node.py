@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node `segmentation`: wires inputs, worker, network and outputs."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
+from sensor_msgs.msg import Image
+
+from sgnet_core.errors import SgnetError
+from sgnet_ros import ros_api
+from sgnet_ros.bad_inputs import BadInputs
+from sgnet_ros.conversions import frame_from_msgs, intrinsics_from_msg, stamp_ns
+from sgnet_ros.diagnostics import Diagnostics
+from sgnet_ros.inputs import Inputs
+from sgnet_ros.outputs import Outputs
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.ros_logging import forward_logging, stop_forwarding
+from sgnet_ros.silence import SilenceMonitor
+from sgnet_ros.statistics import Statistics
+from sgnet_ros.worker import Worker
+
+
+class SegmentationNode(LifecycleNode):
+    """Colour, depth and camera_info in, class masks out.
+
+    Inputs (`sensor_msgs`, QoS by `qos.input`): `rgb/image`, `depth/image` registered to it,
+    `rgb/camera_info`.
+
+    Outputs: `~/mask`, `~/color`, `~/overlay`, `~/confidence`, `~/camera_info` (reliable, under the
+    colour image's header, each computed only while somebody subscribes); `~/labels` and, where
+    vision_msgs is installed, `~/label_info` (latched); `/diagnostics`.
+
+    Configures and activates itself unless `autostart` is false. Callbacks only store: a worker
+    thread converts, segments and publishes.
+
+    Args:
+        load_segmenter: `(checkpoint, device, precision, backend) -> Segmenter`; checkpoint is a
+            path, or None for the one that comes with the package. Called when configuring.
+        node_arguments: for `rclpy.node.Node`.
+
+    Attributes:
+        statistics: what came in, went out and was dropped.
+        failed: a future, done when the worker has ended by an error that is about no single frame.
+        failure: that error, or the one that kept the node from starting.
+
+    Raises:
+        SgnetError: a parameter is wrong, or `autostart` did not succeed.
+    """
+
+    def __init__(self, load_segmenter: Callable[..., Any], **node_arguments: Any) -> None:
+        super().__init__(
+            'segmentation', automatically_declare_parameters_from_overrides=True, **node_arguments
+        )
+        self._log_forwarding = forward_logging(self.get_logger())
+        self._load_segmenter = load_segmenter
+        self._segmenter: Any = None
+        self._inputs: Inputs | None = None
+        self._outputs: Outputs | None = None
+        self._worker: Worker | None = None
+        self._silence: SilenceMonitor | None = None
+        self.statistics = Statistics()
+        self.failed = Future()
+        self.failure: BaseException | None = None
+        try:
+            self.parameters = NodeParameters(self)
+            self._bad_inputs = BadInputs(self, self.statistics)
+            self._diagnostics = Diagnostics(
+                self, self.statistics, self._describe_network, self._describe_problem
+            )
+            for package, choice in ros_api.CHOICES.items():
+                self.get_logger().info(f'{package}: {choice}')
+            if self.parameters['autostart']:
+                self._start()
+        except SgnetError:
+            self.destroy_node()
+            raise
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and announce the outputs."""
+        done = self._attempt('configure', self._configure)
+        return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.FAILURE
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start to listen and to segment."""
+        super().on_activate(state)
+        done = self._attempt('activate', self._activate)
+        # ERROR leads by on_error to unconfigured, from where it can be tried again.
+        return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.ERROR
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; the network stays loaded."""
+        self.stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the network and the outputs."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Whatever the state, end in order."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a failed transition: let go of everything, so that configuring can be retried."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop, let go of everything, and leave ROS."""
+        self._release()
+        stop_forwarding(self._log_forwarding)
+        super().destroy_node()
+
+    def stop(self) -> bool:
+        """End inputs and worker; returns False where the worker is still at its last frame."""
+        if self._silence is not None:
+            self._silence.close()
+            self._silence = None
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
+        worker, self._worker = self._worker, None
+        return worker is None or worker.stop()
+
+    def _start(self) -> None:
+        """Configure and activate; raises what kept it from that."""
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                if isinstance(self.failure, SgnetError):
+                    raise self.failure
+                raise SgnetError(f'the node did not start: {self.failure!r}') from self.failure
+
+    def _attempt(self, name: str, action: Callable[[], None]) -> bool:
+        """Run a transition's action and say whether it worked; rclpy would swallow the error."""
+        self.failure = None
+        try:
+            action()
+        except SgnetError as error:
+            self.failure = error
+            self.get_logger().error(f'cannot {name}: {error}')
+        except Exception as error:
+            self.failure = error
+            self.get_logger().error(f'cannot {name}: {traceback.format_exc()}')
+        if self.failure is not None:
+            self._release()
+        return self.failure is None
+
+    def _release(self) -> None:
+        """Stop, and let go of the network and the outputs."""
+        self.stop()
+        if self._outputs is not None:
+            self._outputs.close()
+        self._outputs = self._segmenter = None
+
+    def _configure(self) -> None:
+        p = self.parameters
+        self._segmenter = self._load_segmenter(
+            p['checkpoint'] or None, p['device'], p['precision'], p['backend']
+        )
+        self._segmenter.warm_up(p['warmup_iterations'])
+        self._outputs = Outputs(
+            self, p, tuple(self._segmenter.class_names), self._segmenter.palette
+        )
+        self.get_logger().info(self._segmenter.description)
+
+    def _activate(self) -> None:
+        self._outputs.publish_labels()
+        self._worker = Worker(
+            self._segment,
+            self._bad_inputs.add,
+            self._fail,
+            self.statistics.dropped,
+            self.parameters['queue.policy'],
+            lambda: self.parameters['max_rate'],
+        )
+        self._worker.start()
+        self._inputs = Inputs(self, self.parameters, self.statistics, self._store)
+        self._silence = SilenceMonitor(
+            self, self.parameters, self.statistics, self._inputs, self._outputs, self._worker
+        )
+
+    def _store(self, image: Image, depth: Image) -> None:
+        self.statistics.paired()
+        self._worker.offer((image, depth, self._inputs, self._outputs, self._segmenter))
+
+    def _segment(self, item: tuple[Image, Image, Inputs, Outputs, Any]) -> None:
+        """One frame, in the worker's thread."""
+        image, depth, inputs, outputs, segmenter = item
+        started_s = time.monotonic()
+        if not outputs.wanted():
+            self.statistics.dropped('no_subscriber')
+            return
+        camera_info = inputs.camera_info_of(image)
+        intrinsics = intrinsics_from_msg(camera_info, inputs.rectified())
+        frame = frame_from_msgs(
+            image, depth, intrinsics, self.parameters['depth.scale'], self.parameters.depth_range_m
+        )
+        result = segmenter.segment(frame)
+        result = result.confident(self.parameters['confidence_threshold'])
+        outputs.publish(frame, result, camera_info)
+        now_ns = self.get_clock().now().nanoseconds
+        self.statistics.segmented(stamp_ns(image.header), now_ns, started_s)
+
+    def _fail(self, error: BaseException) -> None:
+        """The worker ended by an error that is about no single frame: so does the node."""
+        if not self.context.ok():
+            # ROS is shutting down and takes no message any more.
+            self.statistics.dropped('stopped')
+            return
+        self.failure = error
+        self.get_logger().fatal(''.join(traceback.format_exception(error)))
+        self.failed.set_result(None)
+
+    def _describe_network(self) -> dict[str, str]:
+        if self._segmenter is None:
+            return {}
+        return {
+            'network': self._segmenter.description,
+            'device': self._segmenter.device,
+            'checkpoint': self.parameters['checkpoint'] or 'the shipped one',
+            'classes': str(len(self._segmenter.class_names)),
+        }
+
+    def _describe_problem(self) -> str:
+        if self._silence is None:
+            return 'not active'
+        return self._silence.problem

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watchdog: collects what `watchdog.causes_of_silence` needs, and logs what it says."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, qos_check_compatible
+
+from sgnet_ros.diagnostics import STEADY_CLOCK
+from sgnet_ros.inputs import CAMERA_INFO, DEPTH, RGB, STREAMS, Inputs, input_qos, topic_text
+from sgnet_ros.outputs import Outputs
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.statistics import Counts, Statistics
+from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference
+from sgnet_ros.worker import Worker
+
+
+class SilenceMonitor:
+    """Every `watchdog.timeout` without a mask, warns why; until `close()`.
+
+    Attributes:
+        problem: the causes found by the last check, '' = there was output.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: NodeParameters,
+        statistics: Statistics,
+        inputs: Inputs,
+        outputs: Outputs,
+        worker: Worker,
+    ) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._statistics = statistics
+        self._inputs = inputs
+        self._outputs = outputs
+        self._worker = worker
+        self._before, self._before_s = statistics.counts(), time.monotonic()
+        self.problem = ''
+        period_s = parameters['watchdog.timeout']
+        self._timer = period_s and node.create_timer(period_s, self._check, clock=STEADY_CLOCK)
+
+    def close(self) -> None:
+        """End the checks."""
+        if self._timer:
+            self._node.destroy_timer(self._timer)
+
+    def _check(self) -> None:
+        now, now_s = self._statistics.counts(), time.monotonic()
+        since_last, period_s = difference(now, self._before), now_s - self._before_s
+        self._before, self._before_s = now, now_s
+        if since_last.masks:
+            self.problem = ''
+            return
+        causes = causes_of_silence(
+            self._facts(since_last),
+            since_last,
+            period_s,
+            self._inputs.sync.nearest_gap_ns,
+            self._parameters['sync.slop'],
+            self._worker.busy_s,
+            self._clock_is_silent(),
+        )
+        if causes or self._outputs.wanted():
+            self.problem = ' · '.join(causes) or 'no cause found'
+            self._node.get_logger().warning(f'no output for {period_s:.0f} s: {self.problem}')
+            return
+        problem = f'nobody subscribes to {", ".join(self._outputs.topics)}: nothing is computed'
+        if problem != self.problem:
+            self._node.get_logger().info(problem)
+        self.problem = problem
+
+    def _clock_is_silent(self) -> bool:
+        simulated = self._node.get_parameter('use_sim_time').value
+        return simulated and self._node.get_clock().now().nanoseconds == 0
+
+    def _facts(self, since_last: Counts) -> tuple[InputFacts, ...]:
+        topics = [RGB, DEPTH] + [CAMERA_INFO] * self._inputs.needs_camera_info
+        return tuple(self._facts_of(topic, since_last) for topic in topics)
+
+    def _facts_of(self, topic: str, since_last: Counts) -> InputFacts:
+        resolved = self._node.resolve_topic_name(topic)
+        publishers = self._node.get_publishers_info_by_topic(resolved)
+        wanted = input_qos(self._parameters['qos.input'])
+        reasons = []
+        for publisher in publishers:
+            compatible, reason = qos_check_compatible(publisher.qos_profile, wanted)
+            if compatible == QoSCompatibility.ERROR:
+                reasons.append(reason)
+        return InputFacts(
+            topic,
+            topic_text(self._node, topic),
+            len(publishers),
+            '; '.join(reasons) if len(reasons) == len(publishers) else '',
+            since_last.received.get(STREAMS[topic], 0),
+            topic in self._inputs.unstamped,
+        )

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Says why no output comes: what is known about inputs and counts, to sentences. No ROS here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sgnet_ros.statistics import Counts
+
+REMEDIES = {
+    'depth/image': '; RealSense: align_depth.enable:=true',
+    'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
+}
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """What is known about one input.
+
+    Attributes:
+        topic: as declared, `rgb/image`.
+        text: as declared and as resolved, `rgb/image (-> /camera/image_raw)`.
+        publishers: how many publish it.
+        incompatible: why QoS keeps each unmatched publisher out, '' = it does not.
+        received: messages since the last check.
+        unstamped: whether its messages carry stamps of zero.
+    """
+
+    topic: str
+    text: str
+    publishers: int
+    incompatible: str = ''
+    received: int = 0
+    unstamped: bool = False
+
+
+def causes_of_silence(
+    inputs: tuple[InputFacts, ...],
+    since_last: Counts,
+    period_s: float,
+    nearest_gap_ns: int | None = None,
+    slop_s: float = 0.0,
+    busy_s: float = 0.0,
+    clock_is_silent: bool = False,
+) -> list[str]:
+    """Why there was no output in the last `period_s` seconds, most basic cause first.
+
+    Args:
+        inputs: colour and depth, and camera_info where it is needed.
+        since_last: what was counted in that time.
+        nearest_gap_ns: smallest difference between a colour and a depth stamp, if any.
+        slop_s: the largest one that makes a pair.
+        busy_s: how long one frame has been in the making.
+        clock_is_silent: use_sim_time is set and /clock has not been heard.
+    """
+    causes = ['use_sim_time is true but /clock is silent'] if clock_is_silent else []
+    causes += [cause for facts in inputs if (cause := _input_cause(facts, period_s))]
+    if since_last.pairs == 0 and not causes:
+        causes.append(_pairing_cause(inputs, period_s, nearest_gap_ns, slop_s))
+    elif since_last.pairs and since_last.dropped:
+        dropped = ', '.join(f'{cause} {n}' for cause, n in sorted(since_last.dropped.items()))
+        causes.append(f'pairs {since_last.pairs}, masks 0, dropped: {dropped}')
+    if busy_s > period_s:
+        causes.append(f'one frame has been in the making for {busy_s:.1f} s')
+    return causes
+
+
+def _pairing_cause(
+    inputs: tuple[InputFacts, ...], period_s: float, nearest_gap_ns: int | None, slop_s: float
+) -> str:
+    rates = [
+        f'{facts.topic.split("/")[0]} {facts.received / period_s:.1f} Hz' for facts in inputs[:2]
+    ]
+    gap = 'no two stamps to compare'
+    if nearest_gap_ns is not None:
+        gap = f'nearest stamps {nearest_gap_ns / 1e6:.1f} ms apart, sync.slop {slop_s * 1e3:g} ms'
+    return f'{", ".join(rates)}, 0 pairs: {gap}'
+
+
+def _input_cause(facts: InputFacts, period_s: float) -> str:
+    if facts.publishers == 0:
+        return f'{facts.text}: 0 publishers{REMEDIES.get(facts.topic, "")}'
+    publishers = f'{facts.publishers} publisher{"s" if facts.publishers > 1 else ""}'
+    if facts.received == 0 and facts.incompatible:
+        return f'{facts.text}: {publishers}, incompatible QoS ({facts.incompatible})'
+    if facts.received == 0:
+        return f'{facts.text}: {publishers}, no message in {period_s:.1f} s'
+    if facts.unstamped:
+        return f'{facts.text}: stamps are zero'
+    return ''
+
+
+def difference(now: Counts, before: Counts) -> Counts:
+    """What was counted between two moments."""
+    return Counts(
+        received=_subtract(now.received, before.received),
+        pairs=now.pairs - before.pairs,
+        masks=now.masks - before.masks,
+        dropped=_subtract(now.dropped, before.dropped),
+    )
+
+
+def _subtract(now, before) -> dict[str, int]:
+    changes = {key: count - before.get(key, 0) for key, count in now.items()}
+    return {key: change for key, change in changes.items() if change}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A segmenter that needs no network, and, run as a program, the node with it.
+
+It labels by depth: nearer than two metres is 'near', farther is 'far', no measurement is 255.
+"""
+
+import sys
+
+import numpy as np
+
+from sgnet_core.types import UNLABELLED, SegmentationResult
+
+CLASS_NAMES = ('near', 'far')
+PALETTE = np.array([[10, 20, 30], [200, 100, 50]], np.uint8)
+
+
+class FakeSegmenter:
+    """The interface of `sgnet_core.segmenter.Segmenter`.
+
+    `before` is called with each frame first, so that a test can hold it up or raise.
+    """
+
+    class_names = CLASS_NAMES
+    palette = PALETTE
+    device = 'cpu'
+    description = 'a fake that labels by depth'
+
+    def __init__(self, before=lambda frame: None):
+        self.before = before
+        self.warmed_up = 0
+        self.frames = []
+
+    def warm_up(self, iterations):
+        self.warmed_up += iterations
+
+    def segment(self, frame):
+        self.before(frame)
+        self.frames.append(frame)
+        labels = np.where(frame.depth_m < 2, 0, 1).astype(np.uint8)
+        labels[np.isnan(frame.depth_m)] = UNLABELLED
+        confidence = np.where(labels == 0, 0.9, 0.4).astype(np.float32)
+        return SegmentationResult(labels, confidence, CLASS_NAMES)
+
+
+def main():
+    """The node as the command runs it, only with the fake.
+
+    The first argument: `work`; `fail` raises at the first frame, `hang` never finishes it.
+    """
+    import threading
+
+    import rclpy
+
+    from sgnet_ros.commands.segmentation_node import serve
+    from sgnet_ros.node import SegmentationNode
+
+    def fail(frame):
+        raise RuntimeError('a defect in the network')
+
+    def hang(frame):
+        print('hanging', file=sys.stderr, flush=True)
+        threading.Event().wait()
+
+    before = {'fail': fail, 'hang': hang}.get(sys.argv[1], lambda frame: None)
+    rclpy.init()
+    return serve(SegmentationNode(lambda *options: FakeSegmenter(before)), '-')
+
+
+if __name__ == '__main__':
+    from sgnet_core.errors import SgnetError
+
+    try:
+        sys.exit(main())
+    except SgnetError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_status)

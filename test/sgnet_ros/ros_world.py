@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of a test spun together, and the other side of the node: a camera that also listens."""
+
+import array
+import re
+import struct
+import time
+from collections import defaultdict
+
+import pytest
+
+DEADLINE_S = 30.0
+
+
+class World:
+    """The nodes of a test, spun together in the test's own thread."""
+
+    def __init__(self, context, executor, read_stderr):
+        self.context = context
+        self.executor = executor
+        self.nodes = []
+        self._read_stderr = read_stderr
+        self._stderr = ''
+
+    def log(self):
+        """What the nodes have logged so far, a list of messages as they appear on stderr."""
+        self._stderr += self._read_stderr()
+        # A message may have several lines (a traceback); the next one starts with its severity.
+        return re.split(r'\n(?=\[(?:DEBUG|INFO|WARN|ERROR|FATAL)\])', self._stderr)
+
+    def add(self, node):
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def spin_until(self, happened, what):
+        """Let callbacks run until `happened()` is true; fail at the deadline."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not happened():
+            if time.monotonic() > deadline:
+                pytest.fail(f'after {DEADLINE_S:.0f} s: {what} did not happen')
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def segmentation(self, segmenter, **parameters):
+        """The node under test; parameter names have `__` for a dot."""
+        from rclpy.parameter import Parameter
+
+        from sgnet_ros.node import SegmentationNode
+
+        overrides = [
+            Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
+        ]
+        return self.add(
+            SegmentationNode(
+                lambda *options: segmenter,
+                context=self.context,
+                parameter_overrides=overrides,
+                cli_args=[
+                    '--ros-args',
+                    '-r', 'rgb/image:=/cam/rgb',
+                    '-r', 'depth/image:=/cam/depth',
+                    '-r', 'rgb/camera_info:=/cam/info',
+                ],
+            )
+        )  # fmt: skip
+
+    def camera(self, reliable=True):
+        return Camera(self, reliable)
+
+
+class Camera:
+    """Publishes what the node listens to and keeps what it publishes, by topic."""
+
+    def __init__(self, world, reliable):
+        from rclpy.node import Node
+        from rclpy.qos import QoSProfile, ReliabilityPolicy
+        from sensor_msgs.msg import CameraInfo, Image
+
+        self.world = world
+        self.node = world.add(Node('camera', context=world.context))
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(depth=20, reliability=reliability)
+        self.rgb = self.node.create_publisher(Image, '/cam/rgb', qos)
+        self.depth = self.node.create_publisher(Image, '/cam/depth', qos)
+        self.info = self.node.create_publisher(CameraInfo, '/cam/info', qos)
+        self.received = defaultdict(list)
+
+    def listen(self, kind, topic, qos=10):
+        self.node.create_subscription(kind, topic, self.received[topic].append, qos)
+
+    def connect(self, *topics):
+        """Wait until the node hears the camera and the camera the node's `topics`."""
+        publishers = (self.rgb, self.depth, self.info)
+        self.world.spin_until(
+            lambda: (
+                all(publisher.get_subscription_count() for publisher in publishers)
+                and all(self.node.count_publishers(topic) for topic in topics)
+            ),
+            'discovery',
+        )
+
+    def send(self, stamp_ns, rgb=None, depth=None, info=None, depth_late_ns=0):
+        """Publish camera_info, colour and depth, the last stamped `depth_late_ns` later."""
+        from sensor_msgs.msg import CameraInfo
+
+        info = info or CameraInfo(width=6, height=4, k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1.0])
+        rgb = rgb or image('rgb8', bytes(range(72)))
+        depth = depth or image('16UC1', struct.pack('<24H', *range(0, 4800, 200)))
+        for publisher, message, late_ns in (
+            (self.info, info, 0),
+            (self.rgb, rgb, 0),
+            (self.depth, depth, depth_late_ns),
+        ):
+            stamp = message.header.stamp
+            stamp.sec, stamp.nanosec = divmod(stamp_ns + late_ns, 10**9)
+            message.header.frame_id = 'optical frame'
+            publisher.publish(message)
+
+
+def image(encoding, data, width=6, height=4):
+    """An image of these very bytes."""
+    from sensor_msgs.msg import Image
+
+    return Image(
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=len(data) // height,
+        data=array.array('B', data),
+    )

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node over real DDS, with a fake network."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from fake_node import CLASS_NAMES, FakeSegmenter
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_world import image
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
+
+from sgnet_core.errors import CheckpointError, ConfigError, SgnetError
+from sgnet_ros.conversions import mask_from_msg, stamp_ns
+
+SECOND = 10**9
+T0 = 1_700_000_000 * SECOND + 7
+MASK = '/segmentation/mask'
+# The camera's default depth is 0, 0.2, 0.4 ... 4.6 m; 0 is no measurement.
+EXPECTED_MASK = np.array([255] + [0] * 9 + [1] * 14, np.uint8).reshape(4, 6)
+
+
+def stamps(messages):
+    return [stamp_ns(message.header) for message in messages]
+
+
+def wait_for(ros, messages, count, what='messages'):
+    ros.spin_until(lambda: len(messages) >= count, f'{count} {what}')
+
+
+def started(ros, segmenter=None, **parameters):
+    """Node and camera, connected, the camera listening to masks."""
+    node = ros.segmentation(segmenter or FakeSegmenter(), **parameters)
+    camera = ros.camera()
+    camera.listen(Image, MASK)
+    camera.connect(MASK)
+    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscriber')
+    return node, camera
+
+
+def send_and_pair(ros, node, camera, stamp_ns):
+    """More at once could be lost: the inputs keep the last five."""
+    pairs = node.statistics.counts().pairs
+    camera.send(stamp_ns)
+    ros.spin_until(lambda: node.statistics.counts().pairs == pairs + 1, 'a pair')
+
+
+def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
+    node, camera = started(ros, qos__input='reliable')
+    outputs = {'color': Image, 'overlay': Image, 'confidence': Image, 'camera_info': CameraInfo}
+    for name, kind in outputs.items():
+        camera.listen(kind, f'/segmentation/{name}')
+    publishers = [publisher for publisher, _ in node._outputs._frame_outputs]
+    ros.spin_until(lambda: all(p.get_subscription_count() for p in publishers), 'discovery')
+    camera.send(T0)
+    got = {name: camera.received[f'/segmentation/{name}'] for name in ('mask', *outputs)}
+    for name, messages in got.items():
+        wait_for(ros, messages, 1, name)
+        assert stamps(messages) == [T0]
+        assert messages[0].header.frame_id == 'optical frame'
+    np.testing.assert_array_equal(mask_from_msg(got['mask'][0]), EXPECTED_MASK)
+    assert got['mask'][0].encoding == got['confidence'][0].encoding == 'mono8'
+    color = np.frombuffer(got['color'][0].data, np.uint8).reshape(4, 6, 3)
+    assert color[0, 0].tolist() == [0, 0, 0]
+    assert color[0, 1].tolist() == [10, 20, 30]
+    assert color[3, 5].tolist() == [200, 100, 50]
+    assert got['overlay'][0].encoding == 'rgb8'
+    assert got['camera_info'][0].k[0] == 5.0
+    assert (node.statistics.counts().pairs, node.statistics.counts().masks) == (1, 1)
+    assert node.statistics.counts().dropped == {}
+
+
+def test_labels_reach_those_who_come_late(ros):
+    ros.segmentation(FakeSegmenter())
+    camera = ros.camera()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.listen(String, '/segmentation/labels', latched)
+    labels = camera.received['/segmentation/labels']
+    wait_for(ros, labels, 1)
+    assert [entry['name'] for entry in json.loads(labels[0].data)] == list(CLASS_NAMES)
+    assert json.loads(labels[0].data)[1] == {'id': 1, 'name': 'far', 'rgb': [200, 100, 50]}
+
+
+def test_nothing_is_computed_while_nobody_subscribes(ros):
+    segmenter = FakeSegmenter()
+    node = ros.segmentation(segmenter, qos__input='reliable')
+    camera = ros.camera()
+    camera.connect()
+    camera.send(T0)
+    ros.spin_until(
+        lambda: node.statistics.counts().dropped.get('no_subscriber') == 1, 'the pair is dropped'
+    )
+    assert segmenter.frames == []
+
+
+BAD = {
+    'short data': (
+        {'rgb': image('rgb8', bytes(72))}, 'bad_rgb', '/cam/rgb', 'needs 72 bytes of data, got 71'
+    ),
+    'short depth': (
+        {'depth': image('16UC1', bytes(48))}, 'bad_depth', '/cam/depth', '48 bytes of data, got 47'
+    ),
+    'unknown encoding': (
+        {'rgb': image('jpeg', bytes(72))}, 'bad_rgb', '/cam/rgb', "unknown colour encoding 'jpeg'"
+    ),
+    'unknown depth': (
+        {'depth': image('64FC1', bytes(192))}, 'bad_depth', '/cam/depth', "encoding '64FC1'"
+    ),
+    'other size': (
+        {'depth': image('16UC1', bytes(36), height=3)},
+        'bad_depth', '/cam/depth', 'depth 6x3, colour 6x4',
+    ),
+    'K of zeros': (
+        {'info': CameraInfo(width=6, height=4)}, 'bad_camera_info', '/cam/info', 'fx=0.0'
+    ),
+    'camera of another size': (
+        {'info': CameraInfo(width=8, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1])},
+        'bad_camera_info', '/cam/info', 'intrinsics are for 8x4',
+    ),
+}  # fmt: skip
+for name, stream in (('short data', 'rgb'), ('short depth', 'depth')):
+    BAD[name][0][stream].data.pop()
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_a_bad_message_is_counted_named_and_survived(ros, case):
+    messages, cause, topic, text = BAD[case]
+    node, camera = started(ros, qos__input='reliable')
+    for i in range(3):
+        camera.send(T0 + i * SECOND, **messages)
+        ros.spin_until(
+            lambda count=i + 1: node.statistics.counts().dropped.get(cause) == count, cause
+        )
+    ros.spin_until(lambda: any(topic in w and text in w for w in ros.log()), 'a warning')
+    camera.send(T0 + 10 * SECOND)
+    wait_for(ros, camera.received[MASK], 1, 'masks')
+    assert stamps(camera.received[MASK]) == [T0 + 10 * SECOND]
+    named = [w for w in ros.log() if topic in w and text in w]
+    assert len(named) == 1, 'three bad frames in a row are one warning'
+    assert node.statistics.counts().dropped == {cause: 3}
+    assert not node.failed.done()
+
+
+def test_intrinsics_may_come_from_parameters(ros):
+    segmenter = FakeSegmenter()
+    intrinsics = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
+    node, camera = started(ros, segmenter, qos__input='reliable', **intrinsics)
+    camera.send(T0, info=CameraInfo())
+    wait_for(ros, camera.received[MASK], 1)
+    used = segmenter.frames[0].intrinsics
+    assert (used.fx, used.fy, used.cx, used.cy) == (7.0, 8.0, 2.0, 1.0)
+
+
+def test_without_camera_info_frames_are_counted(ros):
+    node, camera = started(ros, qos__input='reliable')
+    camera.info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10)
+    camera.send(T0)
+    ros.spin_until(lambda: 'no_camera_info' in node.statistics.counts().dropped, 'the drop')
+    ros.spin_until(lambda: any('/cam/info' in w for w in ros.log()), 'a warning')
+
+
+def test_the_newest_frame_wins_and_the_others_are_counted(ros):
+    """Trap 3: which frame is dropped decides the latency."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hold(frame):
+        entered.set()
+        release.wait(20)
+
+    node, camera = started(ros, FakeSegmenter(hold), qos__input='reliable')
+    camera.send(T0)
+    ros.spin_until(entered.is_set, 'the first frame is being segmented')
+    for i in range(1, 6):
+        send_and_pair(ros, node, camera, T0 + i * SECOND)
+    release.set()
+    wait_for(ros, camera.received[MASK], 2)
+    assert stamps(camera.received[MASK]) == [T0, T0 + 5 * SECOND]
+    assert node.statistics.counts().dropped == {'newer_frame': 4}
+
+
+def test_callbacks_run_while_a_frame_is_in_the_making(ros):
+    """Trap 2: inference in a callback starves parameters and services."""
+    entered, release = threading.Event(), threading.Event()
+    node, camera = started(
+        ros,
+        FakeSegmenter(lambda frame: (entered.set(), release.wait(20))),
+        qos__input='reliable',
+    )
+    camera.send(T0)
+    ros.spin_until(entered.is_set, 'the frame is being segmented')
+    client = camera.node.create_client(
+        SetParametersAtomically, '/segmentation/set_parameters_atomically'
+    )
+    ros.spin_until(client.service_is_ready, 'the parameter service')
+    change = Parameter('max_rate', value=5.0).to_parameter_msg()
+    answer = client.call_async(SetParametersAtomically.Request(parameters=[change]))
+    ros.spin_until(answer.done, 'the answer')
+    assert answer.result().result.successful
+    assert node.parameters['max_rate'] == 5.0
+    assert camera.received[MASK] == []
+    release.set()
+    wait_for(ros, camera.received[MASK], 1)
+
+
+def test_policy_all_makes_every_mask(ros):
+    node, camera = started(ros, qos__input='reliable', queue__policy='all')
+    for i in range(8):
+        send_and_pair(ros, node, camera, T0 + i * SECOND)
+    ros.spin_until(lambda: node.statistics.counts().masks == 8, 'eight masks')
+    assert node.statistics.counts().dropped == {}
+
+
+def test_confidence_threshold_and_depth_range_apply_at_once(ros):
+    node, camera = started(ros, qos__input='reliable')
+    node.set_parameters(
+        [Parameter('confidence_threshold', value=0.5), Parameter('depth.min', value=0.5)]
+    )
+    camera.send(T0)
+    wait_for(ros, camera.received[MASK], 1)
+    mask = mask_from_msg(camera.received[MASK][0]).ravel()
+    assert mask.tolist() == [255] * 3 + [0] * 7 + [255] * 14  # 0.6 m to 1.8 m remain
+
+
+def test_time_that_goes_back_starts_over(ros):
+    node, camera = started(ros, qos__input='reliable')
+    for stamp in (T0 + 5 * SECOND, T0 + 6 * SECOND, T0, T0 + SECOND):
+        camera.send(stamp)
+        ros.spin_until(
+            lambda wanted=stamp: wanted in stamps(camera.received[MASK]), f'the mask of {stamp}'
+        )
+    assert node.statistics.counts().pairs == 4
+
+
+def test_an_error_about_no_frame_ends_the_node(ros):
+    def defect(frame):
+        raise RuntimeError('a defect in the network')
+
+    node, camera = started(ros, FakeSegmenter(defect), qos__input='reliable')
+    camera.send(T0)
+    ros.spin_until(node.failed.done, 'the node fails')
+    assert str(node.failure) == 'a defect in the network'
+    ros.spin_until(
+        lambda: any('Traceback' in w and 'defect' in w for w in ros.log()), 'the traceback'
+    )
+
+
+def test_diagnostics_say_what_became_of_the_frames(ros):
+    node, camera = started(ros, qos__input='reliable')
+    camera.listen(DiagnosticArray, '/diagnostics')
+    camera.send(T0)
+    camera.send(T0 + SECOND, rgb=image('jpeg', bytes(72)))
+
+    def latest():
+        for message in reversed(camera.received['/diagnostics']):
+            statuses = {status.name: status for status in message.status}
+            yield {kv.key: kv.value for kv in statuses['segmentation: frames'].values}
+
+    ros.spin_until(
+        lambda: any(v['masks'] == '1' and v.get('dropped.bad_rgb') == '1' for v in latest()),
+        'the counts',
+    )
+    values = next(latest())
+    assert values['pairs'] == '2'
+    assert values['received.rgb'] == values['received.depth'] == '2'
+    assert {'rate_hz.rgb', 'rate_hz.masks', 'latency_ms.p50', 'processing_ms.p95'} <= set(values)
+    network = camera.received['/diagnostics'][-1].status[1]
+    assert network.message == 'a fake that labels by depth'
+
+
+def change_state(ros, camera, label):
+    client = camera.node.create_client(ChangeState, '/segmentation/change_state')
+    ros.spin_until(client.service_is_ready, 'the lifecycle service')
+    request = ChangeState.Request()
+    request.transition.label = label
+    answer = client.call_async(request)
+    ros.spin_until(answer.done, label)
+    return answer.result().success
+
+
+def state_of(ros, camera):
+    client = camera.node.create_client(GetState, '/segmentation/get_state')
+    ros.spin_until(client.service_is_ready, 'the lifecycle service')
+    answer = client.call_async(GetState.Request())
+    ros.spin_until(answer.done, 'the state')
+    return answer.result().current_state.id
+
+
+def test_lifecycle_by_hand(ros):
+    segmenter = FakeSegmenter()
+    node = ros.segmentation(segmenter, autostart=False, qos__input='reliable')
+    camera = ros.camera()
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert camera.rgb.get_subscription_count() == 0
+    for _ in range(2):  # a second round after a full clean-up
+        assert change_state(ros, camera, 'configure')
+        assert change_state(ros, camera, 'activate')
+        camera.listen(Image, MASK)
+        camera.connect(MASK)
+        ros.spin_until(lambda: node._outputs.wanted(), 'the subscriber')
+        before = len(camera.received[MASK])
+        camera.send(T0)
+        wait_for(ros, camera.received[MASK], before + 1)
+        assert change_state(ros, camera, 'deactivate')
+        ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
+        assert change_state(ros, camera, 'cleanup')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert segmenter.warmed_up == 4
+    assert change_state(ros, camera, 'unconfigured_shutdown') or change_state(
+        ros, camera, 'shutdown'
+    )
+    assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
+
+
+def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_node(ros):
+    class Unloadable(FakeSegmenter):
+        def warm_up(self, iterations):
+            raise CheckpointError('no such file: x.safetensors')
+
+    with pytest.raises(CheckpointError, match=r'x\.safetensors'):
+        ros.segmentation(Unloadable())
+    ros.segmentation(Unloadable(), autostart=False)
+    camera = ros.camera()
+    assert not change_state(ros, camera, 'configure')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    ros.spin_until(lambda: any('x.safetensors' in w for w in ros.log()), 'the error')
+
+
+def test_a_defect_while_loading_stops_autostart(ros):
+    class Broken(FakeSegmenter):
+        def warm_up(self, iterations):
+            raise ZeroDivisionError('a defect')
+
+    with pytest.raises(SgnetError, match='ZeroDivisionError'):
+        ros.segmentation(Broken())
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'text'),
+    [
+        ('sync__slopp', 0.1, "unknown key 'sync.slopp'.*did you mean 'sync.slop'"),
+        ('sync__mode', 'fuzzy', 'sync.mode must be one of auto, exact, approximate'),
+        ('sync__slop', -0.1, r'sync.slop must be in \[0.0, 10.0\], got -0.1'),
+        ('sync__slop', float('nan'), 'sync.slop must be in'),
+        ('sync__queue_size', 2.5, 'sync.queue_size must be int, got 2.5'),
+        ('warmup_iterations', True, 'warmup_iterations must be int'),
+        ('checkpoint', 5, 'checkpoint must be str, got 5'),
+    ],
+)
+def test_parameters_that_cannot_be_are_refused_by_name(ros, name, value, text):
+    with pytest.raises(ConfigError, match=text):
+        ros.segmentation(FakeSegmenter(), **{name: value})
+
+
+def test_a_whole_number_will_do_for_a_float(ros):
+    node = ros.segmentation(FakeSegmenter(), max_rate=30, use_sim_time=False)
+    assert node.parameters['max_rate'] == 30.0
+
+
+def test_parameters_at_run_time(ros):
+    node = ros.segmentation(FakeSegmenter())
+
+    def change(name, value):
+        return node.set_parameters([Parameter(name, value=value)])[0]
+
+    assert change('overlay.alpha', 0.25).successful
+    assert not change('overlay.alpha', 1.5).successful
+    assert not change('max_rate', float('nan')).successful
+    assert not change('sync.mode', 'exact').successful, 'read-only: takes effect at start'
+    assert node.parameters['overlay.alpha'] == 0.25
+
+
+def test_the_watchdog_names_missing_topics_as_resolved(ros):
+    ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2)
+    camera = ros.camera()
+    camera.node.destroy_publisher(camera.depth)
+
+    def told():
+        return any(
+            'depth/image (-> /cam/depth): 0 publishers; RealSense' in w
+            and 'rgb/image (-> /cam/rgb): 1 publisher, no message' in w
+            for w in ros.log()
+        )
+
+    ros.spin_until(told, 'the cause')
+
+
+def test_the_watchdog_names_incompatible_qos(ros):
+    ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2, qos__input='reliable')
+    ros.camera(reliable=False)
+    ros.spin_until(
+        lambda: any('/cam/rgb): 1 publisher, incompatible QoS' in w for w in ros.log()),
+        'the cause',
+    )
+
+
+def test_the_watchdog_tells_how_far_stamps_are_apart(ros):
+    node, camera = started(ros, watchdog__timeout=0.2, qos__input='reliable')
+    stamps_s = iter(range(1000))
+
+    def told():
+        camera.send(T0 + next(stamps_s) * SECOND, depth_late_ns=41_000_000)
+        text = '0 pairs: nearest stamps 41.0 ms apart, sync.slop 15 ms'
+        return any(text in warning for warning in ros.log())
+
+    ros.spin_until(told, 'the gap')
+    assert node.statistics.counts().pairs == 0

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node as a program: help, bad options, signals, failure."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ros_world import DEADLINE_S
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+COMMAND = [sys.executable, '-m', 'sgnet_ros', 'segmentation_node']
+
+
+def environment(ros_domain_id=0):
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get('PYTHONPATH', '')])
+    return {
+        **os.environ,
+        'PYTHONPATH': path,
+        'ROS_DOMAIN_ID': str(ros_domain_id),
+        'PYTHONUNBUFFERED': '1',
+    }
+
+
+def run(arguments, ros_domain_id=0):
+    return subprocess.run(
+        arguments,
+        env=environment(ros_domain_id),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_needs_neither_torch_nor_ros():
+    program = (
+        'import sys; from sgnet_ros.__main__ import COMMANDS; from sgnet_core.cli import main\n'
+        'try: main("sgnet_ros", COMMANDS, ["segmentation_node", "--help"])\n'
+        'except SystemExit as end: assert end.code == 0\n'
+        'print(sorted({"torch", "cv2", "rclpy"} & set(sys.modules)))'
+    )
+    done = run([sys.executable, '-c', program])
+    assert '--ros-args' in done.stdout
+    assert done.stdout.splitlines()[-1] == '[]', done.stderr
+
+
+def test_a_missing_checkpoint_is_wrong_usage(ros_domain_id):
+    done = run(
+        [*COMMAND, '--ros-args', '-p', 'checkpoint:=no/such/file.safetensors'], ros_domain_id
+    )
+    assert done.returncode == 2
+    assert 'no/such/file.safetensors' in done.stderr.splitlines()[-1]
+    assert 'Traceback' not in done.stderr
+
+
+def test_an_unknown_parameter_is_wrong_usage_and_named(ros_domain_id):
+    done = run([*COMMAND, '--ros-args', '-p', 'sync.slopp:=0.1'], ros_domain_id)
+    assert done.returncode == 2
+    assert "'sync.slopp'" in done.stderr.splitlines()[-1]
+    assert "'sync.slop'?" in done.stderr.splitlines()[-1]
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.fixture
+def program(ros, ros_domain_id):
+    """Starts the node with the fake segmenter as a program of its own; ends it in the end."""
+    running = []
+
+    def start(behaviour, *options):
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / 'fake_node.py'), behaviour, '--ros-args',
+             '-r', 'rgb/image:=/cam/rgb', '-r', 'depth/image:=/cam/depth',
+             '-r', 'rgb/camera_info:=/cam/info', '-p', 'qos.input:=reliable', *options],
+            env=environment(ros_domain_id),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def connected(ros):
+    from sensor_msgs.msg import Image
+
+    camera = ros.camera()
+    camera.listen(Image, '/segmentation/mask')
+    camera.connect('/segmentation/mask')
+    return camera
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_with_one_line_of_statistics(ros, program, number):
+    process = program('work')
+    camera = connected(ros)
+    masks = camera.received['/segmentation/mask']
+    stamps = iter(range(10**9, 10**12, 10**9))
+
+    def mask_came():
+        # Sent again and again: the program may see its subscriber later than we see the program.
+        camera.send(next(stamps))
+        return masks
+
+    ros.spin_until(mask_came, 'a mask')
+    process.send_signal(number)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    assert 'Traceback' not in err
+    assert 'segmentation: pairs ' in err.splitlines()[-1]
+    counts = json.loads(out)
+    assert counts['masks'] >= len(masks)
+    causes = ('newer_frame', 'no_subscriber', 'stopped')
+    others = sum(counts['dropped'].get(cause, 0) for cause in causes)
+    assert counts['pairs'] == counts['masks'] + others
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_in_the_middle_of_a_frame(ros, program, number):
+    process = program('hang')
+    camera = connected(ros)
+    stamps = iter(range(10**9, 10**12, 10**9))
+
+    def stuck():
+        camera.send(next(stamps))
+        ready, _, _ = select.select([process.stderr], [], [], 0)
+        return ready and 'hanging' in process.stderr.readline()
+
+    ros.spin_until(stuck, 'the frame that never ends')
+    process.send_signal(number)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    assert 'Traceback' not in err
+
+
+def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
+    process = program('fail')
+    camera = connected(ros)
+    stamps = iter(range(10**9, 10**12, 10**9))
+
+    def ended():
+        camera.send(next(stamps))
+        return process.poll() is not None
+
+    ros.spin_until(ended, 'the end of the program')
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert 'RuntimeError: a defect in the network' in err
+    assert 'the node has failed' in err.splitlines()[-1]
