@@ -7,6 +7,10 @@ from sgnet_core.cli import main
 
 COMMANDS: dict[str, str] = {
     'train': 'train a network on a folder data set',
+    'evaluate': 'measure a checkpoint on a labelled data set',
+    'predict': 'segment frames and write masks and pictures',
+    'info': 'say what a variant or a checkpoint is',
+    'prepare_dataset': 'write generated rooms as a data set',
 }
 """Name -> one line of help. The module is `sgnet_core.commands.<name>`."""
 

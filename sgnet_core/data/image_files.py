@@ -88,6 +88,11 @@ def write_depth(path: Path, depth_m: np.ndarray) -> None:
     _encode(path, millimetres.astype(np.uint16))
 
 
+def write_mask(path: Path, labels: np.ndarray) -> None:
+    """(H, W) uint8 class ids to 8-bit PNG as they are: 255 is unlabelled."""
+    _encode(path, labels)
+
+
 def write_labels(path: Path, labels: np.ndarray) -> None:
     """(H, W) uint8 class ids to 8-bit PNG with offset 1: 0 is unlabelled."""
     # uint8 arithmetic wraps 255 to 0, which is what the format wants.

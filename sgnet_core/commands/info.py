@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Say what a variant or a checkpoint is: parameters, multiply-adds, S-Convs, origin and scores."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'network',
+        nargs='?',
+        help='a variant (sgnet_r101) or a checkpoint; default: the shipped one',
+    )
+    parser.add_argument('--spatial', help='depth, xyz or none (of a variant; default depth)')
+    parser.add_argument('--classes', type=int, help='number of classes (of a variant; default 40)')
+    parser.add_argument(
+        '--json', metavar='FILE', help='write the figures here (- = standard output)'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from sgnet_core.checkpoint import load_checkpoint
+    from sgnet_core.cli import write_json
+    from sgnet_core.errors import InputError
+    from sgnet_core.model.complexity import complexity
+    from sgnet_core.model.sgnet import VARIANTS, SGNetConfig
+
+    given = {
+        key: value
+        for key, value in (('spatial', args.spatial), ('num_classes', args.classes))
+        if value is not None
+    }
+    values: dict[str, Any] = {}
+    if args.network in VARIANTS:
+        try:
+            config = SGNetConfig(args.network, **given)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    elif args.network and '.' not in args.network and '/' not in args.network:
+        raise InputError(
+            f'unknown variant {args.network!r}; there are {", ".join(VARIANTS)} '
+            '(or give the path of a checkpoint)'
+        )
+    elif given:
+        raise InputError('--spatial and --classes describe a variant; a checkpoint has its own')
+    else:
+        checkpoint = load_checkpoint(args.network)
+        config = checkpoint.config
+        checkpoint.build()
+        values = {
+            'class_names': list(checkpoint.label_set.class_names),
+            'input_size': list(checkpoint.input_spec.size),
+            'provenance': checkpoint.provenance,
+        }
+    values = {
+        'variant': config.variant,
+        'spatial': config.spatial,
+        'num_classes': config.num_classes,
+        **complexity(config),
+        **values,
+    }
+    if args.json != '-':
+        _print(values)
+    if args.json:
+        write_json(args.json, values)
+    return 0
+
+
+def _print(values: dict[str, Any]) -> None:
+    print(f'{values["variant"]}, spatial {values["spatial"]}, {values["num_classes"]} classes')
+    rows = {
+        'parameters, training': f'{values["parameters_training"] / 1e6:.2f} million',
+        'parameters, inference': f'{values["parameters_inference"] / 1e6:.2f} million',
+        'GMACs at 480x640, training graph': f'{values["gmacs_training_graph"]:.1f}',
+        'GMACs at 480x640, inference': f'{values["gmacs"]:.1f}',
+        'S-Convs': f'{len(values["sconv_positions"])}: {", ".join(values["sconv_positions"])}',
+    }
+    if 'input_size' in values:
+        height, width = values['input_size']
+        rows['input size'] = f'{width}x{height}'
+        rows |= {
+            key: value if isinstance(value, str) else str(value)
+            for key, value in values['provenance'].items()
+            if key != 'config'
+        }
+    for key, value in rows.items():
+        print(f'  {key + ":":34} {value}')

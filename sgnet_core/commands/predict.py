@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segment frames and write, for each, ID_mask.png (class ids) and ID_overlay.png (a picture).
+
+Frames come from a folder data set (--data), or from one pair of files (--rgb and --depth).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sgnet_core.data.sample import Sample
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--data', type=Path, help='folder with a dataset.yaml')
+    parser.add_argument('--split', help='of the data set; default: all frames')
+    parser.add_argument('--limit', type=int, help='at most so many frames')
+    parser.add_argument('--rgb', type=Path, help='one colour image')
+    parser.add_argument('--depth', type=Path, help='its registered depth, 16-bit PNG, 0 = no depth')
+    parser.add_argument('--depth-scale', type=float, default=0.001, help='metres per depth unit')
+    parser.add_argument('--camera', help='FX,FY,CX,CY of --rgb in pixels')
+    parser.add_argument('--out', type=Path, required=True, help='folder for the results')
+    parser.add_argument('--checkpoint', type=Path, help='default: the shipped one')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--precision', default='auto', help='auto, fp32, fp16 or bf16')
+
+
+def run(args: argparse.Namespace) -> int:
+    import numpy as np
+    from tqdm import tqdm
+
+    from sgnet_core.data.image_files import write_mask
+    from sgnet_core.segmenter import Segmenter
+    from sgnet_core.visualize import legend, overlay, write_png
+
+    samples, total = _samples(args)
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
+        labels = segmenter.segment(sample.frame).labels
+        picture = overlay(sample.frame.rgb, labels, segmenter.palette)
+        key = legend(
+            segmenter.class_names, segmenter.palette, np.unique(labels), width=picture.shape[1]
+        )
+        write_mask(args.out / f'{sample.id}_mask.png', labels)
+        write_png(args.out / f'{sample.id}_overlay.png', np.vstack([picture, key]))
+    print(f'{total} frames segmented by {segmenter.description}: {args.out}')
+    return 0
+
+
+def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
+    from sgnet_core.data.folder import FolderDataset
+    from sgnet_core.errors import InputError
+
+    if (args.data is None) == (args.rgb is None):
+        raise InputError('give --data DIR, or --rgb IMAGE with --depth and --camera')
+    if args.data is None:
+        return [_sample_from_files(args)], 1
+    data = FolderDataset(args.data, args.split)
+    total = min(len(data), args.limit or len(data))
+    return (data[i] for i in range(total)), total
+
+
+def _sample_from_files(args: argparse.Namespace) -> Sample:
+    from sgnet_core.data.image_files import read_depth, read_rgb
+    from sgnet_core.data.sample import Sample
+    from sgnet_core.errors import InputError
+    from sgnet_core.types import CameraIntrinsics, RgbdFrame
+
+    if args.depth is None or args.camera is None:
+        raise InputError('--rgb needs --depth IMAGE and --camera FX,FY,CX,CY')
+    try:
+        fx, fy, cx, cy = (float(value) for value in args.camera.split(','))
+    except ValueError as error:
+        raise InputError(f'--camera must be FX,FY,CX,CY, got {args.camera!r}') from error
+    rgb = read_rgb(args.rgb)
+    depth_m = read_depth(args.depth, args.depth_scale, (0,))
+    intrinsics = CameraIntrinsics(rgb.shape[1], rgb.shape[0], fx, fy, cx, cy)
+    return Sample(args.rgb.stem, RgbdFrame(rgb, depth_m, intrinsics))
