@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sgnet_core.data.rooms_camera import Trajectory, plan_trajectory
-from sgnet_core.data.rooms_render import Room, build_room, render
+from sgnet_core.data.rooms_render import Room, build_room, metered, render
 from sgnet_core.data.rooms_sensor import measure
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
@@ -21,6 +21,7 @@ from sgnet_core.labels import NYU40
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 _CACHED_ROOMS = 4
+_METERING_SIZE = (36, 48)
 _FOCAL_PX_AT_640 = 518.0
 """About that of a Kinect's colour camera."""
 
@@ -108,7 +109,9 @@ class RoomDataset:
         if number not in self._rooms:
             rng = np.random.default_rng([self.seed, number])
             room = build_room(rng)
-            self._rooms[number] = room, plan_trajectory(rng, room.furnished.plan)
+            trajectory = plan_trajectory(rng, room.furnished.plan)
+            room = metered(room, trajectory.pose(0.0), room_camera(_METERING_SIZE))
+            self._rooms[number] = room, trajectory
         self._rooms.move_to_end(number)
         while len(self._rooms) > _CACHED_ROOMS:
             self._rooms.popitem(last=False)

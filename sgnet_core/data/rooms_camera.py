@@ -52,13 +52,12 @@ class Trajectory:
 
 def plan_trajectory(rng, plan: Plan) -> Trajectory:
     """A path that stays clear of the furniture and looks at most of it."""
-    centres = np.array([np.add(b[:3], b[3:]) / 2 for b in plan.taken]).reshape(-1, 3)
     best, best_score = None, -np.inf
     for _ in range(48):
         anchor = rng.uniform((0.5, 0.5, 1.0), (plan.size_m[0] - 0.5, plan.size_m[1] - 0.5, 1.65))
         heading = rng.uniform(0, 2 * np.pi)
         room = clearance(plan, anchor)
-        score = min(room, 1.0) * 2 + _interest(plan, centres, anchor, heading) + 0.5 * rng.random()
+        score = min(room, 1.0) * 2 + _interest(plan, anchor, heading) + 0.5 * rng.random()
         if room < _CLEARANCE_M:
             score = -10 + room
         if score > best_score:
@@ -96,15 +95,16 @@ def clearance(plan: Plan, point: np.ndarray) -> float:
     return float(min(walls, distance[level].min(initial=np.inf)))
 
 
-def _interest(plan: Plan, centres, anchor, heading: float) -> float:
-    """How much there is to see: furniture between 1 and 4.5 m within the view, and a free sight."""
-    score = 0.0
-    for x, y, z in centres:
-        dx, dy = x - anchor[0], y - anchor[1]
-        distance = np.hypot(dx, dy)
-        off = abs((np.arctan2(dy, dx) - heading + np.pi) % (2 * np.pi) - np.pi)
-        if off < 0.5 and 0.8 < distance < 4.5:
-            score += 0.5 if z < 1.0 else 0.25
+def _interest(plan: Plan, anchor, heading: float) -> float:
+    """How much there is to see: the size of what is within the view, and a free sight."""
+    boxes = np.array(plan.taken).reshape(-1, 6)
+    extent = boxes[:, 3:] - boxes[:, :3]
+    dx, dy = ((boxes[:, :2] + boxes[:, 3:5]) / 2 - anchor[:2]).T
+    distance = np.hypot(dx, dy)
+    off = np.abs((np.arctan2(dy, dx) - heading + np.pi) % (2 * np.pi) - np.pi)
+    within = (off < 0.5) & (distance > 0.8) & (distance < 5.0)
+    size = (extent[:, 0] + extent[:, 1]) * extent[:, 2] / np.maximum(distance, 1.5)
+    score = float(np.minimum(0.25 + 1.2 * size, 1.2)[within].sum())
     ahead = np.array([np.cos(heading), np.sin(heading)])
     with np.errstate(divide='ignore'):
         steps = np.where(ahead > 0, np.array(plan.size_m[:2]) - anchor[:2], anchor[:2]) / np.abs(

@@ -213,6 +213,7 @@ def cast(
 
     Returns:
         (H, W) float32 inverse depth in 1/m along the optical axis, and (H, W) int32 face index.
+        Without a shell, 1e-6 and -1 where nothing is.
     """
     k = scene.offsets - scene.normals @ position
     # Shadow cameras may sit exactly on a plane; it is then seen edge on.
@@ -220,58 +221,89 @@ def cast(
     slopes = (scene.normals @ rotation) / k[:, None]
     slopes[:, 0] /= intrinsics.fx
     slopes[:, 1] /= intrinsics.fy
-    slopes = slopes.astype(np.float32)
-    u = (np.arange(intrinsics.width) - intrinsics.cx).astype(np.float32)[None, :]
-    v = (np.arange(intrinsics.height) - intrinsics.cy).astype(np.float32)[:, None]
-    inverse, face = _cast_shell(slopes, len(k) - scene.shell, u, v)
+    planes = _Planes(slopes.astype(np.float32), intrinsics)
+    inverse = np.empty(intrinsics.size, np.float32)
+    face = np.empty(intrinsics.size, np.int32)
+    _cast_shell(planes, len(k) - scene.shell, inverse, face)
     rectangles = projected_rectangles(scene.corners, rotation, position, intrinsics)
     facing = k < 0
     for index in np.flatnonzero(np.all(rectangles[:, 2:] > rectangles[:, :2], axis=1)):
-        left, top, right, bottom = rectangles[index]
+        left, top, right, bottom = rectangles[index].tolist()
         faces = np.arange(scene.starts[index], scene.starts[index + 1])
-        window = np.s_[top:bottom, left:right]
-        _cast_solid(
-            (slopes, faces[facing[faces]], faces[~facing[faces]]),
-            (u[:, left:right], v[top:bottom]),
-            (inverse[window], face[window]),
-        )
+        front = facing[faces]
+        ordered = np.concatenate([faces[front], faces[~front]])
+        rows = max(1, _BLOCK // (len(faces) * (right - left)))
+        for start in range(top, bottom if front.any() else top, rows):
+            window = np.s_[start : min(start + rows, bottom), left:right]
+            _cast_solid(planes, ordered, int(front.sum()), window, (inverse, face))
     return inverse, face
 
 
-def _cast_shell(slopes, first: int, u, v) -> tuple[np.ndarray, np.ndarray]:
+_BLOCK = 60_000
+"""Values worked on at once: what stays in a processor's second cache."""
+
+
+class _Planes:
+    """Inverse depths of planes over windows of the image.
+
+    A plane is u slope_u + (v slope_v + constant). As a product of (h, 2) and (2, w) matrices with
+    ones in them it takes a third of the time of the broadcast sum and rounds the same.
+    """
+
+    def __init__(self, slopes: np.ndarray, intrinsics: CameraIntrinsics) -> None:
+        self._slopes = slopes
+        self._u = (np.arange(intrinsics.width) - intrinsics.cx).astype(np.float32)
+        self._v = (np.arange(intrinsics.height) - intrinsics.cy).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self._slopes)
+
+    def over(self, faces, window) -> np.ndarray:
+        """(len(faces), h, w) float32 inverse depths."""
+        slopes, (rows, columns) = self._slopes[faces], window
+        u, v = self._u[columns], self._v[rows]
+        down = np.ones((len(faces), len(v), 2), np.float32)
+        np.multiply(slopes[:, 1, None], v, out=down[..., 0])
+        down[..., 0] += slopes[:, 2, None]
+        across = np.ones((len(faces), 2, len(u)), np.float32)
+        np.multiply(slopes[:, 0, None], u, out=across[:, 1])
+        return down @ across
+
+
+def _cast_shell(planes: _Planes, first: int, inverse, face) -> None:
     """The room from inside: the nearest plane is the one of greatest inverse depth."""
-    inverse = np.full((v.shape[0], u.shape[1]), 1e-6, np.float32)
-    face = np.full(inverse.shape, first, np.int32)
-    for index in range(first, len(slopes)):
-        plane = _plane(slopes[index], u, v)
-        nearer = plane > inverse
-        np.copyto(inverse, plane, where=nearer)
-        np.copyto(face, np.int32(index), where=nearer)
-    return inverse, face
-
-
-def _cast_solid(planes, grid, buffers) -> None:
-    """Draw one solid into the windows `buffers` = (inverse depth, face), nearest wins."""
-    slopes, front, back = planes
-    inverse, face = buffers
-    if len(front) == 0:
+    faces = np.arange(first, len(planes))
+    if not len(faces):
+        inverse[:], face[:] = 1e-6, -1
         return
-    near = _plane(slopes[front[0]], *grid)
-    which = np.full(near.shape, front[0], np.int32)
-    for index in front[1:]:
-        plane = _plane(slopes[index], *grid)
-        np.copyto(which, np.int32(index), where=plane < near)
-        np.minimum(near, plane, out=near)
-    seen = (near > inverse) & (near < 1 / NEAR_M)
-    for index in back:
-        seen &= near >= _plane(slopes[index], *grid)
+    height, width = inverse.shape
+    rows = max(1, _BLOCK // (len(faces) * width))
+    for top in range(0, height, rows):
+        window = np.s_[top : min(top + rows, height), 0:width]
+        values = planes.over(faces, window)
+        nearest = values.max(axis=0)
+        inverse[window] = nearest
+        for index, value in zip(faces, values, strict=True):
+            np.copyto(face[window], np.int32(index), where=value == nearest)
+
+
+def _cast_solid(planes: _Planes, faces, front: int, window, buffers) -> None:
+    """Draw one solid into a window of `buffers` = (inverse depth, face), nearest wins.
+
+    The first `front` of its `faces` face the camera.
+    """
+    inverse, face = (buffer[window] for buffer in buffers)
+    values = planes.over(faces, window)
+    near = values[:front].min(axis=0)
+    seen = near > inverse
+    seen &= near < 1 / NEAR_M
+    if front < len(faces):
+        seen &= near >= values[front:].max(axis=0)
+    if not seen.any():
+        return
     np.copyto(inverse, near, where=seen)
-    np.copyto(face, which, where=seen)
-
-
-def _plane(slope: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """(h, w) inverse depth of one plane."""
-    return u * slope[0] + (v * slope[1] + slope[2])
+    for index, value in zip(faces[:front], values, strict=False):
+        np.copyto(face, np.int32(index), where=seen & (value == near))
 
 
 def projected_rectangles(corners, rotation, position, intrinsics: CameraIntrinsics) -> np.ndarray:

@@ -129,7 +129,7 @@ def _add_windows(rng, plan: Plan, style: Style, daylight: float) -> list[Window]
     for _ in range(int(rng.integers(1, 3))):
         piece, opening = openings.window(rng, style, daylight)
         cover = rng.random()
-        wide = Piece(piece.solids, (piece.size_m[0] + 0.45, 0.17, piece.size_m[2] + 0.12))
+        wide = Piece(piece.solids, (piece.size_m[0] + 0.45, 0.22, piece.size_m[2] + 0.12))
         spot = plan.try_wall(rng, wide, gap_m=0.0)
         if spot is None:
             continue

@@ -93,7 +93,7 @@ def curtains(rng, style: Style, opening) -> Piece:
     for side in (-1, 1):
         outer, inner = side * (w / 2 + 0.18), side * (w / 2 + 0.18 - drawn)
         solids += _hanging_folds(sorted((outer, inner)), (bottom, top), label, folds)
-    return Piece(solids, (w + 0.5, 0.16, top + 0.03))
+    return Piece(solids, (w + 0.5, 0.22, top + 0.03))
 
 
 def _hanging_folds(x_range, z_range, label: int, cloth: Material) -> list[Solid]:
@@ -102,7 +102,7 @@ def _hanging_folds(x_range, z_range, label: int, cloth: Material) -> list[Solid]
     count = max(2, int((x1 - x0) / 0.1))
     step = (x1 - x0) / count
     return [
-        box((x0 + i * step, 0.06, z0), (x0 + (i + 1) * step, 0.15, z1), label, cloth, 0.04)
+        box((x0 + i * step, 0.125, z0), (x0 + (i + 1) * step, 0.21, z1), label, cloth, 0.04)
         for i in range(count)
     ]
 
