@@ -5,6 +5,7 @@ World frame: x, y on the floor, z up, metres. Camera frame: x right, y down, z f
 With pixel (u, v) seeing the ray ((u - cx) / fx, (v - cy) / fy, 1), the inverse depth of a plane
 is an affine function of (u, v). A convex solid seen from outside therefore is the minimum over
 the planes that face the camera, wherever that exceeds the maximum over those that do not.
+A little over 300 lines: the solids and the casting of them share these conventions.
 """
 
 from __future__ import annotations

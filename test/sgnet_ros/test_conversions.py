@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conversions against messages built byte by byte, with naive twins."""
+"""Conversions against messages built byte by byte, with naive twins.
+
+A little over 300 lines: all of them share the builders of messages.
+"""
 
 import array
 import json

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the code base that no linter knows, each shown to catch what it forbids.
+
+A rule takes a path relative to the repository and the text of the file, and returns complaints.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FOLDERS = ('.ci', 'config', 'launch', 'sgnet_core', 'sgnet_ros', 'test')
+TOP_LEVEL = (
+    'Makefile',
+    'constraints.txt',
+    'package.xml',
+    'pyproject.toml',
+    'setup.cfg',
+    'setup.py',
+)
+TEXT_SUFFIXES = ('', '.md', '.py', '.rviz', '.sh', '.xml', '.yaml')
+
+ROS = re.compile(
+    r'(rclpy|rosbags|launch|message_filters|cv_bridge|sensor_msgs_py|tf2\w*|builtin_interfaces'
+    r'|rcl_interfaces|rosidl\w*|ament\w*|\w+_msgs)'
+)
+ROS_API_ONLY = ('message_filters', 'cv_bridge', 'sensor_msgs_py')
+ENCODING = re.compile(r'(rgba?|bgra?|mono)(8|16)|\d+[USF]C\d|yuv422(_yuy2)?|bayer_[rgb]{4}(8|16)')
+ENCODING_MODULES = (
+    'sgnet_ros/conversions.py',
+    # A stand-in for what converts encodings, and the probe of whether the real one can.
+    'sgnet_ros/standalone/cv_bridge.py',
+    'sgnet_ros/ros_api.py',
+)
+FORBIDDEN_NAMES = ('utils', 'util', 'helpers', 'helper', 'common', 'misc', 'base', 'manager')
+LINES = 300
+
+Rule = Callable[[PurePosixPath, str], list[str]]
+
+
+def imports(path: PurePosixPath, text: str) -> Iterator[tuple[int, str]]:
+    """(line, absolute name of what is imported) of each import, wherever in the file it is."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # `from ..x import y` in a/b/c.py is a.x, and y may be a module of it.
+            above = path.parts[: len(path.parts) - node.level] if node.level else ()
+            module = '.'.join([*above, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f'{module}.{alias.name}') for alias in node.names)
+
+
+def within(path: PurePosixPath, folder: str) -> bool:
+    return path.as_posix().startswith(f'{folder}/')
+
+
+def belongs_to(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f'{package}.') for package in packages)
+
+
+def core_knows_no_ros(path: PurePosixPath, text: str) -> list[str]:
+    if not within(path, 'sgnet_core'):
+        return []
+    return [
+        f'{path}:{line}: sgnet_core imports {name}'
+        for line, name in imports(path, text)
+        if belongs_to(name, 'sgnet_ros') or ROS.fullmatch(name.partition('.')[0])
+    ]
+
+
+def model_imports_torch_and_itself(path: PurePosixPath, text: str) -> list[str]:
+    if not within(path, 'sgnet_core/model'):
+        return []
+    allowed = ('torch', 'sgnet_core.model', 'sgnet_core.errors', *sys.stdlib_module_names)
+    return [
+        f'{path}:{line}: sgnet_core.model imports {name}'
+        for line, name in imports(path, text)
+        if not belongs_to(name, *allowed)
+    ]
+
+
+def one_module_chooses_the_ros_api(path: PurePosixPath, text: str) -> list[str]:
+    if not within(path, 'sgnet_ros') or path.name == 'ros_api.py':
+        return []
+    if within(path, 'sgnet_ros/standalone'):
+        return []
+    return [
+        f'{path}:{line}: {name} is for sgnet_ros/ros_api.py to import'
+        for line, name in imports(path, text)
+        if belongs_to(name, *ROS_API_ONLY, 'sgnet_ros.standalone')
+    ]
+
+
+def one_module_knows_encodings(path: PurePosixPath, text: str) -> list[str]:
+    if path.as_posix() in ENCODING_MODULES or not path.parts[0].startswith('sgnet_'):
+        return []
+    return [
+        f'{path}:{node.lineno}: encoding {node.value!r} outside {ENCODING_MODULES[0]}'
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and ENCODING.fullmatch(node.value)
+    ]
+
+
+def torch_comes_before_opencv(path: PurePosixPath, text: str) -> list[str]:
+    first = {}
+    for line, name in imports(path, text):
+        package = name.partition('.')[0]
+        first[package] = min(line, first.get(package, line))
+    return [
+        f'{path}:{first[package]}: {package} is imported before torch'
+        for package in ('cv2', 'cv_bridge')
+        if first.get(package, sys.maxsize) < first.get('torch', 0)
+    ]
+
+
+def names_say_what_is_inside(path: PurePosixPath, text: str) -> list[str]:
+    words = [word for part in path.with_suffix('').parts for word in part.split('_')]
+    return [f'{path}: {word!r} says nothing' for word in words if word in FORBIDDEN_NAMES]
+
+
+def license_is_stated(path: PurePosixPath, text: str) -> list[str]:
+    head = '\n'.join(text.splitlines()[:3])
+    found = 'SPDX-License-Identifier: Apache-2.0' in head
+    return [] if found else [f'{path}: no SPDX line at the top']
+
+
+def long_files_say_why(path: PurePosixPath, text: str) -> list[str]:
+    if len(text.splitlines()) <= LINES:
+        return []
+    if f'{LINES} lines' in (ast.get_docstring(ast.parse(text)) or ''):
+        return []
+    return [
+        f'{path}: more than {LINES} lines, and its docstring does not say why ("{LINES} lines")'
+    ]
+
+
+PYTHON_RULES: dict[Rule, tuple[str, str]] = {
+    core_knows_no_ros: ('sgnet_core/a/b.py', 'def f():\n    from sensor_msgs.msg import Image'),
+    model_imports_torch_and_itself: ('sgnet_core/model/a.py', 'from sgnet_core import types'),
+    one_module_chooses_the_ros_api: ('sgnet_ros/a.py', 'from message_filters import Cache'),
+    one_module_knows_encodings: ('sgnet_ros/a.py', "if e in ('16UC1', None): pass"),
+    torch_comes_before_opencv: ('sgnet_ros/a.py', 'import cv2\nimport torch.nn'),
+    long_files_say_why: ('test/a.py', '"""Long."""\n' + 'x = 1\n' * LINES),
+}
+"""Rule -> (path, text) that breaks it."""
+
+FILE_RULES: dict[Rule, tuple[str, str]] = {
+    names_say_what_is_inside: ('sgnet_ros/image_utils.py', ''),
+    license_is_stated: ('config/a.yaml', 'a: 1'),
+}
+
+MORE_VIOLATIONS: list[tuple[Rule, str, str]] = [
+    (core_knows_no_ros, 'sgnet_core/a.py', 'import sgnet_ros.conversions'),
+    (core_knows_no_ros, 'sgnet_core/a/b.py', 'from ...sgnet_ros import bags'),
+    (core_knows_no_ros, 'sgnet_core/a.py', 'import numpy, rclpy.node'),
+    (core_knows_no_ros, 'sgnet_core/a.py', 'from tf2_ros import Buffer'),
+    (model_imports_torch_and_itself, 'sgnet_core/model/a.py', 'import numpy'),
+    (model_imports_torch_and_itself, 'sgnet_core/model/a.py', 'from ..labels import NYU40'),
+    (model_imports_torch_and_itself, 'sgnet_core/model/a.py', 'import torchvision'),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'def f(): import cv_bridge'),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from sgnet_ros.standalone import x'),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from .standalone import cv_bridge'),
+    (one_module_knows_encodings, 'sgnet_ros/a.py', 'x = dict(e="bayer_rggb8")'),
+    (one_module_knows_encodings, 'sgnet_core/a.py', "e == 'mono8'"),
+    (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import cv_bridge\nfrom torch import nn'),
+    (names_say_what_is_inside, 'sgnet_core/common/a.py', ''),
+    (names_say_what_is_inside, 'config/base.yaml', ''),
+]
+
+ALLOWED: list[tuple[Rule, str, str]] = [
+    (core_knows_no_ros, 'sgnet_ros/a.py', 'import rclpy'),
+    (core_knows_no_ros, 'sgnet_core/a.py', 'from sgnet_core.types import RgbdFrame'),
+    (model_imports_torch_and_itself, 'sgnet_core/model/a.py', 'import math\nfrom . import b'),
+    (model_imports_torch_and_itself, 'sgnet_core/a.py', 'import numpy'),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/ros_api.py', 'import cv_bridge'),
+    (one_module_knows_encodings, 'sgnet_ros/conversions.py', "e == 'mono8'"),
+    (one_module_knows_encodings, 'sgnet_ros/a.py', '"""A mono8 image."""'),
+    (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import torch\nimport cv2'),
+    (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import cv2'),
+    (names_say_what_is_inside, 'sgnet_core/database.py', ''),
+    (long_files_say_why, 'test/a.py', '"""Over 300 lines, because."""\n' + 'x = 1\n' * LINES),
+]
+
+
+def text_files() -> list[PurePosixPath]:
+    """Every text file of ours, relative to the repository."""
+    found = [Path(name) for name in (*TOP_LEVEL, 'setup.py')]
+    for folder in FOLDERS:
+        for path in (REPOSITORY / folder).rglob('*'):
+            if path.is_file() and path.suffix in TEXT_SUFFIXES and '__pycache__' not in path.parts:
+                found.append(path.relative_to(REPOSITORY))
+    return sorted(PurePosixPath(path.as_posix()) for path in found)
+
+
+def complaints(rule: Rule, paths: list[PurePosixPath]) -> list[str]:
+    texts = ((path, (REPOSITORY / path).read_text(encoding='utf-8')) for path in paths)
+    return [complaint for path, text in texts for complaint in rule(path, text)]
+
+
+@pytest.mark.parametrize('rule', PYTHON_RULES, ids=lambda rule: rule.__name__)
+def test_python_rule(rule):
+    python = [path for path in text_files() if path.suffix == '.py']
+    assert len(python) > 30
+    found = complaints(rule, python)
+    assert not found, '\n'.join(found)
+
+
+@pytest.mark.parametrize('rule', FILE_RULES, ids=lambda rule: rule.__name__)
+def test_file_rule(rule):
+    found = complaints(rule, text_files())
+    assert not found, '\n'.join(found)
+
+
+@pytest.mark.parametrize(
+    ('rule', 'path', 'text'),
+    [(rule, *bad) for rule, bad in (PYTHON_RULES | FILE_RULES).items()] + MORE_VIOLATIONS,
+)
+def test_rule_catches(rule, path, text):
+    assert len(rule(PurePosixPath(path), text)) == 1
+
+
+@pytest.mark.parametrize(('rule', 'path', 'text'), ALLOWED)
+def test_rule_allows(rule, path, text):
+    assert rule(PurePosixPath(path), text) == []
+
+
+@pytest.mark.parametrize('package', ['sgnet_core', 'sgnet_ros'])
+def test_importing_a_package_loads_nothing_heavy(package):
+    code = f'import sys, {package}; print(*sys.modules)'
+    loaded = subprocess.run(
+        [sys.executable, '-c', code], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert package in loaded
+    assert not {'torch', 'cv2', 'numpy', 'rclpy', 'yaml'} & set(loaded)

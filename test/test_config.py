@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files in config/ say what the code that reads them understands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+CONFIG = Path(__file__).resolve().parents[1] / 'config'
+FASTDDS = CONFIG / 'fastdds_large_images.xml'
+
+
+def flattened(values: dict, prefix: str = '') -> dict:
+    """{'sync': {'slop': 1}} as {'sync.slop': 1}, the way ROS names nested parameters."""
+    flat = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict)
+        flat |= flattened(value, f'{prefix}{name}.') if nested else {f'{prefix}{name}': value}
+    return flat
+
+
+def test_segmentation_yaml_lists_the_declared_parameters():
+    parameters = pytest.importorskip('sgnet_ros.parameters')
+    listed = yaml.safe_load((CONFIG / 'segmentation.yaml').read_text())['/**']['ros__parameters']
+    declared = {item.name: item.default for item in parameters.NODE_PARAMETERS}
+    assert flattened(listed) == declared
+    assert {type(value) for value in flattened(listed).values()} <= {str, int, float, bool}
+
+
+def test_the_node_accepts_segmentation_yaml():
+    rclpy = pytest.importorskip('rclpy')
+    from sgnet_ros.parameters import NODE_PARAMETERS, NodeParameters
+
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=38)
+    try:
+        node = rclpy.create_node(
+            'segmentation',
+            context=context,
+            cli_args=['--ros-args', '--params-file', str(CONFIG / 'segmentation.yaml')],
+            automatically_declare_parameters_from_overrides=True,
+        )
+        parameters = NodeParameters(node)
+        for item in NODE_PARAMETERS:
+            assert parameters[item.name] == item.default
+    finally:
+        rclpy.shutdown(context=context)
+
+
+def test_shared_memory_holds_several_large_images():
+    root = ElementTree.fromstring(FASTDDS.read_bytes())
+    (size,) = (int(node.text) for node in root.iter() if node.tag.endswith('}segment_size'))
+    assert size > 10 * 1280 * 720 * 3
+
+
+@pytest.mark.parametrize('spoil', [False, True])
+def test_fast_dds_accepts_the_profile(tmp_path, spoil):
+    """`spoil`: the complaint is looked for where it is."""
+    pytest.importorskip('rclpy')
+    profile = tmp_path / 'profile.xml'
+    text = FASTDDS.read_text()
+    profile.write_text(text.replace('segment_size>', 'segment_length>') if spoil else text)
+    code = 'import rclpy; rclpy.init(domain_id=39); rclpy.create_node("profile")'
+    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        env=os.environ | dict.fromkeys(names, str(profile)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert ('XMLPARSER' in done.stdout) is spoil, done.stdout

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launch files: read as source anywhere, and run where a ROS distribution has `launch`.
+
+The runs use stand-ins for the node and for the camera that write down how they were started.
+"""
+
+import ast
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LAUNCH_FILES = sorted((REPOSITORY / 'launch').glob('*.launch.py'))
+DEFAULT_PARAMETERS = str(REPOSITORY / 'config' / 'segmentation.yaml')
+INPUTS = ('rgb/image', 'depth/image', 'rgb/camera_info')
+
+# launch_ros removes the parameter files that it makes, so the node has to read them.
+NODE = """\
+#!{python}
+import json, pathlib, sys
+import yaml
+words = sys.argv[1:]
+files = [words[i + 1] for i, word in enumerate(words) if word == '--params-file']
+parameters = [yaml.safe_load(pathlib.Path(name).read_text()) for name in files]
+record = dict(words=words, files=files, parameters=parameters)
+pathlib.Path({record!r}).write_text(json.dumps(record))
+"""
+
+# Like rs_launch.py it declares a name that ours declares, and takes whatever is in its scope.
+CAMERA = """\
+import json, pathlib
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+def record(context):
+    pathlib.Path({record!r}).write_text(json.dumps(dict(context.launch_configurations)))
+
+def generate_launch_description():
+    log_level = DeclareLaunchArgument('log_level', default_value='info')
+    return LaunchDescription([log_level, OpaqueFunction(function=record)])
+"""
+
+
+class Robot:
+    """A prefix with a node and a camera that record how they were started."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        for package in ('sgnet_ros', 'realsense2_camera'):
+            self._write(f'share/ament_index/resource_index/packages/{package}', '')
+        node = NODE.format(python=sys.executable, record=str(prefix / 'node.json'))
+        self._write('lib/sgnet_ros/segmentation_node', node).chmod(0o755)
+        camera = CAMERA.format(record=str(prefix / 'camera.json'))
+        self._write('share/realsense2_camera/launch/rs_launch.py', camera)
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self.prefix / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def launch(self, name: str, **arguments: str) -> int:
+        """Launch until everything has ended; returns the exit status of `ros2 launch`."""
+        import launch
+        from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+        source = PythonLaunchDescriptionSource(str(REPOSITORY / 'launch' / name))
+        ours = launch.actions.IncludeLaunchDescription(source, launch_arguments=arguments.items())
+        service = launch.LaunchService()
+        service.include_launch_description(launch.LaunchDescription([ours]))
+        return service.run()
+
+    def camera(self) -> dict[str, str] | None:
+        """The launch configurations that the camera's launch file saw; None: it was not run."""
+        record = self.prefix / 'camera.json'
+        return json.loads(record.read_text()) if record.exists() else None
+
+    def node(self) -> dict:
+        """How the node was started: words, files and content of --params-file."""
+        return json.loads((self.prefix / 'node.json').read_text())
+
+    def values_of(self, option: str) -> list[str]:
+        words = self.node()['words']
+        return [words[index + 1] for index, word in enumerate(words) if word == option]
+
+    def remappings(self) -> dict[str, str]:
+        return dict(value.split(':=') for value in self.values_of('-r'))
+
+
+@pytest.fixture
+def robot(tmp_path, monkeypatch) -> Robot:
+    # Not importorskip('launch'): seen from the repository that is the folder.
+    pytest.importorskip('launch_ros', reason='launch comes with a ROS distribution, not from PyPI')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
+    return Robot(tmp_path)
+
+
+def test_segmentation_leaves_everything_to_the_parameter_file(robot):
+    assert robot.launch('segmentation.launch.py') == 0
+    assert robot.node()['files'] == [DEFAULT_PARAMETERS]
+    names = {'__node': 'segmentation', '__ns': '/'}
+    assert robot.remappings() == names | {topic: topic for topic in INPUTS}
+    assert robot.values_of('--log-level') == ['info']
+    assert robot.camera() is None
+
+
+def test_arguments_win_over_the_parameter_file_and_keep_their_types(robot, tmp_path):
+    params_file = tmp_path / 'my.yaml'
+    params_file.write_text('/**: {ros__parameters: {device: cuda, precision: fp16}}')
+    status = robot.launch(
+        'segmentation.launch.py',
+        params_file=str(params_file),
+        checkpoint='1e5',
+        device='0',
+        use_sim_time='true',
+        namespace='robot1',
+        rgb_topic='/kinect/rgb',
+        log_level='debug',
+    )
+    assert status == 0
+    first, second = robot.node()['parameters']
+    assert first['/**']['ros__parameters'] == {'device': 'cuda', 'precision': 'fp16'}
+    (given,) = second.values()
+    assert given['ros__parameters'] == {'checkpoint': '1e5', 'device': '0', 'use_sim_time': True}
+    assert robot.remappings()['rgb/image'] == '/kinect/rgb'
+    assert robot.remappings()['__ns'] == '/robot1'
+    assert robot.values_of('--log-level') == ['debug']
+
+
+@pytest.mark.parametrize('wrong', [{'precision': 'fp8'}, {'rviz': 'perhaps'}])
+def test_a_wrong_choice_starts_nothing(robot, wrong):
+    assert robot.launch('segmentation.launch.py', **wrong) != 0
+    assert not (robot.prefix / 'node.json').exists()
+
+
+def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
+    status = robot.launch(
+        'realsense.launch.py', serial_no='831612073525', color_profile='848x480x30', device='cpu'
+    )
+    assert status == 0
+    assert robot.camera() == {
+        'camera_namespace': 'camera',
+        'camera_name': 'camera',
+        'serial_no': "'831612073525'",
+        'rgb_camera.color_profile': '848x480x30',
+        'depth_module.depth_profile': '640x480x30',
+        'enable_color': 'true',
+        'enable_depth': 'true',
+        'enable_sync': 'true',
+        'align_depth.enable': 'true',
+        'log_level': 'info',
+    }
+    remappings = robot.remappings()
+    assert remappings['rgb/image'] == '/camera/camera/color/image_raw'
+    assert remappings['depth/image'] == '/camera/camera/aligned_depth_to_color/image_raw'
+    assert remappings['rgb/camera_info'] == '/camera/camera/color/camera_info'
+    assert {'device': 'cpu'} in [
+        values['ros__parameters'] for file in robot.node()['parameters'] for values in file.values()
+    ]
+
+
+def test_log_level_is_the_nodes_not_the_cameras(robot):
+    assert robot.launch('realsense.launch.py', log_level='debug') == 0
+    assert robot.camera()['log_level'] == 'info'
+    assert robot.values_of('--log-level') == ['debug']
+
+
+def test_realsense_topics_follow_the_cameras_name(robot):
+    status = robot.launch(
+        'realsense.launch.py',
+        launch_camera='false',
+        camera_namespace='robot1',
+        camera_name='d455',
+        depth_topic='/registered/depth',
+    )
+    assert status == 0
+    assert robot.camera() is None
+    assert robot.remappings()['rgb/image'] == '/robot1/d455/color/image_raw'
+    assert robot.remappings()['depth/image'] == '/registered/depth'
+
+
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
+    """(name of the function, call) for each call in a launch file."""
+    found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return [(getattr(call.func, 'id', getattr(call.func, 'attr', '')), call) for call in found]
+
+
+@pytest.mark.parametrize('path', LAUNCH_FILES, ids=lambda path: path.name)
+def test_source_describes_and_types_its_arguments(path):
+    needed = {'DeclareLaunchArgument': 'description', 'ParameterValue': 'value_type'}
+    seen = []
+    for name, call in calls(path):
+        assert name not in ('eval', 'exec', 'ExecuteProcess', 'system', 'run', 'Popen')
+        if name in needed:
+            assert needed[name] in [keyword.arg for keyword in call.keywords], f'line {call.lineno}'
+            seen.append(name)
+    assert seen.count('DeclareLaunchArgument') > 3
+
+
+def test_camera_is_included_in_a_scope_of_its_own():
+    groups = [
+        call
+        for name, call in calls(REPOSITORY / 'launch/realsense.launch.py')
+        if name == 'GroupAction'
+    ]
+    (group,) = groups
+    options = {keyword.arg: keyword.value for keyword in group.keywords}
+    assert ast.literal_eval(options['scoped']) is True
+    assert ast.literal_eval(options['forwarding']) is False

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package as users get it: built by colcon both ways and by pip, sourced, and run.
+
+Everything is built from a copy, in a temporary folder.
+"""
+
+import ast
+import configparser
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import sgnet_core.__main__
+import sgnet_ros.__main__
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COMMANDS = {
+    'sgnet_core': sgnet_core.__main__.COMMANDS,
+    'sgnet_ros': sgnet_ros.__main__.COMMANDS,
+}
+INSTALLED_SOURCES = (
+    *('LICENSE', 'package.xml', 'pyproject.toml', 'setup.cfg', 'setup.py'),
+    *('config', 'launch', 'resource', 'sgnet_core', 'sgnet_ros'),
+)
+HEAVY = ('torch', 'cv2', 'rclpy')
+ROS_VARIABLES = ('AMENT_', 'COLCON_', 'PYTHONPATH', 'PYTHONDONTWRITEBYTECODE', '_ROS_WHEELS_')
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An installed package: where, and the environment of somebody who has sourced it."""
+
+    prefix: Path
+    environment: dict[str, str]
+    log: str
+
+    def run(self, *command: object) -> subprocess.CompletedProcess:
+        """Run outside the checkout, whose packages would otherwise be found first."""
+        return subprocess.run(
+            [str(part) for part in command],
+            env=self.environment,
+            cwd=self.prefix,
+            capture_output=True,
+            text=True,
+        )
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours without anything a ROS environment or the restart of the ROS wheels has set."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ROS_VARIABLES)}
+    kept['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), kept['PATH']])
+    return kept
+
+
+def copy_sources(destination: Path) -> Path:
+    ignored = shutil.ignore_patterns('__pycache__', '*.egg-info')
+    destination.mkdir(parents=True)
+    for name in INSTALLED_SOURCES:
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, destination / name, ignore=ignored)
+        else:
+            shutil.copy(REPOSITORY / name, destination)
+    return destination
+
+
+def run_to_success(command: list[object], **options) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def build_with_colcon(folder: Path, *options: str) -> Installation:
+    colcon = Path(sys.executable).parent / 'colcon'
+    if not colcon.exists():
+        pytest.skip(f'no colcon beside {sys.executable}; the extra "test" of setup.cfg has it')
+    copy_sources(folder / 'src' / 'sgnet_ros')
+    environment = clean_environment()
+    log = run_to_success([colcon, 'build', *options], cwd=folder, env=environment)
+    sourced = run_to_success(
+        ['bash', '-c', '. install/setup.bash && env -0'], cwd=folder, env=environment
+    )
+    variables = dict(line.split('=', 1) for line in sourced.split('\0') if line)
+    return Installation(folder / 'install' / 'sgnet_ros', variables, log)
+
+
+def install_with_pip(folder: Path) -> Installation:
+    sources = copy_sources(folder / 'sources')
+    prefix = folder / 'prefix'
+    pip = [sys.executable, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation']
+    environment = clean_environment()
+    log = run_to_success(
+        [*pip, '--ignore-installed', '--prefix', prefix, sources], cwd=folder, env=environment
+    )
+    purelib = sysconfig.get_path('purelib', vars={'base': str(prefix)})
+    sourced = {'AMENT_PREFIX_PATH': str(prefix), 'PYTHONPATH': purelib}
+    return Installation(prefix, environment | sourced, log)
+
+
+@pytest.fixture(scope='module', params=['colcon', 'colcon --symlink-install', 'pip'])
+def installation(request, tmp_path_factory) -> Installation:
+    folder = tmp_path_factory.mktemp('packaging')
+    if request.param == 'pip':
+        return install_with_pip(folder)
+    return build_with_colcon(folder, *request.param.split()[1:])
+
+
+@pytest.mark.parametrize('package', COMMANDS)
+def test_index_knows_both_names(installation, package, monkeypatch):
+    packages = pytest.importorskip('ament_index_python.packages')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', installation.environment['AMENT_PREFIX_PATH'])
+    assert Path(packages.get_package_prefix(package)) == installation.prefix
+    share = Path(packages.get_package_share_directory(package))
+    assert '<name>sgnet_ros</name>' in (share / 'package.xml').read_text()
+
+
+@pytest.mark.parametrize('package', COMMANDS)
+def test_ros2_run_finds_exactly_the_commands(installation, package):
+    # The rule of ros2run.api.get_executable_paths.
+    found = [
+        Path(root, name)
+        for root, _, names in os.walk(installation.prefix / 'lib' / package)
+        for name in names
+        if os.access(Path(root, name), os.X_OK)
+    ]
+    assert sorted(path.name for path in found) == sorted(COMMANDS[package])
+    for path in found:
+        # Neither the interpreter that built it nor one that a virtual environment would hide.
+        assert path.read_text().splitlines()[0] == '#!/usr/bin/env python3'
+
+
+@pytest.mark.parametrize('package', COMMANDS)
+def test_every_command_answers_help(installation, package):
+    for name in COMMANDS[package]:
+        done = installation.run(installation.prefix / 'lib' / package / name, '--help')
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f'usage: {name} ')
+
+
+def test_what_runs_is_what_was_built(installation):
+    code = 'import sgnet_core, sgnet_ros; print(sgnet_core.__file__, sgnet_ros.__file__)'
+    done = installation.run(sys.executable, '-c', code)
+    assert done.returncode == 0, done.stderr
+    workspace = installation.prefix.parent
+    workspace = workspace.parent if workspace.name == 'install' else workspace
+    for path in done.stdout.split():
+        assert Path(path).is_relative_to(workspace)
+
+
+def test_data_are_installed(installation):
+    for folder in ('launch', 'config'):
+        here = {path.name for path in (REPOSITORY / folder).iterdir() if path.is_file()}
+        there = {path.name for path in (installation.prefix / 'share/sgnet_ros' / folder).glob('*')}
+        assert here <= there
+    code = (
+        'import json, pathlib, sgnet_core;'
+        'folder = pathlib.Path(sgnet_core.__file__).parent / "checkpoints";'
+        'print(json.dumps(sorted(path.name for path in folder.glob("*.safetensors"))))'
+    )
+    done = installation.run(sys.executable, '-c', code)
+    here = sorted(path.name for path in (REPOSITORY / 'sgnet_core/checkpoints').glob('*.s*'))
+    assert json.loads(done.stdout) == here
+
+
+def test_colcon_has_nothing_to_add(installation):
+    # colcon warns where it had to install the marker or the manifest itself.
+    assert 'explicitly' not in installation.log
+
+
+@pytest.mark.parametrize('package', COMMANDS)
+def test_table_lists_the_modules(package):
+    modules = (REPOSITORY / package / 'commands').glob('[!_]*.py')
+    assert sorted(COMMANDS[package]) == sorted(path.stem for path in modules)
+    assert all(COMMANDS[package].values())
+
+
+@pytest.mark.parametrize('package', COMMANDS)
+def test_help_loads_nothing_heavy(package):
+    code = f"""
+import contextlib, io, sys
+from sgnet_core.cli import run_command
+for name in {sorted(COMMANDS[package])}:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        run_command({package!r}, name, ['--help'])
+    for module in {HEAVY}:
+        if module in sys.modules:
+            sys.exit(f'{{name}} --help imports {{module}}')
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('package', COMMANDS)
+@pytest.mark.parametrize('arguments', [['segment_everything'], []])
+def test_unknown_command_is_wrong_usage(package, arguments):
+    done = subprocess.run(
+        [sys.executable, '-m', package, *arguments], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, '')
+    assert (arguments or ['COMMAND'])[0] in done.stderr
+
+
+def requirements_of_setup_cfg() -> list[str]:
+    options = configparser.ConfigParser()
+    options.read(REPOSITORY / 'setup.cfg')
+    sections = [options['options']['install_requires'], *options['options.extras_require'].values()]
+    return [line for section in sections for line in section.splitlines() if line]
+
+
+@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13'])
+def test_constraints_pin_every_requirement(python):
+    requirements = pytest.importorskip('packaging.requirements')
+    utils = pytest.importorskip('packaging.utils')
+    environment = {'python_version': python}
+    pins = {}
+    for line in (REPOSITORY / 'constraints.txt').read_text().splitlines():
+        if line.startswith('#'):
+            continue
+        pin = requirements.Requirement(line)
+        (exact,) = pin.specifier
+        assert exact.operator == '=='
+        if pin.marker is None or pin.marker.evaluate(environment):
+            assert (
+                pins.setdefault(utils.canonicalize_name(pin.name), exact.version) == exact.version
+            )
+    wanted = [requirements.Requirement(line) for line in requirements_of_setup_cfg()]
+    assert len(wanted) > 20
+    for requirement in wanted:
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            assert requirement.specifier.contains(pins[utils.canonicalize_name(requirement.name)])
+
+
+def test_manifest_is_valid_and_complete():
+    # colcon takes a package with an invalid manifest for plain Python, without a word.
+    package = pytest.importorskip('catkin_pkg.package')
+    warnings = []
+    manifest = package.parse_package(str(REPOSITORY / 'package.xml'), warnings=warnings)
+    manifest.validate(warnings=warnings)
+    assert warnings == []
+    declared = {dependency.name for dependency in manifest.exec_depends}
+    imported = set()
+    for path in (REPOSITORY / 'sgnet_ros').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.partition('.')[0])
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name.partition('.')[0] for alias in node.names}
+    ros = {name for name in imported if name.endswith(('_msgs', '_interfaces')) or name == 'rclpy'}
+    assert 'rclpy' in ros
+    assert ros <= declared
