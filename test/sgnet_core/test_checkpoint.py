@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: round trip, and every way in which a file can be wrong."""
+
+import torch
+import pytest
+from networks import untrained
+from safetensors.torch import save_file
+
+from sgnet_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sgnet_core.errors import CheckpointError
+
+
+@pytest.fixture(scope='module')
+def checkpoint() -> Checkpoint:
+    return untrained()
+
+
+@pytest.fixture
+def path(tmp_path, checkpoint):
+    save_checkpoint(tmp_path / 'a.safetensors', checkpoint)
+    return tmp_path / 'a.safetensors'
+
+
+def test_round_trip(path, checkpoint):
+    loaded = load_checkpoint(path)
+    assert loaded.config == checkpoint.config
+    assert loaded.input_spec == checkpoint.input_spec
+    assert loaded.label_set == checkpoint.label_set
+    assert (loaded.label_set.palette == checkpoint.label_set.palette).all()
+    assert loaded.provenance == checkpoint.provenance
+    image, depth = torch.randn(1, 3, 64, 96), torch.rand(1, 1, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(loaded.build()(image, depth), checkpoint.build()(image, depth))
+    assert [p.name for p in path.parent.iterdir()] == ['a.safetensors']
+
+
+def test_a_missing_file_is_named_and_never_replaced_by_random_weights(tmp_path):
+    with pytest.raises(CheckpointError, match=r'no checkpoint at .*nowhere\.safetensors'):
+        load_checkpoint(tmp_path / 'nowhere.safetensors')
+
+
+@pytest.mark.parametrize('keep', [0, 5, 1000, -1000])
+def test_a_truncated_file_is_refused(path, keep):
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match='not a whole safetensors file'):
+        load_checkpoint(path)
+
+
+def test_a_file_of_somebody_else_is_refused(tmp_path):
+    save_file({'weight': torch.zeros(3)}, tmp_path / 'b.safetensors')
+    with pytest.raises(CheckpointError, match='was not written by this package'):
+        load_checkpoint(tmp_path / 'b.safetensors')
+
+
+def test_another_format_version_is_refused(path, monkeypatch):
+    monkeypatch.setattr('sgnet_core.checkpoint.FORMAT', 2)
+    with pytest.raises(CheckpointError, match='has format 1, this version reads 2'):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize('problem', ['is missing', 'has no place', r'is \(3,\), expected \(64,\)'])
+def test_a_tensor_that_does_not_fit_is_named(checkpoint, problem):
+    weights = dict(checkpoint.weights)
+    name = 'head.norms.2.bias'
+    if problem == 'is missing':
+        del weights[name]
+    elif problem == 'has no place':
+        name = 'head.extra'
+        weights[name] = torch.zeros(1)
+    else:
+        weights[name] = torch.zeros(3)
+    broken = Checkpoint(checkpoint.config, checkpoint.input_spec, checkpoint.label_set, weights, {})
+    with pytest.raises(CheckpointError, match=f'{name} {problem}'):
+        broken.build()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preprocessing: what the network sees of a frame."""
+
+import torch
+import numpy as np
+import pytest
+
+from sgnet_core.errors import InputError
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+
+SPEC = {
+    'height': 64,
+    'width': 96,
+    'channel_order': 'rgb',
+    'mean': (10.0, 20.0, 30.0),
+    'std': (2.0, 4.0, 8.0),
+    'spatial': 'depth',
+}
+
+
+def frame(height, width, depth=2.0):
+    return RgbdFrame(
+        np.full((height, width, 3), (50, 100, 150), np.uint8),
+        np.full((height, width), depth, np.float32),
+        CameraIntrinsics(width, height, 100.0, 110.0, width / 2, height / 2),
+    )
+
+
+@pytest.mark.parametrize('size', [(64, 96), (48, 72), (241, 321)])
+def test_colour_is_normalised_and_resized(size):
+    image, spatial = InputSpec(**SPEC).preprocess(frame(*size))
+    assert image.shape == (1, 3, 64, 96)
+    assert spatial.shape == (1, 1, 64, 96)
+    for channel, value in enumerate([20.0, 20.0, 15.0]):
+        torch.testing.assert_close(image[0, channel], torch.full((64, 96), value))
+    torch.testing.assert_close(spatial, torch.full_like(spatial, 2.0))
+
+
+def test_bgr_swaps_channels_and_then_normalises():
+    image, _ = InputSpec(**SPEC | {'channel_order': 'bgr'}).preprocess(frame(64, 96))
+    torch.testing.assert_close(image[0, :, 0, 0], torch.tensor([70.0, 20.0, 2.5]))
+
+
+def test_a_hole_becomes_the_fill_value_and_is_not_blended():
+    """A bilinear resize would turn one NaN into a patch, and an edge into depth in mid-air."""
+    depth_m = np.full((128, 192), 1.0, np.float32)
+    depth_m[:, 96:] = 3.0
+    depth_m[40:60, 40:60] = np.nan
+    holey = RgbdFrame(np.zeros((128, 192, 3), np.uint8), depth_m, frame(128, 192).intrinsics)
+    _, spatial = InputSpec(**SPEC | {'depth_fill_m': -1.0}).preprocess(holey)
+    assert set(spatial.unique().tolist()) == {-1.0, 1.0, 3.0}
+    assert (spatial == -1).sum() == 10 * 10
+
+
+def test_xyz_uses_the_intrinsics_of_the_resized_image():
+    big = frame(128, 192)
+    _, xyz = InputSpec(**SPEC | {'spatial': 'xyz'}).preprocess(big)
+    camera = big.intrinsics.resized(64, 96)
+    assert xyz.shape == (1, 3, 64, 96)
+    torch.testing.assert_close(xyz[0, 0, 0, 0].item(), -camera.cx / camera.fx * 2.0)
+    torch.testing.assert_close(xyz[0, 1, 63, 5].item(), (63 - camera.cy) / camera.fy * 2.0)
+
+
+def test_none_needs_no_depth():
+    assert InputSpec(**SPEC | {'spatial': 'none'}).preprocess(frame(64, 96, np.nan))[1] is None
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [{'height': 65}, {'width': 0}, {'channel_order': 'gbr'}, {'spatial': 'normals'},
+     {'std': (1.0, 0.0, 1.0)}, {'mean': (1.0, 2.0)}],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(wrong):
+    with pytest.raises(InputError):
+        InputSpec(**SPEC | wrong)

