@@ -101,7 +101,7 @@ class Training:
         return self.out / 'best.safetensors'
 
     def resume(self) -> None:
-        """Take up `last.pt`.
+        """Take up `last.pt`. Only the number of epochs may change: the schedule then bends there.
 
         Raises:
             ConfigError: there is none, or it belongs to other settings.
@@ -111,11 +111,23 @@ class Training:
             raise ConfigError(f'nothing to resume: {path} does not exist; leave --resume out')
         state = torch.load(path, map_location=self.device, weights_only=True)
         for name, value in as_plain(self.config).items():
+            if name == 'epochs':
+                continue
             if state['config'].get(name) != value:
                 raise ConfigError(
                     f'{path} was trained with {name}: {state["config"].get(name)}, now it is '
                     f'{value}; resume with the same settings or choose another --out'
                 )
+        if state['epoch'] >= self.config.epochs:
+            raise ConfigError(
+                f'{path} has {state["epoch"]} epochs already, {self.config.epochs} are wanted: '
+                'nothing is left to do; raise --epochs to train longer'
+            )
+        if state['config']['epochs'] != self.config.epochs:
+            logger.warning(
+                'planned for %d epochs, now %d: the first %d keep the old schedule',
+                state['config']['epochs'], self.config.epochs, state['epoch'],
+            )  # fmt: skip
         self.network.load_state_dict(state['network'])
         self.average.load_state_dict(state['average'])
         self.optimizer.load_state_dict(state['optimizer'])
