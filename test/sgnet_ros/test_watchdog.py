@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every cause of silence that is known, and the counts it rests on."""
+
+import random
+
+import pytest
+
+from sgnet_ros.statistics import Counts, Statistics, percentiles
+from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference
+
+
+def facts(topic, **changes):
+    values = {'publishers': 1, 'received': 150, **changes}
+    return InputFacts(topic, f'{topic} (-> /cam/{topic})', **values)
+
+
+RGB, DEPTH, INFO = facts('rgb/image'), facts('depth/image'), facts('rgb/camera_info')
+
+
+def test_a_missing_publisher_is_named_with_its_remedy():
+    causes = causes_of_silence((RGB, facts('depth/image', publishers=0), INFO), Counts(), 5.0)
+    assert causes == [
+        'depth/image (-> /cam/depth/image): 0 publishers; RealSense: align_depth.enable:=true'
+    ]
+
+
+def test_incompatible_qos_is_named():
+    rgb = facts('rgb/image', received=0, incompatible='RELIABILITY')
+    causes = causes_of_silence((rgb, DEPTH, INFO), Counts(), 5.0)
+    assert causes == ['rgb/image (-> /cam/rgb/image): 1 publisher, incompatible QoS (RELIABILITY)']
+
+
+def test_silent_publishers_are_counted():
+    rgb = facts('rgb/image', received=0, publishers=2)
+    causes = causes_of_silence((rgb, DEPTH, INFO), Counts(), 5.0)
+    assert causes == ['rgb/image (-> /cam/rgb/image): 2 publishers, no message in 5.0 s']
+
+
+def test_stamps_of_zero_are_named():
+    causes = causes_of_silence((RGB, facts('depth/image', unstamped=True), INFO), Counts(), 5.0)
+    assert causes == ['depth/image (-> /cam/depth/image): stamps are zero']
+
+
+def test_rates_and_the_gap_of_stamps_explain_missing_pairs():
+    causes = causes_of_silence((RGB, DEPTH, INFO), Counts(), 5.0, 41_000_000, slop_s=0.015)
+    assert causes == [
+        'rgb 30.0 Hz, depth 30.0 Hz, 0 pairs: nearest stamps 41.0 ms apart, sync.slop 15 ms'
+    ]
+    causes = causes_of_silence((RGB, DEPTH), Counts(), 5.0, None, slop_s=0.015)
+    assert causes == ['rgb 30.0 Hz, depth 30.0 Hz, 0 pairs: no two stamps to compare']
+
+
+def test_drops_explain_missing_masks():
+    since = Counts(pairs=150, dropped={'bad_depth': 148, 'newer_frame': 2})
+    causes = causes_of_silence((RGB, DEPTH, INFO), since, 5.0)
+    assert causes == ['pairs 150, masks 0, dropped: bad_depth 148, newer_frame 2']
+
+
+def test_a_frame_that_takes_for_ever_is_named():
+    causes = causes_of_silence((RGB, DEPTH, INFO), Counts(pairs=3), 5.0, busy_s=7.25)
+    assert causes == ['one frame has been in the making for 7.2 s']
+
+
+def test_a_silent_clock_comes_first():
+    rgb = facts('rgb/image', publishers=0)
+    causes = causes_of_silence((rgb, DEPTH, INFO), Counts(), 5.0, clock_is_silent=True)
+    assert causes[0] == 'use_sim_time is true but /clock is silent'
+    assert len(causes) == 2
+
+
+def test_difference_leaves_out_what_did_not_change():
+    before = Counts(received={'rgb': 3, 'depth': 4}, pairs=2, masks=1, dropped={'newer_frame': 1})
+    now = Counts(
+        received={'rgb': 5, 'depth': 4}, pairs=4, masks=2, dropped={'newer_frame': 1, 'stopped': 1}
+    )
+    change = difference(now, before)
+    assert change == Counts(received={'rgb': 2}, pairs=2, masks=1, dropped={'stopped': 1})
+
+
+def test_statistics_are_copied_and_told_in_one_line():
+    statistics = Statistics()
+    statistics.received('rgb')
+    statistics.paired()
+    statistics.dropped('bad_rgb')
+    counts = statistics.counts()
+    statistics.dropped('bad_rgb', 4)
+    statistics.segmented(stamp_ns=10**9, now_ns=10**9 + 25_000_000, started_s=0.0)
+    assert counts.dropped == {'bad_rgb': 1}
+    assert counts.line() == 'pairs 1, masks 0, dropped: bad_rgb 1'
+    assert Counts().line() == 'pairs 0, masks 0, dropped: none'
+    values = statistics.counts().to_json()
+    assert values['dropped'] == {'bad_rgb': 5}
+    assert values['masks'] == 1
+    assert values['latency_ms'] == {'p50': 25.0, 'p95': 25.0}
+    assert Counts().to_json()['latency_ms'] is None
+
+
+@pytest.mark.parametrize('count', [1, 2, 19, 20, 21, 100, 137])
+def test_percentiles_are_of_the_nearest_rank(count):
+    """At least p percent of the values are not above it, and it is the least such value."""
+    rng = random.Random(count)
+    values = tuple(rng.random() for _ in range(count))
+    for percent, value in ((50, percentiles(values)['p50']), (95, percentiles(values)['p95'])):
+        assert sum(v <= value for v in values) * 100 >= percent * count
+        assert sum(v < value for v in values) * 100 < percent * count
