@@ -8,16 +8,14 @@ from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
 from sgnet_ros.statistics import Counts, Statistics, percentiles
+from sgnet_ros.steady_clock import STEADY_CLOCK
 from sgnet_ros.watchdog import difference
 
 PERIOD_S = 1.0
-STEADY_CLOCK = Clock(clock_type=ClockType.STEADY_TIME)
-"""For timers that must fire also where use_sim_time is set and /clock is silent."""
 
 
 class Diagnostics:
@@ -41,9 +39,10 @@ class Diagnostics:
         self._problem = problem
         self._before, self._before_s = statistics.counts(), time.monotonic()
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        node.create_timer(PERIOD_S, self._publish, clock=STEADY_CLOCK)
+        node.create_timer(PERIOD_S, self.publish, clock=STEADY_CLOCK)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Publish now; between two calls some time must pass."""
         now, now_s = self._statistics.counts(), time.monotonic()
         self._publisher.publish(
             diagnostics_to_msg(

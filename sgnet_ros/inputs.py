@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
+from sgnet_core.errors import InputError
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions import (
     MessageError,
@@ -23,25 +25,26 @@ from sgnet_ros.rgbd_filter import RgbdFilter
 from sgnet_ros.rgbd_sync import RgbdSync
 from sgnet_ros.ros_api import Subscriber
 from sgnet_ros.statistics import Statistics
+from sgnet_ros.steady_clock import STEADY_CLOCK
 
 RGB, DEPTH, CAMERA_INFO = 'rgb/image', 'depth/image', 'rgb/camera_info'
 STREAMS = {RGB: 'rgb', DEPTH: 'depth', CAMERA_INFO: 'camera_info'}
 """Topic, before remapping -> its name in statistics."""
 KEEP_LAST = 5
 
-_RELIABILITY = {
-    'sensor_data': ReliabilityPolicy.BEST_EFFORT,
-    'reliable': ReliabilityPolicy.RELIABLE,
-}
+AUTO_PERIOD_S = 1.0
+"""How often `qos.input` auto looks at what the publishers offer."""
 
 
 class NoCameraInfoError(MessageError):
     """No camera_info has come yet, and no intrinsics are given by parameters."""
 
-
-def input_qos(name: str) -> QoSProfile:
-    """The QoS of the inputs (REP 2003), volatile; `name` is the parameter `qos.input`."""
-    return QoSProfile(depth=KEEP_LAST, reliability=_RELIABILITY[name])
+    def __init__(self) -> None:
+        super().__init__(
+            'nothing received yet; publish it, or give camera.fx, camera.fy, camera.cx and '
+            'camera.cy',
+            CAMERA_INFO,
+        )
 
 
 def topic_text(node: Node, topic: str) -> str:
@@ -52,11 +55,15 @@ def topic_text(node: Node, topic: str) -> str:
 class Inputs:
     """Subscribes from construction until `close()`.
 
+    A pair waits for the first camera_info, where the intrinsics come from there.
+
     Args:
         on_pair: called with (colour, depth) messages in the executor's thread; may only store.
+        on_bad_pair: called with a NoCameraInfoError when a pair without camera_info is replaced.
 
     Attributes:
         sync: the pairing policy, with its counts.
+        qos: of the subscriptions, volatile (REP 2003).
         camera_info: the latest one, or None.
         unstamped: topics whose messages lately carry a stamp of zero -> how many in a row.
     """
@@ -67,29 +74,65 @@ class Inputs:
         parameters: NodeParameters,
         statistics: Statistics,
         on_pair: Callable[[Image, Image], None],
+        on_bad_pair: Callable[[InputError], None],
     ) -> None:
         self._node = node
         self._parameters = parameters
         self._statistics = statistics
+        self._on_pair = on_pair
+        self._on_bad_pair = on_bad_pair
+        self._waiting: tuple[Image, Image] | None = None
         self.camera_info: CameraInfo | None = None
         self.unstamped: Counter[str] = Counter()
         self.sync = RgbdSync(
             parameters['sync.slop'], parameters['sync.queue_size'], parameters['sync.mode']
         )
-        qos = input_qos(parameters['qos.input'])
-        rgb = Subscriber(node, Image, RGB, qos_profile=qos)
-        depth = Subscriber(node, Image, DEPTH, qos_profile=qos)
-        rgb.registerCallback(self._count, RGB)
-        depth.registerCallback(self._count, DEPTH)
-        pairs = RgbdFilter(rgb, depth, self.sync, statistics.dropped)
-        pairs.registerCallback(on_pair)
-        info = node.create_subscription(CameraInfo, CAMERA_INFO, self._store_camera_info, qos)
-        self._subscriptions = (rgb.sub, depth.sub, info)
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._subscribe(parameters['qos.input'] == 'reliable')
+        self._auto_timer = parameters['qos.input'] == 'auto' and node.create_timer(
+            AUTO_PERIOD_S, self._follow_publishers, clock=STEADY_CLOCK
+        )
 
     def close(self) -> None:
         """End the subscriptions."""
+        if self._auto_timer:
+            self._node.destroy_timer(self._auto_timer)
+        self._unsubscribe()
+        if self._waiting is not None:
+            self._statistics.dropped('stopped')
+
+    def _subscribe(self, reliable: bool) -> None:
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        self.qos = QoSProfile(depth=KEEP_LAST, reliability=reliability)
+        rgb = Subscriber(self._node, Image, RGB, qos_profile=self.qos)
+        depth = Subscriber(self._node, Image, DEPTH, qos_profile=self.qos)
+        rgb.registerCallback(self._count, RGB)
+        depth.registerCallback(self._count, DEPTH)
+        pairs = RgbdFilter(rgb, depth, self.sync, self._statistics.dropped)
+        pairs.registerCallback(self._store_pair)
+        info = self._node.create_subscription(
+            CameraInfo, CAMERA_INFO, self._store_camera_info, self.qos
+        )
+        self._subscriptions = (rgb.sub, depth.sub, info)
+
+    def _unsubscribe(self) -> None:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+
+    def _follow_publishers(self) -> None:
+        """`qos.input` auto: reliable as soon and as long as every publisher is."""
+        offered = [
+            publisher.qos_profile.reliability
+            for topic in STREAMS
+            for publisher in self._node.get_publishers_info_by_topic(
+                self._node.resolve_topic_name(topic)
+            )
+        ]
+        reliable = bool(offered) and all(one == ReliabilityPolicy.RELIABLE for one in offered)
+        if reliable != (self.qos.reliability == ReliabilityPolicy.RELIABLE):
+            self._unsubscribe()
+            self._subscribe(reliable)
+            self._node.get_logger().info(f'inputs are {"reliable" if reliable else "best effort"}')
 
     @property
     def needs_camera_info(self) -> bool:
@@ -97,24 +140,12 @@ class Inputs:
         return self._parameters['camera.fx'] == 0
 
     def camera_info_of(self, image: Image) -> CameraInfo:
-        """The camera of `image`, under its header: from parameters, or the latest camera_info.
-
-        Raises:
-            NoCameraInfoError: neither is there.
-        """
-        if not self.needs_camera_info:
-            focal_and_centre = (
-                self._parameters[f'camera.{key}'] for key in ('fx', 'fy', 'cx', 'cy')
-            )
-            camera = CameraIntrinsics(image.width, image.height, *focal_and_centre)
-            return camera_info_to_msg(camera, image.header)
-        if self.camera_info is None:
-            raise NoCameraInfoError(
-                'nothing received yet; publish it, or give camera.fx, camera.fy, camera.cx and '
-                'camera.cy',
-                CAMERA_INFO,
-            )
-        return camera_info_with_header(self.camera_info, image.header)
+        """The camera of `image`, under its header: from parameters, or the latest camera_info."""
+        if self.needs_camera_info:
+            return camera_info_with_header(self.camera_info, image.header)
+        focal_and_centre = (self._parameters[f'camera.{key}'] for key in ('fx', 'fy', 'cx', 'cy'))
+        camera = CameraIntrinsics(image.width, image.height, *focal_and_centre)
+        return camera_info_to_msg(camera, image.header)
 
     def rectified(self) -> bool:
         """Whether the colour images are rectified."""
@@ -130,3 +161,15 @@ class Inputs:
     def _store_camera_info(self, message: CameraInfo) -> None:
         self._statistics.received(STREAMS[CAMERA_INFO])
         self.camera_info = message
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            self._on_pair(*waiting)
+
+    def _store_pair(self, image: Image, depth: Image) -> None:
+        self._statistics.paired()
+        if self.camera_info is not None or not self.needs_camera_info:
+            self._on_pair(image, depth)
+            return
+        if self._waiting is not None:
+            self._on_bad_pair(NoCameraInfoError())
+        self._waiting = (image, depth)

@@ -128,7 +128,11 @@ class SegmentationNode(LifecycleNode):
             self._inputs.close()
             self._inputs = None
         worker, self._worker = self._worker, None
-        return worker is None or worker.stop()
+        if worker is None:
+            return True
+        ended = worker.stop()
+        self._diagnostics.publish()  # the final counts
+        return ended
 
     def _start(self) -> None:
         """Configure and activate; raises what kept it from that."""
@@ -182,13 +186,14 @@ class SegmentationNode(LifecycleNode):
             lambda: self.parameters['max_rate'],
         )
         self._worker.start()
-        self._inputs = Inputs(self, self.parameters, self.statistics, self._store)
+        self._inputs = Inputs(
+            self, self.parameters, self.statistics, self._store, self._bad_inputs.add
+        )
         self._silence = SilenceMonitor(
             self, self.parameters, self.statistics, self._inputs, self._outputs, self._worker
         )
 
     def _store(self, image: Image, depth: Image) -> None:
-        self.statistics.paired()
         self._worker.offer((image, depth, self._inputs, self._outputs, self._segmenter))
 
     def _segment(self, item: tuple[Image, Image, Inputs, Outputs, Any]) -> None:

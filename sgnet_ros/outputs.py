@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
@@ -58,12 +60,20 @@ class Outputs:
             )
         )
         self._labels = node.create_lifecycle_publisher(String, '~/labels', LATCHED_QOS)
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+            ),
+            # A bag that loops is a new start to those who listen.
+            post_callback=lambda jump: self.publish_labels(),
+        )
         self._label_info = vision_msgs and node.create_lifecycle_publisher(
             vision_msgs.LabelInfo, '~/label_info', LATCHED_QOS
         )
 
     def close(self) -> None:
         """End the publishers."""
+        self._jumps.unregister()
         publishers = [publisher for publisher, _ in self._frame_outputs]
         for publisher in [*publishers, self._labels, self._label_info]:
             if publisher is not None:

@@ -151,8 +151,9 @@ NODE_PARAMETERS = (
     NodeParameter(
         'qos.input',
         'sensor_data',
-        'reliability of the inputs; reliable loses no large image but needs reliable publishers',
-        ('sensor_data', 'reliable'),
+        'sensor_data: best effort, hears every publisher; reliable: loses no large image, hears '
+        'reliable publishers only; auto: reliable where every publisher is',
+        ('sensor_data', 'reliable', 'auto'),
     ),
 )
 

@@ -8,11 +8,11 @@ import time
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
-from sgnet_ros.diagnostics import STEADY_CLOCK
-from sgnet_ros.inputs import CAMERA_INFO, DEPTH, RGB, STREAMS, Inputs, input_qos, topic_text
+from sgnet_ros.inputs import CAMERA_INFO, DEPTH, RGB, STREAMS, Inputs, topic_text
 from sgnet_ros.outputs import Outputs
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.statistics import Counts, Statistics
+from sgnet_ros.steady_clock import STEADY_CLOCK
 from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference
 from sgnet_ros.worker import Worker
 
@@ -85,10 +85,9 @@ class SilenceMonitor:
     def _facts_of(self, topic: str, since_last: Counts) -> InputFacts:
         resolved = self._node.resolve_topic_name(topic)
         publishers = self._node.get_publishers_info_by_topic(resolved)
-        wanted = input_qos(self._parameters['qos.input'])
         reasons = []
         for publisher in publishers:
-            compatible, reason = qos_check_compatible(publisher.qos_profile, wanted)
+            compatible, reason = qos_check_compatible(publisher.qos_profile, self._inputs.qos)
             if compatible == QoSCompatibility.ERROR:
                 reasons.append(reason)
         return InputFacts(

@@ -11,10 +11,10 @@ Ends on Ctrl-C or SIGTERM, with one line of statistics.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from sgnet_core.cli import write_json
@@ -22,6 +22,8 @@ from sgnet_core.errors import SgnetError
 
 if TYPE_CHECKING:
     from sgnet_ros.node import SegmentationNode
+
+SIGNAL_PERIOD_S = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +42,12 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.segmenter import Segmenter  # isort: skip  torch comes before cv2
 
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
 
     from sgnet_ros.node import SegmentationNode
 
-    rclpy.init()
+    # rclpy's own handlers would take the publishers away from under the last frame.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         return serve(SegmentationNode(Segmenter.from_checkpoint), args.json)
     except KeyboardInterrupt:
@@ -58,18 +62,19 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> int:
     Raises:
         SgnetError: the worker failed; the log has the traceback.
     """
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.executors import SingleThreadedExecutor
 
+    asked_to_end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_end.set())
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-        executor.spin_until_future_complete(node.failed)
-    # A second Ctrl-C must not cut the farewell short: it takes less than a second.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
+        # Python runs signal handlers between two waits only.
+        executor.spin_until_future_complete(node.failed, timeout_sec=SIGNAL_PERIOD_S)
     worker_ended = node.stop()
     counts = node.statistics.counts()
-    print(f'{node.get_name()}: {counts.line()}', file=sys.stderr)
+    node.get_logger().info(counts.line())
     if json_file:
         write_json(json_file, counts.to_json())
     failed = node.failed.done()

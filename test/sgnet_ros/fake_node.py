@@ -50,6 +50,7 @@ def main():
     import threading
 
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
 
     from sgnet_ros.commands.segmentation_node import serve
     from sgnet_ros.node import SegmentationNode
@@ -62,7 +63,7 @@ def main():
         threading.Event().wait()
 
     before = {'fail': fail, 'hang': hang}.get(sys.argv[1], lambda frame: None)
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     return serve(SegmentationNode(lambda *options: FakeSegmenter(before)), '-')
 
 

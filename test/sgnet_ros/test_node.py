@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import CLASS_NAMES, FakeSegmenter
 from lifecycle_msgs.msg import State
@@ -17,6 +18,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_world import image
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
@@ -161,12 +163,70 @@ def test_intrinsics_may_come_from_parameters(ros):
     assert (used.fx, used.fy, used.cx, used.cy) == (7.0, 8.0, 2.0, 1.0)
 
 
-def test_without_camera_info_frames_are_counted(ros):
+def test_the_newest_pair_waits_for_the_first_camera_info(ros):
+    node, camera = started(ros, qos__input='reliable')
+    camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
+    for i in range(3):
+        send_and_pair(ros, node, camera, T0 + i * SECOND)
+    assert node.statistics.counts().dropped == {'no_camera_info': 2}
+    ros.spin_until(lambda: any('/cam/info' in line for line in ros.log()), 'a warning')
+    info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
+    wait_for(ros, camera.received[MASK], 1)
+    assert stamps(camera.received[MASK]) == [T0 + 2 * SECOND]
+
+
+def test_pairs_that_wait_for_camera_info_are_counted_at_the_end(ros):
     node, camera = started(ros, qos__input='reliable')
     camera.info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10)
-    camera.send(T0)
-    ros.spin_until(lambda: 'no_camera_info' in node.statistics.counts().dropped, 'the drop')
-    ros.spin_until(lambda: any('/cam/info' in w for w in ros.log()), 'a warning')
+    send_and_pair(ros, node, camera, T0)
+    node.stop()
+    assert node.statistics.counts().dropped == {'stopped': 1}
+
+
+@pytest.mark.parametrize('reliable', [True, False])
+def test_qos_auto_follows_the_publishers(ros, reliable):
+    node = ros.segmentation(FakeSegmenter(), qos__input='auto')
+    camera = ros.camera(reliable)
+    camera.listen(Image, MASK)
+    camera.connect(MASK)
+    if reliable:
+        ros.spin_until(lambda: any('inputs are reliable' in x for x in ros.log()), 'the switch')
+        late = ros.camera(reliable=False)
+        ros.spin_until(lambda: any('inputs are best effort' in x for x in ros.log()), 'the switch')
+        assert late.rgb.topic_name == '/cam/rgb'
+    stamps_s = iter(range(10_000))
+
+    def mask_came():  # best effort: a message may be lost
+        camera.send(T0 + next(stamps_s) * SECOND)
+        return camera.received[MASK]
+
+    ros.spin_until(mask_came, 'a mask')
+    assert node.statistics.counts().masks > 0
+
+
+def test_labels_are_told_again_when_time_goes_back(ros):
+    """Trap 14: a bag loops under use_sim_time."""
+    ros.segmentation(FakeSegmenter(), use_sim_time=True)
+    camera = ros.camera()
+    camera.listen(String, '/segmentation/labels')
+    camera.connect('/segmentation/labels')
+    clock = camera.node.create_publisher(Clock, '/clock', 10)
+    ros.spin_until(clock.get_subscription_count, 'the node hears the clock')
+    times = iter(range(1000, 0, -1))
+
+    def told():
+        clock.publish(Clock(clock=Time(sec=next(times))))
+        return len(camera.received['/segmentation/labels']) >= 2
+
+    ros.spin_until(told, 'labels, twice')
+
+
+def test_the_watchdog_names_a_silent_clock(ros):
+    ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2, use_sim_time=True)
+    ros.spin_until(
+        lambda: any('use_sim_time is true but /clock is silent' in x for x in ros.log()),
+        'the cause',
+    )
 
 
 def test_the_newest_frame_wins_and_the_others_are_counted(ros):

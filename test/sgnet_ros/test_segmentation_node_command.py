@@ -118,7 +118,7 @@ def test_signals_end_it_with_one_line_of_statistics(ros, program, number):
     out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     assert 'Traceback' not in err
-    assert 'segmentation: pairs ' in err.splitlines()[-1]
+    assert '[segmentation]: pairs ' in err.splitlines()[-1]
     counts = json.loads(out)
     assert counts['masks'] >= len(masks)
     causes = ('newer_frame', 'no_subscriber', 'stopped')
