@@ -88,10 +88,10 @@ def rotation_about_x(angle_rad: float) -> np.ndarray:
     return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
 
+_CORNERS = np.array(list(product((False, True), repeat=3)))
 _AXES = np.vstack([np.eye(3), -np.eye(3)])
-_EDGES = np.array(
-    [n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2]
-) / np.sqrt(2.0)
+_EDGES = [n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2]
+_BEVELLED = np.vstack([_AXES, np.array(_EDGES) / np.sqrt(2.0)])
 
 
 def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Solid:
@@ -101,7 +101,7 @@ def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Soli
     normals = _AXES
     if bevel_m > 0:
         bevel = min(bevel_m, 0.9 * half.min())
-        normals = np.vstack([_AXES, _EDGES])
+        normals = _BEVELLED
         offsets = np.abs(normals) @ half
         offsets[6:] -= bevel / np.sqrt(2.0)
     else:
@@ -140,9 +140,9 @@ def column(centre, radii, heights, label: int, material: Material, sides: int = 
 def solid(normals, offsets, bounds, label: int, material: Material) -> Solid:
     """A solid from its planes and its bounding box, with texture coordinates."""
     low, high = bounds
-    corners = np.array([np.where(pick, high, low) for pick in product((False, True), repeat=3)])
-    uv = texture_coordinates(np.asarray(normals), corners, material)
-    return Solid(np.asarray(normals), np.asarray(offsets), corners, uv, label, material)
+    corners = np.where(_CORNERS, high, low)
+    uv = texture_coordinates(_texture_axes(normals), corners, material)
+    return Solid(normals, offsets, corners, uv, label, material)
 
 
 def some_faces(whole: Solid, faces: list[int]) -> Solid:
@@ -152,17 +152,29 @@ def some_faces(whole: Solid, faces: list[int]) -> Solid:
     )
 
 
-def texture_coordinates(normals: np.ndarray, corners: np.ndarray, material: Material) -> np.ndarray:
-    """(F, 2, 4): u to the right and v downwards for someone who faces the face."""
+def _texture_axes(normals: np.ndarray) -> np.ndarray:
+    """(F, 2, 3): to the right and downwards for someone who faces the face."""
+    if normals is _AXES:
+        return _BOX_AXES[:6]
+    if normals is _BEVELLED:
+        return _BOX_AXES
     flat = np.abs(normals[:, 2]) > 0.8
     right = np.stack([-normals[:, 1], normals[:, 0], np.zeros(len(normals))], axis=1)
     right[flat] = (1.0, 0.0, 0.0)
     right /= np.linalg.norm(right, axis=1, keepdims=True)
     down = np.where(flat[:, None], (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
-    axes = np.stack([right, down], axis=1)
+    return np.stack([right, down], axis=1)
+
+
+_BOX_AXES = _texture_axes(_BEVELLED.copy())
+"""Of the faces that every box has, worked out once."""
+
+
+def texture_coordinates(axes: np.ndarray, corners: np.ndarray, material: Material) -> np.ndarray:
+    """(F, 2, 4) texture coordinates u and v, in tiles, along `axes` (F, 2, 3)."""
     if material.upright:
         axes = axes[:, ::-1]
-    uv = np.zeros((len(normals), 2, 4))
+    uv = np.empty((len(axes), 2, 4))
     if material.tile_m is None:
         reach = axes @ corners.T
         low, high = reach.min(axis=2), reach.max(axis=2)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Furnishes a room: bedroom, living room, office, kitchen or dining room.
+"""Furnishes a room: bedroom, living room, office, kitchen, dining room or bathroom.
 
-A little over 300 lines, so that the five kinds of room stay side by side.
+A little over 300 lines, so that the kinds of room stay side by side.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sgnet_core.data import rooms_bath as bath
 from sgnet_core.data import rooms_furniture as furniture
 from sgnet_core.data import rooms_openings as openings
 from sgnet_core.data import rooms_storage as storage
@@ -35,7 +36,7 @@ class Furnished:
     """A room as solids.
 
     Attributes:
-        kind: `bedroom`, `living`, `office`, `kitchen` or `dining`.
+        kind: `bedroom`, `living`, `office`, `kitchen`, `dining` or `bathroom`.
         shell: the planes of floor, ceiling and walls.
         lamp: (3,) position of the ceiling light.
         daylight: 0 (night) to 1.
@@ -52,7 +53,8 @@ class Furnished:
 def furnish(rng) -> Furnished:
     """A new room; everything in it follows from the state of `rng`."""
     kind = styles.pick(rng, tuple(_ARRANGE))
-    width, depth = rng.uniform(3.0, 5.6), rng.uniform(3.0, 5.2)
+    largest = 3.4 if kind == 'bathroom' else 5.4
+    width, depth = rng.uniform(2.5, largest), rng.uniform(2.9, largest)
     plan = Plan((width, depth, rng.uniform(2.4, 2.9)))
     style = styles.random_style(rng)
     daylight = 0.0 if rng.random() < 0.18 else rng.uniform(0.35, 1.0)
@@ -67,7 +69,7 @@ def furnish(rng) -> Furnished:
     lamp = np.array([width / 2, depth / 2, plan.size_m[2]]) + (*rng.uniform(-0.3, 0.3, 2), 0)
     _add_ceiling_lamp(rng, plan, style, lamp)
     _ARRANGE[kind](rng, plan, style)
-    _add_extras(rng, plan, style)
+    _add_extras(rng, plan, style, kind)
     lamp[2] -= 0.35
     return Furnished(kind, plan, shell, windows, lamp, daylight)
 
@@ -80,7 +82,7 @@ def _shell(rng, plan: Plan, style: Style, kind: str) -> list[Solid]:
         else styles.pick(rng, ('wood', 'wood', 'carpet'))
     )
     ceiling = styles.Material('paint', styles.three(styles.WHITE, styles.WHITE * 0.9), (2.0, 2.0))
-    walls = styles.wall(rng, style.wall)
+    walls = styles.wall_tiles(rng) if kind == 'bathroom' else styles.wall(rng, style.wall)
     accent = styles.wall(rng, styles.random_style(rng).wall) if rng.random() < 0.3 else walls
     other = int(rng.integers(4))
     sides = [0, 1, 3, 4]
@@ -182,6 +184,10 @@ def _bedroom(rng, plan: Plan, style: Style) -> None:
                     else things.small_thing(rng, style)
                 )
                 plan.put_on(rng, stand, beside, top)
+        if rng.random() < 0.5:
+            w, d, _ = bed.size_m
+            carrier = Piece([], bed.size_m, ((-w / 2, w / 2, 1.0, d, 0.6),))
+            plan.put_on(rng, carrier, spot, bath.laundry(rng, style))
     for maker in (storage.dresser, storage.cabinet, storage.bookshelf):
         _against_wall(rng, plan, style, maker, 0.7)
     if rng.random() < 0.4:
@@ -239,6 +245,24 @@ def _kitchen(rng, plan: Plan, style: Style) -> None:
     _eating_place(rng, plan, style)
 
 
+def _bathroom(rng, plan: Plan, style: Style) -> None:
+    for maker, chance in ((bath.bathtub, 0.8), (bath.toilet, 0.9)):
+        if rng.random() < chance:
+            plan.try_wall(rng, maker(rng, style))
+    basin = bath.basin(rng, style)
+    spot = plan.try_wall(rng, basin)
+    if spot:
+        plan.try_add(
+            things.mirror(rng, style), Spot(spot.x, spot.y, spot.yaw_rad, 0.25).beside(0, -0.02)
+        )
+        plan.put_on(rng, basin, spot, things.cup(rng))
+    for maker, chance in ((bath.towel, 0.8), (bath.towel, 0.4)):
+        if rng.random() < chance:
+            plan.try_wall(rng, maker(rng, style), gap_m=0.0)
+    _against_wall(rng, plan, style, storage.cabinet, 0.4)
+    plan.try_floor(rng, things.rug(rng, style, 0.6), any_angle=False)
+
+
 def _dining(rng, plan: Plan, style: Style) -> None:
     _eating_place(rng, plan, style)
     for maker in (
@@ -257,6 +281,7 @@ _ARRANGE = {
     'office': _office,
     'kitchen': _kitchen,
     'dining': _dining,
+    'bathroom': _bathroom,
 }
 
 
@@ -268,8 +293,9 @@ def _against_wall(rng, plan: Plan, style: Style, maker, chance: float) -> None:
     spot = plan.try_wall(rng, piece)
     if spot and piece.size_m[2] < 1.3:
         for _ in range(int(rng.integers(0, 4))):
-            thing = things.table_lamp if rng.random() < 0.25 else things.small_thing
-            plan.put_on(rng, piece, spot, thing(rng, style))
+            plan.put_on(rng, piece, spot, things.small_thing(rng, style))
+        if rng.random() < 0.35:
+            plan.put_on(rng, piece, spot, things.table_lamp(rng, style))
 
 
 def _table_with_things(rng, plan: Plan, piece: Piece, spot: Spot, style: Style) -> None:
@@ -333,9 +359,10 @@ def _replay(state) -> np.random.Generator:
     return rng
 
 
-def _add_extras(rng, plan: Plan, style: Style) -> None:
+def _add_extras(rng, plan: Plan, style: Style, kind: str) -> None:
     """Pictures and shelves on the walls, small things on the floor."""
-    for _ in range(int(rng.integers(2, 6))):
+    bare = kind == 'bathroom'
+    for _ in range(int(rng.integers(0, 2) if bare else rng.integers(2, 6))):
         plan.try_wall(rng, things.picture(rng, style), gap_m=0.0)
     for maker, chance in (
         (things.mirror, 0.3),
@@ -343,15 +370,16 @@ def _add_extras(rng, plan: Plan, style: Style) -> None:
         (things.wall_television, 0.2),
         (things.whiteboard, 0.08),
     ):
-        if rng.random() < chance:
+        if rng.random() < chance and not bare:
             plan.try_wall(rng, maker(rng, style), gap_m=0.0)
     for maker, chance in (
         (things.cardboard_box, 0.45),
+        (bath.coats, 0.2),
         (things.cardboard_box, 0.25),
         (things.bag, 0.3),
         (furniture.chair, 0.3),
         (things.bin_, 0.25),
         (things.floor_lamp, 0.3),
     ):
-        if rng.random() < chance:
+        if rng.random() < chance * (0.4 if bare else 1.0):
             plan.try_wall(rng, maker(rng, style), gap_m=0.05)

@@ -17,7 +17,7 @@ from sgnet_core.data.rooms_layout import Furnished, Window
 from sgnet_core.types import CameraIntrinsics
 
 _CELL_M = 0.1
-_SHADOW_SIZE = 224
+_SHADOW_SIZE = 176
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,21 @@ def occlusion(scene: Scene, size_m) -> Occlusion:
     filled = np.ones(shape, np.float32)
     filled[1:-1, 1:-1, 1:-1] = 0
     centres = [((np.arange(n) - 0.5) * _CELL_M).astype(np.float32) for n in shape]
-    half = _CELL_M / 2
-    for index in range(len(scene.corners)):
-        low, high = scene.corners[index].min(axis=0), scene.corners[index].max(axis=0)
+    low, high = scene.corners.min(axis=1), scene.corners.max(axis=1)
+    first = np.clip(np.floor(low / _CELL_M + 1), 0, shape[::-1]).astype(int).tolist()
+    last = np.clip(np.ceil(high / _CELL_M + 1), 0, shape[::-1]).astype(int).tolist()
+    for index, ((x0, y0, z0), (x1, y1, z1)) in enumerate(zip(first, last, strict=True)):
+        cells = centres[2][x0:x1], centres[1][y0:y1], centres[0][z0:z1]
+        ends = zip(cells, low[index], high[index], strict=True)
+        x, y, z = (_overlap(*axis) for axis in ends)
+        share = z[:, None, None] * (y[:, None] * x)
         faces = np.s_[scene.starts[index] : scene.starts[index + 1]]
-        spans = [_overlap(centres[2 - axis], low[axis], high[axis], half) for axis in range(3)]
-        (x, share_x), (y, share_y), (z, share_z) = spans
-        share = share_z[:, None, None] * share_y[None, :, None] * share_x[None, None, :]
-        if not share.size:
-            continue
         if share.size > 8 and np.abs(scene.normals[faces][:, :2]).max() < 0.999:
             # Not along the axes: only the cells whose centre lies inside (or nearly).
-            grid = np.stack(
-                np.meshgrid(centres[2][x], centres[1][y], centres[0][z], indexing='xy'), -1
-            )
-            inside = (
-                grid.reshape(-1, 3) @ scene.normals[faces].T <= scene.offsets[faces] + half
-            ).all(1)
-            share = share * inside.reshape(grid.shape[:3]).transpose(2, 0, 1)
-        window = filled[z, y, x]
+            grid = np.stack(np.meshgrid(*cells[::-1], indexing='ij')[::-1], -1)
+            away = grid @ scene.normals[faces].T.astype(np.float32)
+            share *= (away <= scene.offsets[faces] + _CELL_M / 2).all(axis=-1)
+        window = filled[z0:z1, y0:y1, x0:x1]
         np.minimum(window + share, 1.0, out=window)
     for axis in range(3):
         filled = _blurred(filled, axis)
@@ -84,13 +80,11 @@ def occlusion(scene: Scene, size_m) -> Occlusion:
     return Occlusion(np.ascontiguousarray(filled.reshape(-1, shape[2])), rows)
 
 
-def _overlap(centres, low: float, high: float, half: float) -> tuple[slice, np.ndarray]:
-    """The cells that [low, high] touches, and the share of each that it covers."""
-    first = int(np.clip(np.floor((low + _CELL_M) / _CELL_M), 0, len(centres)))
-    last = int(np.clip(np.ceil((high + _CELL_M) / _CELL_M), 0, len(centres)))
-    cells = centres[first:last]
-    share = (np.minimum(cells + half, high) - np.maximum(cells - half, low)) / (2 * half)
-    return slice(first, last), np.clip(share, 0, 1).astype(np.float32)
+def _overlap(cells: np.ndarray, low: float, high: float) -> np.ndarray:
+    """The share of each of the cells with these centres that [low, high] covers."""
+    half = np.float32(_CELL_M / 2)
+    share = np.minimum(cells + half, np.float32(high)) - np.maximum(cells - half, np.float32(low))
+    return np.maximum(share, 0) * np.float32(1 / _CELL_M)
 
 
 def _blurred(volume: np.ndarray, axis: int) -> np.ndarray:
@@ -236,16 +230,16 @@ def lighting(rng, furnished: Furnished, scene: Scene, floor_colour: np.ndarray) 
     lamp_on = day < 0.6 or rng.random() < 0.55
     warm = np.array([1.0, rng.uniform(0.78, 0.95), rng.uniform(0.55, 0.88)], np.float32)
     if lamp_on:
-        power = rng.uniform(1.5, 2.6) * (1.0 - 0.45 * day)
-        down = shadows(scene, furnished.lamp - (0, 0, 0.25), (0, 0, -1), 2.4, 1.6)
+        power = rng.uniform(2.0, 3.2) * (1.0 - 0.45 * day)
+        down = shadows(scene, furnished.lamp - (0, 0, 0.25), (0, 0, -1), 2.4, 1.3)
         lights.append(Light(furnished.lamp, None, warm * np.float32(power), down))
     cool = np.array([rng.uniform(0.85, 1.0), 0.95, rng.uniform(0.95, 1.12)], np.float32)
     for window in furnished.windows[:2]:
         if day > 0.1:
-            lights.append(_daylight(scene, window, cool * np.float32(day * rng.uniform(1.8, 3.2))))
+            lights.append(_daylight(scene, window, cool * np.float32(day * rng.uniform(2.0, 3.4))))
     if furnished.windows and day > 0.6 and rng.random() < 0.6:
         lights.append(_sunlight(rng, furnished))
-    amount = np.float32(rng.uniform(0.42, 0.62))
+    amount = np.float32(rng.uniform(0.24, 0.4))
     tint = 0.5 * cool + 0.5 * warm if lamp_on else cool
     ambient = (amount * tint).astype(np.float32)
     bounce = ambient * (0.75 + 0.6 * floor_colour).astype(np.float32)
@@ -314,5 +308,5 @@ def _daylight(scene: Scene, window: Window, colour: np.ndarray) -> Light:
         position,
         window.normal,
         colour * np.float32(area),
-        shadows(scene, position, forward, 2.4, 2.5),
+        shadows(scene, position, forward, 2.4, 2.0),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgnet_core.data.rooms_atlas import atlas
 from sgnet_core.data.rooms_film import Exposure, Film
-from sgnet_core.data.rooms_geometry import Scene, Solid, assemble, cast
+from sgnet_core.data.rooms_geometry import Scene, assemble, cast
 from sgnet_core.data.rooms_layout import Furnished, furnish
 from sgnet_core.data.rooms_light import Lighting, lighting
 from sgnet_core.data.rooms_patterns import SIZE
@@ -23,7 +23,7 @@ class Surfaces:
 
     Attributes:
         label: (F,) uint8.
-        normal: (3, F) float32.
+        normal: (3, F) float32, into the free space.
         uv: (2, 4, F) float32: u and v as in `Solid.uv`.
         texels_per_m: (F,) float32 of the pattern, less than all: crisp rather than smooth.
         pattern: (F,) int32, index into the atlas.
@@ -75,7 +75,6 @@ def build_room(rng) -> Room:
     """A new room; everything follows from the state of `rng`."""
     furnished = furnish(rng)
     scene = assemble(furnished.plan.solids, furnished.shell)
-    everything = [*furnished.plan.solids, *furnished.shell]
     floor_colour = furnished.shell[0].material.colours[:2].mean(axis=0)
     exposure = Exposure(
         gain=rng.uniform(0.9, 1.25),
@@ -85,7 +84,7 @@ def build_room(rng) -> Room:
         noise=rng.uniform(1.0, 3.5),
     )
     light = lighting(rng, furnished, scene, floor_colour)
-    return Room(furnished, scene, _surfaces(everything), light, exposure)
+    return Room(furnished, scene, _surfaces(furnished), light, exposure)
 
 
 def metered(room: Room, pose: np.ndarray, intrinsics: CameraIntrinsics) -> Room:
@@ -107,8 +106,11 @@ _MIDDLE, _BRIGHT = 0.55, 0.84
 """The brightness, of 1, that metering allows the median pixel and the brightest sixth."""
 
 
-def _surfaces(solids: list[Solid]) -> Surfaces:
+def _surfaces(furnished: Furnished) -> Surfaces:
     """The table of faces, in the order of the scene."""
+    solids = [*furnished.plan.solids, *furnished.shell]
+    # The planes of the shell are seen, and lit, from inside the room.
+    facing = [1] * len(furnished.plan.solids) + [-1] * len(furnished.shell)
     index = atlas().index
     counts = [len(solid.offsets) for solid in solids]
 
@@ -118,7 +120,9 @@ def _surfaces(solids: list[Solid]) -> Surfaces:
     uv = np.concatenate([solid.uv for solid in solids])
     return Surfaces(
         label=per_face([s.label for s in solids], np.uint8),
-        normal=_columns(np.concatenate([s.normals for s in solids])),
+        normal=_columns(
+            np.concatenate([f * s.normals for f, s in zip(facing, solids, strict=True)])
+        ),
         uv=_columns(uv),
         texels_per_m=(0.6 * SIZE * np.linalg.norm(uv[..., :3], axis=2).max(axis=1)).astype(
             np.float32

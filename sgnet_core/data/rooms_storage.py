@@ -9,7 +9,14 @@ import numpy as np
 
 from sgnet_core.data import rooms_style as styles
 from sgnet_core.data.rooms_furniture import LABEL, Piece, fronts
-from sgnet_core.data.rooms_geometry import Material, Solid, box, rotation_about_x
+from sgnet_core.data.rooms_geometry import (
+    Material,
+    Solid,
+    box,
+    column,
+    rotation_about_vertical,
+    rotation_about_x,
+)
 from sgnet_core.data.rooms_style import Style, pick
 
 
@@ -207,8 +214,6 @@ def stove(rng, style: Style) -> Piece:
 
 def plant(rng, style: Style) -> Piece:
     """A pot with leaves that spread."""
-    from sgnet_core.data.rooms_geometry import column, rotation_about_vertical
-
     h, label = rng.uniform(0.7, 1.3), LABEL['otherprop']
     pot = styles.plain(pick(rng, ('b5653f', 'd8d2c8', '3b4045', '8f8f86')))
     solids = [column((0, 0.28), (0.12, 0.16), (0, 0.3), label, pot, 14)]

@@ -146,3 +146,14 @@ def wall(rng, paint: np.ndarray) -> Material:
         return Material(pattern, three(paint, second, 0.5 * (paint + second)), (size, size))
     base = _varied(rng, linear(pick(rng, ('a5644e', 'd8d4cc', '8d5b4c'))))
     return Material('bricks', three(base, base * 0.7, base * 0.5 + 0.25), (1.0, 0.8))
+
+
+def wall_tiles(rng) -> Material:
+    """Bathroom tiles."""
+    base = _varied(rng, linear(pick(rng, ('eef0ef', 'dfe7ea', 'd5e0d8', 'e6ddd0', 'a9c0c9'))))
+    size = rng.uniform(0.8, 1.6)
+    return Material(
+        pick(rng, ('tiles', 'tiles_small', 'bricks')),
+        three(base, base * 0.92, base * 0.6),
+        (size, size),
+    )

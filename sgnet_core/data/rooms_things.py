@@ -160,9 +160,10 @@ def pendant(rng, style: Style) -> Piece:
     return Piece(solids, (2 * r, 2 * r, drop + 0.2))
 
 
-def rug(rng, style: Style) -> Piece:
+def rug(rng, style: Style, scale: float = 1.0) -> Piece:
     """A floor mat with a border."""
     w, d, label = rng.uniform(1.2, 2.4), rng.uniform(0.9, 1.7), LABEL['floor mat']
+    w, d = scale * w, scale * d
     pattern = pick(rng, ('carpet', 'carpet_motif', 'plaid', 'damask', 'stripes', 'weave'))
     middle = styles.bright(rng, pattern, (0.7, 0.7))
     edge = replace(middle, pattern='carpet', colours=middle.colours[[1, 0, 2]])
@@ -221,6 +222,12 @@ def bin_(rng, style: Style) -> Piece:
     )
 
 
+def cup(rng) -> Piece:
+    """A mug or a glass."""
+    solid = column((0, 0.04), (0.035, 0.042), (0, 0.1), LABEL['otherprop'], styles.painted(rng), 14)
+    return Piece([solid], (0.09, 0.09, 0.1))
+
+
 def small_thing(rng, style: Style) -> Piece:
     """Something for a table: books, a cup, a vase, papers, a box."""
     kind = rng.integers(5)
@@ -232,11 +239,7 @@ def small_thing(rng, style: Style) -> Piece:
             solids.append(book.placed(turn, np.array([0, 0.14, 0.03 * i])))
         return Piece(solids, (0.28, 0.28, 0.12))
     if kind == 1:
-        cup = styles.painted(rng)
-        return Piece(
-            [column((0, 0.04), (0.035, 0.042), (0, 0.1), LABEL['otherprop'], cup, 14)],
-            (0.09, 0.09, 0.1),
-        )
+        return cup(rng)
     if kind == 2:
         pot, h = styles.painted(rng), rng.uniform(0.12, 0.2)
         solids = [

@@ -131,6 +131,17 @@ def test_a_frame_keeps_the_contract_of_samples():
     assert rotation[2, 1] < -0.7 and -0.6 < rotation[2, 2] < 0.1
 
 
+def test_walls_floor_and_ceiling_are_lit_from_inside():
+    # They once had their outer sides lit, and every room was gloomy.
+    room, _ = RoomDataset(1, SIZE, seed=1).room(0)
+    shell_faces = room.scene.shell
+    centre = np.array(room.furnished.plan.size_m) / 2
+    gap = room.scene.offsets[-shell_faces:] - room.scene.normals[-shell_faces:] @ centre
+    planes = centre + gap[:, None] * room.scene.normals[-shell_faces:]
+    towards_middle = np.sum((centre - planes) * room.surfaces.normal[:, -shell_faces:].T, axis=1)
+    assert (towards_middle > 0.5).all()
+
+
 def test_rooms_show_many_classes():
     rooms = RoomDataset(24, (60, 80), seed=11, frames_per_room=1)
     seen = [set(np.unique(sample.labels)) for sample in rooms]
