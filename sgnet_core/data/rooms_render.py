@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from sgnet_core.data.rooms_atlas import atlas
+from sgnet_core.data.rooms_cast import Scene, assemble, cast
 from sgnet_core.data.rooms_film import Exposure, Film
-from sgnet_core.data.rooms_geometry import Scene, assemble, cast
 from sgnet_core.data.rooms_layout import Furnished, furnish
 from sgnet_core.data.rooms_light import Lighting, lighting
 from sgnet_core.data.rooms_patterns import SIZE
