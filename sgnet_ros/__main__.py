@@ -7,6 +7,7 @@ from sgnet_core.cli import main
 
 COMMANDS: dict[str, str] = {
     'segmentation_node': 'the ROS 2 node: RGB-D in, class masks out',
+    'frames_to_bag': 'make a rosbag2 of a folder data set',
     'play_bag': 'publish a bag over ROS 2 at the pace it was recorded',
 }
 """Name -> one line of help. The module is `sgnet_ros.commands.<name>`."""

@@ -52,13 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
-    import threading
-
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_player import BagPlayer
+    from sgnet_ros.interruption import interruptible
 
-    stop = threading.Event()
-    with Bag(args.bag) as bag, _ros_node('play_bag') as node, _stopping(stop) as interrupted:
+    with Bag(args.bag) as bag, _ros_node('play_bag') as node, interruptible() as stop:
         player = BagPlayer(bag, node, args.topics, args.rate, args.restamp, args.clock)
         if args.wait_for_subscribers:
             player.wait_for_subscribers(args.wait_for_subscribers, stop)
@@ -79,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'play_bag: {sent} messages on {len(summary["messages"])} topics sent')
     if args.json:
         write_json(args.json, summary)
-    if interrupted.is_set():
+    if stop.is_set():
         raise KeyboardInterrupt
     if damage:
         raise SgnetError(f'{damage}; everything before that was played')
@@ -126,23 +124,3 @@ def _ros_node(name: str):
     finally:
         node.destroy_node()
         rclpy.shutdown()
-
-
-@contextmanager
-def _stopping(stop):
-    """SIGINT and SIGTERM set `stop`; yields an event that tells whether one of them came."""
-    import signal
-    import threading
-
-    interrupted = threading.Event()
-
-    def handle(signum, frame):
-        interrupted.set()
-        stop.set()
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RGB-D frames of a bag as samples: pairs by stamp, camera, labels. No DDS, always the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.types import CameraIntrinsics
+from sgnet_ros.bags import Bag, BagMessage, header_stamp_ns
+from sgnet_ros.conversions import (
+    frame_from_msgs,
+    intrinsics_from_msg,
+    label_names_from_msg,
+    mask_from_msg,
+)
+from sgnet_ros.rgbd_sync import RgbdSync
+
+CAMERA_OPTION = '--camera fx,fy,cx,cy'
+QUEUE_SIZE = 64
+"""Messages of a stream that may wait for their partner: recorders write streams in bursts."""
+_FAR_NS = 3_600_000_000_000
+"""Later than any message: an hour."""
+
+
+@dataclass(frozen=True)
+class FrameTopics:
+    """Where in a bag the parts of a frame are; the defaults are those of a RealSense camera.
+
+    Attributes:
+        labels: class ids by pixel; None = frames without labels.
+        label_names: what the ids mean, as the node's `~/labels`; need not be in the bag.
+    """
+
+    rgb: str = '/camera/camera/color/image_raw'
+    depth: str = '/camera/camera/aligned_depth_to_color/image_raw'
+    camera_info: str = '/camera/camera/color/camera_info'
+    labels: str | None = '/camera/camera/labels/image_raw'
+    label_names: str = '/camera/camera/labels/names'
+
+
+class BagFrames:
+    """The frames of a bag, in order of their stamps; iterating reads the bag from its beginning.
+
+    Colour and depth are paired by the node's own policy. With a label topic only frames that have
+    labels of their very stamp come out.
+
+    Args:
+        bag: open.
+        topics: where the parts of a frame are.
+        camera: fx, fy, cx, cy instead of the bag's camera_info.
+        sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
+
+    Attributes:
+        class_names: of the labels; None where the bag does not say.
+        pairs: colour and depth pairs met so far.
+        unlabelled: pairs among them that have no labels.
+        dropped: cause -> messages that found no partner.
+
+    Raises:
+        DataError: a topic is absent or of another type, or nothing tells the camera.
+    """
+
+    def __init__(
+        self,
+        bag: Bag,
+        topics: FrameTopics | None = None,
+        camera: tuple[float, float, float, float] | None = None,
+        sync_mode: str = 'auto',
+        slop_s: float = 0.015,
+    ) -> None:
+        self._bag = bag
+        self._topics = topics or FrameTopics()
+        self._camera = camera
+        self._new_sync = lambda: RgbdSync(slop_s, QUEUE_SIZE, sync_mode)
+        self._new_sync()  # raises at once where mode or slop are out of range
+        for name in (self._topics.rgb, self._topics.depth, self._topics.labels):
+            if name is not None:
+                bag.topic(name)
+        self._first_intrinsics = None if camera else self._read_first_intrinsics()
+        self.class_names = self._read_class_names()
+        self._labelled = self._read_label_stamps()
+        self._reset()
+
+    def __length_hint__(self) -> int:
+        """About how many samples there are: no more than the rarest part."""
+        topics = (self._topics.rgb, self._topics.depth, self._topics.labels)
+        return min(self._bag.topics[name].count for name in topics if name is not None)
+
+    def __iter__(self) -> Iterator[Sample]:
+        self._reset()
+        topics = self._topics
+        wanted = {topics.rgb, topics.depth, topics.labels, topics.camera_info} - {None}
+        for message in self._bag.messages(wanted):
+            if message.topic == topics.camera_info:
+                if not self._camera:
+                    self._intrinsics = self._intrinsics_of(message)
+            elif message.topic == topics.labels:
+                self._labels[header_stamp_ns(message.cdr)] = message
+            else:
+                self._add_pairs(self._feed(message))
+            yield from self._complete()
+        self._add_pairs(self._flush())
+        yield from self._complete()
+
+    def _reset(self) -> None:
+        self._sync = self._new_sync()
+        self._newest_ns = 0
+        self._intrinsics = self._first_intrinsics
+        self._waiting: dict[int, tuple[BagMessage, BagMessage]] = {}
+        self._labels: dict[int, BagMessage] = {}
+        self.pairs = 0
+        self.unlabelled = 0
+
+    @property
+    def dropped(self) -> Counter[str]:
+        return self._sync.dropped
+
+    def _feed(self, message: BagMessage) -> list[tuple[Any, Any]]:
+        stamp_ns = header_stamp_ns(message.cdr)
+        self._newest_ns = stamp_ns
+        if message.topic == self._topics.rgb:
+            return self._sync.add_rgb(stamp_ns, message)
+        return self._sync.add_depth(stamp_ns, message)
+
+    def _flush(self) -> list[tuple[Any, Any]]:
+        """The pairs that were still waiting for something nearer when the bag ended."""
+        end_ns = self._newest_ns + _FAR_NS
+        pairs = self._sync.add_rgb(end_ns, None) + self._sync.add_depth(end_ns, None)
+        return [pair for pair in pairs if pair != (None, None)]
+
+    def _add_pairs(self, pairs: list[tuple[Any, Any]]) -> None:
+        for rgb, depth in pairs:
+            self.pairs += 1
+            stamp_ns = header_stamp_ns(rgb.cdr)
+            if self._topics.labels is None or stamp_ns in self._labelled:
+                self._waiting[stamp_ns] = (rgb, depth)
+            else:
+                self.unlabelled += 1
+
+    def _complete(self) -> Iterator[Sample]:
+        """The waiting pairs whose labels have come, or that need none."""
+        labelled = self._topics.labels is not None
+        ready = [s for s in self._waiting if not labelled or s in self._labels]
+        for stamp_ns in ready:
+            rgb, depth = self._waiting.pop(stamp_ns)
+            label = self._labels.get(stamp_ns)
+            # Pairs come in order: earlier labels have no pair.
+            self._labels = {s: m for s, m in self._labels.items() if s > stamp_ns}
+            yield self._sample(stamp_ns, rgb, depth, label)
+
+    def _sample(
+        self, stamp_ns: int, rgb: BagMessage, depth: BagMessage, label: BagMessage | None
+    ) -> Sample:
+        seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+        sample_id = f'{seconds}.{nanoseconds:09d}'
+        try:
+            image = self._bag.deserialize(rgb)
+            intrinsics = self._intrinsics or CameraIntrinsics(
+                int(image.width), int(image.height), *self._camera
+            )
+            frame = frame_from_msgs(image, self._bag.deserialize(depth), intrinsics)
+            labels = None if label is None else mask_from_msg(self._bag.deserialize(label))
+            return Sample(sample_id, frame, labels)
+        except DataError:
+            raise
+        except InputError as error:
+            raise DataError(f'{self._bag.path}: frame {sample_id}: {error}') from error
+
+    def _read_first_intrinsics(self) -> CameraIntrinsics:
+        name = self._topics.camera_info
+        try:
+            self._bag.topic(name, ('sensor_msgs/msg/CameraInfo',))
+            first = next(self._bag.messages([name]), None)
+            if first is None:
+                raise DataError(f'{self._bag.path}: no message on {name}')
+        except DataError as error:
+            raise DataError(f'{error}; or give the camera by hand: {CAMERA_OPTION}') from error
+        return self._intrinsics_of(first)
+
+    def _intrinsics_of(self, message: BagMessage) -> CameraIntrinsics:
+        try:
+            return intrinsics_from_msg(self._bag.deserialize(message))
+        except InputError as error:
+            raise DataError(
+                f'{self._bag.path}: {message.topic}: {error} ({CAMERA_OPTION})'
+            ) from error
+
+    def _read_class_names(self) -> tuple[str, ...] | None:
+        name = self._topics.label_names
+        if self._topics.labels is None or name not in self._bag.topics:
+            return None
+        self._bag.topic(name, ('std_msgs/msg/String',))
+        first = next(self._bag.messages([name]), None)
+        if first is None:
+            return None
+        try:
+            return label_names_from_msg(self._bag.deserialize(first))
+        except InputError as error:
+            raise DataError(f'{self._bag.path}: {name}: {error}') from error
+
+    def _read_label_stamps(self) -> set[int]:
+        if self._topics.labels is None:
+            return set()
+        return {header_stamp_ns(m.cdr) for m in self._bag.messages([self._topics.labels])}

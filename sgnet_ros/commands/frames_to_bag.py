@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make a rosbag2 of a folder data set: colour, registered depth, camera_info and labels.
+
+Topics are those of a RealSense camera under /camera/camera; labels, where the data set has them,
+are /camera/camera/labels/image_raw (mono8, 255 = unlabelled). Depth is 16UC1 millimetres. The same
+data set always makes the same bag.
+"""
+
+import argparse
+from pathlib import Path
+
+from sgnet_core.cli import write_json
+from sgnet_core.errors import InputError
+
+DEFAULT_RATE_HZ = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('dataset', type=Path, help='folder with a dataset.yaml')
+    parser.add_argument('out', type=Path, help='bag folder to make; must not exist')
+    parser.add_argument('--split', help='only the frames of this split')
+    parser.add_argument(
+        '--storage', choices=('mcap', 'sqlite3'), default='mcap', help='default mcap'
+    )
+    parser.add_argument(
+        '--rate',
+        type=float,
+        metavar='HZ',
+        help=f'frames per second (default: that of the data set, or {DEFAULT_RATE_HZ:g})',
+    )
+    parser.add_argument('--limit', type=int, metavar='N', help='only the first N frames')
+    parser.add_argument('--json', metavar='FILE', help='write what was made; - = standard output')
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f'--limit must be 1 or more, got {args.limit}')
+    from tqdm import tqdm
+
+    from sgnet_core.data.folder import FolderDataset
+    from sgnet_ros.bags_writer import write_bag
+    from sgnet_ros.interruption import interruptible
+
+    dataset = FolderDataset(args.dataset, split=args.split)
+    count = min(len(dataset), args.limit or len(dataset))
+    rate_hz = args.rate or dataset.rate_hz or DEFAULT_RATE_HZ
+    class_names = dataset.class_names if dataset.has_labels else None
+    with interruptible() as stop:
+        samples = (
+            dataset[index]
+            for index in tqdm(range(count), unit='frame', disable=None)
+            if not stop.is_set()
+        )
+        bag = write_bag(samples, args.out, rate_hz, class_names, args.storage)
+    labels = f'{len(class_names)} classes' if class_names else 'no labels'
+    print(f'frames_to_bag: {bag.frames} frames at {rate_hz:g} Hz, {labels}: {args.out}')
+    if bag.largest_depth_error_m > 0:
+        print(
+            'frames_to_bag: the depth of this data set is finer than the millimetres of the bag: '
+            f'rounded by up to {bag.largest_depth_error_m * 1e3:.2f} mm'
+        )
+    if args.json:
+        summary = {
+            'frames': bag.frames,
+            'rate_hz': rate_hz,
+            'labels': class_names is not None,
+            'largest_depth_error_m': bag.largest_depth_error_m,
+        }
+        write_json(args.json, summary)
+    if stop.is_set():
+        # The bag is complete and holds the frames that were done.
+        raise KeyboardInterrupt
+    return 0
