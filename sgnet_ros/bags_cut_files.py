@@ -8,6 +8,7 @@ before the cut are whole, and are found here by walking the file from its beginn
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections import Counter
 from collections.abc import Collection, Iterator
 from io import BytesIO
@@ -22,21 +23,17 @@ from rosbags.interfaces import (
     MessageDefinition,
     MessageDefinitionFormat,
 )
-from rosbags.rosbag1.reader import (
-    Header,
-    RecordType,
-    decompressors,
-    normalize,
-    normalize_msgtype,
-    read_bytes,
-    read_uint32,
-)
+from rosbags.rosbag1 import reader as rosbag1
+from rosbags.rosbag1.reader import Header, RecordType, read_uint32
 from rosbags.rosbag2.metadata import parse_qos
 from rosbags.rosbag2.storage_mcap import (
-    ChunkInfo,
-    McapReader,
+    Schema,
     decompress,
+    get_msgdef,
+    get_qos,
+    read_bytes,
     read_exact,
+    read_sized,
     read_string,
 )
 
@@ -44,84 +41,93 @@ Messages = Iterator[tuple[Connection, int, bytes]]
 """Connection, time in ns, bytes as stored."""
 
 
-class CutMcap(McapReader):
-    """An MCAP file, up to its last whole chunk."""
+class CutMcap:
+    """An MCAP file, up to its last whole message; of a compressed chunk, up to the last whole one.
+
+    The format: https://mcap.dev/spec
+    """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.open()
+        self._bio = path.open('rb')
+        if read_exact(self._bio, len(_MCAP_MAGIC)) != _MCAP_MAGIC:
+            raise ValueError(f'{path} does not begin like an MCAP file')
+        self._schemas: dict[int, tuple[str, MessageDefinition]] = {}
+        self._by_id: dict[int, Connection] = {}
+        # Time, offset of its chunk (0 = in none), offset in it, channel: sorts by time, then place.
+        self._index: list[tuple[int, int, int, int]] = []
+        self._chunk = (0, b'')
+        self._scan(self._bio, 0)
+        counts = Counter(channel for *_, channel in self._index)
+        self.connections = [c._replace(msgcount=counts[c.id]) for c in self._by_id.values()]
 
-    def _open(self) -> None:
-        """Find what the missing summary would have told: chunks, connections, counts."""
-        assert self.bio
-        magic = read_exact(self.bio, 9)
-        if magic != b'\x89MCAP0\r\n\x01':
-            raise ValueError(f'{self.path} does not begin like an MCAP file')
-        _skip_record_body(self.bio)
-        self.data_start = self.data_end = self.bio.tell()
-        chunks = []
-        while (record := self._next_record()) is not None:
-            opcode, start = record
-            if opcode == _MCAP_CHUNK:
-                chunks.append(_chunk_info(self.bio, start))
-            self.bio.seek(self.data_end)
-        self.meta_scan()
-        assert self.statistics
-        counts = self.statistics.channel_message_counts
-        self.connections = [c._replace(msgcount=counts.get(c.id, 0)) for c in self.connections]
-        # With the chunks listed, messages come sorted by time even across chunks.
-        everywhere = {c.id: 1 for c in self.connections}
-        self.chunks = [chunk._replace(channel_count=everywhere) for chunk in chunks]
-
-    def _next_record(self) -> tuple[int, int] | None:
-        """(opcode, offset) of the record at the file position if it is whole; moves `data_end`."""
-        assert self.bio
-        start = self.bio.tell()
-        opcode = self.bio.read(1)
-        # Zeros are what a file system leaves of blocks it never got to write.
-        if not opcode or opcode[0] in (0, _MCAP_DATA_END, _MCAP_FOOTER):
-            return None
+    def _scan(self, bio: BinaryIO, chunk_start: int) -> None:
+        """Note the records from the position of `bio` on, up to the first that is not whole."""
         try:
-            if opcode[0] == _MCAP_CHUNK:
-                _check_chunk(self.bio, start)
-                self.bio.seek(start + 1)
-            _skip_record_body(self.bio)
+            while True:
+                start = bio.tell()
+                opcode, length = struct.unpack('<BQ', read_exact(bio, 9))
+                # Zeros are what a file system leaves of blocks it never got to write.
+                if opcode in (0, _MCAP_DATA_END):
+                    return
+                if opcode == _MCAP_CHUNK:
+                    self._scan(BytesIO(self._load_chunk(start)), start)
+                    bio.seek(start + 9 + length)
+                else:
+                    self._note(opcode, read_exact(bio, length), chunk_start, start)
         except Exception:
             # The cut is inside this record.
-            return None
-        self.data_end = self.bio.tell()
-        return opcode[0], start
+            return
+
+    def _note(self, opcode: int, body: bytes, chunk_start: int, offset: int) -> None:
+        record = BytesIO(body)
+        if opcode == _MCAP_SCHEMA:
+            (schema_id,) = struct.unpack('<H', read_exact(record, 2))
+            schema = Schema(schema_id, *(read_string(record) for _ in range(3)))
+            self._schemas[schema_id] = (schema.name, get_msgdef(schema))
+        elif opcode == _MCAP_CHANNEL:
+            channel_id, schema_id = struct.unpack('<HH', read_exact(record, 4))
+            name, definition = self._schemas[schema_id]
+            topic, encoding = read_string(record), read_string(record)
+            extra = ConnectionExtRosbag2(encoding, get_qos(read_bytes(record)))
+            self._by_id[channel_id] = Connection(
+                channel_id, topic, name, definition, '', 0, extra, self
+            )
+        elif opcode == _MCAP_MESSAGE:
+            channel_id, _, time_ns = struct.unpack_from('<HIQ', body)
+            self._index.append((time_ns, chunk_start, offset, channel_id))
+
+    def _load_chunk(self, start: int) -> bytes:
+        """The decompressed records of the chunk at offset `start`; the last one is kept."""
+        if self._chunk[0] != start:
+            self._bio.seek(start + 9 + 16)
+            size, _ = struct.unpack('<QI', read_exact(self._bio, 12))
+            compression = read_string(self._bio)
+            (stored_size,) = struct.unpack('<Q', read_exact(self._bio, 8))
+            records = self._bio.read(stored_size)
+            if compression:
+                records = decompress(records, compression, size, 0)
+            self._chunk = (start, records)
+        return self._chunk[1]
+
+    def messages(self, connections: Collection[Connection]) -> Messages:
+        """Messages in order of time."""
+        by_id = {c.id: c for c in connections}
+        for time_ns, chunk_start, offset, channel_id in sorted(self._index):
+            if channel_id in by_id:
+                bio = BytesIO(self._load_chunk(chunk_start)) if chunk_start else self._bio
+                bio.seek(offset + 1)
+                yield by_id[channel_id], time_ns, read_sized(bio)[_MCAP_MESSAGE_HEADER:]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._bio.close()
 
 
-_MCAP_FOOTER, _MCAP_CHUNK, _MCAP_DATA_END = 0x02, 0x06, 0x0F
-
-
-def _skip_record_body(bio: BinaryIO) -> None:
-    length = int.from_bytes(read_exact(bio, 8), 'little')
-    end = bio.tell() + length
-    if length:
-        bio.seek(end - 1)
-        read_exact(bio, 1)
-
-
-def _chunk_info(bio: BinaryIO, start: int) -> ChunkInfo:
-    """Describe the chunk record at offset `start` as the file's summary would have done."""
-    bio.seek(start + 1)
-    length = int.from_bytes(read_exact(bio, 8), 'little')
-    first_time, last_time, size = (int.from_bytes(read_exact(bio, 8), 'little') for _ in range(3))
-    read_exact(bio, 4)
-    compression = read_string(bio)
-    compressed_size = int.from_bytes(read_exact(bio, 8), 'little')
-    return ChunkInfo(
-        first_time, last_time, start, 9 + length, {}, 0, compression, compressed_size, size, {}
-    )
-
-
-def _check_chunk(bio: BinaryIO, start: int) -> None:
-    """Raise unless the chunk record at `start` is whole and decompresses."""
-    chunk = _chunk_info(bio, start)
-    data = read_exact(bio, chunk.compressed_size)
-    decompress(data, chunk.compression, chunk.uncompressed_size, 0)
+_MCAP_MAGIC = b'\x89MCAP0\r\n'
+_MCAP_SCHEMA, _MCAP_CHANNEL, _MCAP_MESSAGE = 0x03, 0x04, 0x05
+_MCAP_CHUNK, _MCAP_DATA_END = 0x06, 0x0F
+_MCAP_MESSAGE_HEADER = 22
+"""Bytes of a message record before its data: channel, sequence, two times."""
 
 
 class CutSqlite:
@@ -204,12 +210,12 @@ class CutRosbag1:
             while chunk.tell() < len(self._chunk[1]):
                 self._read_chunk_record(chunk, start)
         else:
-            read_bytes(self._bio, read_uint32(self._bio))
+            rosbag1.read_bytes(self._bio, read_uint32(self._bio))
 
     def _read_chunk_record(self, chunk: BytesIO, chunk_start: int) -> None:
         offset = chunk.tell()
         header = Header.read(chunk)
-        body = read_bytes(chunk, read_uint32(chunk))
+        body = rosbag1.read_bytes(chunk, read_uint32(chunk))
         connection = header.get_uint32('conn')
         if header.get_uint8('op') == RecordType.MSGDATA:
             self._index.append((header.get_time('time'), chunk_start, offset, connection))
@@ -217,8 +223,8 @@ class CutRosbag1:
             about = Header.read(BytesIO(len(body).to_bytes(4, 'little') + body))
             self._by_id[connection] = Connection(
                 connection,
-                normalize(header.get_string('topic')),
-                normalize_msgtype(about.get_string('type')),
+                rosbag1.normalize(header.get_string('topic')),
+                rosbag1.normalize_msgtype(about.get_string('type')),
                 MessageDefinition(
                     MessageDefinitionFormat.MSG, about.get_string('message_definition')
                 ),
@@ -233,8 +239,8 @@ class CutRosbag1:
         if self._chunk[0] != start:
             self._bio.seek(start)
             header = Header.read(self._bio, RecordType.CHUNK)
-            data = read_bytes(self._bio, read_uint32(self._bio))
-            self._chunk = (start, decompressors[header.get_string('compression')](data))
+            data = rosbag1.read_bytes(self._bio, read_uint32(self._bio))
+            self._chunk = (start, rosbag1.decompressors[header.get_string('compression')](data))
         return self._chunk[1]
 
     def messages(self, connections: Collection[Connection]) -> Messages:
@@ -245,7 +251,7 @@ class CutRosbag1:
                 chunk = BytesIO(self._load_chunk(chunk_start))
                 chunk.seek(offset)
                 Header.read(chunk)
-                yield by_id[connection], time_ns, read_bytes(chunk, read_uint32(chunk))
+                yield by_id[connection], time_ns, rosbag1.read_bytes(chunk, read_uint32(chunk))
 
     def close(self) -> None:
         """Close the file."""

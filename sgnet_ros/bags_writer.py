@@ -151,8 +151,12 @@ class FrameBagWriter:
         }
 
     def _put(self, part: str, stamp_ns: int, message: Any) -> None:
+        connection, types = self._connections[part], standard_types()
+        # The ROS serialiser leaves what is in memory in the gaps between fields; rosbags has zeros.
+        content = types.deserialize_cdr(serialize_message(message), connection.msgtype)
+        cdr = types.serialize_cdr(content, connection.msgtype)
         with _writing(self.path):
-            self._writer.write(self._connections[part], stamp_ns, serialize_message(message))
+            self._writer.write(connection, stamp_ns, cdr)
 
     def _note_depth_error(self, depth_m: np.ndarray, message: Any) -> None:
         error = np.abs(depth_from_msg(message) - depth_m)
