@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from sgnet_core.data.sample import Sample
@@ -18,6 +17,7 @@ from sgnet_ros.conversions import (
     label_names_from_msg,
     mask_from_msg,
 )
+from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.rgbd_sync import RgbdSync
 
 CAMERA_OPTION = '--camera fx,fy,cx,cy'
@@ -25,22 +25,6 @@ QUEUE_SIZE = 64
 """Messages of a stream that may wait for their partner: recorders write streams in bursts."""
 _FAR_NS = 3_600_000_000_000
 """Later than any message: an hour."""
-
-
-@dataclass(frozen=True)
-class FrameTopics:
-    """Where in a bag the parts of a frame are; the defaults are those of a RealSense camera.
-
-    Attributes:
-        labels: class ids by pixel; None = frames without labels.
-        label_names: what the ids mean, as the node's `~/labels`; need not be in the bag.
-    """
-
-    rgb: str = '/camera/camera/color/image_raw'
-    depth: str = '/camera/camera/aligned_depth_to_color/image_raw'
-    camera_info: str = '/camera/camera/color/camera_info'
-    labels: str | None = '/camera/camera/labels/image_raw'
-    label_names: str = '/camera/camera/labels/names'
 
 
 class BagFrames:

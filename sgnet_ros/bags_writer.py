@@ -29,7 +29,6 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError, SgnetError
 from sgnet_core.labels import label_set_of
 from sgnet_ros.bags import standard_types
-from sgnet_ros.bags_frames import FrameTopics
 from sgnet_ros.conversions import (
     camera_info_to_msg,
     depth_from_msg,
@@ -38,6 +37,7 @@ from sgnet_ros.conversions import (
     mask_to_msg,
     rgb_to_msg,
 )
+from sgnet_ros.frame_topics import FrameTopics
 
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 FRAME_ID = 'camera_color_optical_frame'

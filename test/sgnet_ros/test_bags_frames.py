@@ -15,8 +15,9 @@ from sgnet_core.labels import NYU40
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.__main__ import COMMANDS
 from sgnet_ros.bags import Bag, standard_types, with_header_stamp
-from sgnet_ros.bags_frames import BagFrames, FrameTopics
+from sgnet_ros.bags_frames import BagFrames
 from sgnet_ros.bags_writer import START_NS, FrameBagWriter, write_bag
+from sgnet_ros.frame_topics import FrameTopics
 
 STORAGES = ('mcap', 'sqlite3')
 TOPICS = FrameTopics()

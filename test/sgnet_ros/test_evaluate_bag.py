@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluate_bag` gives the figures of the data set that the bag was made of, entry by entry."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sgnet_core.checkpoint import Checkpoint, save_checkpoint
+from sgnet_core.cli import run_command
+from sgnet_core.evaluation import evaluate
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.labels import NYU40, label_set_of
+from sgnet_core.model.sgnet import SGNet, SGNetConfig
+from sgnet_core.segmenter import Segmenter
+from sgnet_ros.__main__ import COMMANDS
+from sgnet_ros.bags_writer import write_bag
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """A network of random weights whose predictions differ from pixel to pixel."""
+    torch.manual_seed(11)
+    config = SGNetConfig('sgnet_lite0')
+    spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (60.0,) * 3, 'depth')
+    path = tmp_path_factory.mktemp('checkpoint') / 'random.safetensors'
+    save_checkpoint(path, Checkpoint(config, spec, NYU40, SGNet(config).state_dict()))
+    return path
+
+
+def command(*argv):
+    return run_command('sgnet_ros', 'evaluate_bag', [str(a) for a in argv])
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_path, storage):
+    bag, figures = tmp_path / 'bag', tmp_path / 'figures.json'
+    argv = [tiny_dataset.root, bag, '--storage', storage]
+    assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 0
+    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 0
+    written = json.loads(figures.read_text())
+    expected, frames = evaluate(Segmenter.from_checkpoint(checkpoint), tiny_dataset)
+    np.testing.assert_array_equal(written['confusion'], expected.counts)
+    assert np.count_nonzero(expected.counts) > 40, 'a network that says one thing proves little'
+    assert written['frames'] == frames == len(tiny_dataset)
+    assert written['miou'] == expected.scores()['miou']
+    assert written['unpaired'] == {}
+    for key in (
+        'pixel_accuracy',
+        'mean_accuracy',
+        'frequency_weighted_iou',
+        'per_class_iou',
+        'protocol',
+    ):
+        assert key in written
+
+
+def test_split_and_limit(tiny_dataset, tmp_path, capsys):
+    def frames(*argv):
+        figures = tmp_path / 'made.json'
+        out = tmp_path / f'bag{len(list(tmp_path.iterdir()))}'
+        argv = [tiny_dataset.root, out, '--json', figures, *argv]
+        assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 0
+        return json.loads(figures.read_text())['frames']
+
+    assert frames() == 5
+    assert frames('--split', 'val') == 2
+    assert frames('--limit', 3) == 3
+    argv = [tiny_dataset.root, tmp_path / 'x', '--limit', 0]
+    assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 2
+    assert 'must be 1 or more' in capsys.readouterr().err
+
+
+def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, capsys):
+    bag, figures = tmp_path / 'bag', tmp_path / 'figures.json'
+    write_bag(tiny_samples * 4, bag, 10.0, NYU40.class_names)
+    os.truncate(bag / 'bag.mcap', (bag / 'bag.mcap').stat().st_size // 2)
+    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 1
+    written = json.loads(figures.read_text())
+    assert 7 <= written['frames'] <= 12
+    error = capsys.readouterr().err
+    assert 'cut off in bag.mcap' in error
+    assert f'scored the {written["frames"]} of 20 frames' in error
+    # What was scored is what the same frames give.
+    segmenter = Segmenter.from_checkpoint(checkpoint)
+    expected, _ = evaluate(segmenter, (tiny_samples * 4)[: written['frames']])
+    np.testing.assert_array_equal(written['confusion'], expected.counts)
+
+
+def test_bag_with_other_classes(tiny_samples, checkpoint, tmp_path, capsys):
+    names = tuple(f'kind {index}' for index in range(40))
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, names)
+    assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
+    assert "class 0 is 'kind 0' there and 'wall' here" in capsys.readouterr().err
+
+
+def test_bag_that_does_not_name_its_classes(tiny_samples, checkpoint, tmp_path, capsys):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--label-names-topic', '/none')
+    assert command(*argv) == 0
+    assert 'no /none says what the labels mean' in capsys.readouterr().out
+
+
+def test_topics_by_hand(tiny_samples, checkpoint, tmp_path, capsys):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--rgb-topic', '/camera/color/image_raw')
+    assert command(*argv) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1
+    assert 'nearest: /camera/camera/color/image_raw' in error
+
+
+@pytest.mark.parametrize('text', ['1,2,3', '1,2,3,x', '', '1 2 3 4'])
+def test_bad_camera(tmp_path, capsys, text):
+    assert command(tmp_path, '--camera', text) == 2
+    assert '--camera must be four numbers' in capsys.readouterr().err
+
+
+def test_zero_focal_length_by_hand(tiny_samples, checkpoint, tmp_path, capsys):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--camera', '0,0,10,10')
+    assert command(*argv) == 2
+    assert 'focal lengths must be positive' in capsys.readouterr().err
+
+
+def test_bag_without_a_labelled_pair(tiny_samples, checkpoint, tmp_path, capsys):
+    first, *others = tiny_samples
+    samples = [replace(first, labels=None)] * 2
+    write_bag(samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
+    error = capsys.readouterr().err
+    assert '2 pairs of colour and depth, and none has labels of its stamp' in error
+    assert '0 on /camera/camera/labels/image_raw' in error
+
+
+def test_label_ids_that_the_classes_do_not_have(tiny_samples, tmp_path, capsys):
+    """Labels of 40 classes against a network for 3."""
+    label_set = label_set_of(('a', 'b', 'c'))
+    config = SGNetConfig('sgnet_lite0', num_classes=3)
+    spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (60.0,) * 3, 'depth')
+    small = tmp_path / 'small.safetensors'
+    save_checkpoint(small, Checkpoint(config, spec, label_set, SGNet(config).state_dict()))
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    assert command(tmp_path / 'bag', '--checkpoint', small) == 2
+    assert '40 classes against 3' in capsys.readouterr().err
+    assert command(tmp_path / 'bag', '--checkpoint', small, '--label-names-topic', '/none') == 2
+
+
+def test_missing_bag_and_checkpoint(tiny_samples, tmp_path, capsys):
+    assert command(tmp_path / 'nothing') == 2
+    assert 'no bag at' in capsys.readouterr().err
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    assert command(tmp_path / 'bag', '--checkpoint', tmp_path / 'none.safetensors') == 2
+    assert 'none.safetensors' in capsys.readouterr().err
+
+
+def test_command_is_listed():
+    assert 'evaluate_bag' in COMMANDS
