@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that are started for a purpose, watched, and always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from sgnet_core.errors import SgnetError
+
+TAIL_LINES = 15
+STOP_TIMEOUT_S = 10.0
+
+
+class ChildProcess:
+    """A command of this package in a process of its own, its output in a file.
+
+    As a context manager it ends the process, whatever happens: SIGTERM first, which a shell that
+    starts things in the background does not have ignored, then SIGKILL.
+
+    Args:
+        name: for messages.
+        argv: after `python -m sgnet_ros`.
+        log: what it prints goes here.
+        environ: its environment.
+    """
+
+    def __init__(
+        self, name: str, argv: Sequence[str], log: Path, environ: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.log = log
+        with log.open('wb') as output:
+            self._process = subprocess.Popen(
+                [sys.executable, '-m', 'sgnet_ros', *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environ),
+                # Ctrl-C in the terminal is for us; we end our children in order.
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> ChildProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """End it if it still runs; returns its exit status."""
+        if self.running:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._kill()
+        return self._process.wait()
+
+    def check(self) -> None:
+        """Raise if it has ended by itself with an error.
+
+        Raises:
+            SgnetError: with the end of its log.
+        """
+        if self.exit_status:
+            raise SgnetError(f'{self.name} ended: {self.describe_end()}')
+
+    def describe_end(self) -> str:
+        """How it ended, and the last lines it printed."""
+        lines = self.log.read_text(errors='replace').strip().splitlines()[-TAIL_LINES:]
+        tail = '\n'.join(f'    {line}' for line in lines) or '    (it printed nothing)'
+        return f'exit status {self.exit_status}; the end of {self.log}:\n{tail}'
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            # Its session, so that nothing it started stays behind.
+            os.killpg(self._process.pid, signal.SIGKILL)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""See it work: RGB-D frames in, class masks out, over real ROS 2.
+
+Makes a bag of generated rooms (or of a folder data set), starts play_bag and segmentation_node as
+processes of their own that talk over DDS, records what the node publishes, and reports: counts
+that add up, latency end to end, mIoU against exact labels, pictures. Needs no camera, no screen and
+no ROS installation; takes about a minute.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from sgnet_core.cli import write_json
+from sgnet_core.errors import InputError, SgnetError
+
+FRAMES_PER_ROOM = 20
+METRICS, SHEET, OVERLAYS = 'metrics.json', 'contact_sheet.png', 'overlays'
+NODE_LOG = 'segmentation_node.log'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--frames', type=Path, metavar='DIR', help='a folder data set instead of generated rooms'
+    )
+    parser.add_argument('--split', help='of the data set: only this split')
+    parser.add_argument(
+        '--rate', type=float, default=5.0, metavar='HZ', help='frames per second (default 5)'
+    )
+    parser.add_argument(
+        '--count',
+        type=int,
+        default=100,
+        metavar='N',
+        help='how many frames (default 100); of a larger data set, evenly spread',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='which rooms (default 0)')
+    parser.add_argument('--checkpoint', type=Path, metavar='FILE', help='default: the shipped one')
+    parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
+    parser.add_argument(
+        '--out', type=Path, default=Path('demo_output'), help='folder (default demo_output)'
+    )
+    parser.add_argument('--keep-bag', action='store_true', help='leave the bag in the folder')
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.count < 1:
+        raise InputError(f'--count must be 1 or more, got {args.count}')
+    if args.rate <= 0:
+        raise InputError(f'--rate must be above 0 Hz, got {args.rate:g}')
+    from sgnet_ros.interruption import interruptible
+    from sgnet_ros.ros_domain import own_domain
+
+    data, indices = _choose_frames(args)
+    os.environ.update(own_domain(os.environ))
+    _clear(args.out)
+    bag = args.out / 'bag'
+    with interruptible() as stop:
+        try:
+            _write_bag(args, data, indices, bag, stop)
+            recording = _play(args, bag, stop, len(indices))
+            metrics = _report(args, data, bag, recording)
+        finally:
+            if not args.keep_bag:
+                shutil.rmtree(bag, ignore_errors=True)
+    if not metrics['masks']:
+        raise SgnetError(f'no mask arrived; {args.out / NODE_LOG} tells what the node saw')
+    return 0
+
+
+def _choose_frames(args: argparse.Namespace):
+    """The data set, and the indices of the frames to show."""
+    if args.frames is None:
+        from sgnet_core.data.rooms import RoomDataset
+
+        rooms = RoomDataset(
+            args.count, seed=args.seed, frames_per_room=FRAMES_PER_ROOM, rate_hz=args.rate
+        )
+        return rooms, range(args.count)
+    from sgnet_core.data.folder import FolderDataset
+
+    folder = FolderDataset(args.frames, split=args.split)
+    step = max(1, len(folder) // args.count)
+    return folder, range(0, len(folder), step)[: args.count]
+
+
+def _clear(out: Path) -> None:
+    """Make the folder, without what an earlier demo left in it."""
+    try:
+        (out / OVERLAYS).mkdir(parents=True, exist_ok=True)
+        for name in (METRICS, SHEET):
+            (out / name).unlink(missing_ok=True)
+        for picture in (out / OVERLAYS).glob('*.png'):
+            picture.unlink()
+        shutil.rmtree(out / 'bag', ignore_errors=True)
+    except OSError as error:
+        raise SgnetError(f'{out} cannot be used for the output: {error}') from error
+
+
+def _write_bag(args: argparse.Namespace, data, indices: range, bag: Path, stop) -> None:
+    from tqdm import tqdm
+
+    from sgnet_ros.bags_writer import write_bag
+
+    what = f'frames of {args.frames}' if args.frames else 'frames of generated rooms'
+    print(f'1/3  writing {len(indices)} {what} as a bag', flush=True)
+    samples = (
+        data[index] for index in tqdm(indices, unit='frame', disable=None) if not stop.is_set()
+    )
+    write_bag(samples, bag, args.rate, data.class_names if data.has_labels else None)
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
+    """Run player and node; returns the recording, with the overlays in their folder."""
+    from sgnet_core.visualize import write_png
+    from sgnet_ros.demo_run import record_run
+
+    print(f'2/3  playing them at {args.rate:g} Hz to segmentation_node, over DDS', flush=True)
+    parameters = {'device': args.device}
+    if args.checkpoint:
+        parameters['checkpoint'] = str(args.checkpoint.resolve())
+
+    folder = args.out / OVERLAYS
+    # While it runs only the stamps sent are known; a run that is cut short leaves its pictures.
+    recording = record_run(
+        bag,
+        args.out,
+        parameters,
+        lambda sent_ns, picture: write_png(folder / f'{sent_ns}.png', picture),
+        stop,
+        frames,
+    )
+    for number, sent_ns in enumerate(recording.sent_stamps.values()):
+        picture = folder / f'{sent_ns}.png'
+        if picture.exists():
+            picture.rename(folder / f'frame_{number:06d}.png')
+    return recording
+
+
+def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
+    """Print the table, write pictures and figures; returns the figures."""
+    from sgnet_core.visualize import write_png
+    from sgnet_ros.demo_report import account, compare, contact_sheet_of, table
+
+    print('3/3  comparing and drawing\n', flush=True)
+    comparison = compare(bag, recording, data.class_names if data.has_labels else None)
+    metrics = {
+        'source': str(args.frames) if args.frames else 'generated rooms',
+        'network': recording.network,
+        'rate_hz': args.rate,
+        **account(recording),
+        **comparison.scores(),
+    }
+    write_json(args.out / METRICS, metrics)
+    print(table(metrics))
+    if comparison.picked:
+        write_png(args.out / SHEET, contact_sheet_of(comparison.picked, recording, metrics))
+        print(f'\nlook at {args.out / SHEET}; a picture per mask is in {args.out / OVERLAYS}')
+    return metrics

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo tells about a run: figures that add up, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.labels import label_set_of
+from sgnet_core.metrics import ConfusionMatrix
+from sgnet_core.types import UNLABELLED
+from sgnet_core.visualize import contact_sheet, depth_to_rgb, legend, overlay
+from sgnet_ros.bags import Bag
+from sgnet_ros.bags_frames import BagFrames, stamp_of
+from sgnet_ros.demo_run import Recording
+from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_recorder import RecordedMask
+from sgnet_ros.statistics import percentiles
+
+SHEET_ROWS = 5
+BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')
+"""The node's causes that are about single messages; all others are about pairs."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """One frame for the contact sheet.
+
+    Attributes:
+        number: of the frame in the bag, from 0.
+        sample: colour, depth and, where known, exact labels.
+        mask: as the node published it.
+    """
+
+    number: int
+    sample: Sample
+    mask: RecordedMask
+
+    def caption(self) -> str:
+        """What the picture does not show."""
+        text = f'frame {self.number}: mask {self.mask.latency_ms:.0f} ms after the camera'
+        truth = self.sample.labels
+        if truth is None or not (truth != UNLABELLED).any():
+            return text
+        right = (truth == self.mask.labels)[truth != UNLABELLED].mean()
+        return f'{text}, {100 * right:.0f} % of its pixels right'
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Masks beside the frames they were made of.
+
+    Attributes:
+        confusion: against exact labels; None where there are none of the network's classes.
+        picked: frames for the contact sheet.
+    """
+
+    confusion: ConfusionMatrix | None
+    picked: list[Picked]
+
+    def scores(self) -> dict[str, Any]:
+        """As `evaluate` has them; empty without labels."""
+        return {} if self.confusion is None else self.confusion.scores()
+
+
+def account(recording: Recording) -> dict[str, Any]:
+    """The keys of design section 7 that need no labels; masks + dropped = pairs, always.
+
+    Two causes are the demo's own: `not_recorded`, masks that were published and never arrived
+    here, and `unfinished`, pairs that the node was still at when it was stopped.
+    """
+    node, masks = recording.node, recording.masks
+    dropped = {k: n for k, n in node['dropped'].items() if k not in BEFORE_PAIRING and n}
+    unpaired = {k: n for k, n in node['dropped'].items() if k in BEFORE_PAIRING and n}
+    for cause, count in (
+        ('not_recorded', node['masks'] - len(masks)),
+        ('unfinished', node['pairs'] - node['masks'] - sum(dropped.values())),
+    ):
+        if count:
+            dropped[cause] = count
+    arrivals = [mask.arrived_s for mask in masks.values()]
+    spread_s = max(arrivals) - min(arrivals) if len(arrivals) > 1 else 0.0
+    return {
+        'frames_sent': recording.played['messages'][FrameTopics().rgb],
+        'received': node['received'],
+        'unpaired': unpaired,
+        'pairs': node['pairs'],
+        'masks': len(masks),
+        'dropped': dropped,
+        'fps': (len(masks) - 1) / spread_s if spread_s > 0 else None,
+        'latency_ms': percentiles(tuple(mask.latency_ms for mask in masks.values())),
+        'processing_ms': node['processing_ms'],
+    }
+
+
+def compare(
+    bag_path: Path, recording: Recording, class_names: tuple[str, ...] | None
+) -> Comparison:
+    """Masks against the frames and exact labels in the bag.
+
+    Args:
+        class_names: what the labels in the bag mean; None = there are none.
+    """
+    topics = FrameTopics() if class_names else FrameTopics(labels=None)
+    confusion = ConfusionMatrix(class_names) if class_names == recording.class_names else None
+    numbers = {stamp: number for number, stamp in enumerate(recording.sent_stamps)}
+    chosen = evenly_spread(sorted(recording.masks), SHEET_ROWS)
+    picked = []
+    with Bag(bag_path) as bag:
+        for sample in BagFrames(bag, topics):
+            stamp = stamp_of(sample)
+            mask = recording.masks.get(stamp)
+            if mask is None:
+                continue
+            if confusion is not None:
+                confusion.update(sample.labels, mask.labels)
+            if stamp in chosen:
+                picked.append(Picked(numbers[stamp], sample, mask))
+    return Comparison(confusion, picked)
+
+
+def evenly_spread(items: Sequence[Any], count: int) -> list[Any]:
+    """`count` of the items, each from the middle of its share; all where there are no more."""
+    if len(items) <= count:
+        return list(items)
+    return [items[int((index + 0.5) * len(items) / count)] for index in range(count)]
+
+
+def table(metrics: Mapping[str, Any]) -> str:
+    """The figures for people."""
+    latency = metrics['latency_ms'] or {'p50': float('nan'), 'p95': float('nan')}
+    fps = metrics['fps']
+    rows = [
+        ('frames sent', f'{metrics["frames_sent"]}', f'at {metrics["rate_hz"]:g} Hz'),
+        ('pairs', f'{metrics["pairs"]}', _causes('never paired', metrics['unpaired'])),
+        ('masks', f'{metrics["masks"]}', ''),
+        ('dropped', f'{sum(metrics["dropped"].values())}', _causes('', metrics['dropped'])),
+        ('frames per second', '-' if fps is None else f'{fps:.1f}', ''),
+        ('latency, median', f'{latency["p50"]:.0f} ms', 'colour image sent to mask received'),
+        ('latency, 95 %', f'{latency["p95"]:.0f} ms', ''),
+    ]
+    if metrics.get('miou') is not None:
+        accuracy = f'{100 * metrics["pixel_accuracy"]:.1f} % of pixels right'
+        rows.append(('mIoU', f'{100 * metrics["miou"]:.1f} %', accuracy))
+    return '\n'.join(f'{name:18} {value:>9}   {note}'.rstrip() for name, value, note in rows)
+
+
+def _causes(what: str, counts: Mapping[str, int]) -> str:
+    listed = ', '.join(f'{cause} {count}' for cause, count in sorted(counts.items()))
+    return f'{what} {listed}'.strip() if listed else ''
+
+
+def contact_sheet_of(
+    picked: Sequence[Picked], recording: Recording, metrics: Mapping[str, Any]
+) -> np.ndarray:
+    """Colour, depth, what the node says and, where known, the truth, row by row; a legend."""
+    names = recording.class_names
+    palette = label_set_of(names).palette
+    # Labels of other classes than the network's are not drawn: their colours would mean nothing.
+    with_truth = 'miou' in metrics
+    rows, captions = [], []
+    present: set[int] = set()
+    for item in picked:
+        frame = item.sample.frame
+        row = [
+            frame.rgb,
+            depth_to_rgb(frame.depth_m),
+            overlay(frame.rgb, item.mask.labels, palette),
+        ]
+        shown = [item.mask.labels]
+        if with_truth:
+            row.append(overlay(frame.rgb, item.sample.labels, palette))
+            shown.append(item.sample.labels)
+        present |= set(np.unique(shown).tolist())
+        rows.append(row)
+        captions.append(item.caption())
+    titles = ['colour', 'depth', 'mask of the node', 'exact labels'][: len(rows[0])]
+    title = f'SGNet over ROS 2: {metrics["source"]}, {metrics["masks"]} masks'
+    sheet = contact_sheet(rows, titles, captions, title)
+    return np.vstack([sheet, legend(names, palette, present, width=sheet.shape[1])])

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running part of the demo: a player, the node and a recorder, three processes over DDS."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from tqdm import tqdm
+
+from sgnet_core.errors import SgnetError
+from sgnet_ros.child_process import ChildProcess
+from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_recorder import MaskRecorder, RecordedMask
+
+READY_TIMEOUT_S = 120.0
+"""For the node to load the network: a cold disk is slow."""
+DRAIN_TIMEOUT_S = 30.0
+"""For the last frame to come through after the player has ended."""
+SUBSCRIBER_TIMEOUT_S = 30.0
+SETTLE_S = 1.0
+"""Between "the player sees the node" and the first frame: the node must see the player, too."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What came of a run.
+
+    Attributes:
+        masks: by the stamp, in ns, under which the frame was recorded in the bag.
+        class_names: of the node's network.
+        network: a line about it.
+        played: what play_bag says it sent.
+        node: what the node says it received, made and dropped.
+        sent_stamps: recorded stamp -> stamp sent, in ns.
+    """
+
+    masks: dict[int, RecordedMask]
+    class_names: tuple[str, ...]
+    network: str
+    played: dict[str, Any]
+    node: dict[str, Any]
+    sent_stamps: dict[int, int]
+
+
+def record_run(
+    bag: Path,
+    out: Path,
+    node_parameters: Mapping[str, str],
+    on_overlay: Callable[[int, np.ndarray], None],
+    stop: threading.Event,
+    frames: int,
+) -> Recording:
+    """Play `bag` to a new node in real time and record what it publishes, to the end.
+
+    Args:
+        bag: with the topics of `frames_to_bag`.
+        out: for the logs of the processes.
+        node_parameters: for `segmentation_node`, as after `-p`.
+        on_overlay: called with the stamp sent, in ns, and the picture.
+        stop: gives up early, with KeyboardInterrupt.
+        frames: how many there are, for the progress bar.
+
+    Raises:
+        SgnetError: a process ended by itself, or the node did not get ready; with its last words.
+    """
+    topics = FrameTopics()
+    node_json, play_json = out / 'segmentation_node.json', out / 'play_bag.json'
+    with _recorder(on_overlay) as recorder, _start_node(out, node_json, node_parameters) as node:
+        _wait_until_ready(recorder, node, stop)
+        play_argv = ['play_bag', str(bag), '--restamp', '--json', str(play_json)]
+        play_argv += ['--wait-for-subscribers', str(SUBSCRIBER_TIMEOUT_S)]
+        play_argv += ['--start-delay', str(SETTLE_S)]
+        play_argv += ['--topics', topics.rgb, topics.depth, topics.camera_info]
+        with (
+            ChildProcess('play_bag', play_argv, out / 'play_bag.log', os.environ) as player,
+            tqdm(total=frames, unit='mask', disable=None) as progress,
+        ):
+            while player.running:
+                _spin(recorder, node, stop)
+                progress.update(len(recorder.masks) - progress.n)
+            player.check()
+            _drain(recorder, node, stop)
+            progress.update(len(recorder.masks) - progress.n)
+        node.stop()
+        node.check()
+        # What was published last may still be on its way to us.
+        recorder.spin()
+    played = json.loads(play_json.read_text())
+    counts = json.loads(node_json.read_text())
+    for file in (node_json, play_json):
+        file.unlink()
+    sent_stamps = {int(recorded): sent for recorded, sent in played.pop('stamps_ns').items()}
+    recorded_at = {sent: recorded for recorded, sent in sent_stamps.items()}
+    masks = {recorded_at[sent]: mask for sent, mask in recorder.masks.items()}
+    return Recording(masks, recorder.class_names, recorder.network, played, counts, sent_stamps)
+
+
+@contextmanager
+def _recorder(on_overlay: Callable[[int, np.ndarray], None]):
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node('demo_recorder')
+    try:
+        yield MaskRecorder(node, on_overlay)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _start_node(out: Path, json_file: Path, parameters: Mapping[str, str]) -> ChildProcess:
+    topics = FrameTopics()
+    argv = ['segmentation_node', '--json', str(json_file), '--ros-args']
+    for name, topic in (
+        ('rgb/image', topics.rgb),
+        ('depth/image', topics.depth),
+        ('rgb/camera_info', topics.camera_info),
+    ):
+        argv += ['-r', f'{name}:={topic}']
+    # Large images over best effort get lost between processes (the README tells how to tune DDS);
+    # what the demo drops, it drops in the node, where it is counted.
+    for name, value in {'qos.input': 'reliable', **parameters}.items():
+        argv += ['-p', f'{name}:={value}']
+    return ChildProcess('segmentation_node', argv, out / 'segmentation_node.log', os.environ)
+
+
+def _spin(recorder: MaskRecorder, node: ChildProcess, stop: threading.Event) -> None:
+    recorder.spin()
+    if stop.is_set():
+        raise KeyboardInterrupt
+    if not node.running:
+        raise SgnetError(f'segmentation_node ended by itself: {node.describe_end()}')
+
+
+def _wait_until_ready(recorder: MaskRecorder, node: ChildProcess, stop: threading.Event) -> None:
+    """Until the node has told its classes: then the network is loaded and DDS connects us."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while recorder.class_names is None:
+        _spin(recorder, node, stop)
+        if time.monotonic() > deadline:
+            raise SgnetError(
+                f'segmentation_node was not ready after {READY_TIMEOUT_S:.0f} s: '
+                f'{node.describe_end()}'
+            )
+
+
+def _drain(recorder: MaskRecorder, node: ChildProcess, stop: threading.Event) -> None:
+    """Until the node has nothing under way and we have all it made, or the time is over.
+
+    What is missing then is counted as such.
+    """
+    deadline = time.monotonic() + DRAIN_TIMEOUT_S
+    before: dict[str, int] | None = None
+    reports = recorder.reports
+    while time.monotonic() < deadline:
+        _spin(recorder, node, stop)
+        if recorder.reports == reports:
+            continue
+        # Two reports in a row that say the same: nothing moves any more.
+        counts, reports = recorder.totals, recorder.reports
+        if counts == before and len(recorder.masks) >= counts.get('masks', 0):
+            return
+        before = counts

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ROS domain of one's own: processes that hear each other and nobody else."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Mapping
+
+from sgnet_core.errors import SgnetError
+
+# The highest whose ports stay below those that Linux hands out to anybody.
+DOMAINS = range(1, 102)
+
+
+def own_domain(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make the processes of a test run or demo a world of their own.
+
+    Args:
+        environ: of this process. A domain or discovery range that the user has set is kept.
+
+    Returns:
+        What to set, for this process and its children, before rclpy starts.
+    """
+    changes = {}
+    if 'ROS_DOMAIN_ID' not in environ:
+        changes['ROS_DOMAIN_ID'] = str(free_domain_id())
+    if environ.get('ROS_DISTRO') == 'humble':
+        changes['ROS_LOCALHOST_ONLY'] = environ.get('ROS_LOCALHOST_ONLY', '1')
+    elif 'ROS_LOCALHOST_ONLY' not in environ:
+        # Since Iron; the older variable still works there, with a warning.
+        name = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+        changes[name] = environ.get(name, 'LOCALHOST')
+    return changes
+
+
+def free_domain_id() -> int:
+    """A domain that nobody on this machine uses now.
+
+    Raises:
+        SgnetError: all are in use.
+    """
+    for domain in random.sample(DOMAINS, len(DOMAINS)):
+        if all(_is_free(port) for port in discovery_ports(domain)):
+            return domain
+    raise SgnetError('every ROS domain on this machine is in use; set ROS_DOMAIN_ID yourself')
+
+
+def discovery_ports(domain: int) -> tuple[int, int]:
+    """UDP ports that the first participant of a domain opens (DDSI-RTPS 9.6.1)."""
+    multicast = 7400 + 250 * domain
+    return multicast, multicast + 10
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        try:
+            udp.bind(('', port))
+        except OSError:
+            return False
+    return True
