@@ -108,7 +108,7 @@ class BagPlayer:
             on_message: called after each message, for a progress display.
         """
         self.restamped.clear()
-        clock: _BagClock | None = None
+        clock: BagClock | None = None
         try:
             for message in self._bag.messages(self._publishers):
                 if clock is None:
@@ -128,8 +128,8 @@ class BagPlayer:
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=LAST_ACKNOWLEDGEMENT_S))
 
-    def _start_clock(self, first_ns: int) -> _BagClock:
-        return _BagClock(first_ns, self._rate, self._clock_publisher, self._clock_hz)
+    def _start_clock(self, first_ns: int) -> BagClock:
+        return BagClock(first_ns, self._rate, self._clock_publisher, self._clock_hz)
 
     def _wait_until(self, due: float, stop: threading.Event) -> None:
         early = due - time.monotonic()
@@ -153,7 +153,7 @@ class BagPlayer:
         return with_header_stamp(cdr, self.restamped.setdefault(recorded, time.time_ns()))
 
 
-class _BagClock:
+class BagClock:
     """The bag's time, running at `rate` from now on, and published on /clock where wanted."""
 
     def __init__(self, first_ns: int, rate: float, publisher: Publisher | None, hz: float) -> None:

@@ -5,9 +5,9 @@ import json
 import os
 from dataclasses import replace
 
+import torch
 import numpy as np
 import pytest
-import torch
 
 from sgnet_core.checkpoint import Checkpoint, save_checkpoint
 from sgnet_core.cli import run_command

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`play_bag` in a process of its own, heard over DDS."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from sgnet_core.cli import run_command
+from sgnet_core.labels import NYU40
+from sgnet_ros.bags_player import BagClock
+from sgnet_ros.bags_writer import START_NS, write_bag
+from sgnet_ros.conversions import label_names_from_msg, rgb_from_msg, stamp_ns
+from sgnet_ros.frame_topics import FrameTopics
+
+TOPICS = FrameTopics()
+DEADLINE_S = 60.0
+STREAMS = (TOPICS.rgb, TOPICS.depth, TOPICS.camera_info, TOPICS.labels)
+
+
+@pytest.fixture
+def bag_path(tmp_path, tiny_samples):
+    path = tmp_path / 'bag'
+    write_bag(tiny_samples, path, 30.0, NYU40.class_names)
+    return path
+
+
+@pytest.fixture
+def listener(ros):
+    return Listener(ros)
+
+
+@pytest.fixture
+def play(ros_domain_id, tmp_path):
+    """Starts play_bag; whatever happens, it is ended."""
+    processes = []
+
+    def start(*argv):
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'sgnet_ros', 'play_bag', *(str(a) for a in argv)],
+            env={**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+class Listener:
+    """Subscribes and keeps what comes, by topic."""
+
+    def __init__(self, world):
+        from rclpy.node import Node
+
+        self.world = world
+        self.node = world.add(Node('listener', context=world.context))
+        self.received = {}
+
+    def listen(self, *topics, qos=50):
+        from rosgraph_msgs.msg import Clock
+        from sensor_msgs.msg import CameraInfo, Image
+        from std_msgs.msg import String
+
+        kinds = {TOPICS.camera_info: CameraInfo, TOPICS.label_names: String, '/clock': Clock}
+        for topic in topics:
+            messages = self.received[topic] = []
+            self.node.create_subscription(kinds.get(topic, Image), topic, messages.append, qos)
+
+    def stamps(self, topic):
+        return [stamp_ns(message.header) for message in self.received[topic]]
+
+    def until_end(self, process, happened=lambda: True):
+        """Spin until the process has ended and `happened()`; returns what it printed."""
+        self.world.spin_until(
+            lambda: process.poll() is not None and happened(), 'the end of play_bag'
+        )
+        return process.communicate(timeout=DEADLINE_S)[0]
+
+
+def latched():
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+
+    return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+RECORDED = [START_NS + round(index * 1e9 / 30.0) for index in range(5)]
+WAIT = ('--wait-for-subscribers', 60, '--start-delay', 0.5)
+
+
+def test_everything_arrives_as_recorded(bag_path, tiny_samples, listener, play, tmp_path):
+    listener.listen(*STREAMS)
+    listener.listen(TOPICS.label_names, qos=latched())
+    process = play(bag_path, *WAIT, '--json', tmp_path / 'sent.json')
+    output = listener.until_end(
+        process,
+        lambda: (
+            all(len(listener.received[topic]) == 5 for topic in STREAMS)
+            and listener.received[TOPICS.label_names]
+        ),
+    )
+    assert process.returncode == 0, output
+    for topic in STREAMS:
+        assert listener.stamps(topic) == RECORDED
+    for message, sample in zip(listener.received[TOPICS.rgb], tiny_samples, strict=True):
+        np.testing.assert_array_equal(rgb_from_msg(message), sample.frame.rgb)
+    (names,) = listener.received[TOPICS.label_names]
+    assert label_names_from_msg(names) == NYU40.class_names
+    sent = json.loads((tmp_path / 'sent.json').read_text())
+    assert sent['messages'] == {**dict.fromkeys(STREAMS, 5), TOPICS.label_names: 1}
+    assert sent['loops'] == 1
+    assert sent['damage'] is None
+
+
+def test_only_chosen_topics(bag_path, listener, play, tmp_path):
+    listener.listen(TOPICS.rgb)
+    process = play(bag_path, *WAIT, '--topics', TOPICS.rgb, '--json', tmp_path / 'sent.json')
+    listener.until_end(process, lambda: len(listener.received[TOPICS.rgb]) == 5)
+    assert json.loads((tmp_path / 'sent.json').read_text())['messages'] == {TOPICS.rgb: 5}
+
+
+def test_clock_runs_from_the_first_stamp_to_the_last(bag_path, listener, play):
+    listener.listen(TOPICS.rgb)
+    listener.listen('/clock', qos=1000)
+    process = play(bag_path, *WAIT, '--topics', TOPICS.rgb, '--clock', '--rate', 0.5)
+    listener.until_end(process, lambda: len(listener.received[TOPICS.rgb]) == 5)
+    times = [m.clock.sec * 1_000_000_000 + m.clock.nanosec for m in listener.received['/clock']]
+    assert times == sorted(times)
+    assert times[0] == RECORDED[0]
+    assert times[-1] >= RECORDED[-1]
+    assert len(set(times)) > len(RECORDED), 'it ticks between the messages as well'
+
+
+def test_loop_ends_on_ctrl_c_and_tells_what_it_sent(bag_path, listener, play, tmp_path):
+    listener.listen(TOPICS.rgb)
+    argv = ('--loop', '--topics', TOPICS.rgb, '--json', tmp_path / 'sent.json')
+    process = play(bag_path, *WAIT, *argv)
+    listener.world.spin_until(lambda: len(listener.received[TOPICS.rgb]) >= 12, 'a third pass')
+    process.send_signal(signal.SIGINT)
+    output = listener.until_end(process)
+    assert process.returncode == 130, output
+    assert 'interrupted' in output
+    assert 'Traceback' not in output
+    stamps = listener.stamps(TOPICS.rgb)
+    assert stamps[:12] == (RECORDED * 3)[:12], 'time goes back at every pass'
+    sent = json.loads((tmp_path / 'sent.json').read_text())
+    assert sent['loops'] >= 2
+    assert sent['messages'][TOPICS.rgb] >= 12
+
+
+def test_restamp_keeps_the_parts_of_a_frame_together(bag_path, listener, play, tmp_path):
+    listener.listen(*STREAMS)
+    began = time.time_ns()
+    process = play(bag_path, *WAIT, '--restamp', '--json', tmp_path / 'sent.json')
+    listener.until_end(
+        process, lambda: all(len(listener.received[topic]) == 5 for topic in STREAMS)
+    )
+    stamps = listener.stamps(TOPICS.rgb)
+    assert began < stamps[0] < stamps[-1] < time.time_ns()
+    for topic in STREAMS:
+        assert listener.stamps(topic) == stamps
+    sent = json.loads((tmp_path / 'sent.json').read_text())['stamps_ns']
+    assert sent == {str(old): new for old, new in zip(RECORDED, stamps, strict=True)}
+
+
+def test_nobody_subscribes(bag_path, play):
+    process = play(bag_path, '--wait-for-subscribers', 0.2)
+    output, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert 'nobody subscribes to' in output
+    assert TOPICS.rgb in output
+    assert TOPICS.label_names not in output, 'a latched topic can be had later'
+
+
+def test_cut_off_bag_is_played_up_to_the_cut(bag_path, listener, play):
+    file = bag_path / 'bag.mcap'
+    os.truncate(file, file.stat().st_size // 2)
+    listener.listen(TOPICS.rgb)
+    process = play(bag_path, *WAIT, '--topics', TOPICS.rgb)
+    output = listener.until_end(process, lambda: len(listener.received[TOPICS.rgb]) >= 1)
+    assert process.returncode == 1
+    assert 'cut off in bag.mcap' in output
+    assert listener.stamps(TOPICS.rgb) == RECORDED[: len(listener.received[TOPICS.rgb])]
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--rate', '0'], '--rate must be above 0'),
+        (['--clock', '-1'], '--clock must be'),
+        (['--clock', '--restamp'], 'contradict'),
+        (['--topics', '/camera/colour'], 'no topic /camera/colour'),
+    ],
+)
+def test_wrong_usage(bag_path, argv, message, capsys, monkeypatch, ros_domain_id):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
+    assert run_command('sgnet_ros', 'play_bag', [str(bag_path), *argv]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_such_bag(tmp_path, capsys):
+    assert run_command('sgnet_ros', 'play_bag', [str(tmp_path / 'none')]) == 2
+    assert 'no bag at' in capsys.readouterr().err
+
+
+def test_clock_runs_at_the_rate():
+    clock = BagClock(1_000, 2.5, None, 0.0)
+    assert clock.due(1_000 + 5_000_000_000) - clock.due(1_000) == pytest.approx(2.0)
