@@ -8,12 +8,15 @@ off, what is left is scored, and the exit status is 1.
 """
 
 import argparse
+import logging
 from dataclasses import fields
 from pathlib import Path
 
 from sgnet_core.cli import write_json
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_ros.frame_topics import FrameTopics
+
+_logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,11 +58,13 @@ def run(args: argparse.Namespace) -> int:
         frames = BagFrames(bag, topics, camera, args.sync_mode, args.sync_slop)
         segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
         _check_classes(segmenter, frames, args)
-        print(f'{args.bag}: {segmenter.description}')
+        if args.json != '-':
+            print(f'{segmenter.description}\n{args.bag}')
         confusion, count = evaluate(segmenter, frames, frames.__length_hint__())
         if not count:
             raise _nothing_to_score(bag, frames, topics)
-        _print_report(confusion, count, frames)
+        if args.json != '-':
+            _print_report(confusion, count, frames)
         if args.json:
             counts = {'pairs': frames.pairs, 'unlabelled': frames.unlabelled}
             counts |= {'unpaired': dict(frames.dropped), 'damage': bag.damage}
@@ -87,9 +92,11 @@ def _check_classes(segmenter, frames, args: argparse.Namespace) -> None:
     from sgnet_core.evaluation import check_same_classes
 
     if frames.class_names is None:
-        print(
-            f'{args.bag}: no {args.label_names_topic} says what the labels mean; taking them for '
-            f'the {len(segmenter.class_names)} classes of the checkpoint'
+        _logger.warning(
+            '%s: no %s says what the labels mean; taking them for the %d classes of the checkpoint',
+            args.bag,
+            args.label_names_topic,
+            len(segmenter.class_names),
         )
     else:
         check_same_classes(segmenter, frames.class_names, str(args.bag))

@@ -7,10 +7,13 @@ data set always makes the same bag.
 """
 
 import argparse
+import logging
 from pathlib import Path
 
 from sgnet_core.cli import write_json
 from sgnet_core.errors import InputError
+
+_logger = logging.getLogger(__name__)
 
 DEFAULT_RATE_HZ = 10.0
 
@@ -52,13 +55,15 @@ def run(args: argparse.Namespace) -> int:
             if not stop.is_set()
         )
         bag = write_bag(samples, args.out, rate_hz, class_names, args.storage)
-    labels = f'{len(class_names)} classes' if class_names else 'no labels'
-    print(f'frames_to_bag: {bag.frames} frames at {rate_hz:g} Hz, {labels}: {args.out}')
     if bag.largest_depth_error_m > 0:
-        print(
-            'frames_to_bag: the depth of this data set is finer than the millimetres of the bag: '
-            f'rounded by up to {bag.largest_depth_error_m * 1e3:.2f} mm'
+        _logger.warning(
+            'the depth of this data set is finer than the millimetres of the bag: rounded by up to '
+            '%.2f mm',
+            bag.largest_depth_error_m * 1e3,
         )
+    if args.json != '-':
+        labels = f'{len(class_names)} classes' if class_names else 'no labels'
+        print(f'frames_to_bag: {bag.frames} frames at {rate_hz:g} Hz, {labels}: {args.out}')
     if args.json:
         summary = {
             'frames': bag.frames,

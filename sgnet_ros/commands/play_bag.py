@@ -73,8 +73,9 @@ def run(args: argparse.Namespace) -> int:
         if args.restamp:
             summary['stamps_ns'] = {str(old): new for old, new in player.restamped.items()}
         damage = bag.damage
-    sent = sum(summary['messages'].values())
-    print(f'play_bag: {sent} messages on {len(summary["messages"])} topics sent')
+    if args.json != '-':
+        sent = sum(summary['messages'].values())
+        print(f'play_bag: {sent} messages on {len(summary["messages"])} topics sent')
     if args.json:
         write_json(args.json, summary)
     if stop.is_set():
