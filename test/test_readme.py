@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""README.md says what is there: the tree, the commands, the parameters."""
+
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+import sgnet_core.__main__
+import sgnet_ros.__main__
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / 'README.md').read_text(encoding='utf-8')
+
+
+def section(title: str) -> str:
+    """What follows the heading `title`, up to the next heading of the same or a higher level."""
+    match = re.search(rf'^(#+) {title}$(.*?)(?=^#{{2,3}} |\Z)', README, re.MULTILINE | re.DOTALL)
+    assert match, f'README.md has no section {title!r}'
+    return match.group(2)
+
+
+def first_cells(text: str) -> list[str]:
+    """Every `name` in the first column of the tables in `text`."""
+    cells = re.findall(r'^\|([^|]*)\|', text, re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r'`([^`]+)`', cell)]
+
+
+def tree_paths(text: str) -> set[str]:
+    """The files of an indented tree with two spaces per level; folders end with a slash."""
+    found, folders = set(), []
+    for line in text.strip().strip('`').strip('\n').splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        folders = folders[:depth]
+        if name.endswith('/'):
+            folders.append(name.rstrip('/'))
+        else:
+            found.add(PurePosixPath(*folders, name).as_posix())
+    return found
+
+
+def test_tree_has_a_line_for_every_file():
+    listed = tree_paths(section('The tree'))
+    here = set(REPOSITORY.glob('test/*.py'))
+    for pattern in ('sgnet_core/**/*.py', 'sgnet_ros/**/*.py', 'config/*.*', 'launch/*.*'):
+        here |= set(REPOSITORY.glob(pattern))
+    names = {path.relative_to(REPOSITORY).as_posix() for path in here}
+    names = {name for name in names if not name.endswith('__init__.py')}
+    assert names - listed == set()
+    assert {name for name in listed if not (REPOSITORY / name).exists()} == set()
+
+
+def test_tables_have_every_command():
+    commands = [*sgnet_core.__main__.COMMANDS, *sgnet_ros.__main__.COMMANDS]
+    listed = first_cells(section('Commands'))
+    assert sorted(listed) == sorted(['sgnet_core', *commands, 'sgnet_ros'])
+
+
+def test_table_has_every_parameter():
+    parameters = pytest.importorskip('sgnet_ros.parameters')
+    declared = [parameter.name for parameter in parameters.NODE_PARAMETERS]
+    assert sorted(first_cells(section('Parameters'))) == sorted(declared)
+
+
+def test_table_has_every_topic():
+    # Private names of the node's publishers, and the inputs, as the sources have them.
+    sources = [
+        (REPOSITORY / 'sgnet_ros' / name).read_text() for name in ('outputs.py', 'inputs.py')
+    ]
+    used = {name for text in sources for name in re.findall(r"'((?:~|rgb|depth)/\w+)'", text)}
+    assert len(used) > 8
+    assert used <= set(first_cells(section('Topics of the node `segmentation`')))
+
+
+def test_tree_is_read_as_it_looks():
+    tree = '```\na/     x\n  b.py y\n  c/\n    d.py z\ne.txt  f\n```\n'
+    assert tree_paths(tree) == {'a/b.py', 'a/c/d.py', 'e.txt'}
