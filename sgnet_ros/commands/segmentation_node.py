@@ -14,11 +14,11 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from sgnet_core.cli import write_json
 from sgnet_core.errors import SgnetError
+from sgnet_ros.interruption import interruptible
 
 if TYPE_CHECKING:
     from sgnet_ros.node import SegmentationNode
@@ -64,15 +64,13 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> int:
     """
     from rclpy.executors import SingleThreadedExecutor
 
-    asked_to_end = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_end.set())
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
-        # Python runs signal handlers between two waits only.
-        executor.spin_until_future_complete(node.failed, timeout_sec=SIGNAL_PERIOD_S)
-    worker_ended = node.stop()
+    with interruptible() as asked_to_end:
+        while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
+            # Python runs signal handlers between two waits only.
+            executor.spin_until_future_complete(node.failed, timeout_sec=SIGNAL_PERIOD_S)
+        worker_ended = node.stop()
     counts = node.statistics.counts()
     node.get_logger().info(counts.line())
     if json_file:

@@ -5,6 +5,7 @@ Over 300 lines: all of them share one driver of the node.
 """
 
 import json
+import struct
 import threading
 
 import numpy as np
@@ -103,6 +104,33 @@ def test_nothing_is_computed_while_nobody_subscribes(ros):
         lambda: node.statistics.counts().dropped.get('no_subscriber') == 1, 'the pair is dropped'
     )
     assert segmenter.frames == []
+
+
+def test_only_what_is_subscribed_to_is_made(ros, monkeypatch):
+    made = []
+    monkeypatch.setattr('sgnet_ros.outputs.overlay', lambda *_: made.append('overlay'))
+    monkeypatch.setattr('sgnet_ros.outputs.colorize', lambda *_: made.append('color'))
+    node, camera = started(ros, qos__input='reliable')
+    camera.send(T0)
+    wait_for(ros, camera.received[MASK], 1)
+    assert made == []
+
+
+def test_the_legend_leaves_the_overlay_its_size(ros):
+    node, camera = started(ros, qos__input='reliable', overlay__legend=True)
+    camera.listen(Image, '/segmentation/overlay')
+    ros.spin_until(lambda: node.count_subscribers('/segmentation/overlay'), 'discovery')
+    wide = {
+        'rgb': image('rgb8', bytes(120 * 160 * 3), 160, 120),
+        'depth': image('16UC1', struct.pack('<H', 1000) * 120 * 160, 160, 120),
+        'info': CameraInfo(width=160, height=120, k=[100.0, 0, 80, 0, 100, 60, 0, 0, 1]),
+    }
+    camera.send(T0, **wide)
+    wait_for(ros, camera.received['/segmentation/overlay'], 1)
+    (overlay,) = camera.received['/segmentation/overlay']
+    pixels = np.frombuffer(overlay.data, np.uint8).reshape(120, 160, 3)
+    assert pixels[:10].max() <= 30, 'above: the tint of the only class'
+    assert (pixels[-10:] == 255).any(), 'below: white paper'
 
 
 BAD = {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node as a program: help, bad options, signals, failure."""
 
+import dataclasses
 import json
 import os
 import select
@@ -9,8 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_world import DEADLINE_S
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header, String
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -69,13 +74,16 @@ def test_an_unknown_parameter_is_wrong_usage_and_named(ros_domain_id):
 
 @pytest.fixture
 def program(ros, ros_domain_id):
-    """Starts the node with the fake segmenter as a program of its own; ends it in the end."""
+    """Starts a node as a program of its own, wired to the camera; ends it in the end.
+
+    `start(behaviour)` runs it with the fake segmenter, `start(None, ...)` is the real command.
+    """
     running = []
 
     def start(behaviour, *options):
+        command = [sys.executable, str(HERE / 'fake_node.py'), behaviour] if behaviour else COMMAND
         process = subprocess.Popen(
-            [sys.executable, str(HERE / 'fake_node.py'), behaviour, '--ros-args',
-             '-r', 'rgb/image:=/cam/rgb', '-r', 'depth/image:=/cam/depth',
+            [*command, '--ros-args', '-r', 'rgb/image:=/cam/rgb', '-r', 'depth/image:=/cam/depth',
              '-r', 'rgb/camera_info:=/cam/info', '-p', 'qos.input:=reliable', *options],
             env=environment(ros_domain_id),
             stdout=subprocess.PIPE,
@@ -93,8 +101,6 @@ def program(ros, ros_domain_id):
 
 
 def connected(ros):
-    from sensor_msgs.msg import Image
-
     camera = ros.camera()
     camera.listen(Image, '/segmentation/mask')
     camera.connect('/segmentation/mask')
@@ -158,3 +164,56 @@ def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
     assert process.returncode == 1
     assert 'RuntimeError: a defect in the network' in err
     assert 'the node has failed' in err.splitlines()[-1]
+
+
+def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, tmp_path):
+    """A real network in a process of its own: the mask on the wire is that of the library."""
+    from networks import untrained
+
+    from sgnet_core.checkpoint import save_checkpoint
+    from sgnet_core.segmenter import Segmenter
+    from sgnet_ros.conversions import (
+        camera_info_to_msg,
+        depth_to_msg,
+        label_names_from_msg,
+        mask_from_msg,
+        rgb_to_msg,
+    )
+
+    checkpoint = tmp_path / 'untrained.safetensors'
+    network = untrained()
+    # Untrained it gives every pixel the same class.
+    last = 'head.classifier.weight'
+    weights = {**network.weights, last: 400 * network.weights[last]}
+    save_checkpoint(checkpoint, dataclasses.replace(network, weights=weights))
+    process = program(None, '-p', f'checkpoint:={checkpoint}', '-p', 'device:=cpu')
+    camera = ros.camera()
+    camera.listen(Image, '/segmentation/mask')
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.listen(String, '/segmentation/labels', latched)
+    camera.connect('/segmentation/mask')
+    frame = tiny_samples[0].frame
+    stamps = iter(range(10**9, 10**12, 10**9))
+    messages = (
+        rgb_to_msg(frame.rgb, Header()),
+        depth_to_msg(frame.depth_m, Header()),
+        camera_info_to_msg(frame.intrinsics, Header()),
+    )
+
+    def mask_came():
+        camera.send(next(stamps), *messages)
+        return camera.received['/segmentation/mask']
+
+    ros.spin_until(mask_came, 'a mask')
+    segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu')
+    expected = segmenter.segment(frame).labels
+    mask = mask_from_msg(camera.received['/segmentation/mask'][0])
+    # Another number of threads may round otherwise where two classes are as probable.
+    assert (mask == expected).mean() > 0.99
+    assert len(np.unique(expected)) > 2
+    (labels,) = camera.received['/segmentation/labels']
+    assert label_names_from_msg(labels) == segmenter.class_names
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    assert segmenter.description in err
