@@ -36,9 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load the network, then serve until asked to end; returns 0, or raises what went wrong."""
-    # SIGTERM ends as Ctrl-C does, also while the network is being loaded.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Load the network, then serve until asked to end; returns 0, or raises what went wrong.
+
+    Asked to end while still loading, it raises KeyboardInterrupt.
+    """
+    # Both end it while the network is being loaded, too, and where a shell that started this in
+    # the background had SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     from sgnet_core.segmenter import Segmenter  # isort: skip  torch comes before cv2
 
     import rclpy
@@ -50,8 +55,6 @@ def run(args: argparse.Namespace) -> int:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         return serve(SegmentationNode(Segmenter.from_checkpoint), args.json)
-    except KeyboardInterrupt:
-        return 0
     finally:
         rclpy.try_shutdown()
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node as a program: help, bad options, signals, failure."""
 
-import dataclasses
 import json
 import os
 import select
@@ -166,11 +165,32 @@ def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
     assert 'the node has failed' in err.splitlines()[-1]
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_while_it_loads(ros_domain_id, number, tmp_path):
+    """Also where SIGINT came ignored, as it does for programs that a script starts with `&`."""
+    checkpoint = tmp_path / 'pipe.safetensors'
+    os.mkfifo(checkpoint)  # loading waits for somebody to write
+    process = subprocess.Popen(
+        [*COMMAND, '--ros-args', '-p', f'checkpoint:={checkpoint}'],
+        env=environment(ros_domain_id),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    for line in process.stderr:
+        if 'cv_bridge' in line:
+            break
+    process.send_signal(number)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == 'segmentation_node: interrupted'
+    assert 'Traceback' not in err
+
+
 def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, tmp_path):
     """A real network in a process of its own: the mask on the wire is that of the library."""
-    from networks import untrained
+    from random_network import save_random_checkpoint
 
-    from sgnet_core.checkpoint import save_checkpoint
     from sgnet_core.segmenter import Segmenter
     from sgnet_ros.conversions import (
         camera_info_to_msg,
@@ -180,12 +200,7 @@ def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, 
         rgb_to_msg,
     )
 
-    checkpoint = tmp_path / 'untrained.safetensors'
-    network = untrained()
-    # Untrained it gives every pixel the same class.
-    last = 'head.classifier.weight'
-    weights = {**network.weights, last: 400 * network.weights[last]}
-    save_checkpoint(checkpoint, dataclasses.replace(network, weights=weights))
+    checkpoint = save_random_checkpoint(tmp_path / 'random.safetensors')
     process = program(None, '-p', f'checkpoint:={checkpoint}', '-p', 'device:=cpu')
     camera = ros.camera()
     camera.listen(Image, '/segmentation/mask')
