@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from sgnet_core.data.rooms_camera import Trajectory, plan_trajectory
-from sgnet_core.data.rooms_render import Room, build_room, metered, render
+from sgnet_core.data.rooms_camera import Trajectory, plan_trajectory, room_camera
+from sgnet_core.data.rooms_render import Room, build_room, interest, metered, render
 from sgnet_core.data.rooms_sensor import measure
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import RgbdFrame
 
 _CACHED_ROOMS = 4
-_METERING_SIZE = (36, 48)
-_FOCAL_PX_AT_640 = 518.0
-"""About that of a Kinect's colour camera."""
 
 
 class RoomDataset:
@@ -109,8 +107,8 @@ class RoomDataset:
         if number not in self._rooms:
             rng = np.random.default_rng([self.seed, number])
             room = build_room(rng)
-            trajectory = plan_trajectory(rng, room.furnished.plan)
-            room = metered(room, trajectory.pose(0.0), room_camera(_METERING_SIZE))
+            trajectory = plan_trajectory(rng, room.furnished.plan, partial(interest, room))
+            room = metered(room, trajectory.pose(0.0))
             self._rooms[number] = room, trajectory
         self._rooms.move_to_end(number)
         while len(self._rooms) > _CACHED_ROOMS:
@@ -128,13 +126,6 @@ class RoomDataset:
             depth_m = measure(np.random.default_rng(for_depth), view, self.intrinsics)
         frame = RgbdFrame(view.rgb, depth_m, self.intrinsics)
         return Sample(self.ids[index], frame, view.labels, pose)
-
-
-def room_camera(size: tuple[int, int]) -> CameraIntrinsics:
-    """The one camera of all rooms at (height, width): its horizontal view is always 63 degrees."""
-    height, width = size
-    focal = _FOCAL_PX_AT_640 * width / 640
-    return CameraIntrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
 def _check(condition: bool, message: str) -> None:

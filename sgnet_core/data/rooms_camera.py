@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from sgnet_core.data.rooms_plan import Plan
+from sgnet_core.types import CameraIntrinsics
 
 _CLEARANCE_M = 0.45
 _HEADROOM_M = 0.3
 """The camera keeps this far above or below what it passes."""
+_LOOKS = 5
+_FOCAL_PX_AT_640 = 518.0
+"""About that of a Kinect's colour camera."""
 
 
 @dataclass(frozen=True)
@@ -38,31 +43,40 @@ class Trajectory:
         """(4, 4) float64 camera to world (camera: x right, y down, z forward)."""
         moved = np.sum(self.amplitude * np.sin(self.rate * time_s + self.phase), axis=1)
         yaw, pitch, roll = moved[3:] + (self.heading_rad, self.pitch_rad, 0.0)
-        forward = np.array(
-            [np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)]
-        )
-        right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
-        down = np.cross(forward, right)
-        c, s = np.cos(roll), np.sin(roll)
-        pose = np.eye(4)
-        pose[:3, :3] = np.stack([c * right + s * down, c * down - s * right, forward], axis=1)
-        pose[:3, 3] = self.anchor + moved[:3]
-        return pose
+        return _pose(self.anchor + moved[:3], yaw, pitch, roll)
 
 
-def plan_trajectory(rng, plan: Plan) -> Trajectory:
-    """A path that stays clear of the furniture and looks at most of it."""
-    best, best_score = None, -np.inf
+def _pose(position, yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """(4, 4) camera to world; a positive roll turns the right side of the image down."""
+    level = np.array([np.cos(yaw), np.sin(yaw), 0.0])
+    forward = np.cos(pitch) * level + (0, 0, np.sin(pitch))
+    right = np.array([level[1], -level[0], 0.0])
+    down = np.cross(forward, right)
+    c, s = np.cos(roll), np.sin(roll)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([c * right + s * down, c * down - s * right, forward], axis=1)
+    pose[:3, 3] = position
+    return pose
+
+
+def plan_trajectory(rng, plan: Plan, look: Callable[[np.ndarray], float]) -> Trajectory:
+    """A path that stays clear of the furniture and looks at most of it.
+
+    `look` tells how much a view from a pose (4, 4) has to show; it is asked a few times only.
+    """
+    free = np.array(plan.size_m[:2]) - 0.5
+    candidates = []
     for _ in range(48):
-        anchor = rng.uniform((0.5, 0.5, 1.0), (plan.size_m[0] - 0.5, plan.size_m[1] - 0.5, 1.65))
-        heading = rng.uniform(0, 2 * np.pi)
+        anchor = rng.uniform((0.5, 0.5, 1.0), (*free, 1.65))
+        heading, pitch = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(-22, -3))
         room = clearance(plan, anchor)
-        score = min(room, 1.0) * 2 + _interest(plan, anchor, heading) + 0.5 * rng.random()
+        score = min(room, 1.0) * 2 + _interest(plan, anchor, heading)
         if room < _CLEARANCE_M:
             score = -10 + room
-        if score > best_score:
-            best, best_score = (anchor, heading, room), score
-    anchor, heading, room = best
+        candidates.append((score, anchor, heading, pitch, room))
+    candidates.sort(key=lambda candidate: -candidate[0])
+    best = [c for c in candidates[:_LOOKS] if c[0] > 0] or candidates[:1]
+    _, anchor, heading, pitch, room = max(best, key=lambda c: look(_pose(*c[1:4], 0.0)))
     # Two sines each way: their sum never leaves the free disc around the anchor.
     reach = np.clip(room - 0.25, 0.0, 0.7)
     slow, fast = 0.8 * reach / np.sqrt(2), 0.2 * reach / np.sqrt(2)
@@ -71,14 +85,10 @@ def plan_trajectory(rng, plan: Plan) -> Trajectory:
     )
     amplitude[3:, 0] *= rng.uniform(0.5, 1.2, 3)
     rate = np.stack([rng.uniform(0.25, 0.55, 6), rng.uniform(1.2, 2.4, 6)], axis=1)
-    return Trajectory(
-        anchor,
-        heading,
-        np.deg2rad(rng.uniform(-20, -8)),
-        amplitude,
-        rate,
-        rng.uniform(0, 2 * np.pi, (6, 2)),
-    )
+    phase = rng.uniform(0, 2 * np.pi, (6, 2))
+    # The walk starts at the view that was chosen and leaves it either way.
+    phase[[0, 1, 3]] = np.pi * rng.integers(0, 2, (3, 2))
+    return Trajectory(anchor, heading, pitch, amplitude, rate, phase)
 
 
 def clearance(plan: Plan, point: np.ndarray) -> float:
@@ -111,3 +121,10 @@ def _interest(plan: Plan, anchor, heading: float) -> float:
             ahead
         )
     return score + 0.6 * min(float(steps.min()), 4.0)
+
+
+def room_camera(size: tuple[int, int]) -> CameraIntrinsics:
+    """The one camera of all rooms at (height, width): its horizontal view is always 63 degrees."""
+    height, width = size
+    focal = _FOCAL_PX_AT_640 * width / 640
+    return CameraIntrinsics(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)

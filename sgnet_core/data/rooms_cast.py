@@ -83,8 +83,8 @@ def cast(
     return inverse, face
 
 
-_BLOCK = 60_000
-"""Values worked on at once: what stays in a processor's second cache."""
+_BLOCK = 200_000
+"""Values worked on at once: fewer calls against fewer cache misses, by measurement."""
 
 
 class _Planes:
@@ -143,11 +143,14 @@ def _cast_solid(planes: _Planes, faces, front: int, window, buffers) -> None:
     seen &= near < 1 / NEAR_M
     if front < len(faces):
         seen &= near >= values[front:].max(axis=0)
-    if not seen.any():
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not len(rows):
         return
-    np.copyto(inverse, near, where=seen)
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    seen, near, face = seen[part], near[part], face[part]
+    np.copyto(inverse[part], near, where=seen)
     for index, value in zip(faces[:front], values, strict=False):
-        np.copyto(face, np.int32(index), where=seen & (value == near))
+        np.copyto(face, np.int32(index), where=seen & (value[part] == near))
 
 
 def projected_rectangles(corners, rotation, position, intrinsics: CameraIntrinsics) -> np.ndarray:

@@ -132,15 +132,22 @@ def sofa(rng, style: Style) -> Piece:
         solids.append(
             back.placed(rotation_about_x(0.18), np.array([x0 + seat_w / 2, 0.3, seat_z - 0.02]))
         )
+    solids += _cushions(rng, w / 2 - arm - 0.25, seat_z)
+    return Piece(solids, (w, d, back_z))
+
+
+def _cushions(rng, reach: float, seat_z: float) -> list[Solid]:
+    """Up to two cushions that lean on the back of a sofa, x within `reach`."""
+    solids = []
     for _ in range(int(rng.integers(0, 3))):
-        x = rng.uniform(-1, 1) * (w / 2 - arm - 0.25)
         half = np.array([0.21, 0.06, 0.2])
         cushion = box(-half, half, LABEL['pillow'], styles.fabric(rng, 0.3), 0.055)
-        turn = rotation_about_vertical(rng.uniform(-0.3, 0.3)) @ rotation_about_x(
-            rng.uniform(0.3, 0.5)
+        lean = rotation_about_x(rng.uniform(0.3, 0.5))
+        turn = rotation_about_vertical(rng.uniform(-0.3, 0.3)) @ lean
+        solids.append(
+            cushion.placed(turn, np.array([rng.uniform(-reach, reach), 0.48, seat_z + 0.19]))
         )
-        solids.append(cushion.placed(turn, np.array([x, 0.48, seat_z + 0.19])))
-    return Piece(solids, (w, d, back_z))
+    return solids
 
 
 def chair(rng, style: Style) -> Piece:

@@ -45,11 +45,15 @@ class Furnished:
     daylight: float
 
 
+_KINDS_BY_SHARE = tuple(kind for kind in KINDS for _ in range(1 if kind == 'bathroom' else 2))
+"""Homes have fewer bathrooms than other rooms."""
+
+
 def furnish(rng) -> Furnished:
     """A new room; everything in it follows from the state of `rng`."""
-    kind = styles.pick(rng, tuple(KINDS))
-    largest = 3.4 if kind == 'bathroom' else 5.4
-    width, depth = rng.uniform(2.5, largest), rng.uniform(2.9, largest)
+    kind = styles.pick(rng, _KINDS_BY_SHARE)
+    largest = 3.8 if kind == 'bathroom' else 5.8
+    width, depth = rng.uniform(0.55, 1.0, 2) * largest
     plan = Plan((width, depth, rng.uniform(2.4, 2.9)))
     style = styles.random_style(rng)
     daylight = 0.0 if rng.random() < 0.18 else rng.uniform(0.35, 1.0)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from sgnet_core.data.rooms_atlas import atlas
+from sgnet_core.data.rooms_camera import room_camera
 from sgnet_core.data.rooms_cast import Scene, assemble, cast
 from sgnet_core.data.rooms_film import Exposure, Film
 from sgnet_core.data.rooms_layout import Furnished, furnish
@@ -87,13 +88,25 @@ def build_room(rng) -> Room:
     return Room(furnished, scene, _surfaces(furnished), light, exposure)
 
 
-def metered(room: Room, pose: np.ndarray, intrinsics: CameraIntrinsics) -> Room:
+_THUMBNAIL = room_camera((36, 48))
+
+
+def interest(room: Room, pose: np.ndarray) -> float:
+    """How much there is to see from `pose`: many classes, evenly, and not too close."""
+    inverse, face = cast(room.scene, pose[:3, :3], pose[:3, 3], _THUMBNAIL)
+    share = np.bincount(np.take(room.surfaces.label, face).ravel()) / face.size
+    share = share[share > 0]
+    # The entropy of the classes; half a metre of median distance is worth about a class.
+    return float(-np.sum(share * np.log(share)) + 0.25 * min(1 / np.median(inverse), 3.0))
+
+
+def metered(room: Room, pose: np.ndarray) -> Room:
     """The room with the gain that makes the view from `pose` as bright as people expect.
 
     The gain the room had stays as a correction of that, and dark rooms stay somewhat darker.
     """
     bare = replace(room.exposure, gain=1.0, noise=0.0, vignette=0.0)
-    view = render(replace(room, exposure=bare), pose, intrinsics, np.random.default_rng(0))
+    view = render(replace(room, exposure=bare), pose, _THUMBNAIL, np.random.default_rng(0))
     developed = view.rgb.astype(np.float32).mean(axis=2) / 255
     middle, bright = np.percentile(developed, (50, 85)) + 0.02
     # A dark floor must not burn out the walls: their brightness counts as much.

@@ -54,6 +54,8 @@ def _lost(rng, view: View) -> np.ndarray:
     height, width = view.depth_m.shape
     coarse = rng.random((height // 12 + 2, width // 12 + 2), np.float32)
     patches = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    # Sound surfaces lose nothing but a few specks.
+    patches += np.float32(0.14)
     patches += np.float32(0.25) * (rng.random((height, width), np.float32) - np.float32(0.5))
     brightness = cv2.cvtColor(view.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     risk = view.dropout + np.maximum(0, np.float32(0.22) - view.slant) * 4

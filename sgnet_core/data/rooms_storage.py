@@ -88,36 +88,34 @@ def row_of_books(rng, x_range, depth: float, shelf) -> list[Solid]:
         kind = rng.random()
         if kind < 0.72:
             width = min(rng.uniform(0.06, 0.32), x1 - x)
-            height = rng.uniform(0.62, 0.92) * min(free, 0.32)
-            spines = styles.bright(rng, f'spines{rng.integers(4)}', (max(0.5, width), height))
-            low = (x, depth - rng.uniform(0.15, 0.2), z)
-            solids.append(box(low, (x + width, depth, z + height), LABEL['books'], spines))
-            x += width
+            solids.append(_books(rng, (x, depth, z), width, min(free, 0.32)))
         elif kind < 0.8:
-            book = box(
-                (0, -0.15, 0),
-                (0.03, 0, 0.22 * min(1, free / 0.3)),
-                LABEL['books'],
-                styles.painted(rng),
-            )
-            lean = np.array([[0.96, 0, 0.28], [0, 1, 0], [-0.28, 0, 0.96]])
-            solids.append(book.placed(lean, np.array([x, depth, z + 0.008])))
-            x += 0.11
+            width = 0.11
+            solids.append(_leaning_book(rng, (x, depth, z), 0.22 * min(1, free / 0.3)))
         elif kind < 0.88:
-            size = min(0.14, 0.7 * free, x1 - x)
-            solids.append(
-                box(
-                    (x, depth - 0.14, z),
-                    (x + size, depth, z + size),
-                    LABEL['otherprop'],
-                    styles.painted(rng),
-                    0.02,
-                )
-            )
-            x += size + 0.03
+            width = min(0.14, 0.7 * free, x1 - x)
+            low, high = (x, depth - 0.14, z), (x + width, depth, z + width)
+            solids.append(box(low, high, LABEL['otherprop'], styles.painted(rng), 0.02))
         else:
-            x += rng.uniform(0.05, 0.2)
+            width = rng.uniform(0.05, 0.2)
+        x += width
     return solids
+
+
+def _books(rng, corner, width: float, free: float) -> Solid:
+    """A block of books from the front lower left `corner` (3,) on."""
+    x, y, z = corner
+    height = rng.uniform(0.62, 0.92) * free
+    spines = styles.bright(rng, f'spines{rng.integers(4)}', (max(0.5, width), height))
+    low = (x, y - rng.uniform(0.15, 0.2), z)
+    return box(low, (x + width, y, z + height), LABEL['books'], spines)
+
+
+def _leaning_book(rng, corner, height: float) -> Solid:
+    """One book that has tipped to the right."""
+    book = box((0, -0.15, 0), (0.03, 0, height), LABEL['books'], styles.painted(rng))
+    lean = np.array([[0.96, 0, 0.28], [0, 1, 0], [-0.28, 0, 0.96]])
+    return book.placed(lean, np.asarray(corner) + (0, 0, 0.008))
 
 
 def counter(rng, style: Style) -> Piece:
