@@ -73,6 +73,10 @@ class ChildProcess:
                 self._process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 self._kill()
+            except BaseException:
+                # A second Ctrl-C: leave at once, but leave nothing behind.
+                self._kill()
+                raise
         return self._process.wait()
 
     def check(self) -> None:
@@ -85,10 +89,11 @@ class ChildProcess:
             raise SgnetError(f'{self.name} ended: {self.describe_end()}')
 
     def describe_end(self) -> str:
-        """How it ended, and the last lines it printed."""
+        """How it ended, or that it has not, and the last lines it printed."""
         lines = self.log.read_text(errors='replace').strip().splitlines()[-TAIL_LINES:]
         tail = '\n'.join(f'    {line}' for line in lines) or '    (it printed nothing)'
-        return f'exit status {self.exit_status}; the end of {self.log}:\n{tail}'
+        status = 'it still runs' if self.running else f'exit status {self.exit_status}'
+        return f'{status}; the end of {self.log}:\n{tail}'
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

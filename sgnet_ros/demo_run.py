@@ -74,16 +74,13 @@ def record_run(
     Raises:
         SgnetError: a process ended by itself, or the node did not get ready; with its last words.
     """
-    topics = FrameTopics()
     node_json, play_json = out / 'segmentation_node.json', out / 'play_bag.json'
+    for file in (node_json, play_json):
+        file.unlink(missing_ok=True)  # of an earlier run
     with _recorder(on_overlay) as recorder, _start_node(out, node_json, node_parameters) as node:
         _wait_until_ready(recorder, node, stop)
-        play_argv = ['play_bag', str(bag), '--restamp', '--json', str(play_json)]
-        play_argv += ['--wait-for-subscribers', str(SUBSCRIBER_TIMEOUT_S)]
-        play_argv += ['--start-delay', str(SETTLE_S)]
-        play_argv += ['--topics', topics.rgb, topics.depth, topics.camera_info]
         with (
-            ChildProcess('play_bag', play_argv, out / 'play_bag.log', os.environ) as player,
+            _start_player(out, play_json, bag) as player,
             tqdm(total=frames, unit='mask', disable=None) as progress,
         ):
             while player.running:
@@ -96,14 +93,17 @@ def record_run(
         node.check()
         # What was published last may still be on its way to us.
         recorder.spin()
-    played = json.loads(play_json.read_text())
-    counts = json.loads(node_json.read_text())
-    for file in (node_json, play_json):
-        file.unlink()
+    return _recording(
+        recorder, json.loads(play_json.read_text()), json.loads(node_json.read_text())
+    )
+
+
+def _recording(recorder: MaskRecorder, played: dict[str, Any], node: dict[str, Any]) -> Recording:
     sent_stamps = {int(recorded): sent for recorded, sent in played.pop('stamps_ns').items()}
     recorded_at = {sent: recorded for recorded, sent in sent_stamps.items()}
-    masks = {recorded_at[sent]: mask for sent, mask in recorder.masks.items()}
-    return Recording(masks, recorder.class_names, recorder.network, played, counts, sent_stamps)
+    # In a domain that the user has chosen, somebody else's masks may come by as well.
+    masks = {recorded_at[s]: mask for s, mask in recorder.masks.items() if s in recorded_at}
+    return Recording(masks, recorder.class_names, recorder.network, played, node, sent_stamps)
 
 
 @contextmanager
@@ -115,6 +115,14 @@ def _recorder(on_overlay: Callable[[int, np.ndarray], None]):
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _start_player(out: Path, json_file: Path, bag: Path) -> ChildProcess:
+    topics = FrameTopics()
+    argv = ['play_bag', str(bag), '--restamp', '--json', str(json_file)]
+    argv += ['--wait-for-subscribers', str(SUBSCRIBER_TIMEOUT_S), '--start-delay', str(SETTLE_S)]
+    argv += ['--topics', topics.rgb, topics.depth, topics.camera_info]
+    return ChildProcess('play_bag', argv, out / 'play_bag.log', os.environ)
 
 
 def _start_node(out: Path, json_file: Path, parameters: Mapping[str, str]) -> ChildProcess:

@@ -10,6 +10,7 @@ no ROS installation; takes about a minute.
 import argparse
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 from sgnet_core.cli import write_json
@@ -52,11 +53,12 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.interruption import interruptible
     from sgnet_ros.ros_domain import own_domain
 
+    if args.checkpoint and not args.checkpoint.is_file():
+        raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')
     data, indices = _choose_frames(args)
     os.environ.update(own_domain(os.environ))
-    _clear(args.out)
     bag = args.out / 'bag'
-    with interruptible() as stop:
+    with interruptible() as stop, _output_folder(args.out):
         try:
             _write_bag(args, data, indices, bag, stop)
             recording = _play(args, bag, stop, len(indices))
@@ -85,17 +87,37 @@ def _choose_frames(args: argparse.Namespace):
     return folder, range(0, len(folder), step)[: args.count]
 
 
-def _clear(out: Path) -> None:
-    """Make the folder, without what an earlier demo left in it."""
+@contextmanager
+def _output_folder(out: Path):
+    """The folder, ours alone, without what an earlier demo left in it.
+
+    Raises:
+        InputError: another demo is using it.
+        SgnetError: it cannot be written to.
+    """
+    import fcntl
+
     try:
         (out / OVERLAYS).mkdir(parents=True, exist_ok=True)
-        for name in (METRICS, SHEET):
-            (out / name).unlink(missing_ok=True)
-        for picture in (out / OVERLAYS).glob('*.png'):
-            picture.unlink()
-        shutil.rmtree(out / 'bag', ignore_errors=True)
+        lock = (out / '.lock').open('w')
     except OSError as error:
         raise SgnetError(f'{out} cannot be used for the output: {error}') from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f'another demo is writing to {out}; wait for it, or choose another --out'
+            ) from None
+        pictures = (out / OVERLAYS).glob('*.png')
+        for file in (out / METRICS, out / SHEET, *pictures):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(out / 'bag', ignore_errors=True)
+        yield
+
+
+def _source(args: argparse.Namespace, data) -> str:
+    return data.name if args.frames else 'generated rooms'
 
 
 def _write_bag(args: argparse.Namespace, data, indices: range, bag: Path, stop) -> None:
@@ -103,14 +125,15 @@ def _write_bag(args: argparse.Namespace, data, indices: range, bag: Path, stop) 
 
     from sgnet_ros.bags_writer import write_bag
 
-    what = f'frames of {args.frames}' if args.frames else 'frames of generated rooms'
-    print(f'1/3  writing {len(indices)} {what} as a bag', flush=True)
-    samples = (
-        data[index] for index in tqdm(indices, unit='frame', disable=None) if not stop.is_set()
-    )
-    write_bag(samples, bag, args.rate, data.class_names if data.has_labels else None)
-    if stop.is_set():
-        raise KeyboardInterrupt
+    print(f'1/3  writing {len(indices)} frames of {_source(args, data)} as a bag', flush=True)
+
+    def samples():
+        for index in tqdm(indices, unit='frame', disable=None):
+            if stop.is_set():
+                raise KeyboardInterrupt
+            yield data[index]
+
+    write_bag(samples(), bag, args.rate, data.class_names if data.has_labels else None)
 
 
 def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
@@ -122,7 +145,6 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
     parameters = {'device': args.device}
     if args.checkpoint:
         parameters['checkpoint'] = str(args.checkpoint.resolve())
-
     folder = args.out / OVERLAYS
     # While it runs only the stamps sent are known; a run that is cut short leaves its pictures.
     recording = record_run(
@@ -148,7 +170,7 @@ def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
     print('3/3  comparing and drawing\n', flush=True)
     comparison = compare(bag, recording, data.class_names if data.has_labels else None)
     metrics = {
-        'source': str(args.frames) if args.frames else 'generated rooms',
+        'source': _source(args, data),
         'network': recording.network,
         'rate_hz': args.rate,
         **account(recording),

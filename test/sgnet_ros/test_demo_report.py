@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's figures add up, whatever went wrong on the way."""
+
+import numpy as np
+import pytest
+
+from sgnet_core.cli import run_command
+from sgnet_core.labels import NYU40
+from sgnet_ros.bags_writer import START_NS, write_bag
+from sgnet_ros.demo_report import account, compare, contact_sheet_of, evenly_spread, table
+from sgnet_ros.demo_run import Recording
+from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_recorder import RecordedMask
+
+STAMPS = [START_NS + index * 100_000_000 for index in range(5)]
+
+
+def recording(masks, node=None, class_names=NYU40.class_names):
+    """Of five frames at 10 Hz, sent a thousand seconds later than recorded."""
+    node = node or {}
+    return Recording(
+        masks=masks,
+        class_names=class_names,
+        network='a network',
+        played={'messages': {FrameTopics().rgb: 5}},
+        node={
+            'received': {'rgb': 5, 'depth': 5, 'camera_info': 5},
+            'pairs': 5,
+            'masks': len(masks),
+            'dropped': {},
+            'processing_ms': None,
+            **node,
+        },
+        sent_stamps={stamp: stamp + 1_000_000_000_000 for stamp in STAMPS},
+    )
+
+
+def mask(labels=None, latency_ms=10.0, arrived_s=0.0):
+    return RecordedMask(
+        np.zeros((24, 36), np.uint8) if labels is None else labels, latency_ms, arrived_s
+    )
+
+
+def test_all_causes_add_up():
+    masks = {STAMPS[0]: mask(None, 30.0, 7.0), STAMPS[3]: mask(None, 50.0, 9.0)}
+    node = {
+        'pairs': 9,
+        'masks': 3,
+        'dropped': {'newer_frame': 4, 'bad_depth': 1, 'rgb_unmatched': 6, 'stopped': 0},
+    }
+    figures = account(recording(masks, node))
+    assert figures['pairs'] == 9
+    assert figures['masks'] == 2
+    assert figures['dropped'] == {
+        'newer_frame': 4,
+        'bad_depth': 1,
+        'not_recorded': 1,
+        'unfinished': 1,
+    }
+    assert figures['unpaired'] == {'rgb_unmatched': 6}
+    assert figures['masks'] + sum(figures['dropped'].values()) == figures['pairs']
+    assert figures['fps'] == pytest.approx(0.5)
+    assert figures['latency_ms'] == {'p50': 30.0, 'p95': 50.0}
+
+
+def test_nothing_arrived():
+    figures = account(recording({}, {'pairs': 0, 'received': {}}))
+    assert (figures['masks'], figures['fps'], figures['latency_ms']) == (0, None, None)
+    assert 'frames sent                5' in table({**figures, 'rate_hz': 5.0})
+
+
+def test_masks_are_compared_with_the_labels_of_their_own_stamp(tiny_samples, tmp_path):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    exact = {stamp: mask(sample.labels) for stamp, sample in zip(STAMPS, tiny_samples, strict=True)}
+    comparison = compare(tmp_path / 'bag', recording(exact), NYU40.class_names)
+    assert comparison.scores()['pixel_accuracy'] == 1.0
+    assert [item.number for item in comparison.picked] == [0, 1, 2, 3, 4]
+    shifted = dict(zip(STAMPS[1:], exact.values(), strict=False))
+    comparison = compare(tmp_path / 'bag', recording(shifted), NYU40.class_names)
+    assert comparison.scores()['pixel_accuracy'] < 0.1
+    assert [item.number for item in comparison.picked] == [1, 2, 3, 4]
+
+
+def test_frames_without_labels(tiny_samples, tmp_path):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0)
+    run = recording({STAMPS[2]: mask()})
+    comparison = compare(tmp_path / 'bag', run, None)
+    assert comparison.scores() == {}
+    (picked,) = comparison.picked
+    assert picked.caption() == 'frame 2: mask 10 ms after the camera'
+    sheet = contact_sheet_of([picked], run, {'source': 'noise', 'masks': 1})
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[2] == 3
+
+
+def test_labels_of_other_classes_are_not_scored(tiny_samples, tmp_path):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    run = recording({STAMPS[2]: mask()}, class_names=('this', 'that'))
+    comparison = compare(tmp_path / 'bag', run, NYU40.class_names)
+    assert comparison.scores() == {}
+    assert len(comparison.picked) == 1
+    metrics = {'source': 'x', 'masks': 1}
+    with_labels = contact_sheet_of(comparison.picked, run, metrics)
+    write_bag(tiny_samples, tmp_path / 'plain', 10.0)
+    without = compare(tmp_path / 'plain', run, None)
+    assert with_labels.shape == contact_sheet_of(without.picked, run, metrics).shape
+
+
+def test_caption_counts_right_pixels(tiny_samples, tmp_path):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    labels = tiny_samples[0].labels.copy()
+    labels[:12] = (labels[:12] + 1) % 40
+    run = recording({STAMPS[0]: mask(labels, 123.4)})
+    comparison = compare(tmp_path / 'bag', run, NYU40.class_names)
+    assert comparison.picked[0].caption().startswith('frame 0: mask 123 ms after the camera, 5')
+    sheet = contact_sheet_of(comparison.picked, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
+    plain = contact_sheet_of(comparison.picked, run, {'source': 'x', 'masks': 1})
+    assert sheet.shape[1] > plain.shape[1], 'a column more: the exact labels'
+
+
+def test_evenly_spread():
+    assert evenly_spread([], 5) == []
+    assert evenly_spread([7, 8], 5) == [7, 8]
+    assert evenly_spread(list(range(100)), 5) == [10, 30, 50, 70, 90]
+
+
+def test_no_mask_is_a_failure(tiny_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('sgnet_ros.demo_run.record_run', lambda *a: recording({}, {'pairs': 5}))
+    argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path / 'out'), '--rate', '10']
+    assert run_command('sgnet_ros', 'demo', argv) == 1
+    assert 'no mask arrived' in capsys.readouterr().err
+    assert (tmp_path / 'out' / 'metrics.json').exists()

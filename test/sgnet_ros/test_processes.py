@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes are watched and ended; ROS domains are free when they are said to be."""
+
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from sgnet_core.errors import SgnetError
+from sgnet_core.labels import NYU40
+from sgnet_ros.bags_writer import write_bag
+from sgnet_ros.child_process import ChildProcess
+from sgnet_ros.interruption import interruptible
+from sgnet_ros.ros_domain import DOMAINS, discovery_ports, free_domain_id, own_domain
+
+
+@pytest.fixture
+def environ(ros_domain_id):
+    return {**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)}
+
+
+def test_a_child_that_fails_is_quoted(tmp_path, environ):
+    with ChildProcess('player', ['play_bag', '/nothing'], tmp_path / 'log', environ) as child:
+        while child.running:
+            os.sched_yield()
+        with pytest.raises(SgnetError, match='player ended: exit status 2') as error:
+            child.check()
+    assert 'no bag at /nothing' in str(error.value)
+
+
+def test_a_child_that_would_run_for_ever_is_ended(tmp_path, tiny_samples, environ):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    argv = ['play_bag', str(tmp_path / 'bag'), '--loop']
+    with (
+        pytest.raises(ZeroDivisionError),
+        ChildProcess('player', argv, tmp_path / 'log', environ) as child,
+    ):
+        assert child.running
+        assert child.exit_status is None
+        child.check()
+        _ = 1 / 0
+    assert not child.running
+    assert child.stop() == child.exit_status, 'ending it twice does no harm'
+
+
+def test_free_domain_avoids_ports_in_use():
+    first = free_domain_id()
+    assert first in DOMAINS
+    blocked = {}
+    try:
+        # All domains but one are taken.
+        for domain in DOMAINS:
+            if domain != first:
+                udp = blocked[domain] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                try:
+                    udp.bind(('', discovery_ports(domain)[1]))
+                except OSError:
+                    continue  # by somebody else
+        assert free_domain_id() == first
+        taken = blocked[first] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        taken.bind(('', discovery_ports(first)[0]))
+        with pytest.raises(SgnetError, match='set ROS_DOMAIN_ID yourself'):
+            free_domain_id()
+    finally:
+        for udp in blocked.values():
+            udp.close()
+
+
+def test_own_domain_keeps_what_the_user_has_set():
+    changes = own_domain({})
+    assert int(changes['ROS_DOMAIN_ID']) in DOMAINS
+    assert changes['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+    user = {'ROS_DOMAIN_ID': '42', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
+    assert {**user, **own_domain(user)} == user
+    humble = own_domain({'ROS_DISTRO': 'humble', 'ROS_DOMAIN_ID': '3'})
+    assert humble == {'ROS_LOCALHOST_ONLY': '1'}
+
+
+def test_ctrl_c_sets_the_event_and_a_second_one_raises():
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible() as stop:
+        assert isinstance(stop, threading.Event)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with interruptible() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
