@@ -8,10 +8,10 @@ import pytest
 from sgnet_core.cli import run_command
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.rooms import RoomDataset
-from sgnet_core.data.rooms_camera import room_camera
-from sgnet_core.data.rooms_cast import assemble, cast
-from sgnet_core.data.rooms_furniture import LABEL
-from sgnet_core.data.rooms_geometry import (
+from sgnet_core.data.rooms.camera import room_camera
+from sgnet_core.data.rooms.cast import assemble, cast
+from sgnet_core.data.rooms.furniture import LABEL
+from sgnet_core.data.rooms.geometry import (
     Material,
     box,
     column,

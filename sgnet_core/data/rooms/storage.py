@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storage and kitchen furniture of generated rooms. Frames and makers as in `rooms_furniture`."""
+"""Storage and kitchen furniture of generated rooms. Frames and makers as in `furniture`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sgnet_core.data import rooms_style as styles
-from sgnet_core.data.rooms_furniture import LABEL, Piece, fronts
-from sgnet_core.data.rooms_geometry import (
+from sgnet_core.data.rooms import style as styles
+from sgnet_core.data.rooms.furniture import LABEL, Piece, fronts
+from sgnet_core.data.rooms.geometry import (
     Material,
     Solid,
     box,
@@ -17,7 +17,7 @@ from sgnet_core.data.rooms_geometry import (
     rotation_about_vertical,
     rotation_about_x,
 )
-from sgnet_core.data.rooms_style import Style, pick
+from sgnet_core.data.rooms.style import Style, pick
 
 
 def cabinet(rng, style: Style) -> Piece:

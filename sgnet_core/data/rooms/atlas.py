@@ -9,9 +9,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from sgnet_core.data import rooms_art as art
-from sgnet_core.data import rooms_patterns as surfaces
-from sgnet_core.data.rooms_patterns import SIZE
+from sgnet_core.data.rooms import art
+from sgnet_core.data.rooms import patterns as surfaces
+from sgnet_core.data.rooms.patterns import SIZE
 
 LEVELS = 6
 _BORDER = 2

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgnet_core.data import rooms_openings as openings
-from sgnet_core.data import rooms_style as styles
-from sgnet_core.data import rooms_things as things
-from sgnet_core.data.rooms_arrange import KINDS, add_extras
-from sgnet_core.data.rooms_furniture import LABEL, Piece
-from sgnet_core.data.rooms_geometry import Solid, box, rotation_about_vertical, some_faces
-from sgnet_core.data.rooms_plan import Plan, Spot
-from sgnet_core.data.rooms_style import Style
+from sgnet_core.data.rooms import openings, things
+from sgnet_core.data.rooms import style as styles
+from sgnet_core.data.rooms.arrange import KINDS, add_extras
+from sgnet_core.data.rooms.furniture import LABEL, Piece
+from sgnet_core.data.rooms.geometry import Solid, box, rotation_about_vertical, some_faces
+from sgnet_core.data.rooms.plan import Plan, Spot
+from sgnet_core.data.rooms.style import Style
 
 
 @dataclass(frozen=True)

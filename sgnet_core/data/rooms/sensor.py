@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sgnet_core.data.rooms_render import View
+from sgnet_core.data.rooms.render import View
 from sgnet_core.types import CameraIntrinsics
 
 BASELINE_M = 0.075

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sgnet_core.data.rooms_cast import Scene, cast
+from sgnet_core.data.rooms.cast import Scene, cast
 from sgnet_core.types import CameraIntrinsics
 
 _CELL_M = 0.1

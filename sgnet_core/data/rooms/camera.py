@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgnet_core.data.rooms_plan import Plan
+from sgnet_core.data.rooms.plan import Plan
 from sgnet_core.types import CameraIntrinsics
 
 _CLEARANCE_M = 0.45

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgnet_core.data.rooms_geometry import Material
+from sgnet_core.data.rooms.geometry import Material
 
 _WOODS = ('c89b6a', '8a5a36', '5b3a26', 'd8b88c', 'a9714b', '3f2c22', 'e2cda8', 'b58a5b', 'ece7df')
 _WALLS = (

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgnet_core.data.rooms_cast import Scene, assemble
-from sgnet_core.data.rooms_layout import Furnished, Window
-from sgnet_core.data.rooms_shadows import Occlusion, Shadows, occlusion, shadows
+from sgnet_core.data.rooms.cast import Scene, assemble
+from sgnet_core.data.rooms.layout import Furnished, Window
+from sgnet_core.data.rooms.shadows import Occlusion, Shadows, occlusion, shadows
 
 
 @dataclass(frozen=True)

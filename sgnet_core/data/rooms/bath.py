@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bathroom fittings, towels and clothes of generated rooms. Frames as in `rooms_furniture`."""
+"""Bathroom fittings, towels and clothes of generated rooms. Frames as in `furniture`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sgnet_core.data import rooms_style as styles
-from sgnet_core.data.rooms_furniture import LABEL, Piece
-from sgnet_core.data.rooms_geometry import (
+from sgnet_core.data.rooms import style as styles
+from sgnet_core.data.rooms.furniture import LABEL, Piece
+from sgnet_core.data.rooms.geometry import (
     Material,
     box,
     column,
     rotation_about_vertical,
     rotation_about_x,
 )
-from sgnet_core.data.rooms_style import Style, pick
+from sgnet_core.data.rooms.style import Style, pick
 
 _CERAMIC = styles.plain('f1f0ec', dropout=0.05)
 

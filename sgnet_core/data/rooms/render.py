@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sgnet_core.data.rooms_atlas import atlas
-from sgnet_core.data.rooms_camera import room_camera
-from sgnet_core.data.rooms_cast import Scene, assemble, cast
-from sgnet_core.data.rooms_film import Exposure, Film
-from sgnet_core.data.rooms_layout import Furnished, furnish
-from sgnet_core.data.rooms_light import Lighting, lighting
-from sgnet_core.data.rooms_patterns import SIZE
+from sgnet_core.data.rooms.atlas import atlas
+from sgnet_core.data.rooms.camera import room_camera
+from sgnet_core.data.rooms.cast import Scene, assemble, cast
+from sgnet_core.data.rooms.film import Exposure, Film
+from sgnet_core.data.rooms.layout import Furnished, furnish
+from sgnet_core.data.rooms.light import Lighting, lighting
+from sgnet_core.data.rooms.patterns import SIZE
 from sgnet_core.types import CameraIntrinsics
 
 

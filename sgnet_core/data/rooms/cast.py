@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgnet_core.data.rooms_geometry import Solid
+from sgnet_core.data.rooms.geometry import Solid
 from sgnet_core.types import CameraIntrinsics
 
 NEAR_M = 0.02

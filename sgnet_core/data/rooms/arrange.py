@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgnet_core.data import rooms_bath as bath
-from sgnet_core.data import rooms_furniture as furniture
-from sgnet_core.data import rooms_storage as storage
-from sgnet_core.data import rooms_style as styles
-from sgnet_core.data import rooms_things as things
-from sgnet_core.data.rooms_furniture import Piece
-from sgnet_core.data.rooms_plan import Plan, Spot
-from sgnet_core.data.rooms_style import Style
+from sgnet_core.data.rooms import bath, furniture, storage, things
+from sgnet_core.data.rooms import style as styles
+from sgnet_core.data.rooms.furniture import Piece
+from sgnet_core.data.rooms.plan import Plan, Spot
+from sgnet_core.data.rooms.style import Style
 
 
 def _bedroom(rng, plan: Plan, style: Style) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small and hanging things of generated rooms. Frames and makers as in `rooms_furniture`.
+"""Small and hanging things of generated rooms. Frames and makers as in `furniture`.
 
 What hangs has its back on the wall at y = 0 and its height in its z.
 """
@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sgnet_core.data import rooms_style as styles
-from sgnet_core.data.rooms_art import PAINTINGS
-from sgnet_core.data.rooms_furniture import LABEL, Piece
-from sgnet_core.data.rooms_geometry import Material, Solid, box, column, rotation_about_vertical
-from sgnet_core.data.rooms_style import Style, pick
+from sgnet_core.data.rooms import style as styles
+from sgnet_core.data.rooms.art import PAINTINGS
+from sgnet_core.data.rooms.furniture import LABEL, Piece
+from sgnet_core.data.rooms.geometry import Material, Solid, box, column, rotation_about_vertical
+from sgnet_core.data.rooms.style import Style, pick
 
 
 def picture(rng, style: Style) -> Piece:

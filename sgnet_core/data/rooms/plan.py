@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sgnet_core.data.rooms_furniture import Piece
-from sgnet_core.data.rooms_geometry import Solid, rotation_about_vertical
+from sgnet_core.data.rooms.furniture import Piece
+from sgnet_core.data.rooms.geometry import Solid, rotation_about_vertical
 
 
 @dataclass(frozen=True)

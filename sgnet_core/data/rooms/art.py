@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of generated rooms, stretched once over a face: art, screens, views, book spines.
 
-Like the surfaces of `rooms_patterns`, they are (SIZE, SIZE, 3) weights of three colours.
+Like the surfaces of `patterns`, they are (SIZE, SIZE, 3) weights of three colours.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sgnet_core.data.rooms_patterns import SIZE, fractal, mix, noise
+from sgnet_core.data.rooms.patterns import SIZE, fractal, mix, noise
 
 PAINTINGS = 8
 """Number of paintings of each kind: 'landscape0', 'abstract0', 'portrait0', ..."""

@@ -17,7 +17,7 @@ class Material:
     """What a surface looks like, and how a depth sensor copes with it.
 
     Attributes:
-        pattern: name in `rooms_patterns`; its three weights mix the three colours.
+        pattern: name in `patterns`; its three weights mix the three colours.
         colours: (3, 3) float32 linear RGB in [0, 1].
         tile_m: (width, height) of one repetition; None stretches one over each face.
         upright: the pattern turned by 90 degrees.

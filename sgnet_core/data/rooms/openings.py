@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doors and windows of generated rooms, curtains and blinds. Frames as in `rooms_furniture`."""
+"""Doors and windows of generated rooms, curtains and blinds. Frames as in `furniture`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from sgnet_core.data import rooms_style as styles
-from sgnet_core.data.rooms_furniture import LABEL, Piece
-from sgnet_core.data.rooms_geometry import Material, Solid, box
-from sgnet_core.data.rooms_style import Style, pick
+from sgnet_core.data.rooms import style as styles
+from sgnet_core.data.rooms.furniture import LABEL, Piece
+from sgnet_core.data.rooms.geometry import Material, Solid, box
+from sgnet_core.data.rooms.style import Style, pick
 
 
 def door(rng, style: Style) -> Piece:

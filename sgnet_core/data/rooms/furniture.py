@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sgnet_core.data import rooms_style as styles
-from sgnet_core.data.rooms_geometry import (
+from sgnet_core.data.rooms import style as styles
+from sgnet_core.data.rooms.geometry import (
     Solid,
     box,
     column,
     rotation_about_vertical,
     rotation_about_x,
 )
-from sgnet_core.data.rooms_style import Style, pick
+from sgnet_core.data.rooms.style import Style, pick
 from sgnet_core.labels import NYU40
 
 LABEL = {name: index for index, name in enumerate(NYU40.class_names)}

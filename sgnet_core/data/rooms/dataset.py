@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A data set of generated indoor rooms: colour, exact depth, exact NYU 40 labels, known poses.
 
-Needs no download. `rooms_layout` furnishes a room, `rooms_render` photographs it,
-`rooms_camera` moves the camera, `rooms_sensor` spoils the depth as a real sensor would.
+Needs no download. `layout` furnishes a room, `render` photographs it,
+`camera` moves the camera, `sensor` spoils the depth as a real sensor would.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from sgnet_core.data.rooms_camera import Trajectory, plan_trajectory, room_camera
-from sgnet_core.data.rooms_render import Room, build_room, interest, metered, render
-from sgnet_core.data.rooms_sensor import measure
+from sgnet_core.data.rooms.camera import Trajectory, plan_trajectory, room_camera
+from sgnet_core.data.rooms.render import Room, build_room, interest, metered, render
+from sgnet_core.data.rooms.sensor import measure
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
