@@ -116,14 +116,6 @@ class RgbdSync:
         """Take a depth message; returns the (colour, depth) pairs it completes."""
         return self._add(self._depth, self._rgb, stamp_ns, message)
 
-    def clear(self) -> None:
-        """Forget what waits, as after a pause; nothing is counted."""
-        for stream in (self._rgb, self._depth):
-            stream.restart()
-            stream.jumped = False
-        self._unequal = None
-        self.nearest_gap_ns = None
-
     def _add(self, stream: _Stream, other: _Stream, stamp_ns: int, message: Any):
         if stream.newest_ns is not None and stamp_ns == stream.newest_ns:
             self.dropped['duplicate_stamp'] += 1
