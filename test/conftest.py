@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that several tests share."""
 
+import fcntl
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,39 @@ from sgnet_core.labels import NYU40
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+DOMAINS = range(1, 101)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros_stays_on_this_machine():
+    """No test speaks to the network, whatever the user has set."""
+    # Humble knows only the older variable; the others warn about it.
+    humble = os.environ.get('ROS_DISTRO') == 'humble'
+    name = 'ROS_LOCALHOST_ONLY' if humble else 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(name, '1' if humble else 'LOCALHOST')
+        environment.delenv('ROS_STATIC_PEERS', raising=False)
+        yield
+
+
+@pytest.fixture
+def ros_domain_id():
+    """A ROS domain that no other test uses at the same time, of this run or another."""
+    for domain in DOMAINS:
+        # A file of another user could not be opened.
+        name = f'sgnet_ros_test_domain_{os.getuid()}_{domain}.lock'
+        try:
+            lock = (Path(tempfile.gettempdir()) / name).open('w')
+        except OSError:
+            continue
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield domain
+            return
+    pytest.fail(f'all ROS domains {DOMAINS} are in use')
 
 
 @pytest.fixture(scope='session')

@@ -31,12 +31,12 @@ def test_segmentation_yaml_lists_the_declared_parameters():
     assert {type(value) for value in flattened(listed).values()} <= {str, int, float, bool}
 
 
-def test_the_node_accepts_segmentation_yaml():
+def test_the_node_accepts_segmentation_yaml(ros_domain_id):
     rclpy = pytest.importorskip('rclpy')
     from sgnet_ros.parameters import NODE_PARAMETERS, NodeParameters
 
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=38)
+    rclpy.init(context=context, domain_id=ros_domain_id)
     try:
         node = rclpy.create_node(
             'segmentation',
@@ -58,13 +58,13 @@ def test_shared_memory_holds_several_large_images():
 
 
 @pytest.mark.parametrize('spoil', [False, True])
-def test_fast_dds_accepts_the_profile(tmp_path, spoil):
+def test_fast_dds_accepts_the_profile(ros_domain_id, tmp_path, spoil):
     """`spoil`: the complaint is looked for where it is."""
     pytest.importorskip('rclpy')
     profile = tmp_path / 'profile.xml'
     text = FASTDDS.read_text()
     profile.write_text(text.replace('segment_size>', 'segment_length>') if spoil else text)
-    code = 'import rclpy; rclpy.init(domain_id=39); rclpy.create_node("profile")'
+    code = f'import rclpy; rclpy.init(domain_id={ros_domain_id}); rclpy.create_node("profile")'
     names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
     done = subprocess.run(
         [sys.executable, '-c', code],

@@ -1,28 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS domain per test."""
-
-import fcntl
-import tempfile
-from pathlib import Path
+"""A ROS context per test."""
 
 import pytest
-
-DOMAINS = range(1, 101)
-
-
-@pytest.fixture
-def ros_domain_id():
-    """A ROS domain that no other test uses at the same time, of this run or another."""
-    for domain in DOMAINS:
-        path = Path(tempfile.gettempdir()) / f'sgnet_ros_test_domain_{domain}.lock'
-        with path.open('w') as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            yield domain
-            return
-    pytest.fail(f'all ROS domains {DOMAINS} are in use')
 
 
 @pytest.fixture
