@@ -23,6 +23,7 @@ from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.ros_logging import forward_logging, stop_forwarding
 from sgnet_ros.silence import SilenceMonitor
 from sgnet_ros.statistics import Statistics
+from sgnet_ros.watchdog import NO_SUBSCRIBER
 from sgnet_ros.worker import Worker
 
 
@@ -201,7 +202,7 @@ class SegmentationNode(LifecycleNode):
         image, depth, inputs, outputs, segmenter = item
         started_s = time.monotonic()
         if not outputs.wanted():
-            self.statistics.dropped('no_subscriber')
+            self.statistics.dropped(NO_SUBSCRIBER)
             return
         camera_info = inputs.camera_info_of(image)
         intrinsics = intrinsics_from_msg(camera_info, inputs.rectified())

@@ -13,7 +13,7 @@ from sgnet_ros.outputs import Outputs
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.statistics import Counts, Statistics
 from sgnet_ros.steady_clock import STEADY_CLOCK
-from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference
+from sgnet_ros.watchdog import NO_SUBSCRIBER, InputFacts, causes_of_silence, difference
 from sgnet_ros.worker import Worker
 
 
@@ -21,7 +21,7 @@ class SilenceMonitor:
     """Every `watchdog.timeout` without a mask, warns why; until `close()`.
 
     Attributes:
-        problem: the causes found by the last check, '' = there was output.
+        problem: the causes found by the last check, '' = there was output, or nobody wants any.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class SilenceMonitor:
         self._worker = worker
         self._before, self._before_s = statistics.counts(), time.monotonic()
         self.problem = ''
+        self._unwanted = False
         period_s = parameters['watchdog.timeout']
         self._timer = period_s and node.create_timer(period_s, self._check, clock=STEADY_CLOCK)
 
@@ -54,7 +55,7 @@ class SilenceMonitor:
         since_last, period_s = difference(now, self._before), now_s - self._before_s
         self._before, self._before_s = now, now_s
         if since_last.masks:
-            self.problem = ''
+            self.problem, self._unwanted = '', False
             return
         causes = causes_of_silence(
             self._facts(since_last),
@@ -65,14 +66,16 @@ class SilenceMonitor:
             self._worker.busy_s,
             self._clock_is_silent(),
         )
-        if causes or self._outputs.wanted():
+        wanted = self._outputs.wanted()
+        # With drops of this cause it is wanted only since a moment ago.
+        if causes or (wanted and NO_SUBSCRIBER not in since_last.dropped):
             self.problem = ' · '.join(causes) or 'no cause found'
             self._node.get_logger().warning(f'no output for {period_s:.0f} s: {self.problem}')
             return
-        problem = f'nobody subscribes to {", ".join(self._outputs.topics)}: nothing is computed'
-        if problem != self.problem:
-            self._node.get_logger().info(problem)
-        self.problem = problem
+        if not wanted and not self._unwanted:
+            topics = ', '.join(self._outputs.topics)
+            self._node.get_logger().info(f'nobody subscribes to {topics}: nothing is computed')
+        self.problem, self._unwanted = '', not wanted
 
     def _clock_is_silent(self) -> bool:
         simulated = self._node.get_parameter('use_sim_time').value

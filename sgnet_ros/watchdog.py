@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sgnet_ros.statistics import Counts
 
+NO_SUBSCRIBER = 'no_subscriber'
+"""Of what is dropped: pairs that nobody wanted. They came as far as they should."""
 REMEDIES = {
     'depth/image': '; RealSense: align_depth.enable:=true',
     'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
@@ -45,6 +47,8 @@ def causes_of_silence(
 ) -> list[str]:
     """Why there was no output in the last `period_s` seconds, most basic cause first.
 
+    That nobody subscribes is no cause: such a node does what it should.
+
     Args:
         inputs: colour and depth, and camera_info where it is needed.
         since_last: what was counted in that time.
@@ -57,7 +61,7 @@ def causes_of_silence(
     causes += [cause for facts in inputs if (cause := _input_cause(facts, period_s))]
     if since_last.pairs == 0 and not causes:
         causes.append(_pairing_cause(inputs, period_s, nearest_gap_ns, slop_s))
-    elif since_last.pairs and since_last.dropped:
+    elif since_last.pairs and since_last.dropped and NO_SUBSCRIBER not in since_last.dropped:
         dropped = ', '.join(f'{cause} {n}' for cause, n in sorted(since_last.dropped.items()))
         causes.append(f'pairs {since_last.pairs}, masks 0, dropped: {dropped}')
     if busy_s > period_s:

@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fake_node import CLASS_NAMES, FakeSegmenter
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -489,6 +489,29 @@ def test_the_watchdog_names_incompatible_qos(ros):
         lambda: any('/cam/rgb): 1 publisher, incompatible QoS' in w for w in ros.log()),
         'the cause',
     )
+
+
+def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
+    node = ros.segmentation(FakeSegmenter(), watchdog__timeout=3600.0, qos__input='reliable')
+    camera = ros.camera()
+    camera.connect()
+    for count in (1, 2):
+        camera.send(T0 + count * SECOND)
+
+        def unwanted(count=count):
+            counts = node.statistics.counts()
+            heard = counts.received.get('camera_info') == count
+            return heard and counts.dropped.get('no_subscriber') == count
+
+        ros.spin_until(unwanted, 'a pair that nobody wants')
+        node._silence._check()
+    camera.listen(DiagnosticArray, '/diagnostics')
+    wait_for(ros, camera.received['/diagnostics'], 1)
+    assert camera.received['/diagnostics'][-1].status[0].level == DiagnosticStatus.OK
+    told = [line for line in ros.log() if 'nobody subscribes to /segmentation/mask' in line]
+    assert len(told) == 1
+    assert 'INFO' in told[0]
+    assert not any('no output' in line for line in ros.log())
 
 
 def test_the_watchdog_tells_how_far_stamps_are_apart(ros):

@@ -56,6 +56,13 @@ def test_drops_explain_missing_masks():
     assert causes == ['pairs 150, masks 0, dropped: bad_depth 148, newer_frame 2']
 
 
+def test_that_nobody_subscribes_is_no_cause():
+    since = Counts(pairs=150, dropped={'no_subscriber': 150, 'rgb_unmatched': 1})
+    assert causes_of_silence((RGB, DEPTH, INFO), since, 5.0) == []
+    missing = facts('rgb/camera_info', publishers=0)
+    assert len(causes_of_silence((RGB, DEPTH, missing), since, 5.0)) == 1
+
+
 def test_a_frame_that_takes_for_ever_is_named():
     causes = causes_of_silence((RGB, DEPTH, INFO), Counts(pairs=3), 5.0, busy_s=7.25)
     assert causes == ['one frame has been in the making for 7.2 s']
