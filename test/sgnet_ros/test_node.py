@@ -346,6 +346,7 @@ def test_diagnostics_say_what_became_of_the_frames(ros):
     node, camera = started(ros, qos__input='reliable')
     camera.listen(DiagnosticArray, '/diagnostics')
     camera.send(T0)
+    ros.spin_until(lambda: node.statistics.counts().masks == 1, 'the mask')
     camera.send(T0 + SECOND, rgb=image('jpeg', bytes(72)))
 
     def latest():
