@@ -120,8 +120,16 @@ class SegmentationNode(LifecycleNode):
         stop_forwarding(self._log_forwarding)
         super().destroy_node()
 
-    def stop(self) -> bool:
-        """End inputs and worker; returns False where the worker is still at its last frame."""
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """End inputs and worker.
+
+        Args:
+            timeout_s: how long to wait for the frame in the making. None waits to its end, so
+                that no two threads ever use the network; give a time only to end the process.
+
+        Returns:
+            False where the worker is still at that frame.
+        """
         if self._silence is not None:
             self._silence.close()
             self._silence = None
@@ -131,7 +139,7 @@ class SegmentationNode(LifecycleNode):
         worker, self._worker = self._worker, None
         if worker is None:
             return True
-        ended = worker.stop()
+        ended = worker.stop(timeout_s)
         self._diagnostics.publish()  # the final counts
         return ended
 

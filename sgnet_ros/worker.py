@@ -81,7 +81,7 @@ class Worker:
         if dropped:
             self._on_dropped(self._overflow_cause)
 
-    def stop(self, timeout_s: float = 0.5) -> bool:
+    def stop(self, timeout_s: float | None = None) -> bool:
         """End the thread after its present item; returns False where that takes longer."""
         with self._changed:
             self._stopping = True

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sgnet_ros.node import SegmentationNode
 
 SIGNAL_PERIOD_S = 0.2
+LAST_FRAME_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,13 +68,15 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> int:
     """
     from rclpy.executors import SingleThreadedExecutor
 
-    executor = SingleThreadedExecutor()
+    executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
+    # Once: spin_until_future_complete would add another one for every message.
+    node.failed.add_done_callback(lambda _: executor.wake())
     with interruptible() as asked_to_end:
         while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
             # Python runs signal handlers between two waits only.
-            executor.spin_until_future_complete(node.failed, timeout_sec=SIGNAL_PERIOD_S)
-        worker_ended = node.stop()
+            executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
+        worker_ended = node.stop(LAST_FRAME_S)
     counts = node.statistics.counts()
     node.get_logger().info(counts.line())
     if json_file:

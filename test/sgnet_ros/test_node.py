@@ -24,6 +24,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
 from sgnet_core.errors import CheckpointError, ConfigError, SgnetError
+from sgnet_ros.commands.segmentation_node import LAST_FRAME_S
 from sgnet_ros.conversions import mask_from_msg, stamp_ns
 
 SECOND = 10**9
@@ -408,6 +409,30 @@ def test_lifecycle_by_hand(ros):
         ros, camera, 'shutdown'
     )
     assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
+
+
+def test_deactivation_waits_for_the_frame_in_the_making(ros):
+    """Else the next activation would put a second thread on the network."""
+    entered, deactivated = threading.Event(), threading.Event()
+
+    def hold(frame):
+        entered.set()
+        # Twice the patience of a process that ends.
+        deactivated.wait(2 * LAST_FRAME_S)
+
+    node, camera = started(ros, FakeSegmenter(hold), qos__input='reliable')
+    camera.send(T0)
+    ros.spin_until(entered.is_set, 'the frame is being segmented')
+    node.trigger_deactivate()
+    masks = node.statistics.counts().masks
+    deactivated.set()
+    assert masks == 1
+    node.trigger_activate()
+    camera.connect(MASK)
+    ros.spin_until(node._outputs.wanted, 'the subscriber')
+    camera.send(T0 + SECOND)
+    wait_for(ros, camera.received[MASK], 2)
+    assert stamps(camera.received[MASK]) == [T0, T0 + SECOND]
 
 
 def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_node(ros):

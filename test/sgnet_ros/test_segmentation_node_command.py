@@ -11,10 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_node import FakeSegmenter
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
 from ros_world import DEADLINE_S
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
+
+from sgnet_core.errors import SgnetError
+from sgnet_ros.commands.segmentation_node import serve
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -147,6 +152,32 @@ def test_signals_end_it_in_the_middle_of_a_frame(ros, program, number):
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     assert 'Traceback' not in err
+
+
+def test_serving_leaves_nothing_behind_at_each_message(ros):
+    """As many callbacks as messages on the future of failure were 95 MB an hour."""
+
+    class CountingFuture(Future):
+        added = 0
+
+        def add_done_callback(self, callback):
+            self.added += 1
+            super().add_done_callback(callback)
+
+    node = ros.segmentation(FakeSegmenter())
+    ros.executor.remove_node(node)
+    ros.nodes.remove(node)
+    node.failed = CountingFuture()
+    ticks = iter(range(100))
+
+    def tick():
+        if next(ticks) == 99:
+            node.failed.set_result(None)
+
+    node.create_timer(0.001, tick)
+    with pytest.raises(SgnetError, match='the node has failed'):
+        serve(node)
+    assert node.failed.added == 1
 
 
 def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
