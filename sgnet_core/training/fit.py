@@ -85,7 +85,7 @@ class Training:
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / 'train.yaml').write_text(yaml.safe_dump(as_plain(self.config)))
         logger.info(
-            '%d frames and %d generated rooms an epoch, %d epochs on %s, from %s',
+            '%d frames and %d of generated rooms an epoch, %d epochs on %s, from %s',
             len(self.train_data), self.config.room_frames, self.config.epochs,
             self.device, self.start,
         )  # fmt: skip
@@ -259,7 +259,7 @@ class Training:
         provenance = {
             'data': f'{self.train_data.name}, split {self.config.train_split}, '
             f'{len(self.train_data)} frames'
-            + (f'; {rooms} generated rooms an epoch' if rooms else ''),
+            + (f'; {rooms} frames of generated rooms' if rooms else ''),
             'start': self.start,
             'epochs': self.epoch,
             'hours': round(self.seconds / 3600, 2),
