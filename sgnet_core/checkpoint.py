@@ -48,6 +48,19 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise CheckpointError where the parts are not of one network."""
+        if len(self.label_set) != self.config.num_classes:
+            raise CheckpointError(
+                f'{len(self.label_set)} class names for a network of {self.config.num_classes} '
+                'classes: the checkpoint is not whole'
+            )
+        if self.input_spec.spatial != self.config.spatial:
+            raise CheckpointError(
+                f'the input is prepared as {self.input_spec.spatial!r}, the network wants '
+                f'{self.config.spatial!r}: the checkpoint is not whole'
+            )
+
     def build(self) -> SGNet:
         """The network with these weights, in evaluation mode.
 
@@ -132,7 +145,7 @@ def _parse(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) 
         header = json.loads(metadata[HEADER_KEY])
         if header['format'] != FORMAT:
             raise CheckpointError(
-                f'{path} has format {header["format"]}, this version reads {FORMAT}; '
+                f'it has format {header["format"]}, this version reads {FORMAT}; '
                 'update sgnet_ros or make the checkpoint anew'
             )
         spec = {**header['input'], 'mean': tuple(header['input']['mean'])}
@@ -148,7 +161,7 @@ def _parse(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) 
             weights,
             header['provenance'],
         )
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
+    except CheckpointError as error:
+        raise CheckpointError(f'{path}: {error}') from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f'{path}: its {HEADER_KEY!r} header is damaged: {error}') from error

@@ -63,6 +63,10 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
         # The reader (head, less) went away: nothing is wrong. Keep Python's exit flush quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A full disk, a missing folder, no permission: the system's words name file and cause.
+        print(f'{command}: {error}', file=sys.stderr)
+        return SgnetError.exit_status
 
 
 def write_json(destination: str | Path, values: dict[str, Any]) -> None:
@@ -71,4 +75,6 @@ def write_json(destination: str | Path, values: dict[str, Any]) -> None:
     if str(destination) == '-':
         print(text)
     else:
-        Path(destination).write_text(text + '\n')
+        path = Path(destination)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + '\n')

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sgnet_core.errors import InputError
 from sgnet_core.geometry import depth_to_xyz
+from sgnet_core.model.sgnet import SPATIAL_CHANNELS
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 SIZE_MULTIPLE = 32
@@ -51,8 +52,9 @@ class InputSpec:
             )
         if self.channel_order not in ('rgb', 'bgr'):
             raise InputError(f'channel_order must be rgb or bgr, got {self.channel_order!r}')
-        if self.spatial not in ('depth', 'xyz', 'none'):
-            raise InputError(f'spatial must be depth, xyz or none, got {self.spatial!r}')
+        if self.spatial not in SPATIAL_CHANNELS:
+            allowed = ', '.join(SPATIAL_CHANNELS)
+            raise InputError(f'spatial must be one of {allowed}, got {self.spatial!r}')
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InputError(f'mean and std need 3 values, std > 0: {self.mean}, {self.std}')
 

@@ -148,8 +148,8 @@ def resolve_device(device: str) -> str:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == 'auto':
         return 'cuda' if gpus else 'cpu'
-    kind, _, index = device.partition(':')
-    if kind not in ('cpu', 'cuda') or (index and not index.isdecimal()):
+    kind, colon, index = device.partition(':')
+    if kind not in ('cpu', 'cuda') or (colon and not index.isdecimal()):
         raise InputError(f'unknown device {device!r}; give auto, cpu, cuda or cuda:N')
     if kind == 'cuda' and int(index or 0) >= gpus:
         raise InputError(

@@ -58,6 +58,10 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
 
     if (args.data is None) == (args.rgb is None):
         raise InputError('give --data DIR, or --rgb IMAGE with --depth and --camera')
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f'--limit must be at least 1, got {args.limit}')
+    if not 0 < args.depth_scale < float('inf'):
+        raise InputError(f'--depth-scale must be above 0, got {args.depth_scale}')
     if args.data is None:
         return [_sample_from_files(args)], 1
     data = FolderDataset(args.data, args.split)

@@ -173,7 +173,7 @@ def _backward_op(grad, x, offset, mask, weight, bias, stride, padding, dilation)
     grad_sampled = (grad_columns * mask_of_taps).flatten(2).to(grid.dtype)
 
     grad_x, grad_grid = torch.ops.aten.grid_sampler_2d_backward(
-        grad_sampled.view(*x.shape[:2], -1, grid.shape[3]),
+        grad_sampled.view(*x.shape[:2], grid.shape[1] * grid.shape[2], grid.shape[3]),
         x.to(grid.dtype),
         grid.flatten(1, 2),
         _BILINEAR,

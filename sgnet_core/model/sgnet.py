@@ -52,7 +52,7 @@ class SGNetConfig:
 
     Attributes:
         variant: a key of `VARIANTS`.
-        num_classes: 1 to 254 (255 is "unlabelled").
+        num_classes: 1 to 255 (id 255 is "unlabelled").
         spatial: what guides the S-Convs, a key of `SPATIAL_CHANNELS`; `none` = plain convolutions.
 
     Raises:
@@ -70,8 +70,8 @@ class SGNetConfig:
             raise ValueError(
                 f'unknown spatial {self.spatial!r}; there are {", ".join(SPATIAL_CHANNELS)}'
             )
-        if not 1 <= self.num_classes <= 254:
-            raise ValueError(f'num_classes must be 1 to 254, got {self.num_classes}')
+        if not 1 <= self.num_classes <= 255:
+            raise ValueError(f'num_classes must be 1 to 255, got {self.num_classes}')
 
 
 class SGNet(nn.Module):

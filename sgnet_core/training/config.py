@@ -12,7 +12,9 @@ from pathlib import Path
 import yaml
 
 from sgnet_core.errors import ConfigError
+from sgnet_core.input_spec import SIZE_MULTIPLE
 from sgnet_core.known_keys import reject_unknown_keys
+from sgnet_core.model import SGNetConfig
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class TrainConfig:
         class_weight_exponent: classes weigh frequency ** -exponent; 0 = all alike.
         auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
         ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
-        frozen_blocks: first blocks of a lite backbone (and its stem) that keep their weights.
+        frozen_blocks: first blocks of a lite backbone that stay as they are, with its stem.
         frozen_norms: the backbone's BatchNorms keep their ImageNet statistics; cheaper, and better
             with small batches.
         loss_stride: the loss looks at every n-th pixel along each axis.
@@ -68,10 +70,20 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        positive = ('epochs', 'batch_size', 'learning_rate', 'evaluate_every', 'loss_stride')
-        for name in positive:
-            if getattr(self, name) <= 0:
+        try:
+            SGNetConfig(self.variant, spatial=self.spatial)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        for name in ('epochs', 'batch_size', 'learning_rate', 'evaluate_every', 'loss_stride'):
+            if not getattr(self, name) > 0:
                 raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')
+        for name in ('seed', 'room_frames', 'frozen_blocks', 'auxiliary_weight'):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f'{name} must be at least 0, got {getattr(self, name)}')
+        for name in ('input_size', 'crop_size'):
+            size = getattr(self, name)
+            if min(size) < 1 or any(n % SIZE_MULTIPLE for n in size):
+                raise ConfigError(f'{name} must be multiples of {SIZE_MULTIPLE}, got {list(size)}')
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f'scale must be [low, high] with 0 < low <= high, got {self.scale}')
         if not 0 <= self.ema_decay < 1:
@@ -90,7 +102,7 @@ def load_train_config(path: str | Path, **overrides: object) -> TrainConfig:
         values = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
         raise ConfigError(f'cannot read {path}: {error.strerror}') from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f'{path} is not YAML: {" ".join(str(error).split())}') from error
     if not isinstance(values, dict):
         raise ConfigError(f'{path} must be a mapping of settings, got a {type(values).__name__}')

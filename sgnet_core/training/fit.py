@@ -7,9 +7,9 @@ split), `last.pt` (training state for `--resume`), `log.jsonl` (one line an epoc
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
-import math
 import time
 from pathlib import Path
 
@@ -22,18 +22,23 @@ from tqdm import tqdm
 
 from sgnet_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sgnet_core.data.folder import FolderDataset
-from sgnet_core.errors import ConfigError, SgnetError
-from sgnet_core.evaluation import PROTOCOL, check_same_classes, evaluate
+from sgnet_core.errors import ConfigError, DataError, SgnetError
+from sgnet_core.evaluation import PROTOCOL, evaluate
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import label_set_of
 from sgnet_core.model.sgnet import SGNet, SGNetConfig, resize_scores
 from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
 from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.training.imagenet import IMAGENET_MEAN, IMAGENET_STD, load_imagenet_weights
+from sgnet_core.training.optimization import (
+    frozen_modules,
+    learning_rate_factor,
+    parameter_groups,
+)
+from sgnet_core.training.run_state import load_state, save_state
 from sgnet_core.training.views import TrainingViews, class_weights, epoch_loader
 from sgnet_core.types import UNLABELLED
 
-POLY_POWER = 0.9
 GRADIENT_NORM = 5.0
 
 logger = logging.getLogger(__name__)
@@ -48,19 +53,32 @@ class Training:
         data_root: Path,
         out: Path,
         device: str = 'auto',
-        precision: str = 'auto',
+        precision: str = 'fp32',
         workers: int = 1,
         init: Path | None = None,
     ) -> None:
+        """Open the data and build the network; see `TrainConfig` and the command `train`.
+
+        Raises:
+            SgnetError: something of it cannot be: named, before anything long has begun.
+        """
+        if workers < 0:
+            raise ConfigError(f'workers must be at least 0, got {workers}')
         self.config, self.out, self.workers = config, out, workers
         self.device = resolve_device(device)
-        self.precision = precision
+        self.dtype = PRECISIONS[precision]
         self.train_data = FolderDataset(data_root, config.train_split)
         self.val_data = FolderDataset(data_root, config.val_split)
         self.spec = InputSpec(
             *config.input_size, 'rgb', IMAGENET_MEAN, IMAGENET_STD, config.spatial
         )
-        self.views = TrainingViews(self.train_data, self.spec, config)
+        self.settings = {
+            **as_plain(config),
+            'data': f'{self.train_data.name}, split {config.train_split}, '
+            f'{len(self.train_data)} frames',
+            'precision': precision,
+            'init': None if init is None else str(init),
+        }
         self.label_set = label_set_of(self.train_data.class_names)
         torch.manual_seed(config.seed)
         architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
@@ -72,12 +90,13 @@ class Training:
             multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
             use_buffers=True,
         )
-        self.optimizer = torch.optim.AdamW(self._parameter_groups())
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config))
         self.scaler = torch.amp.GradScaler(
-            torch.device(self.device).type, enabled=self.precision == 'fp16'
+            torch.device(self.device).type, enabled=self.dtype == torch.float16
         )
         weights = class_weights(self.train_data, config.class_weight_exponent)
         self.class_weights = None if weights is None else weights.to(self.device)
+        self.views = TrainingViews(self.train_data, self.spec, config)
         self.epoch, self.best_miou, self.seconds = 0, -1.0, 0.0
 
     def fit(self) -> Path:
@@ -96,88 +115,59 @@ class Training:
             self.epoch += 1
             if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
                 record |= self._validate()
-            self._log(record)
             self._save_state()
+            self._log(record)
         return self.out / 'best.safetensors'
 
     def resume(self) -> None:
-        """Take up `last.pt`. Only the number of epochs may change: the schedule then bends there.
+        """Take up `last.pt`.
 
         Raises:
-            ConfigError: there is none, or it belongs to other settings.
+            ConfigError: there is none, or it belongs to another run (see `load_state`).
         """
-        path = self.out / 'last.pt'
-        if not path.is_file():
-            raise ConfigError(f'nothing to resume: {path} does not exist; leave --resume out')
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        for name, value in as_plain(self.config).items():
-            if name == 'epochs':
-                continue
-            if state['config'].get(name) != value:
-                raise ConfigError(
-                    f'{path} was trained with {name}: {state["config"].get(name)}, now it is '
-                    f'{value}; resume with the same settings or choose another --out'
-                )
-        if state['epoch'] >= self.config.epochs:
-            raise ConfigError(
-                f'{path} has {state["epoch"]} epochs already, {self.config.epochs} are wanted: '
-                'nothing is left to do; raise --epochs to train longer'
-            )
-        if state['config']['epochs'] != self.config.epochs:
-            logger.warning(
-                'planned for %d epochs, now %d: the first %d keep the old schedule',
-                state['config']['epochs'], self.config.epochs, state['epoch'],
-            )  # fmt: skip
+        state = load_state(self.out / 'last.pt', self.settings)
         self.network.load_state_dict(state['network'])
         self.average.load_state_dict(state['average'])
         self.optimizer.load_state_dict(state['optimizer'])
         self.scaler.load_state_dict(state['scaler'])
         self.epoch, self.best_miou = state['epoch'], state['best_miou']
         self.seconds, self.start = state['seconds'], state['start']
-        torch.set_rng_state(state['rng'].cpu())
 
-    def _initialise(self, network: SGNet, init: Path | None) -> str:
-        if init is not None:
-            checkpoint = load_checkpoint(init)
-            if checkpoint.label_set.class_names != self.label_set.class_names:
-                raise ConfigError(f'{init} is for other classes than {self.train_data.root}')
-            if checkpoint.config != network.config:
-                raise ConfigError(f'{init} is a {checkpoint.config}, wanted {network.config}')
-            network.load_state_dict(dict(checkpoint.weights), strict=network.auxiliary_head is None)
-            return str(init.name)
-        return load_imagenet_weights(network) if self.config.pretrained else 'random weights'
-
-    def _parameter_groups(self) -> list[dict[str, object]]:
-        """Backbone and head, each with and without weight decay, at their own rate."""
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        frozen = tuple(f'backbone._blocks.{i}.' for i in range(self.config.frozen_blocks))
-        if frozen:
-            frozen += ('backbone._conv_stem.', 'backbone._bn0.')
-        for name, parameter in self.network.named_parameters():
-            if frozen and name.startswith(frozen):
-                parameter.requires_grad_(False)
-                continue
-            key = name.startswith('backbone.'), parameter.ndim > 1
-            groups.setdefault(key, []).append(parameter)
-        rate, slower = self.config.learning_rate, self.config.backbone_rate_factor
-        return [
-            {
-                'params': parameters,
-                'lr': 0.0,
-                'peak_lr': rate * (slower if backbone and self.config.pretrained else 1.0),
-                'weight_decay': self.config.weight_decay if decays else 0.0,
-            }
-            for (backbone, decays), parameters in groups.items()
-        ]
+    def _initialise(self, network: SGNet, init: Path | None) -> str | dict[str, object]:
+        """Fill in the first weights and say where they come from."""
+        if init is None:
+            if not self.config.pretrained:
+                return 'random weights'
+            return load_imagenet_weights(network)
+        checkpoint = load_checkpoint(init)
+        if checkpoint.label_set.class_names != self.label_set.class_names:
+            raise ConfigError(f'{init} is for other classes than {self.train_data.root}')
+        if checkpoint.config != network.config:
+            raise ConfigError(f'{init} is a {checkpoint.config}, wanted {network.config}')
+        sizeless = dataclasses.replace(checkpoint.input_spec, height=32, width=32)
+        if sizeless != dataclasses.replace(self.spec, height=32, width=32):
+            raise ConfigError(f'{init} sees {checkpoint.input_spec}, this run {self.spec}')
+        # `build` has seen to it that only the auxiliary head can be missing.
+        network.load_state_dict(checkpoint.build().state_dict(), strict=False)
+        return {'checkpoint': init.name, **checkpoint.provenance}
 
     def _train_one_epoch(self) -> float:
         self._set_training_mode()
         loader = epoch_loader(self.views, self.config, self.epoch, self.workers)
+        if len(loader) == 0:
+            raise ConfigError(
+                f'{len(self.views)} frames are less than one batch; set batch_size '
+                f'below {self.config.batch_size}'
+            )
         title = f'epoch {self.epoch + 1}/{self.config.epochs}'
         total = 0.0
         bar = tqdm(loader, title, unit='batch', disable=None, leave=False)
         for step, batch in enumerate(bar):
-            self._set_learning_rate(self.epoch + step / len(loader))
+            if isinstance(batch, DataError):
+                raise batch
+            factor = learning_rate_factor(self.epoch + step / len(loader), self.config)
+            for group in self.optimizer.param_groups:
+                group['lr'] = group['peak_lr'] * factor
             loss = self._step(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
             total += loss
             bar.set_postfix(loss=f'{total / (step + 1):.3f}')
@@ -185,6 +175,8 @@ class Training:
 
     def _set_training_mode(self) -> None:
         self.network.train()
+        for module in frozen_modules(self.network, self.config.frozen_blocks):
+            module.eval()
         if self.config.frozen_norms:
             for module in self.network.backbone.modules():
                 if isinstance(module, nn.BatchNorm2d):
@@ -194,16 +186,15 @@ class Training:
         image = image.contiguous(memory_format=torch.channels_last)
         spatial = spatial if spatial.shape[1] else None
         kind = torch.device(self.device).type
-        dtype = PRECISIONS.get(self.precision, torch.float32)
-        with torch.autocast(kind, dtype, enabled=dtype != torch.float32):
+        with torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
             scores, auxiliary = self.network.forward_with_auxiliary(image, spatial)
         loss = self._cross_entropy(scores, target)
         if auxiliary is not None:
             loss = loss + self.config.auxiliary_weight * self._cross_entropy(auxiliary, target)
         if not torch.isfinite(loss):
             raise SgnetError(
-                f'the loss is {loss.item()} in epoch {self.epoch + 1}; the last good state is in '
-                f'{self.out / "last.pt"}: resume with a lower learning_rate or precision fp32'
+                f'the loss is {loss.item()} in epoch {self.epoch + 1}; start anew with a lower '
+                f'learning_rate or precision fp32 (what was good is in {self.out})'
             )
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -217,19 +208,10 @@ class Training:
     def _cross_entropy(self, scores: Tensor, target: Tensor) -> Tensor:
         stride = self.config.loss_stride
         target = target[:, stride // 2 :: stride, stride // 2 :: stride]
-        return F.cross_entropy(
-            resize_scores(scores, target.shape[1:]),
-            target,
-            self.class_weights,
-            ignore_index=UNLABELLED,
-        )
-
-    def _set_learning_rate(self, epoch: float) -> None:
-        """Poly decay after a linear warm-up; `epoch` counts fractions."""
-        warmup = min(epoch / max(self.config.warmup_epochs, 1e-9), 1.0)
-        poly = math.pow(1 - epoch / self.config.epochs, POLY_POWER)
-        for group in self.optimizer.param_groups:
-            group['lr'] = group['peak_lr'] * warmup * poly
+        scores = resize_scores(scores, target.shape[1:])
+        if (target == UNLABELLED).all():
+            return scores.sum() * 0.0  # the mean over no pixel would be NaN
+        return F.cross_entropy(scores, target, self.class_weights, ignore_index=UNLABELLED)
 
     def _validate(self) -> dict[str, float]:
         """Evaluate the averaged weights; keep them where they are the best so far."""
@@ -237,9 +219,10 @@ class Training:
         segmenter = Segmenter(
             checkpoint.build(), self.spec, self.label_set, self.device, precision='fp32'
         )
-        check_same_classes(segmenter, self.val_data.class_names, str(self.val_data.root))
         confusion, frames = evaluate(segmenter, self.val_data, len(self.val_data))
         scores = confusion.scores()
+        if scores['miou'] is None:
+            raise DataError(f'{self.val_data.root}: {self.config.val_split} has no labelled pixel')
         kept = {k: scores[k] for k in ('miou', 'pixel_accuracy', 'mean_accuracy')}
         if kept['miou'] > self.best_miou:
             self.best_miou = kept['miou']
@@ -257,8 +240,7 @@ class Training:
         weights = {k: v.clone() for k, v in state.items() if not k.startswith('auxiliary_head.')}
         rooms = self.config.room_frames
         provenance = {
-            'data': f'{self.train_data.name}, split {self.config.train_split}, '
-            f'{len(self.train_data)} frames'
+            'data': str(self.settings['data'])
             + (f'; {rooms} frames of generated rooms' if rooms else ''),
             'start': self.start,
             'epochs': self.epoch,
@@ -279,7 +261,7 @@ class Training:
 
     def _save_state(self) -> None:
         state = {
-            'config': as_plain(self.config),
+            'settings': self.settings,
             'network': self.network.state_dict(),
             'average': self.average.state_dict(),
             'optimizer': self.optimizer.state_dict(),
@@ -288,8 +270,5 @@ class Training:
             'best_miou': self.best_miou,
             'seconds': self.seconds,
             'start': self.start,
-            'rng': torch.get_rng_state(),
         }
-        partial = self.out / 'last.pt.partial'
-        torch.save(state, partial)
-        partial.replace(self.out / 'last.pt')
+        save_state(self.out / 'last.pt', state)

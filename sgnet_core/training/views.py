@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one epoch shows the network: every training sample once, and every generated room.
+"""What one epoch shows the network: training samples and generated rooms, in whole batches.
 
 Every view is drawn from (seed, epoch, position) alone, so a resumed run sees what an uninterrupted
 one would have seen, whatever the number of loading processes.
@@ -25,6 +25,8 @@ from sgnet_core.training.augment import augment
 from sgnet_core.training.config import TrainConfig
 
 FRAMES_PER_ROOM = 3
+# Slow enough that the views of one room differ.
+ROOMS_RATE_HZ = 1.0
 # Far from the seeds people type: the rooms of a demo or a test were never trained on.
 ROOMS_SEED = 1_000_000
 
@@ -48,16 +50,16 @@ class TrainingViews(Dataset):
         """Views per epoch."""
         return len(self._data) + len(self._rooms)
 
-    def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor] | DataError:
         epoch, position = address
-        rng = np.random.default_rng((self._config.seed, epoch, position))
-        return augment(
-            self._sample(position),
-            self._spec,
-            self._config.crop_size,
-            self._config.scale,
-            rng,
-        )
+        config = self._config
+        rng = np.random.default_rng((config.seed, epoch, position))
+        try:
+            sample = self._sample(position)
+        except DataError as error:
+            # Raised here, it would come out of a loading process as a traceback.
+            return error
+        return augment(sample, self._spec, config.crop_size, config.scale, rng)
 
     def _sample(self, position: int) -> Sample:
         real = len(self._data)
@@ -79,13 +81,22 @@ class EpochOrder(Sampler):
         return iter([(self._epoch, int(position)) for position in order[: self._length]])
 
 
+def stack(views: list[tuple[Tensor, Tensor, Tensor] | DataError]) -> list[Tensor] | DataError:
+    """A batch, or the first thing that is wrong with the data."""
+    for view in views:
+        if isinstance(view, DataError):
+            return view
+    return [torch.stack(tensors) for tensors in zip(*views, strict=True)]
+
+
 def epoch_loader(views: TrainingViews, config: TrainConfig, epoch: int, workers: int) -> DataLoader:
-    """Batches of one epoch, prepared by `workers` processes."""
+    """Batches of one epoch (see `stack`), prepared by `workers` processes."""
     return DataLoader(
         views,
         config.batch_size,
         sampler=EpochOrder(len(views), config, epoch),
         num_workers=workers,
+        collate_fn=stack,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -116,5 +127,6 @@ def _generate_rooms(config: TrainConfig) -> list[Sample]:
         size=(height, height * 4 // 3),
         seed=ROOMS_SEED + config.seed,
         frames_per_room=FRAMES_PER_ROOM,
+        rate_hz=ROOMS_RATE_HZ,
     )
     return list(tqdm(rooms, 'furnish rooms', unit='frame', disable=None, leave=False))

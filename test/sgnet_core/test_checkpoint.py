@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints: round trip, and every way in which a file can be wrong."""
 
+import dataclasses
+
 import torch
 import pytest
 from networks import untrained
@@ -8,6 +10,7 @@ from safetensors.torch import save_file
 
 from sgnet_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sgnet_core.errors import CheckpointError
+from sgnet_core.labels import NYU13
 
 
 @pytest.fixture(scope='module')
@@ -54,7 +57,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
 
 def test_another_format_version_is_refused(path, monkeypatch):
     monkeypatch.setattr('sgnet_core.checkpoint.FORMAT', 2)
-    with pytest.raises(CheckpointError, match='has format 1, this version reads 2'):
+    with pytest.raises(CheckpointError, match='it has format 1, this version reads 2'):
         load_checkpoint(path)
 
 
@@ -72,3 +75,11 @@ def test_a_tensor_that_does_not_fit_is_named(checkpoint, problem):
     broken = Checkpoint(checkpoint.config, checkpoint.input_spec, checkpoint.label_set, weights, {})
     with pytest.raises(CheckpointError, match=f'{name} {problem}'):
         broken.build()
+
+
+def test_parts_of_different_networks_are_refused(checkpoint):
+    with pytest.raises(CheckpointError, match='13 class names for a network of 40'):
+        dataclasses.replace(checkpoint, label_set=NYU13)
+    xyz = dataclasses.replace(checkpoint.input_spec, spatial='xyz')
+    with pytest.raises(CheckpointError, match="prepared as 'xyz', the network wants 'depth'"):
+        dataclasses.replace(checkpoint, input_spec=xyz)

@@ -132,8 +132,11 @@ def test_agrees_with_onnx_runtime(tmp_path):
 
 
 def test_an_empty_batch_gives_an_empty_output():
-    inputs = random_inputs(WINDOWS[0], batch=0)
-    assert modulated_deform_conv2d(*inputs, padding=1).shape == (0, 4, 5, 7)
+    inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[0], batch=0)]
+    y = modulated_deform_conv2d(*inputs, padding=1)
+    assert y.shape == (0, 4, 5, 7)
+    y.sum().backward()
+    assert not inputs[3].grad.any()
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, 1e30])

@@ -106,7 +106,7 @@ def test_every_parameter_learns():
 
 
 @pytest.mark.parametrize(
-    'wrong', [{'variant': 'sgnet_r7'}, {'spatial': 'dept'}, {'num_classes': 255}]
+    'wrong', [{'variant': 'sgnet_r7'}, {'spatial': 'dept'}, {'num_classes': 256}]
 )
 def test_an_architecture_that_does_not_exist_is_refused(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):

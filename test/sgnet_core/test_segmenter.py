@@ -78,7 +78,7 @@ def test_other_classes_are_refused(segmenter):
         check_same_classes(segmenter, swapped, 'x')
 
 
-@pytest.mark.parametrize('device', ['gpu', 'cuda:x', 'cuda:99'])
+@pytest.mark.parametrize('device', ['gpu', 'cuda:', 'cuda:x', 'cuda:99'])
 def test_a_device_that_is_not_there_is_named(device):
     checkpoint = untrained()
     with pytest.raises(InputError, match=f"device '{device}'"):

@@ -62,8 +62,9 @@ def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
     xyz = depth_to_xyz(frame.depth_m, frame.intrinsics)[:, v, u]
     whole = depth_to_xyz(room.frame.depth_m, room.frame.intrinsics)[:, v + top, u + left]
     np.testing.assert_allclose(xyz, whole, atol=1e-5)
-    outside = labels[~measured & (frame.rgb.sum(2) == 0)]
-    assert (height <= 96 and width <= 128) or (outside == UNLABELLED).any()
+    # The generated depth has no holes: unmeasured is outside, and only there where it must be.
+    assert (labels[~measured] == UNLABELLED).all()
+    assert measured.sum() == min(height, 96) * min(width, 128)
 
 
 def test_a_view_is_drawn_from_its_seed_alone(room):
@@ -100,13 +101,13 @@ def test_a_resumed_run_ends_with_the_same_weights(config_file, tiny_dataset, tmp
         pass
 
     killed = Training(config, tiny_dataset.root, tmp_path / 'killed', 'cpu', workers=0)
-    save = killed._save_state
+    log = killed._log
 
-    def save_and_die():
-        save()
+    def log_and_die(record):
+        log(record)
         raise KilledError
 
-    killed._save_state = save_and_die
+    killed._log = log_and_die
     with pytest.raises(KilledError):
         killed.fit()
     resumed = Training(config, tiny_dataset.root, tmp_path / 'killed', 'cpu', workers=0)
@@ -196,6 +197,54 @@ def test_init_from_a_checkpoint_of_other_shape_is_refused(config_file, tiny_data
         )  # fmt: skip
 
 
+@pytest.mark.parametrize('workers', ['0', '1'])
+def test_a_broken_image_is_one_line_and_status_2(
+    config_file, tiny_dataset, tmp_path, capsys, workers
+):
+    """Out of a loading process it would come as a traceback."""
+    broken = next((tiny_dataset.root / 'depth').glob('0*'))
+    arguments = ['--config', str(config_file), '--data', str(tiny_dataset.root)]
+    broken.write_bytes(broken.read_bytes()[:100])
+    arguments += ['--out', str(tmp_path / 'run'), '--workers', workers]
+    assert run_command('sgnet_core', 'train', arguments) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f'train: {broken}')
+    assert 'Traceback' not in error
+
+
+def test_a_damaged_state_is_refused(config_file, tiny_dataset, tmp_path):
+    training = Training(load_train_config(config_file), tiny_dataset.root, tmp_path, 'cpu')
+    training._save_state()
+    state = tmp_path / 'last.pt'
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(ConfigError, match='cannot be read'):
+        training.resume()
+
+
+def test_fewer_frames_than_a_batch_are_refused(config_file, tiny_dataset, tmp_path):
+    config = load_train_config(config_file, batch_size=9)
+    with pytest.raises(ConfigError, match='4 frames are less than one batch'):
+        Training(config, tiny_dataset.root, tmp_path, 'cpu', workers=0).fit()
+
+
+def test_frozen_blocks_do_not_move(config_file, tiny_dataset, tmp_path):
+    config = load_train_config(config_file, frozen_blocks=2, epochs=1)
+    training = Training(config, tiny_dataset.root, tmp_path, 'cpu', workers=0)
+    before = {k: v.clone() for k, v in training.network.backbone.state_dict().items()}
+    training.fit()
+    after = training.network.backbone.state_dict()
+    moved = {k.split('.')[1] if k.startswith('_blocks') else k.split('.')[0]
+             for k in before if not torch.equal(before[k], after[k])}  # fmt: skip
+    assert not moved & {'_conv_stem', '_bn0', '0', '1'}
+    assert {'2', '15'} <= moved
+
+
+def test_frozen_blocks_are_for_lite_variants(config_file, tiny_dataset, tmp_path):
+    config = load_train_config(config_file, variant='sgnet_r18', frozen_blocks=1)
+    with pytest.raises(ConfigError, match='frozen_blocks: 1 is for lite variants'):
+        Training(config, tiny_dataset.root, tmp_path, 'cpu')
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
@@ -203,6 +252,10 @@ def test_init_from_a_checkpoint_of_other_shape_is_refused(config_file, tiny_data
         ('learning_rate: 1e-3', 'must be float.*1.0e-3'),
         ('crop_size: [32]', 'crop_size must be a list of 2'),
         ('epochs: 0', 'epochs must be above 0'),
+        ('learning_rate: .nan', 'learning_rate must be above 0'),
+        ('seed: -1', 'seed must be at least 0'),
+        ('crop_size: [32, 33]', 'crop_size must be multiples of 32'),
+        ('variant: sgnet_lite9', "unknown variant 'sgnet_lite9'"),
         ('epochs: many', 'epochs must be int'),
         ('[1, 2]', 'must be a mapping'),
         ('a: [', 'is not YAML'),

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which parameters learn, how fast, and how that changes over a run."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from sgnet_core.errors import ConfigError
+from sgnet_core.model.efficientnet_lite import EfficientNetLite
+from sgnet_core.model.sgnet import SGNet
+from sgnet_core.training.config import TrainConfig
+
+POLY_POWER = 0.9
+
+
+def parameter_groups(network: SGNet, config: TrainConfig) -> list[dict[str, object]]:
+    """Backbone and head, each with and without weight decay, at their own `peak_lr`.
+
+    Frozen modules stop requiring gradients and are left out.
+    """
+    for module in frozen_modules(network, config.frozen_blocks):
+        module.requires_grad_(False)
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            key = name.startswith('backbone.'), parameter.ndim > 1
+            groups.setdefault(key, []).append(parameter)
+    rate, slower = config.learning_rate, config.backbone_rate_factor
+    return [
+        {
+            'params': parameters,
+            'lr': 0.0,
+            'peak_lr': rate * (slower if backbone and config.pretrained else 1.0),
+            'weight_decay': config.weight_decay if decays else 0.0,
+        }
+        for (backbone, decays), parameters in groups.items()
+    ]
+
+
+def learning_rate_factor(epoch: float, config: TrainConfig) -> float:
+    """Poly decay after a linear warm-up, in [0, 1]; `epoch` counts fractions."""
+    warmup = min(epoch / max(config.warmup_epochs, 1e-9), 1.0)
+    return warmup * math.pow(1 - epoch / config.epochs, POLY_POWER)
+
+
+def frozen_modules(network: SGNet, blocks: int) -> list[nn.Module]:
+    """The stem and the first blocks of a lite backbone; nothing for 0 blocks.
+
+    Raises:
+        ConfigError: the backbone has not so many blocks, or is none of the lite ones.
+    """
+    if blocks == 0:
+        return []
+    backbone = network.backbone
+    if not isinstance(backbone, EfficientNetLite) or blocks > len(backbone._blocks):
+        raise ConfigError(
+            f'frozen_blocks: {blocks} is for lite variants of at least so many blocks, not for '
+            f'{network.config.variant}; set it to 0'
+        )
+    return [backbone._conv_stem, backbone._bn0, *backbone._blocks[:blocks]]
