@@ -80,10 +80,16 @@ def _print(values: dict[str, Any]) -> None:
     if 'input_size' in values:
         height, width = values['input_size']
         rows['input size'] = f'{width}x{height}'
+        origin = values['provenance']
+        scores = origin.get('scores', {})
         rows |= {
-            key: value if isinstance(value, str) else str(value)
-            for key, value in values['provenance'].items()
-            if key != 'config'
+            key: str(value) for key, value in origin.items() if key not in ('config', 'scores')
         }
+        if scores:
+            rows['scores'] = (
+                f'mIoU {scores["miou"]:.1%}, pixel accuracy {scores["pixel_accuracy"]:.1%}, mean '
+                f'accuracy {scores["mean_accuracy"]:.1%} on {scores["data"]}, '
+                f'{scores["frames"]} frames, {scores["protocol"]}'
+            )
     for key, value in rows.items():
         print(f'  {key + ":":34} {value}')

@@ -37,7 +37,7 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
         before, done, generators = state['settings'], state['epoch'], state['generators']
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise ConfigError(
             f'{path} cannot be read ({type(error).__name__}); start a new run, from '
             'best.safetensors with --init'
