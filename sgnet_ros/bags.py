@@ -27,7 +27,7 @@ from sgnet_ros.bags_recovery import recover
 
 _logger = logging.getLogger(__name__)
 
-IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 
 _CDR_ENCAPSULATION = 4
 """Bytes in front of the first field: representation and options."""
@@ -123,27 +123,29 @@ class Bag:
                 f'({_reason(error)}); the bag is damaged'
             ) from error
 
-    def topic(self, name: str, msgtypes: Collection[str] = IMAGE_TYPES) -> BagTopic:
-        """The topic called `name`.
+    def topic(self, name: str, msgtype: str = IMAGE) -> BagTopic:
+        """The topic called `name`, whose messages must be of `msgtype`.
 
         Raises:
             DataError: it is absent or of another type; lists the topics that would do and names
                 the nearest.
         """
-        candidates = [t.name for t in self.topics.values() if t.msgtype in msgtypes]
+        candidates = [t.name for t in self.topics.values() if t.msgtype == msgtype]
         if name in candidates:
             return self.topics[name]
-        kind = msgtypes[0].rsplit('/', 1)[-1]
-        if name in self.topics:
-            problem = f'topic {name} is of type {self.topics[name].msgtype}, not {kind}'
+        kind = msgtype.rsplit('/', 1)[-1]
+        if name not in self.topics:
+            problem = f'no topic {name} in this bag'
+        elif self.topics[name].msgtype == COMPRESSED_IMAGE:
+            problem = f'{name} is compressed; record the raw topic, or republish it as raw'
         else:
-            problem = f'no topic {name}'
+            problem = f'{name} is of type {self.topics[name].msgtype}, not {kind}'
         if not candidates:
             remedy = f'it has no {kind} topic at all; its topics: {_listed(self.topics)}'
         else:
             nearest = difflib.get_close_matches(name, candidates, n=1, cutoff=0.0)[0]
             remedy = f'nearest: {nearest}; its {kind} topics: {_listed(candidates)}'
-        raise DataError(f'{self.path}: {problem} in this bag; {remedy}')
+        raise DataError(f'{self.path}: {problem}; {remedy}')
 
     def _open(self) -> Any:
         if not self.path.exists():

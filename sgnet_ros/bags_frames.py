@@ -158,7 +158,7 @@ class BagFrames:
     def _read_first_intrinsics(self) -> CameraIntrinsics:
         name = self._topics.camera_info
         try:
-            self._bag.topic(name, ('sensor_msgs/msg/CameraInfo',))
+            self._bag.topic(name, 'sensor_msgs/msg/CameraInfo')
             first = next(self._bag.messages([name]), None)
             if first is None:
                 raise DataError(f'{self._bag.path}: no message on {name}')
@@ -178,7 +178,7 @@ class BagFrames:
         name = self._topics.label_names
         if self._topics.labels is None or name not in self._bag.topics:
             return None
-        self._bag.topic(name, ('std_msgs/msg/String',))
+        self._bag.topic(name, 'std_msgs/msg/String')
         first = next(self._bag.messages([name]), None)
         if first is None:
             return None

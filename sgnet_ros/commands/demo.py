@@ -8,6 +8,7 @@ no ROS installation; takes about a minute.
 """
 
 import argparse
+import logging
 import os
 import shutil
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f'--rate must be above 0 Hz, got {args.rate:g}')
     from sgnet_ros.interruption import interruptible
     from sgnet_ros.ros_domain import own_domain
+
+    # Which ROS packages have stand-ins is for the log of the node, where it is as well.
+    logging.getLogger('sgnet_ros.ros_api').setLevel(logging.WARNING)
 
     if args.checkpoint and not args.checkpoint.is_file():
         raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')

@@ -10,6 +10,7 @@ off, what is left is scored, and the exit status is 1.
 import argparse
 import logging
 from dataclasses import fields
+from operator import length_hint
 from pathlib import Path
 
 from sgnet_core.cli import write_json
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         _check_classes(segmenter, frames, args)
         if args.json != '-':
             print(f'{segmenter.description}\n{args.bag}')
-        confusion, count = evaluate(segmenter, frames, frames.__length_hint__())
+        confusion, count = evaluate(segmenter, frames, length_hint(frames))
         if not count:
             raise _nothing_to_score(bag, frames, topics)
         if args.json != '-':
@@ -107,11 +108,15 @@ def _nothing_to_score(bag, frames, topics) -> SgnetError:
     counts = ', '.join(
         f'{bag.topics[name].count} on {name}' for name in (topics.rgb, topics.depth, topics.labels)
     )
-    text = f'{bag.path}: no frame to score: {counts}; {frames.pairs} pairs of colour and depth'
+    unused = ', '.join(f'{cause} {count}' for cause, count in frames.dropped.items())
+    text = (
+        f'{bag.path}: no frame to score: {counts}; {frames.pairs} pairs of colour and depth, '
+        f'messages not used: {unused or "none"}'
+    )
     if bag.damage:
         return SgnetError(f'{text}; {bag.damage}')
     if frames.pairs:
-        return DataError(f'{text}, and none has labels of its stamp')
+        return DataError(f'{text}; no pair has labels of its very stamp')
     return DataError(f'{text}; give a larger --sync-slop, or record them with equal stamps')
 
 

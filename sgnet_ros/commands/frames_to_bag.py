@@ -61,6 +61,12 @@ def run(args: argparse.Namespace) -> int:
             '%.2f mm',
             bag.largest_depth_error_m * 1e3,
         )
+    if bag.lost_depth_pixels:
+        _logger.warning(
+            '%d pixels have a depth of 0, or of 65.535 m and more, which the bag cannot hold: '
+            'there they are no measurement',
+            bag.lost_depth_pixels,
+        )
     if args.json != '-':
         labels = f'{len(class_names)} classes' if class_names else 'no labels'
         print(f'frames_to_bag: {bag.frames} frames at {rate_hz:g} Hz, {labels}: {args.out}')
@@ -70,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             'rate_hz': rate_hz,
             'labels': class_names is not None,
             'largest_depth_error_m': bag.largest_depth_error_m,
+            'lost_depth_pixels': bag.lost_depth_pixels,
         }
         write_json(args.json, summary)
     if stop.is_set():

@@ -199,7 +199,19 @@ def test_absent_topic_names_the_nearest_and_lists_the_images(bag_path):
 
 def test_topic_of_another_type(bag_path):
     with Bag(bag_path) as bag, pytest.raises(DataError, match='not CameraInfo'):
-        bag.topic(TOPICS[0], ('sensor_msgs/msg/CameraInfo',))
+        bag.topic(TOPICS[0], 'sensor_msgs/msg/CameraInfo')
+
+
+def test_compressed_topic_says_what_to_do(tmp_path):
+    types = standard_types()
+    kind = 'sensor_msgs/msg/CompressedImage'
+    with Rosbag2Writer(tmp_path / 'bag', version=8) as writer:
+        writer.add_connection('/camera/color/compressed', kind, typestore=types)
+        writer.add_connection('/camera/color', 'sensor_msgs/msg/Image', typestore=types)
+    with Bag(tmp_path / 'bag') as bag, pytest.raises(DataError) as error:
+        bag.topic('/camera/color/compressed')
+    assert 'compressed; record the raw topic' in str(error.value)
+    assert 'nearest: /camera/color;' in str(error.value)
 
 
 def test_message_that_is_cut_short(tmp_path):

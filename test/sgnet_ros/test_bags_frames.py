@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bag_files import assert_same, rewrite, without
+from rosbags.rosbag1 import Writer as Rosbag1Writer
+from rosbags.typesys import Stores, get_typestore
 
 from sgnet_core.errors import DataError
 from sgnet_core.labels import NYU40
@@ -125,6 +127,26 @@ def test_depth_recorded_in_bursts(bag_path, tmp_path, tiny_samples):
     path = rewrite(bag_path, tmp_path / 'new', all_depth_last)
     with Bag(path) as bag:
         for sample, expected in zip(BagFrames(bag), tiny_samples, strict=True):
+            assert_same(sample, expected)
+
+
+def test_frames_of_a_rosbag1(bag_path, tmp_path, tiny_samples):
+    """ROS 1 spells K in capitals and numbers its headers; the frames are the same."""
+    types, ros1 = standard_types(), get_typestore(Stores.ROS1_NOETIC)
+    path = tmp_path / 'one.bag'
+    with Bag(bag_path) as bag, Rosbag1Writer(path) as writer:
+        connections = {
+            t.name: writer.add_connection(t.name, t.msgtype, typestore=ros1)
+            for t in bag.topics.values()
+        }
+        for message in bag.messages():
+            connection = connections[message.topic]
+            raw = types.cdr_to_ros1(message.cdr, connection.msgtype)
+            writer.write(connection, message.time_ns, raw)
+    with Bag(path) as bag:
+        frames = BagFrames(bag)
+        assert frames.class_names == NYU40.class_names
+        for sample, expected in zip(frames, tiny_samples, strict=True):
             assert_same(sample, expected)
 
 

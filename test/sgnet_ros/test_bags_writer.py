@@ -54,7 +54,7 @@ def test_research_frames_survive_the_bag(research_data, tmp_path):
     dataset = FolderDataset(research_data / 'nyuv2', split='val')
     picked = [dataset[index] for index in (0, 50)]
     writer = write_bag(picked, tmp_path / 'bag', 10.0, dataset.class_names)
-    assert writer.largest_depth_error_m == 0
+    assert (writer.largest_depth_error_m, writer.lost_depth_pixels) == (0, 0)
     with Bag(tmp_path / 'bag') as bag:
         for sample, expected in zip(BagFrames(bag), picked, strict=True):
             assert_same(sample, expected)
@@ -78,6 +78,16 @@ def test_depth_finer_than_millimetres_is_noticed(tmp_path, tiny_samples):
     finer = RgbdFrame(frame.rgb, frame.depth_m + np.float32(0.0003), frame.intrinsics)
     writer = write_bag([replace(tiny_samples[0], frame=finer)], tmp_path / 'bag', 10.0)
     assert 0.0002 < writer.largest_depth_error_m < 0.0004
+
+
+def test_depth_that_16_bits_cannot_hold_is_counted(tmp_path, tiny_samples):
+    frame = tiny_samples[0].frame
+    depth_m = np.where(np.isnan(frame.depth_m), np.float32(1), frame.depth_m)
+    depth_m[0, :3] = (0.0, 65.535, 70.0)
+    depth_m[0, 3] = 65.534
+    other = RgbdFrame(frame.rgb, depth_m, frame.intrinsics)
+    writer = write_bag([replace(tiny_samples[0], frame=other)], tmp_path / 'bag', 10.0)
+    assert writer.lost_depth_pixels == 3
 
 
 def test_topics_stamps_and_qos(bag_path, tiny_samples):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bag_files import rewrite
 from random_network import save_random_checkpoint
 
 from sgnet_core.cli import run_command
@@ -14,7 +15,9 @@ from sgnet_core.evaluation import evaluate
 from sgnet_core.labels import NYU40
 from sgnet_core.segmenter import Segmenter
 from sgnet_ros.__main__ import COMMANDS
+from sgnet_ros.bags import with_header_stamp
 from sgnet_ros.bags_writer import write_bag
+from sgnet_ros.frame_topics import FrameTopics
 
 
 @pytest.fixture(scope='module')
@@ -126,8 +129,34 @@ def test_bag_without_a_labelled_pair(tiny_samples, checkpoint, tmp_path, capsys)
     write_bag(samples, tmp_path / 'bag', 10.0, NYU40.class_names)
     assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
     error = capsys.readouterr().err
-    assert '2 pairs of colour and depth, and none has labels of its stamp' in error
+    assert '2 pairs of colour and depth' in error
+    assert 'no pair has labels of its very stamp' in error
     assert '0 on /camera/camera/labels/image_raw' in error
+
+
+def test_bag_without_a_pair(tiny_samples, checkpoint, tmp_path, capsys):
+    """All stamps are the same, as those of a driver that does not set them."""
+
+    def unstamped(topic, index, cdr, time_ns):
+        return (cdr if topic == FrameTopics().label_names else with_header_stamp(cdr, 0)), time_ns
+
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    rewrite(tmp_path / 'bag', tmp_path / 'new', unstamped)
+    figures = tmp_path / 'figures.json'
+    assert command(tmp_path / 'new', '--checkpoint', checkpoint, '--json', figures) == 0
+    assert json.loads(figures.read_text())['unpaired'] == {'duplicate_stamp': 8}
+
+    def far_apart(topic, index, cdr, time_ns):
+        if topic == FrameTopics().depth:
+            cdr = with_header_stamp(cdr, time_ns + 40_000_000)
+        return cdr, time_ns
+
+    rewrite(tmp_path / 'bag', tmp_path / 'apart', far_apart)
+    assert command(tmp_path / 'apart', '--checkpoint', checkpoint) == 2
+    error = capsys.readouterr().err
+    assert '0 pairs of colour and depth' in error
+    assert 'rgb_unmatched 5' in error
+    assert '--sync-slop' in error
 
 
 def test_label_ids_that_the_classes_do_not_have(tiny_samples, tmp_path, capsys):
