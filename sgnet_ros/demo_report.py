@@ -19,12 +19,10 @@ from sgnet_ros.bags import Bag
 from sgnet_ros.bags_frames import BagFrames, stamp_of
 from sgnet_ros.demo_run import Recording
 from sgnet_ros.frame_topics import FrameTopics
-from sgnet_ros.mask_recorder import RecordedMask
+from sgnet_ros.mask_recorder import BEFORE_PAIRING, RecordedMask
 from sgnet_ros.statistics import percentiles
 
 SHEET_ROWS = 5
-BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')
-"""The node's causes that are about single messages; all others are about pairs."""
 
 
 @dataclass(frozen=True)

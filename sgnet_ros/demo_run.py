@@ -27,6 +27,8 @@ READY_TIMEOUT_S = 120.0
 """For the node to load the network: a cold disk is slow."""
 DRAIN_TIMEOUT_S = 30.0
 """For the last frame to come through after the player has ended."""
+PATIENT_REPORTS = 5
+"""Reports of an idle node, one a second, after which a mask that has not come is lost."""
 SUBSCRIBER_TIMEOUT_S = 30.0
 SETTLE_S = 1.0
 """Between "the player sees the node" and the first frame: the node must see the player, too."""
@@ -167,14 +169,14 @@ def _drain(recorder: MaskRecorder, node: ChildProcess, stop: threading.Event) ->
     What is missing then is counted as such.
     """
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
-    before: dict[str, int] | None = None
-    reports = recorder.reports
+    reports, totals, quiet = recorder.reports, recorder.totals, 0
     while time.monotonic() < deadline:
         _spin(recorder, node, stop)
         if recorder.reports == reports:
             continue
-        # Two reports in a row that say the same: nothing moves any more.
-        counts, reports = recorder.totals, recorder.reports
-        if counts == before and len(recorder.masks) >= counts.get('masks', 0):
+        # A report like the one before and nothing under way: nothing will come any more.
+        idle = recorder.totals == totals and recorder.under_way == 0
+        quiet = quiet + 1 if idle else 0
+        if quiet and len(recorder.masks) >= recorder.totals['masks'] or quiet > PATIENT_REPORTS:
             return
-        before = counts
+        reports, totals = recorder.reports, recorder.totals

@@ -22,6 +22,10 @@ QUEUE_DEPTH = 50
 SPIN_S = 0.1
 
 
+BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')
+"""The node's causes that are about single messages; all others are about pairs."""
+
+
 @dataclass(frozen=True)
 class RecordedMask:
     """One mask as it arrived.
@@ -78,6 +82,16 @@ class MaskRecorder:
             (DiagnosticArray, '/diagnostics', self._store_report, QUEUE_DEPTH),
         ):
             node.create_subscription(message_class, topic, callback, qos)
+
+    @property
+    def under_way(self) -> int:
+        """Pairs of which the node has neither made a mask nor said why not."""
+        after_pairing = sum(
+            count
+            for key, count in self.totals.items()
+            if key.startswith('dropped.') and key.removeprefix('dropped.') not in BEFORE_PAIRING
+        )
+        return self.totals.get('pairs', 0) - self.totals.get('masks', 0) - after_pairing
 
     def spin(self, timeout_s: float = SPIN_S) -> None:
         """Take one message, or wait for it so long at most."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes are watched and ended; ROS domains are free when they are said to be."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -45,27 +46,20 @@ def test_a_child_that_would_run_for_ever_is_ended(tmp_path, tiny_samples, enviro
     assert child.stop() == child.exit_status, 'ending it twice does no harm'
 
 
-def test_free_domain_avoids_ports_in_use():
-    first = free_domain_id()
-    assert first in DOMAINS
-    blocked = {}
-    try:
-        # All domains but one are taken.
-        for domain in DOMAINS:
-            if domain != first:
-                udp = blocked[domain] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                try:
-                    udp.bind(('', discovery_ports(domain)[1]))
-                except OSError:
-                    continue  # by somebody else
-        assert free_domain_id() == first
-        taken = blocked[first] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        taken.bind(('', discovery_ports(first)[0]))
+def test_free_domain_avoids_ports_in_use(monkeypatch):
+    monkeypatch.setattr('sgnet_ros.ros_domain.DOMAINS', range(98, 101))
+    with contextlib.ExitStack() as sockets:
+
+        def take(port):
+            udp = sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            udp.bind(('', port))
+
+        take(discovery_ports(98)[1])
+        take(discovery_ports(100)[0])
+        assert {free_domain_id() for _ in range(10)} == {99}
+        take(discovery_ports(99)[0])
         with pytest.raises(SgnetError, match='set ROS_DOMAIN_ID yourself'):
             free_domain_id()
-    finally:
-        for udp in blocked.values():
-            udp.close()
 
 
 def test_own_domain_keeps_what_the_user_has_set():
