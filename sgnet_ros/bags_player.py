@@ -21,7 +21,8 @@ from sgnet_ros.bags import Bag, BagMessage, BagTopic, has_header, header_stamp_n
 
 _logger = logging.getLogger(__name__)
 
-QUEUE_DEPTH = 10
+QUEUE_DEPTH = 30
+"""Messages that wait, per topic, for a subscriber that the machine has no time for: 50 MB."""
 LAST_ACKNOWLEDGEMENT_S = 2.0
 """How long the end of a bag waits for slow subscribers to have taken everything."""
 

@@ -15,7 +15,8 @@ from types import TracebackType
 from sgnet_core.errors import SgnetError
 
 TAIL_LINES = 15
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 30.0
+"""A busy machine takes its time to end a process that holds a network and DDS."""
 
 
 class ChildProcess:
