@@ -14,6 +14,7 @@ from sgnet_ros.bags import Bag, BagMessage, header_stamp_ns
 from sgnet_ros.conversions import (
     frame_from_msgs,
     intrinsics_from_msg,
+    is_rectified,
     label_names_from_msg,
     mask_from_msg,
 )
@@ -168,7 +169,8 @@ class BagFrames:
 
     def _intrinsics_of(self, message: BagMessage) -> CameraIntrinsics:
         try:
-            return intrinsics_from_msg(self._bag.deserialize(message))
+            rectified = is_rectified(self._topics.rgb)
+            return intrinsics_from_msg(self._bag.deserialize(message), rectified)
         except InputError as error:
             raise DataError(
                 f'{self._bag.path}: {message.topic}: {error} ({CAMERA_OPTION})'

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Inside, SIGINT and SIGTERM set the event that this yields, and raise nothing.
+    """Inside, SIGINT, SIGTERM and SIGHUP set the event that this yields, and raise nothing.
 
     Also where the shell that started this process in the background had SIGINT ignored. A second
     signal raises KeyboardInterrupt: somebody is impatient.
@@ -23,7 +23,9 @@ def interruptible() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A terminal that closes (SIGHUP) must not leave the processes of a demo behind.
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in signals}
     try:
         yield stop
     finally:

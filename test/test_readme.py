@@ -76,3 +76,9 @@ def test_table_has_every_topic():
 def test_tree_is_read_as_it_looks():
     tree = '```\na/     x\n  b.py y\n  c/\n    d.py z\ne.txt  f\n```\n'
     assert tree_paths(tree) == {'a/b.py', 'a/c/d.py', 'e.txt'}
+
+
+def test_every_linked_file_exists():
+    links = re.findall(r'\]\((?!https?:|#)([^)]+)\)', README)
+    assert 'resource/demo.jpg' in links
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []

@@ -11,6 +11,7 @@ import argparse
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,10 +86,10 @@ def _choose_frames(args: argparse.Namespace):
         )
         return rooms, range(args.count)
     from sgnet_core.data.folder import FolderDataset
+    from sgnet_ros.demo_report import evenly_spread
 
     folder = FolderDataset(args.frames, split=args.split)
-    step = max(1, len(folder) // args.count)
-    return folder, range(0, len(folder), step)[: args.count]
+    return folder, evenly_spread(range(len(folder)), args.count)
 
 
 @contextmanager
@@ -96,11 +97,13 @@ def _output_folder(out: Path):
     """The folder, ours alone, without what an earlier demo left in it.
 
     Raises:
-        InputError: another demo is using it.
+        InputError: another demo is using it, or it holds something that is not a demo's.
         SgnetError: it cannot be written to.
     """
     import fcntl
 
+    if out.is_dir() and any(out.iterdir()) and not (out / '.lock').exists():
+        raise InputError(f'{out} holds files that no demo has made; choose another --out')
     try:
         (out / OVERLAYS).mkdir(parents=True, exist_ok=True)
         lock = (out / '.lock').open('w')
@@ -124,7 +127,7 @@ def _source(args: argparse.Namespace, data) -> str:
     return data.name if args.frames else 'generated rooms'
 
 
-def _write_bag(args: argparse.Namespace, data, indices: range, bag: Path, stop) -> None:
+def _write_bag(args: argparse.Namespace, data, indices: Sequence[int], bag: Path, stop) -> None:
     from tqdm import tqdm
 
     from sgnet_ros.bags_writer import write_bag

@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 1:
         raise InputError(f'--limit must be 1 or more, got {args.limit}')
+    if args.rate is not None and not args.rate > 0:
+        raise InputError(f'--rate must be above 0, got {args.rate:g}')
     from tqdm import tqdm
 
     from sgnet_core.data.folder import FolderDataset

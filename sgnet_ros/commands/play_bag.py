@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sgnet_core.cli import write_json
-from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.errors import DataError, InputError, SgnetError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.rate <= 0:
+    if not args.rate > 0:
         raise InputError(f'--rate must be above 0, got {args.rate:g}')
     if args.clock < 0:
         raise InputError(f'--clock must be a frequency in Hz above 0, got {args.clock:g}')
@@ -102,7 +102,10 @@ def _play(player, bag, stop, loop: bool) -> int:
     from tqdm import tqdm
 
     passes = 0
-    total = None if loop else sum(bag.topics[name].count for name in player.sent)
+    count = sum(bag.topics[name].count for name in player.sent)
+    if count == 0:
+        raise DataError(f'{bag.path}: there is no message on {", ".join(player.sent)}')
+    total = None if loop else count
     with tqdm(total=total, unit='message', disable=None) as progress:
         while not stop.is_set():
             player.play(stop, on_message=lambda message: progress.update())

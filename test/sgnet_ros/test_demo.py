@@ -100,6 +100,7 @@ def test_folder_data_set_after_an_earlier_demo(demo, checkpoint, tiny_dataset, t
     old = tmp_path / 'out' / 'overlays' / 'frame_000099.png'
     old.parent.mkdir(parents=True)
     old.write_bytes(b'of an earlier demo')
+    (tmp_path / 'out' / '.lock').touch()
     process = demo(
         *('--frames', tiny_dataset.root, '--split', 'fit', '--rate', 5, '--checkpoint', checkpoint)
     )

@@ -126,7 +126,19 @@ def test_evenly_spread():
 
 def test_no_mask_is_a_failure(tiny_dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('sgnet_ros.demo_run.record_run', lambda *a: recording({}, {'pairs': 5}))
+    monkeypatch.setenv('ROS_DOMAIN_ID', '1')  # so that the demo sets none in this process
     argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path / 'out'), '--rate', '10']
     assert run_command('sgnet_ros', 'demo', argv) == 1
     assert 'no mask arrived' in capsys.readouterr().err
     assert (tmp_path / 'out' / 'metrics.json').exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(tiny_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('ROS_DOMAIN_ID', '1')
+    recording_of_mine = tmp_path / 'bag' / 'mine.mcap'
+    recording_of_mine.parent.mkdir()
+    recording_of_mine.touch()
+    argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path), '--rate', '10']
+    assert run_command('sgnet_ros', 'demo', argv) == 2
+    assert 'holds files that no demo has made' in capsys.readouterr().err
+    assert recording_of_mine.exists()

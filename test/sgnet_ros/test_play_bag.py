@@ -96,7 +96,7 @@ def latched():
 
 
 RECORDED = [START_NS + round(index * 1e9 / 30.0) for index in range(5)]
-WAIT = ('--wait-for-subscribers', 60, '--start-delay', 0.5)
+WAIT = ('--wait-for-subscribers', 60, '--start-delay', 3)
 
 
 def test_everything_arrives_as_recorded(bag_path, tiny_samples, listener, play, tmp_path):
