@@ -107,8 +107,7 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     path = Path(path) if path else DEFAULT_CHECKPOINT
     if not path.is_file():
         raise CheckpointError(
-            f'no checkpoint at {path}; give the path of a .safetensors file made by `train` or '
-            '`convert_checkpoint`'
+            f'no checkpoint at {path}; give the path of a .safetensors file made by `train`'
         )
     try:
         with safe_open(str(path), framework='pt') as file:
@@ -138,8 +137,8 @@ def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Ten
 def _parse(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) -> Checkpoint:
     if HEADER_KEY not in metadata:
         raise CheckpointError(
-            f'{path} has no {HEADER_KEY!r} header: it was not written by this package; the '
-            "authors' files go through `convert_checkpoint` first"
+            f'{path} has no {HEADER_KEY!r} header: it was not written by this package; give '
+            'a file made by `train`'
         )
     try:
         header = json.loads(metadata[HEADER_KEY])
