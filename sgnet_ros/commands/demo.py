@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f'--count must be 1 or more, got {args.count}')
     if args.rate <= 0:
         raise InputError(f'--rate must be above 0 Hz, got {args.rate:g}')
+    from sgnet_ros.dds_profile import large_image_profile
     from sgnet_ros.interruption import interruptible
     from sgnet_ros.ros_domain import own_domain
 
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint and not args.checkpoint.is_file():
         raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')
     data, indices = _choose_frames(args)
-    os.environ.update(own_domain(os.environ))
+    os.environ.update({**own_domain(os.environ), **large_image_profile(os.environ)})
     bag = args.out / 'bag'
     with interruptible() as stop, _output_folder(args.out):
         try:

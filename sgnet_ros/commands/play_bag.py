@@ -7,6 +7,7 @@ recorded unless --restamp is given. Ends with the bag, with --loop on Ctrl-C.
 """
 
 import argparse
+import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
+    from sgnet_ros.dds_profile import large_image_profile
+
+    os.environ.update(large_image_profile(os.environ))
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_player import BagPlayer
     from sgnet_ros.interruption import interruptible

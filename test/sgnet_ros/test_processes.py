@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from sgnet_core.errors import SgnetError
 from sgnet_core.labels import NYU40
 from sgnet_ros.bags_writer import write_bag
 from sgnet_ros.child_process import ChildProcess
+from sgnet_ros.dds_profile import VARIABLES, large_image_profile
 from sgnet_ros.interruption import interruptible
 from sgnet_ros.ros_domain import DOMAINS, discovery_ports, free_domain_id, own_domain
 
@@ -70,6 +72,18 @@ def test_own_domain_keeps_what_the_user_has_set():
     assert {**user, **own_domain(user)} == user
     humble = own_domain({'ROS_DISTRO': 'humble', 'ROS_DOMAIN_ID': '3'})
     assert humble == {'ROS_LOCALHOST_ONLY': '1'}
+
+
+def test_large_image_profile_unless_the_user_has_one(monkeypatch, tmp_path, caplog):
+    changes = large_image_profile({})
+    assert set(changes) == set(VARIABLES)
+    assert len(set(changes.values())) == 1
+    assert '<segment_size>' in Path(changes[VARIABLES[0]]).read_text()
+    for name in VARIABLES:
+        assert large_image_profile({name: '/their/own.xml'}) == {}
+    monkeypatch.setattr('sgnet_ros.dds_profile._config_folders', lambda: [tmp_path])
+    assert large_image_profile({}) == {}
+    assert 'may lose large images' in caplog.text
 
 
 def test_ctrl_c_sets_the_event_and_a_second_one_raises():
