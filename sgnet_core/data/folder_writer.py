@@ -93,13 +93,15 @@ class FolderWriter:
             SgnetError: a file cannot be written.
         """
         self._check(sample)
-        write_rgb(self._path('image', sample.id), sample.frame.rgb)
         write_depth(self._path('depth', sample.id), sample.frame.depth_m)
         if sample.labels is not None:
             write_labels(self._path('label', sample.id), sample.labels)
         if sample.pose is not None:
             rows = [' '.join(repr(float(value)) for value in row) for row in sample.pose]
             write_file(self._path('pose', sample.id), _lines(rows))
+        # Last, because the images say which frames there are: whatever interrupts this, the data
+        # set stays whole.
+        write_rgb(self._path('image', sample.id), sample.frame.rgb)
         self._ids[sample.id] = None
 
     def write_split(self, name: str, ids: Iterable[str]) -> None:

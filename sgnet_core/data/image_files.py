@@ -100,14 +100,16 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file and the folders above it.
+    """Write a file, whole or not at all, and the folders above it.
 
     Raises:
         SgnetError: the disk is full, or the place cannot be written to.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        partial = path.with_name(f'{path.name}.partial')
+        partial.write_bytes(content)
+        partial.replace(path)
     except OSError as error:
         raise SgnetError(f'{path}: cannot be written: {error.strerror}') from error
 

@@ -501,7 +501,7 @@ def test_folder_that_cannot_be_written_to(tmp_path, tiny_samples):
     (tmp_path / 'file').write_text('')
     sample = dataclasses.replace(tiny_samples[0], labels=None, pose=None)
     writer = FolderWriter(tmp_path / 'file' / 'set', 's', sample.frame.intrinsics)
-    with pytest.raises(SgnetError, match=r'0\.jpg: cannot be written: Not a directory'):
+    with pytest.raises(SgnetError, match=r'0\.png: cannot be written: Not a directory'):
         writer.write(sample)
 
 
@@ -543,3 +543,20 @@ def test_kinect_sequence(research_data):
     assert 0.01 < np.isnan(sample.frame.depth_m).mean() < 0.5
     assert 0.3 < np.nanmin(sample.frame.depth_m) < np.nanmax(sample.frame.depth_m) < 10
     np.testing.assert_allclose(sample.pose[:3, :3] @ sample.pose[:3, :3].T, np.eye(3), atol=1e-3)
+
+
+@pytest.mark.parametrize('part', ['write_depth', 'write_labels', 'write_rgb'])
+def test_an_interruption_within_a_frame_leaves_the_others_whole(
+    tmp_path, tiny_samples, monkeypatch, part
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    camera = tiny_samples[0].frame.intrinsics
+    writer = FolderWriter(tmp_path / 'cut', 'cut', camera, NYU40.class_names, with_pose=True)
+    writer.write(tiny_samples[0])
+    monkeypatch.setattr(f'sgnet_core.data.folder_writer.{part}', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(tiny_samples[1])
+    writer.close()
+    assert FolderDataset(tmp_path / 'cut').ids == (tiny_samples[0].id,)
