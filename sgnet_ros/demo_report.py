@@ -23,6 +23,8 @@ from sgnet_ros.mask_recorder import BEFORE_PAIRING, RecordedMask
 from sgnet_ros.statistics import percentiles
 
 SHEET_ROWS = 5
+VISIBLE = 0.003
+"""Share of a picture below which a class is not worth a line of the legend."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,9 @@ def table(metrics: Mapping[str, Any]) -> str:
         ('latency, median', f'{latency["p50"]:.0f} ms', 'colour image sent to mask received'),
         ('latency, 95 %', f'{latency["p95"]:.0f} ms', ''),
     ]
+    if metrics['processing_ms']:
+        processing = f'{metrics["processing_ms"]["p50"]:.0f} ms'
+        rows.append(('of that the node', processing, 'conversions, network, publishing; median'))
     if metrics.get('miou') is not None:
         accuracy = f'{100 * metrics["pixel_accuracy"]:.1f} % of pixels right'
         rows.append(('mIoU', f'{100 * metrics["miou"]:.1f} %', accuracy))
@@ -151,6 +156,12 @@ def table(metrics: Mapping[str, Any]) -> str:
 def _causes(what: str, counts: Mapping[str, int]) -> str:
     listed = ', '.join(f'{cause} {count}' for cause, count in sorted(counts.items()))
     return f'{what} {listed}'.strip() if listed else ''
+
+
+def visible_classes(labels: np.ndarray) -> set[int]:
+    """The class ids of more than a few specks: `VISIBLE` of the pixels or more."""
+    counts = np.bincount(labels.ravel(), minlength=256)
+    return set(np.flatnonzero(counts >= max(1, VISIBLE * labels.size)).tolist())
 
 
 def contact_sheet_of(
@@ -170,11 +181,10 @@ def contact_sheet_of(
             depth_to_rgb(frame.depth_m),
             overlay(frame.rgb, item.mask.labels, palette),
         ]
-        shown = [item.mask.labels]
+        present |= visible_classes(item.mask.labels)
         if with_truth:
             row.append(overlay(frame.rgb, item.sample.labels, palette))
-            shown.append(item.sample.labels)
-        present |= set(np.unique(shown).tolist())
+            present |= visible_classes(item.sample.labels)
         rows.append(row)
         captions.append(item.caption())
     titles = ['colour', 'depth', 'mask of the node', 'exact labels'][: len(rows[0])]

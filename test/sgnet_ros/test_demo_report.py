@@ -7,7 +7,14 @@ import pytest
 from sgnet_core.cli import run_command
 from sgnet_core.labels import NYU40
 from sgnet_ros.bags_writer import START_NS, write_bag
-from sgnet_ros.demo_report import account, compare, contact_sheet_of, evenly_spread, table
+from sgnet_ros.demo_report import (
+    account,
+    compare,
+    contact_sheet_of,
+    evenly_spread,
+    table,
+    visible_classes,
+)
 from sgnet_ros.demo_run import Recording
 from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.mask_recorder import RecordedMask
@@ -116,6 +123,15 @@ def test_caption_counts_right_pixels(tiny_samples, tmp_path):
     sheet = contact_sheet_of(comparison.picked, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
     plain = contact_sheet_of(comparison.picked, run, {'source': 'x', 'masks': 1})
     assert sheet.shape[1] > plain.shape[1], 'a column more: the exact labels'
+
+
+def test_specks_are_not_worth_a_line_of_the_legend():
+    labels = np.full((100, 100), 3, np.uint8)
+    labels[0, :29] = 7
+    labels[1, :31] = 8
+    labels[2:4] = 255
+    assert visible_classes(labels) == {3, 8, 255}
+    assert visible_classes(np.array([[5, 6]], np.uint8)) == {5, 6}
 
 
 def test_evenly_spread():
