@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
+from sgnet_core.labels import LabelSet
 from sgnet_core.metrics import ConfusionMatrix
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def evaluate(
     return confusion, frames
 
 
-def check_same_classes(segmenter: Segmenter, class_names: tuple[str, ...] | None, of: str) -> None:
-    """Raise InputError where the labels of `of` name other classes than the segmenter's."""
+def check_same_classes(
+    segmenter: Segmenter | LabelSet, class_names: tuple[str, ...] | None, of: str
+) -> None:
+    """Raise InputError where the labels of `of` name other classes than the checkpoint's."""
     if class_names is None:
         raise InputError(f'{of} has no class names: there are no labels to compare with')
     if tuple(class_names) == segmenter.class_names:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from sgnet_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.errors import ConfigError, DataError, SgnetError
-from sgnet_core.evaluation import PROTOCOL, evaluate
+from sgnet_core.evaluation import PROTOCOL, check_same_classes, evaluate
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import label_set_of
 from sgnet_core.model.sgnet import SGNet, SGNetConfig, resize_scores
@@ -79,6 +79,12 @@ class Training:
             'precision': precision,
             'init': None if init is None else str(init),
         }
+        self.views = TrainingViews(self.train_data, self.spec, config)
+        if len(self.views) < config.batch_size:
+            raise ConfigError(
+                f'{len(self.views)} frames are less than one batch; set batch_size '
+                f'below {config.batch_size}'
+            )
         self.label_set = label_set_of(self.train_data.class_names)
         torch.manual_seed(config.seed)
         architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
@@ -94,9 +100,7 @@ class Training:
         self.scaler = torch.amp.GradScaler(
             torch.device(self.device).type, enabled=self.dtype == torch.float16
         )
-        weights = class_weights(self.train_data, config.class_weight_exponent)
-        self.class_weights = None if weights is None else weights.to(self.device)
-        self.views = TrainingViews(self.train_data, self.spec, config)
+        self.class_weights: Tensor | None = None
         self.epoch, self.best_miou, self.seconds = 0, -1.0, 0.0
 
     def fit(self) -> Path:
@@ -108,6 +112,9 @@ class Training:
             len(self.train_data), self.config.room_frames, self.config.epochs,
             self.device, self.start,
         )  # fmt: skip
+        weights = class_weights(self.train_data, self.config.class_weight_exponent)
+        self.class_weights = None if weights is None else weights.to(self.device)
+        self.views.furnish()
         while self.epoch < self.config.epochs:
             started = time.monotonic()
             record: dict[str, object] = {'loss': self._train_one_epoch()}
@@ -140,8 +147,9 @@ class Training:
                 return 'random weights'
             return load_imagenet_weights(network)
         checkpoint = load_checkpoint(init)
-        if checkpoint.label_set.class_names != self.label_set.class_names:
-            raise ConfigError(f'{init} is for other classes than {self.train_data.root}')
+        check_same_classes(
+            checkpoint.label_set, self.label_set.class_names, str(self.train_data.root)
+        )
         if checkpoint.config != network.config:
             raise ConfigError(f'{init} is a {checkpoint.config}, wanted {network.config}')
         sizeless = dataclasses.replace(checkpoint.input_spec, height=32, width=32)
@@ -154,11 +162,6 @@ class Training:
     def _train_one_epoch(self) -> float:
         self._set_training_mode()
         loader = epoch_loader(self.views, self.config, self.epoch, self.workers)
-        if len(loader) == 0:
-            raise ConfigError(
-                f'{len(self.views)} frames are less than one batch; set batch_size '
-                f'below {self.config.batch_size}'
-            )
         title = f'epoch {self.epoch + 1}/{self.config.epochs}'
         total = 0.0
         bar = tqdm(loader, title, unit='batch', disable=None, leave=False)

@@ -44,11 +44,15 @@ class TrainingViews(Dataset):
                 'set room_frames: 0'
             )
         self._data, self._spec, self._config = data, spec, config
-        self._rooms = _generate_rooms(config)
+        self._rooms: list[Sample] = []
+
+    def furnish(self) -> None:
+        """Generate the rooms; takes a while, and is needed before the first view."""
+        self._rooms = _generate_rooms(self._config)
 
     def __len__(self) -> int:
         """Views per epoch."""
-        return len(self._data) + len(self._rooms)
+        return len(self._data) + self._config.room_frames
 
     def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor] | DataError:
         epoch, position = address

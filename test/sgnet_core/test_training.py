@@ -10,9 +10,10 @@ import yaml
 
 from sgnet_core.checkpoint import load_checkpoint
 from sgnet_core.cli import run_command
+from sgnet_core.data.folder import FolderWriter
 from sgnet_core.data.rooms import RoomDataset
 from sgnet_core.data.sample import Sample
-from sgnet_core.errors import CheckpointError, ConfigError
+from sgnet_core.errors import CheckpointError, ConfigError, DataError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.training.augment import augment, degrade_depth, random_window
@@ -276,3 +277,13 @@ def test_the_shipped_configurations_are_valid():
     files = sorted((Path(__file__).parents[2] / 'config').glob('train_*.yaml'))
     assert files
     assert all(isinstance(load_train_config(file), TrainConfig) for file in files)
+
+
+def test_frames_without_labels_cannot_be_trained_on(config_file, tiny_samples, tmp_path):
+    camera = tiny_samples[0].frame.intrinsics
+    with FolderWriter(tmp_path / 'bare', 'bare', camera) as writer:
+        writer.write(Sample('0', tiny_samples[0].frame))
+        writer.write_split('fit', ['0'])
+        writer.write_split('val', ['0'])
+    with pytest.raises(DataError, match='has no labels to train on'):
+        Training(load_train_config(config_file), tmp_path / 'bare', tmp_path / 'out', 'cpu')
