@@ -8,7 +8,6 @@ network was trained and what it scored. Loading is strict, and nothing is ever u
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from sgnet_core.errors import CheckpointError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet, SGNetConfig
+from sgnet_core.whole_file import whole_file
 
 FORMAT = 1
 HEADER_KEY = 'sgnet'
@@ -88,13 +88,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     }
     weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
     data = save(weights, metadata={HEADER_KEY: json.dumps(header)})
-    path = Path(path)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
-    try:
+    with whole_file(Path(path)) as partial:
         partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path | None = None) -> Checkpoint:

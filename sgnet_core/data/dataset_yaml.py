@@ -29,6 +29,7 @@ import yaml
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_core.types import CameraIntrinsics
+from sgnet_core.whole_file import whole_file
 
 DATASET_FILE = 'dataset.yaml'
 VOID = 'void'
@@ -121,13 +122,10 @@ def write_dataset_file(root: Path, dataset_file: DatasetFile) -> None:
             value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
         if value is not None and value != {}:
             values[key] = list(value) if isinstance(value, tuple) else value
-    partial = root / f'{DATASET_FILE}.partial'
     # Patterns are plain text: only lists and maps of one level go on one line.
-    partial.write_text(
-        yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=200),
-        encoding='utf-8',
-    )
-    partial.replace(root / DATASET_FILE)
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=200)
+    with whole_file(root / DATASET_FILE) as partial:
+        partial.write_text(text, encoding='utf-8')
 
 
 def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.types import UNLABELLED
+from sgnet_core.whole_file import whole_file
 
 MILLIMETRE = 0.001
 JPEG_QUALITY = 95
@@ -107,9 +108,8 @@ def write_file(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'{path.name}.partial')
-        partial.write_bytes(content)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
         raise SgnetError(f'{path}: cannot be written: {error.strerror}') from error
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from sgnet_core.errors import ConfigError
+from sgnet_core.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +19,8 @@ logger = logging.getLogger(__name__)
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write atomically, with the states of the random generators."""
     generators = {'cpu': torch.get_rng_state(), 'cuda': torch.cuda.get_rng_state_all()}
-    partial = path.with_name(f'{path.name}.partial')
-    torch.save({**state, 'generators': generators}, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        torch.save({**state, 'generators': generators}, partial)
 
 
 def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:

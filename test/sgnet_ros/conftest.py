@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS context per test."""
+"""A ROS context per test, and a small bag."""
 
 import pytest
+
+from sgnet_core.labels import NYU40
+from sgnet_ros.bags_writer import write_bag
+
+
+@pytest.fixture
+def bag_path(tmp_path, tiny_samples):
+    """A bag of `tiny_samples` at 30 Hz, with labels."""
+    path = tmp_path / 'bag'
+    write_bag(tiny_samples, path, 30.0, NYU40.class_names)
+    return path
 
 
 @pytest.fixture

@@ -20,13 +20,6 @@ from sgnet_ros.frame_topics import FrameTopics
 TOPICS = FrameTopics()
 
 
-@pytest.fixture
-def bag_path(tmp_path, tiny_samples):
-    path = tmp_path / 'bag'
-    write_bag(tiny_samples, path, 30.0, NYU40.class_names)
-    return path
-
-
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_cut_off_bag_gives_the_frames_before_the_cut(tmp_path, tiny_samples, storage):
     path = tmp_path / 'bag'

@@ -21,13 +21,6 @@ from sgnet_ros.frame_topics import FrameTopics
 TOPICS = FrameTopics()
 
 
-@pytest.fixture
-def bag_path(tmp_path, tiny_samples):
-    path = tmp_path / 'bag'
-    write_bag(tiny_samples, path, 30.0, NYU40.class_names)
-    return path
-
-
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_data_set_and_bag_hold_the_same_frames(tiny_dataset, tmp_path, storage):
     path = tmp_path / 'bag'

@@ -26,13 +26,6 @@ STREAMS = (TOPICS.rgb, TOPICS.depth, TOPICS.camera_info, TOPICS.labels)
 
 
 @pytest.fixture
-def bag_path(tmp_path, tiny_samples):
-    path = tmp_path / 'bag'
-    write_bag(tiny_samples, path, 30.0, NYU40.class_names)
-    return path
-
-
-@pytest.fixture
 def listener(ros):
     return Listener(ros)
 
