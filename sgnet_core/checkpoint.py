@@ -27,6 +27,8 @@ from sgnet_core.whole_file import whole_file
 
 FORMAT = 1
 HEADER_KEY = 'sgnet'
+AUXILIARY_PREFIX = 'auxiliary_head.'
+"""How the names of the tensors of the training-only head begin."""
 DEFAULT_CHECKPOINT = Path(__file__).parent / 'checkpoints' / 'sgnet_lite0_nyu40.safetensors'
 
 
@@ -38,7 +40,8 @@ class Checkpoint:
         config: its architecture.
         input_spec: what it expects to see.
         label_set: its classes and their colours.
-        weights: every parameter and buffer of the inference network, by name.
+        weights: every parameter and buffer of the inference network, by name; beside them those
+            of the auxiliary head (`auxiliary_head.*`), where it was kept for further training.
         provenance: how it was trained and what it scored; plain JSON values.
     """
 
@@ -61,17 +64,30 @@ class Checkpoint:
                 f'{self.config.spatial!r}: the checkpoint is not whole'
             )
 
-    def build(self) -> SGNet:
+    @property
+    def has_auxiliary(self) -> bool:
+        """Whether the training-only head was kept."""
+        return any(name.startswith(AUXILIARY_PREFIX) for name in self.weights)
+
+    def build(self, auxiliary: bool = False) -> SGNet:
         """The network with these weights, in evaluation mode.
+
+        Args:
+            auxiliary: with the training-only head, which few checkpoints have.
 
         Raises:
             CheckpointError: a tensor is missing, left over or of another shape; it is named.
         """
         with torch.device('meta'):
-            network = SGNet(self.config)
+            network = SGNet(self.config, auxiliary)
+        weights = {
+            name: tensor
+            for name, tensor in self.weights.items()
+            if auxiliary or not name.startswith(AUXILIARY_PREFIX)
+        }
         wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        check_tensors(wanted, self.weights)
-        network.load_state_dict(dict(self.weights), assign=True)
+        check_tensors(wanted, weights)
+        network.load_state_dict(weights, assign=True)
         return network.eval()
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sgnet_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sgnet_core.checkpoint import AUXILIARY_PREFIX, Checkpoint, load_checkpoint, save_checkpoint
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.errors import ConfigError, DataError, SgnetError
 from sgnet_core.evaluation import PROTOCOL, check_same_classes, evaluate
@@ -155,8 +155,9 @@ class Training:
         sizeless = dataclasses.replace(checkpoint.input_spec, height=32, width=32)
         if sizeless != dataclasses.replace(self.spec, height=32, width=32):
             raise ConfigError(f'{init} sees {checkpoint.input_spec}, this run {self.spec}')
+        auxiliary = checkpoint.has_auxiliary and network.auxiliary_head is not None
         # `build` has seen to it that only the auxiliary head can be missing.
-        network.load_state_dict(checkpoint.build().state_dict(), strict=False)
+        network.load_state_dict(checkpoint.build(auxiliary).state_dict(), strict=False)
         return {'checkpoint': init.name, **checkpoint.provenance}
 
     def _train_one_epoch(self) -> float:
@@ -240,7 +241,7 @@ class Training:
 
     def _averaged_checkpoint(self) -> Checkpoint:
         state = self.average.module.state_dict()
-        weights = {k: v.clone() for k, v in state.items() if not k.startswith('auxiliary_head.')}
+        weights = {k: v.clone() for k, v in state.items() if not k.startswith(AUXILIARY_PREFIX)}
         rooms = self.config.room_frames
         provenance = {
             'data': str(self.settings['data'])
