@@ -10,6 +10,7 @@ COMMANDS: dict[str, str] = {
     'evaluate': 'measure a checkpoint on a labelled data set',
     'predict': 'segment frames and write masks and pictures',
     'info': 'say what a variant or a checkpoint is',
+    'convert_checkpoint': "make a checkpoint of a file of SGNet's authors",
     'prepare_dataset': 'write generated rooms as a data set',
 }
 """Name -> one line of help. The module is `sgnet_core.commands.<name>`."""

@@ -118,16 +118,21 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
     path = Path(path) if path else DEFAULT_CHECKPOINT
     if not path.is_file():
         raise CheckpointError(
-            f'no checkpoint at {path}; give the path of a .safetensors file made by `train`'
+            f'no checkpoint at {path}; give the path of a .safetensors file made by `train` or '
+            '`convert_checkpoint`'
         )
     try:
         with safe_open(str(path), framework='pt') as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f'{path} is not a whole safetensors file ({error}); copy or download it again'
-        ) from error
+        problem = f'is not a whole safetensors file ({error}); copy or download it again'
+        if isinstance(error, SafetensorError) and _is_pytorch_file(path):
+            problem = (
+                'is a file of PyTorch and no checkpoint; make one of a file of the authors '
+                '(SGNet.pth.tar) with `convert_checkpoint`, of a run take best.safetensors'
+            )
+        raise CheckpointError(f'{path} {problem}') from error
     return _parse(path, metadata, weights)
 
 
@@ -145,11 +150,17 @@ def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Ten
         raise CheckpointError(f'the checkpoint does not fit the network: {problem}')
 
 
+def _is_pytorch_file(path: Path) -> bool:
+    """Whether a file that is no safetensors begins as `torch.save` does: pickle 2, or zip."""
+    with path.open('rb') as file:
+        return file.read(2) in (b'\x80\x02', b'PK')
+
+
 def _parse(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) -> Checkpoint:
     if HEADER_KEY not in metadata:
         raise CheckpointError(
             f'{path} has no {HEADER_KEY!r} header: it was not written by this package; give '
-            'a file made by `train`'
+            'a file made by `train` or `convert_checkpoint`'
         )
     try:
         header = json.loads(metadata[HEADER_KEY])
