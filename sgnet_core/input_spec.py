@@ -29,7 +29,7 @@ class InputSpec:
         height, width: of the network's input; multiples of 32.
         channel_order: `rgb` or `bgr`.
         mean, std: per channel, in that order, in grey levels of 0..255.
-        spatial: `depth`, `xyz` or `none`.
+        spatial: `depth`, `xyz`, `features` or `none`, as the network's.
         depth_fill_m: what the network sees where there is no measurement, metres.
 
     Raises:
@@ -83,14 +83,15 @@ class InputSpec:
             intrinsics: of this resolution.
 
         Returns:
-            image (1, 3, H, W) and spatial (1, c', H, W), float32; spatial is None for `none`.
+            image (1, 3, H, W) and spatial (1, c', H, W), float32; spatial is None for
+            `features` and `none`.
         """
         image = rgb.flip(0) if self.channel_order == 'bgr' else rgb
         mean, std = (image.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
         return ((image - mean) / std)[None], self._encode_depth(depth_m, intrinsics)
 
     def _encode_depth(self, depth_m: Tensor, intrinsics: CameraIntrinsics) -> Tensor | None:
-        if self.spatial == 'none':
+        if not SPATIAL_CHANNELS[self.spatial]:
             return None
         spatial = depth_m[None] if self.spatial == 'depth' else depth_to_xyz(depth_m, intrinsics)
         return torch.where(torch.isfinite(spatial), spatial, self.depth_fill_m)[None]

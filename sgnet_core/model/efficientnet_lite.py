@@ -37,6 +37,7 @@ class EfficientNetLite(nn.Module):
 
     def __init__(self, width: float, depth: float) -> None:
         super().__init__()
+        self.conv_bn_pairs = (('_conv_stem', '_bn0'),)
         self._conv_stem = _conv(3, STEM_CHANNELS, 3, 2)
         self._bn0 = _batch_norm(STEM_CHANNELS)
         blocks: list[nn.Module] = []
@@ -79,7 +80,9 @@ class InvertedResidual(nn.Module):
         channels = in_channels * expansion
         self._expands = expansion > 1
         self._shortcut = stride == 1 and in_channels == out_channels
+        self.conv_bn_pairs = [('_depthwise_conv', '_bn1'), ('_project_conv', '_bn2')]
         if self._expands:
+            self.conv_bn_pairs.append(('_expand_conv', '_bn0'))
             self._expand_conv = nn.Conv2d(in_channels, channels, 1, bias=False)
             self._bn0 = _batch_norm(channels)
         self._depthwise_conv = _conv(channels, channels, kernel, stride, groups=channels)

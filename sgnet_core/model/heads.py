@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sgnet_core.model.resnet import SpatialAt
-from sgnet_core.model.sconv import SConv2d
+from sgnet_core.model.sconv import Guide, SConv2d, guided_convolution
 
 LEAKY_SLOPE = 0.01
 DROPOUT = 0.1
@@ -64,7 +63,9 @@ class LightDecoder(nn.Module):
     WIDTHS = (128, 128, 64)
     """Channels at strides 32, 16 and 8: the costliest resolution is the narrowest."""
 
-    def __init__(self, in_channels: list[int], num_classes: int, spatial_channels: int) -> None:
+    def __init__(
+        self, in_channels: list[int], num_classes: int, spatial_channels: int | None
+    ) -> None:
         super().__init__()
         deepest_first = in_channels[::-1]
         widths = self.WIDTHS
@@ -76,10 +77,11 @@ class LightDecoder(nn.Module):
             [_mixer(*pair, spatial_channels) for pair in zip(widths, out_widths, strict=True)]
         )
         self.norms = nn.ModuleList(map(nn.BatchNorm2d, out_widths))
+        self.conv_bn_pairs = [(f'mixers.{i}', f'norms.{i}') for i in range(len(widths))]
         self.dropout = nn.Dropout2d(DROPOUT)
         self.classifier = nn.Conv2d(widths[-1], num_classes, 1)
 
-    def forward(self, features: list[Tensor], spatial_at: SpatialAt) -> Tensor:
+    def forward(self, features: list[Tensor], guide: Guide) -> Tensor:
         """Features at strides 8, 16, 32 -> scores (N, K, H/8, W/8)."""
         deepest_first = features[::-1]
         y = self.context(F.adaptive_avg_pool2d(deepest_first[0], 1))  # (N, 128, 1, 1)
@@ -88,12 +90,11 @@ class LightDecoder(nn.Module):
         ):
             above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)
             y = F.relu(lateral(x) + above)  # (N, 128 or 64, H/s, W/s)
-            y = mixer(y, spatial_at(y)) if isinstance(mixer, SConv2d) else mixer(y)
-            y = F.relu(norm(y))
+            y = F.relu(norm(guided_convolution(mixer, y, guide)))
         return self.classifier(self.dropout(y))
 
 
-def _mixer(in_channels: int, out_channels: int, spatial_channels: int) -> nn.Module:
+def _mixer(in_channels: int, out_channels: int, spatial_channels: int | None) -> nn.Module:
     if spatial_channels == 0:
         return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     return SConv2d(in_channels, out_channels, spatial_channels, LIGHT_GEOMETRY_CHANNELS)

@@ -7,14 +7,9 @@ has padding 1 and dilation 1 wherever it stands, also where the convolution it r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
-from sgnet_core.model.sconv import SConv2d
-
-SpatialAt = Callable[[Tensor], Tensor]
-"""Gives the spatial information at the resolution of a feature map."""
+from sgnet_core.model.sconv import Guide, SConv2d, guided_convolution
 
 STAGE_STRIDES = (1, 2, 2, 1)
 STAGE_DILATIONS = (1, 1, 2, 4)
@@ -25,6 +20,7 @@ class Bottleneck(nn.Module):
     """1x1 reduce, 3x3 (or S-Conv), 1x1 expand by four, around a shortcut."""
 
     expansion = 4
+    conv_bn_pairs = (('conv1', 'bn1'), ('conv2', 'bn2'), ('conv3', 'bn3'))
 
     def __init__(self, in_channels: int, width: int, conv2: nn.Module, stride: int) -> None:
         super().__init__()
@@ -38,9 +34,9 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
-    def forward(self, x: Tensor, spatial_at: SpatialAt) -> Tensor:
+    def forward(self, x: Tensor, guide: Guide) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(_convolve(self.conv2, y, spatial_at)))  # carries the stride
+        y = self.relu(self.bn2(guided_convolution(self.conv2, y, guide)))  # carries the stride
         y = self.bn3(self.conv3(y))
         return self.relu(y + self.downsample(x))
 
@@ -49,6 +45,7 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut; the second may be an S-Conv."""
 
     expansion = 1
+    conv_bn_pairs = (('conv1', 'bn1'), ('conv2', 'bn2'))
 
     def __init__(self, in_channels: int, width: int, conv2: nn.Module, stride: int) -> None:
         super().__init__()
@@ -59,9 +56,9 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, width, stride)
 
-    def forward(self, x: Tensor, spatial_at: SpatialAt) -> Tensor:
+    def forward(self, x: Tensor, guide: Guide) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))  # carries the stride
-        y = self.bn2(_convolve(self.conv2, y, spatial_at))
+        y = self.bn2(guided_convolution(self.conv2, y, guide))
         return self.relu(y + self.downsample(x))
 
 
@@ -71,14 +68,17 @@ class DeepStemResNet(nn.Module):
     Args:
         block: `Bottleneck` or `BasicBlock`.
         depths: blocks per stage.
-        spatial_channels: channels of the spatial information; 0 = plain convolutions everywhere.
+        spatial_channels: of the spatial information, as `SConv2d` takes it; 0 = plain convolutions
+            everywhere.
     """
+
+    conv_bn_pairs = (('conv1', 'bn1'), ('conv2', 'bn2'), ('conv3', 'bn3'))
 
     def __init__(
         self,
         block: type[Bottleneck] | type[BasicBlock],
         depths: tuple[int, int, int, int],
-        spatial_channels: int,
+        spatial_channels: int | None,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
@@ -96,7 +96,7 @@ class DeepStemResNet(nn.Module):
             channels = STAGE_WIDTHS[stage] * block.expansion
         self.out_channels = (channels // 2, channels)
 
-    def forward(self, image: Tensor, spatial_at: SpatialAt) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, guide: Guide) -> tuple[Tensor, Tensor]:
         x = self.relu(self.bn1(self.conv1(image)))  # (N, 64, H/2, W/2)
         x = self.relu(self.bn2(self.conv2(x)))
         x = self.relu(self.bn3(self.conv3(x)))  # (N, 128, H/2, W/2)
@@ -104,7 +104,7 @@ class DeepStemResNet(nn.Module):
         features = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
-                x = block(x, spatial_at)
+                x = block(x, guide)
             features.append(x)
         return features[2], features[3]
 
@@ -119,7 +119,7 @@ def _make_stage(
     in_channels: int,
     stage: int,
     depth: int,
-    spatial_channels: int,
+    spatial_channels: int | None,
 ) -> nn.ModuleList:
     width, dilation = STAGE_WIDTHS[stage], STAGE_DILATIONS[stage]
     blocks = []
@@ -127,7 +127,7 @@ def _make_stage(
         stride = STAGE_STRIDES[stage] if index == 0 else 1
         # In a Bottleneck conv2 is the 3x3 that carries the stride; in a BasicBlock conv1 does.
         conv2_stride = stride if block is Bottleneck else 1
-        if spatial_channels and index in sconv_blocks(depth):
+        if spatial_channels != 0 and index in sconv_blocks(depth):
             conv2: nn.Module = SConv2d(width, width, spatial_channels, stride=conv2_stride)
         else:
             conv2 = nn.Conv2d(
@@ -145,7 +145,3 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
         nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
         nn.BatchNorm2d(out_channels),
     )
-
-
-def _convolve(conv: nn.Module, x: Tensor, spatial_at: SpatialAt) -> Tensor:
-    return conv(x, spatial_at(x)) if isinstance(conv, SConv2d) else conv(x)

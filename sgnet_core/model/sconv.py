@@ -16,10 +16,18 @@ its own, run at the resolution of its input; f is a deformable 3x3 followed by a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from sgnet_core.model.deform_conv import modulated_deform_conv2d
+
+Geometry = tuple[Tensor, Tensor]
+"""Offsets (N, 2K, H', W') float32 in pixels, and masks (N, K, H', W') float32 in (0, 1)."""
+
+Guide = Callable[['SConv2d', Tensor], Geometry]
+"""Gives the geometry an S-Conv of a network uses for its input features X."""
 
 
 class SpatialProjector(nn.Sequential):
@@ -41,7 +49,8 @@ class SConv2d(nn.Module):
 
     Args:
         in_channels, out_channels: of the features X and Y.
-        spatial_channels: c' of the spatial information S (1 depth, 3 XYZ or HHA).
+        spatial_channels: c' of the spatial information S (1 depth, 3 XYZ or HHA); None where the
+            features X themselves are S, as in the paper's Tab. V and in DCNv2.
         geometry_channels: G of the projected S' (64 in the paper).
         kernel_size, stride, padding, dilation: as of the convolution it replaces; one number each.
     """
@@ -50,7 +59,7 @@ class SConv2d(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        spatial_channels: int = 1,
+        spatial_channels: int | None = 1,
         geometry_channels: int = 64,
         kernel_size: int = 3,
         stride: int = 1,
@@ -61,7 +70,9 @@ class SConv2d(nn.Module):
         taps = kernel_size * kernel_size
         self.window = {'stride': stride, 'padding': padding, 'dilation': dilation}
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
-        self.spatial_projector = SpatialProjector(spatial_channels, geometry_channels)
+        self.spatial_projector = SpatialProjector(
+            in_channels if spatial_channels is None else spatial_channels, geometry_channels
+        )
         self.offset_generator = nn.Conv2d(geometry_channels, 2 * taps, kernel_size, **self.window)
         self.weight_generator1 = nn.Parameter(
             torch.empty(geometry_channels, geometry_channels, kernel_size, kernel_size)
@@ -78,11 +89,14 @@ class SConv2d(nn.Module):
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
         """(N, C, H, W) features and (N, c', H, W) spatial information -> (N, D, H', W')."""
-        offset, mask = self.geometry(s)
-        return modulated_deform_conv2d(x, offset, mask, self.weight, **self.window)
+        return self.convolve(x, self.geometry(s))
 
-    def geometry(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Offsets (N, 2K, H', W') in pixels and masks (N, K, H', W') in (0, 1), from S alone."""
+    def convolve(self, x: Tensor, geometry: Geometry) -> Tensor:
+        """The features (N, C, H, W) at the taps of a given geometry -> (N, D, H', W'), eq. 7."""
+        return modulated_deform_conv2d(x, *geometry, self.weight, **self.window)
+
+    def geometry(self, s: Tensor) -> Geometry:
+        """Offsets and masks from S (N, c', H, W) alone, eq. 3-6."""
         s_projected = self.spatial_projector(s)  # (N, G, H, W)
         # Pixel coordinates need float32 even where autocast computes the rest in half precision.
         offset = self.offset_generator(s_projected).float()  # (N, 2K, H', W')
@@ -95,3 +109,8 @@ class SConv2d(nn.Module):
         )  # (N, G, H', W')
         mask = torch.sigmoid(self.weight_generator2(s_at_taps).float())  # (N, K, H', W')
         return offset, mask
+
+
+def guided_convolution(conv: nn.Module, x: Tensor, guide: Guide) -> Tensor:
+    """A convolution of a network that may be an S-Conv, or plain where the network has none."""
+    return conv(x) if isinstance(conv, nn.Conv2d) else conv.convolve(x, guide(conv, x))

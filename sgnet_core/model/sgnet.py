@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.heads import AsppHead, LightDecoder, PlainHead
 from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
-from sgnet_core.model.sconv import SConv2d
+from sgnet_core.model.sconv import Geometry, Guide, SConv2d
 
-SPATIAL_CHANNELS = {'depth': 1, 'xyz': 3, 'none': 0}
-"""Channels of the spatial information each choice of `spatial` feeds to the S-Convs."""
+SPATIAL_CHANNELS: dict[str, int | None] = {'depth': 1, 'xyz': 3, 'features': None, 'none': 0}
+"""Channels of the spatial information each choice of `spatial` feeds to the S-Convs.
+
+`features` guides every S-Conv by its own input features, and `none` has plain convolutions instead
+(the paper's Tab. V and its baseline): neither takes spatial information.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class SGNetConfig:
     Attributes:
         variant: a key of `VARIANTS`.
         num_classes: 1 to 255 (id 255 is "unlabelled").
-        spatial: what guides the S-Convs, a key of `SPATIAL_CHANNELS`; `none` = plain convolutions.
+        spatial: what guides the S-Convs, a key of `SPATIAL_CHANNELS`.
 
     Raises:
         ValueError: naming the value and the allowed ones.
@@ -107,11 +111,14 @@ class SGNet(nn.Module):
         Args:
             image: (N, 3, H, W), normalised as the checkpoint's `InputSpec` says; H and W multiples
                 of 32.
-            spatial: (N, c', h, w), any resolution; None where `config.spatial` is `none`.
+            spatial: (N, c', h, w), any resolution; None for `features` and `none`.
 
         Returns:
             (N, num_classes, H/16, W/16), or H/8, W/8 for the lite variants. `resize_scores` brings
             them to any size.
+
+        Raises:
+            ValueError: spatial information is missing, or of other channels or another batch.
         """
         return self.forward_with_auxiliary(image, spatial)[0]
 
@@ -119,19 +126,41 @@ class SGNet(nn.Module):
         self, image: Tensor, spatial: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Main scores and those of the auxiliary head (None where the network has none)."""
-        spatial_at = _SpatialPyramid(spatial)
+        return self.guided_forward(image, self._guide(image, spatial))
+
+    def guided_forward(self, image: Tensor, guide: Guide) -> tuple[Tensor, Tensor | None]:
+        """As `forward_with_auxiliary`, with the geometry of every S-Conv from `guide`."""
         if isinstance(self.backbone, EfficientNetLite):
             features = self.backbone(image)  # strides 4, 8, 16, 32
-            scores = self.head(features[1:], spatial_at)
+            scores = self.head(features[1:], guide)
             middle = features[2]
         else:
-            middle, last = self.backbone(image, spatial_at)  # both stride 16
+            middle, last = self.backbone(image, guide)  # both stride 16
             scores = self.head(last)
         return scores, None if self.auxiliary_head is None else self.auxiliary_head(middle)
+
+    def geometry(self, image: Tensor, spatial: Tensor | None = None) -> dict[str, Geometry]:
+        """Offsets and masks of every S-Conv for these inputs, by position: where it samples."""
+        guide = self._guide(image, spatial)
+        recorded: dict[SConv2d, Geometry] = {}
+
+        def recording(conv: SConv2d, x: Tensor) -> Geometry:
+            recorded[conv] = guide(conv, x)
+            return recorded[conv]
+
+        self.guided_forward(image, recording)
+        return {name: recorded[self.get_submodule(name)] for name in self.sconv_positions()}
 
     def sconv_positions(self) -> list[str]:
         """Names of the S-Convs, in the order of the forward pass."""
         return [name for name, module in self.named_modules() if isinstance(module, SConv2d)]
+
+    def _guide(self, image: Tensor, spatial: Tensor | None) -> Guide:
+        check_spatial(self.config, image, spatial)
+        if spatial is None:
+            return lambda conv, x: conv.geometry(x)
+        spatial_at = SpatialPyramid(spatial)
+        return lambda conv, x: conv.geometry(spatial_at(x.shape[2:]))
 
 
 def resize_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:
@@ -139,17 +168,32 @@ def resize_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(scores.float(), size, mode='bilinear', align_corners=True)
 
 
-class _SpatialPyramid:
+def check_spatial(config: SGNetConfig, image: Tensor, spatial: Tensor | None) -> None:
+    """Raise ValueError, with both shapes, where `spatial` is not what `config` wants."""
+    channels = SPATIAL_CHANNELS[config.spatial]
+    if channels:
+        wanted = (image.shape[0], channels)
+        if spatial is None or tuple(spatial.shape[:2]) != wanted:
+            got = None if spatial is None else tuple(spatial.shape)
+            raise ValueError(
+                f'spatial must be ({wanted[0]}, {wanted[1]}, h, w) for spatial '
+                f'{config.spatial!r} and image {tuple(image.shape)}; got {got}'
+            )
+    elif spatial is not None:
+        raise ValueError(
+            f'spatial must be None for spatial {config.spatial!r}; got {tuple(spatial.shape)}'
+        )
+
+
+class SpatialPyramid:
     """Resizes the spatial information straight from full size, once for each resolution asked."""
 
-    def __init__(self, spatial: Tensor | None) -> None:
+    def __init__(self, spatial: Tensor) -> None:
         self._spatial = spatial
         self._resized: dict[tuple[int, int], Tensor] = {}
 
-    def __call__(self, features: Tensor) -> Tensor | None:
-        if self._spatial is None:
-            return None
-        size = tuple(features.shape[2:])
+    def __call__(self, size: tuple[int, int]) -> Tensor:
+        size = tuple(size)
         if size not in self._resized:
             self._resized[size] = F.interpolate(
                 self._spatial, size, mode='bilinear', align_corners=True

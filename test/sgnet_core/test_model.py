@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from sgnet_core.model import VARIANTS, SConv2d, SGNet, SGNetConfig
 from sgnet_core.model.complexity import complexity
-from sgnet_core.model.sgnet import resize_scores
+from sgnet_core.model.sgnet import SPATIAL_CHANNELS, resize_scores
 
 # sgnet.md section 2: millions of parameters with the auxiliary head, GMACs at 480x640.
 PAPER = [
@@ -49,14 +49,14 @@ def test_sconvs_stand_in_the_first_and_last_two_blocks(variant, blocks):
     ]
 
 
-@pytest.mark.parametrize('spatial', ['depth', 'xyz', 'none'])
+@pytest.mark.parametrize('spatial', SPATIAL_CHANNELS)
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_every_variant_runs(variant, spatial):
     height, width = 64, 96
     torch.manual_seed(0)
     network = SGNet(SGNetConfig(variant, 7, spatial), auxiliary=True).eval()
     image = torch.randn(2, 3, height, width)
-    channels = {'depth': 1, 'xyz': 3, 'none': 0}[spatial]
+    channels = SPATIAL_CHANNELS[spatial]
     # The spatial information may be of any resolution.
     guide = torch.rand(2, channels, 48, 72) if channels else None
     with torch.no_grad():
