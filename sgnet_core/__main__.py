@@ -9,6 +9,7 @@ COMMANDS: dict[str, str] = {
     'train': 'train a network on a folder data set',
     'evaluate': 'measure a checkpoint on a labelled data set',
     'predict': 'segment frames and write masks and pictures',
+    'export': 'write a checkpoint as an ONNX graph, checked against PyTorch',
     'info': 'say what a variant or a checkpoint is',
     'convert_checkpoint': "make a checkpoint of a file of SGNet's authors",
     'prepare_dataset': 'write generated rooms as a data set',

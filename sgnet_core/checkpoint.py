@@ -7,6 +7,7 @@ network was trained and what it scored. Loading is strict, and nothing is ever u
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -90,20 +91,31 @@ class Checkpoint:
         network.load_state_dict(weights, assign=True)
         return network.eval()
 
+    def header(self) -> dict[str, Any]:
+        """Everything but the weights, as plain JSON values; also what an exported graph carries."""
+        return {
+            'format': FORMAT,
+            'config': asdict(self.config),
+            'input': asdict(self.input_spec),
+            'label_set': self.label_set.name,
+            'class_names': self.label_set.class_names,
+            'palette': self.label_set.palette.tolist(),
+            'provenance': self.provenance,
+        }
+
+    def digest(self) -> str:
+        """SHA-256 over architecture and weights, in hexadecimal: the same for equal networks."""
+        digest = hashlib.sha256(json.dumps(asdict(self.config)).encode())
+        for name, tensor in sorted(self.weights.items()):
+            digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+            digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write atomically: a reader sees the old file or the whole new one."""
-    header = {
-        'format': FORMAT,
-        'config': asdict(checkpoint.config),
-        'input': asdict(checkpoint.input_spec),
-        'label_set': checkpoint.label_set.name,
-        'class_names': checkpoint.label_set.class_names,
-        'palette': checkpoint.label_set.palette.tolist(),
-        'provenance': checkpoint.provenance,
-    }
     weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
-    data = save(weights, metadata={HEADER_KEY: json.dumps(header)})
+    data = save(weights, metadata={HEADER_KEY: json.dumps(checkpoint.header())})
     with whole_file(Path(path)) as partial:
         partial.write_bytes(data)
 

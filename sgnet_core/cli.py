@@ -13,6 +13,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +68,14 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
         # A full disk, a missing folder, no permission: the system's words name file and cause.
         print(f'{command}: {error}', file=sys.stderr)
         return SgnetError.exit_status
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """The type of an argument HEIGHTxWIDTH: (height, width)."""
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
+    return int(match[1]), int(match[2])
 
 
 def write_json(destination: str | Path, values: dict[str, Any]) -> None:

@@ -18,10 +18,11 @@ from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet, resize_scores
+from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
-BACKENDS = ('auto', 'torch')
+BACKENDS = ('auto', 'torch', 'onnxruntime')
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Segmenter:
 
     def __init__(
         self,
-        network: SGNet,
+        network: SGNet | OnnxRuntimeNetwork,
         input_spec: InputSpec,
         label_set: LabelSet,
         device: str = 'auto',
@@ -68,18 +69,25 @@ class Segmenter:
             path: a `.safetensors` checkpoint.
             device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
             precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
-            backend: `auto` or `torch`.
+            backend: `auto` (the fastest; so far always torch), `torch`, or `onnxruntime`, which
+                computes in fp32 and makes a graph the first time it meets a checkpoint.
 
         Raises:
             CheckpointError: the file is missing, damaged, or not a checkpoint.
-            InputError: the device is not there, or an option is unknown.
+            InputError: the device is not there, an option is unknown, or the backend is not
+                installed or does not have the precision.
         """
         if backend not in BACKENDS:
             raise InputError(f'unknown backend {backend!r}; there are {", ".join(BACKENDS)}')
-        checkpoint = load_checkpoint(path)
-        return cls(
-            checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, device, precision
-        )
+        network: SGNet | OnnxRuntimeNetwork
+        if backend == 'onnxruntime':
+            precision = _precision_of_onnxruntime(precision)
+            checkpoint = load_checkpoint(path)
+            network = OnnxRuntimeNetwork.from_checkpoint(checkpoint, resolve_device(device))
+        else:
+            checkpoint = load_checkpoint(path)
+            network = checkpoint.build()
+        return cls(network, checkpoint.input_spec, checkpoint.label_set, device, precision)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -93,11 +101,12 @@ class Segmenter:
 
     @property
     def description(self) -> str:
-        """One line for a log: network, device, precision, input size."""
+        """One line for a log: network, device, precision, backend, input size."""
         config = self._network.config
+        backend = getattr(self._network, 'engine', 'torch')
         return (
             f'{config.variant} (spatial {config.spatial}, {len(self.class_names)} classes) on '
-            f'{self.device}, {self.precision}, torch, input '
+            f'{self.device}, {self.precision}, {backend}, input '
             f'{self.input_spec.width}x{self.input_spec.height}'
         )
 
@@ -165,3 +174,12 @@ def _resolve_precision(precision: str, device: str) -> str:
     if precision not in PRECISIONS:
         raise InputError(f'unknown precision {precision!r}; give auto, {", ".join(PRECISIONS)}')
     return precision
+
+
+def _precision_of_onnxruntime(precision: str) -> str:
+    if precision not in ('auto', 'fp32'):
+        raise InputError(
+            f'the backend onnxruntime computes in fp32, not in {precision!r}; use precision auto, '
+            'or the backend torch'
+        )
+    return 'fp32'

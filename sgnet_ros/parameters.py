@@ -84,7 +84,7 @@ NODE_PARAMETERS = (
     NodeParameter(
         'precision', 'auto', 'number format of inference', ('auto', 'fp32', 'fp16', 'bf16')
     ),
-    NodeParameter('backend', 'auto', 'what runs the network', ('auto', 'torch')),
+    NodeParameter('backend', 'auto', 'what runs the network', ('auto', 'torch', 'onnxruntime')),
     NodeParameter(
         'warmup_iterations', 2, 'empty runs before the first frame, which is slow', range=(0, 100)
     ),

@@ -18,7 +18,7 @@ DOMAINS = range(1, 101)
 
 
 @pytest.fixture(scope='session', autouse=True)
-def ros_stays_on_this_machine():
+def everything_stays_on_this_machine():
     """No test speaks to the network, whatever the user has set."""
     # Humble knows only the older variable; the others warn about it.
     humble = os.environ.get('ROS_DISTRO') == 'humble'
@@ -26,6 +26,7 @@ def ros_stays_on_this_machine():
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(name, '1' if humble else 'LOCALHOST')
         environment.delenv('ROS_STATIC_PEERS', raising=False)
+        environment.setenv('ORT_DISABLE_TELEMETRY', '1')
         yield
 
 

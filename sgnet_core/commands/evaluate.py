@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', type=Path, help='default: the shipped one')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto', help='auto, fp32, fp16 or bf16')
+    parser.add_argument('--backend', default='auto', help='auto, torch or onnxruntime')
     parser.add_argument(
         '--json', metavar='FILE', help='write the figures here (- = standard output)'
     )
@@ -25,7 +26,9 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.segmenter import Segmenter
 
     data = FolderDataset(args.data, args.split)
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+    segmenter = Segmenter.from_checkpoint(
+        args.checkpoint, args.device, args.precision, args.backend
+    )
     check_same_classes(segmenter, data.class_names, str(args.data))
     confusion, frames = evaluate(segmenter, data, len(data))
     if args.json != '-':

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', type=Path, help='default: the shipped one')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto', help='auto, fp32, fp16 or bf16')
+    parser.add_argument('--backend', default='auto', help='auto, torch or onnxruntime')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.visualize import legend, overlay, write_png
 
     samples, total = _samples(args)
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+    segmenter = Segmenter.from_checkpoint(
+        args.checkpoint, args.device, args.precision, args.backend
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
         labels = segmenter.segment(sample.frame).labels

@@ -8,8 +8,9 @@ it needs no download and gives the same frames for the same options on every mac
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
+
+from sgnet_core.cli import image_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rooms.add_argument('out', type=Path, metavar='OUT', help='new or empty folder')
     rooms.add_argument('--frames', type=int, default=300, help='number of frames')
     rooms.add_argument('--seed', type=int, default=0, help='another seed is another world')
-    rooms.add_argument('--size', type=_size, default='480x640', help='HEIGHTxWIDTH in pixels')
+    rooms.add_argument('--size', type=image_size, default='480x640', help='HEIGHTxWIDTH in pixels')
     rooms.add_argument('--frames-per-room', type=int, default=30, help='then the next room begins')
     rooms.add_argument('--rate-hz', type=float, default=30.0, help='frames per second of the walk')
     rooms.add_argument(
@@ -85,10 +86,3 @@ def prepare_rooms(args: argparse.Namespace) -> None:
                 writer.write_split('val', rooms.ids[first:])
             writer.close()
     print(f'{args.out}: {written} frames of {total} rooms')
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
-    return int(match[1]), int(match[2])

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', metavar='FILE', help='default: the one that ships')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto', help='auto (default), fp32, fp16 or bf16')
+    parser.add_argument('--backend', default='auto', help='auto (default), torch or onnxruntime')
     for part in fields(FrameTopics):
         option = f'--{part.name.replace("_", "-")}-topic'
         help_text = f'default {part.default}'
@@ -57,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     topics = FrameTopics(**names)
     with Bag(args.bag) as bag:
         frames = BagFrames(bag, topics, camera, args.sync_mode, args.sync_slop)
-        segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+        segmenter = Segmenter.from_checkpoint(
+            args.checkpoint, args.device, args.precision, args.backend
+        )
         _check_classes(segmenter, frames, args)
         if args.json != '-':
             print(f'{segmenter.description}\n{args.bag}')

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small untrained checkpoint for tests that need some network and not a good one."""
+"""Small untrained checkpoints for tests that need some network and not a good one."""
+
+from dataclasses import replace
+from functools import cache
 
 import torch
+from torch import nn
 
 from sgnet_core.checkpoint import Checkpoint
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import NYU40, LabelSet
-from sgnet_core.model import SGNet, SGNetConfig
+from sgnet_core.model import SConv2d, SGNet, SGNetConfig
 
 
 def untrained(label_set: LabelSet = NYU40, spatial: str = 'depth') -> Checkpoint:
@@ -15,3 +19,35 @@ def untrained(label_set: LabelSet = NYU40, spatial: str = 'depth') -> Checkpoint
     config = SGNetConfig('sgnet_lite0', len(label_set), spatial)
     spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (128.0,) * 3, spatial)
     return Checkpoint(config, spec, label_set, SGNet(config).state_dict(), {'data': 'none'})
+
+
+def bend(network: nn.Module) -> nn.Module:
+    """Give offsets of some pixels to S-Convs, which start with none, and statistics to norms."""
+    generator = torch.Generator().manual_seed(11)
+
+    def draw(tensor: torch.Tensor, mean: float, std: float) -> None:
+        tensor.data.normal_(mean, std, generator=generator)
+
+    for module in network.modules():
+        if isinstance(module, SConv2d):
+            draw(module.offset_generator.weight, 0.0, 0.1)
+            draw(module.offset_generator.bias, 0.0, 2.0)
+        if isinstance(module, nn.BatchNorm2d):
+            draw(module.running_mean, 0.0, 0.1)
+            draw(module.running_var, 1.0, 0.1)
+    return network.eval()
+
+
+def bent(checkpoint: Checkpoint) -> Checkpoint:
+    """The same checkpoint with S-Convs that do something."""
+    weights = {name: tensor.clone() for name, tensor in checkpoint.weights.items()}
+    copy = replace(checkpoint, weights=weights)
+    return replace(copy, weights=bend(copy.build()).state_dict())
+
+
+@cache
+def bent_graph() -> bytes:
+    """`bent(untrained())` as an ONNX graph of batch 1, made once for all tests."""
+    from sgnet_core.onnx_graph import checkpoint_to_onnx
+
+    return checkpoint_to_onnx(bent(untrained())).SerializeToString()

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps ONNX graphs in the user's cache folder: making one takes some ten seconds, reading none.
+
+A file is the SHA-256 of the graph, then the graph: damage is found and never run. Its name is the
+digest of all that decides the graph, so that no graph can be out of date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from sgnet_core import model
+from sgnet_core.checkpoint import Checkpoint
+from sgnet_core.whole_file import whole_file
+
+SUFFIX = '.graph'
+KEPT_GRAPHS = 8
+"""The graphs used longest ago make room: those of a ResNet-101 take 200 MB each."""
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+logger = logging.getLogger(__name__)
+
+
+def cached_graph(checkpoint: Checkpoint, make: Callable[[], bytes]) -> bytes:
+    """The serialised graph of a checkpoint: from the cache, or from `make` and then cached.
+
+    A damaged file is replaced; a folder that cannot be written costs a warning and the time of
+    making the graph anew.
+    """
+    try:
+        path = cache_folder() / _file_name(checkpoint)
+        graph = _read(path)
+    except (OSError, RuntimeError) as error:
+        logger.warning(
+            'the cache of ONNX graphs cannot be used, the next start makes it anew: %s', error
+        )
+        return make()
+    if graph is None:
+        graph = make()
+        _write(path, graph)
+    return graph
+
+
+def cache_folder() -> Path:
+    """`sgnet_ros` in the user's cache folder, as the XDG specification names it.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
+    wanted = Path(os.environ.get('XDG_CACHE_HOME', ''))
+    # The specification has relative paths ignored.
+    return (wanted if wanted.is_absolute() else Path.home() / '.cache') / 'sgnet_ros'
+
+
+def _file_name(checkpoint: Checkpoint) -> str:
+    """Named by weights, architecture, input size, and the code that turns them into a graph."""
+    digest = hashlib.sha256(checkpoint.digest().encode())
+    digest.update(repr(checkpoint.input_spec.size).encode())
+    code = [*Path(model.__file__).parent.glob('*.py'), Path(__file__).with_name('onnx_graph.py')]
+    for source in sorted(code):
+        digest.update(source.read_bytes())
+    return f'{checkpoint.config.variant}_{digest.hexdigest()[:32]}{SUFFIX}'
+
+
+def _read(path: Path) -> bytes | None:
+    """The graph; None where there is none or it is damaged."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    graph = data[_DIGEST_BYTES:]
+    if hashlib.sha256(graph).digest() != data[:_DIGEST_BYTES]:
+        logger.warning('the cached ONNX graph %s is damaged; it is made anew', path)
+        return None
+    with suppress(OSError):
+        # What is used last is deleted last; a folder that is only readable does as well.
+        path.touch()
+    return graph
+
+
+def _write(path: Path, graph: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial:
+            partial.write_bytes(hashlib.sha256(graph).digest() + graph)
+        oldest_first = sorted(path.parent.glob(f'*{SUFFIX}'), key=lambda p: p.stat().st_mtime)
+        for old in oldest_first[:-KEPT_GRAPHS]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning('the ONNX graph cannot be cached, the next start makes it anew: %s', error)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a network in ONNX Runtime, in the place of the PyTorch one."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import torch
+import numpy as np
+from torch import Tensor, nn
+
+from sgnet_core.checkpoint import Checkpoint
+from sgnet_core.errors import InputError
+from sgnet_core.model.sgnet import SGNetConfig
+from sgnet_core.onnx_cache import cached_graph
+from sgnet_core.onnx_graph import checkpoint_to_onnx
+
+OLDEST = (1, 25)
+"""The first ONNX Runtime with DeformConv."""
+
+
+class OnnxRuntimeNetwork(nn.Module):
+    """Called as an SGNet is; without parameters, gradients and modes of its own.
+
+    Attributes:
+        config: the architecture behind the graph.
+        engine: what runs it, for a log.
+    """
+
+    def __init__(self, graph: bytes, config: SGNetConfig, device: str = 'cpu') -> None:
+        """Load a graph of `onnx_graph`, float32, with as many threads as torch has.
+
+        Args:
+            graph: the serialised ONNX model.
+            device: `cpu`, `cuda` or `cuda:N`.
+
+        Raises:
+            InputError: ONNX Runtime is missing, too old, or without CUDA where that is wanted.
+        """
+        super().__init__()
+        runtime = import_onnxruntime()
+        self.config = config
+        self.engine = f'onnxruntime {runtime.__version__}'
+        self._device = torch.device(device)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self._session = runtime.InferenceSession(
+            graph, options, providers=_providers(runtime, self._device)
+        )
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, device: str = 'cpu') -> OnnxRuntimeNetwork:
+        """The network of a checkpoint at its own input size, batch 1; the graph is cached.
+
+        Raises:
+            InputError: see the constructor, and onnx or onnxscript is missing to make a graph.
+        """
+        # What is missing is said before the long preparation, not after it.
+        import_onnxruntime()
+        graph = cached_graph(checkpoint, lambda: checkpoint_to_onnx(checkpoint).SerializeToString())
+        return cls(graph, checkpoint.config, device)
+
+    def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
+        """Class scores before softmax, float32, on the device of the inputs.
+
+        Args:
+            image: (N, 3, H, W) float32 of the graph's size.
+            spatial: (N, c', H, W) float32; None where the network takes none.
+
+        Raises:
+            ValueError: a shape is not the graph's.
+        """
+        inputs = {'image': image, 'spatial': spatial}
+        binding = self._session.io_binding()
+        kept = []
+        for wanted in self._session.get_inputs():
+            tensor = inputs[wanted.name]
+            _check_shape(wanted, tensor)
+            kept.append(tensor.to(self._device, torch.float32).contiguous())
+            self._bind(binding.bind_input, wanted.name, kept[-1])
+        (output,) = self._session.get_outputs()
+        scores = torch.empty((len(image), *output.shape[1:]), device=self._device)
+        self._bind(binding.bind_output, output.name, scores)
+        if self._device.type == 'cuda':
+            # ONNX Runtime computes on a stream of its own.
+            torch.cuda.current_stream(self._device).synchronize()
+        self._session.run_with_iobinding(binding)
+        return scores
+
+    def _bind(self, bind: Any, name: str, tensor: Tensor) -> None:
+        device = self._device
+        bind(
+            name, device.type, device.index or 0, np.float32, tuple(tensor.shape), tensor.data_ptr()
+        )
+
+
+def import_onnxruntime() -> Any:
+    """The package, where it is new enough.
+
+    Raises:
+        InputError: it is missing or too old.
+    """
+    remedy = (
+        f"pip install 'onnxruntime>={OLDEST[0]}.{OLDEST[1]}' (there is none for Python 3.10), or "
+        'use the backend torch'
+    )
+    # Its wheels report to Microsoft unless told not to, before they are loaded: a robot does not.
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(f'ONNX Runtime cannot be loaded ({error}): {remedy}') from error
+    version = tuple(int(part) for part in re.findall(r'\d+', onnxruntime.__version__)[:2])
+    if version < OLDEST:
+        raise InputError(
+            f'ONNX Runtime {onnxruntime.__version__} has no DeformConv, the operator under S-Conv: '
+            f'{remedy}'
+        )
+    return onnxruntime
+
+
+def _providers(runtime: Any, device: torch.device) -> list[Any]:
+    if device.type == 'cpu':
+        return ['CPUExecutionProvider']
+    if 'CUDAExecutionProvider' not in runtime.get_available_providers():
+        raise InputError(
+            f'this ONNX Runtime ({runtime.__version__}) cannot use {device}: install '
+            'onnxruntime-gpu in its place, or use device cpu or the backend torch'
+        )
+    # What CUDA cannot run would go through the CPU unseen; there is nothing of the kind here.
+    return [('CUDAExecutionProvider', {'device_id': device.index or 0}), 'CPUExecutionProvider']
+
+
+def _check_shape(wanted: Any, tensor: Tensor | None) -> None:
+    shape = () if tensor is None else tuple(tensor.shape)
+    fits = len(shape) == len(wanted.shape) and all(
+        isinstance(n, str) or n == got for n, got in zip(wanted.shape, shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f'{wanted.name} must be {tuple(wanted.shape)}, got {shape or None}')
