@@ -58,10 +58,9 @@ def test_scores_are_those_of_pytorch_at_any_batch():
 class Plain(nn.Module):
     """The interface of a network without spatial information."""
 
-    config = SGNetConfig(spatial='none')
-
-    def __init__(self):
+    def __init__(self, spatial):
         super().__init__()
+        self.config = SGNetConfig(spatial=spatial)
         self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
 
     def forward(self, image, spatial=None):
@@ -69,9 +68,10 @@ class Plain(nn.Module):
         return self.conv(image)
 
 
-def test_a_network_without_spatial_information_has_one_input():
+@pytest.mark.parametrize('spatial', ['features', 'none'])
+def test_a_network_without_spatial_information_has_one_input(spatial):
     torch.manual_seed(3)
-    network = Plain()
+    network = Plain(spatial)
     model = network_to_onnx(network, (10, 14))
     assert [item.name for item in model.graph.input] == ['image']
     image = torch.randn(1, 3, 10, 14)
