@@ -7,7 +7,9 @@ It owns device, precision and warm-up; the node, the evaluators and the commands
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import numpy as np
@@ -19,6 +21,7 @@ from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet, resize_scores
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
+from sgnet_core.taps import LayerTaps
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
@@ -131,6 +134,35 @@ class Segmenter:
 
     def scores(self, frame: RgbdFrame) -> Tensor:
         """Class scores before softmax at the network's own resolution, (1, C, h, w)."""
+        return self._run(self._network, frame)
+
+    def geometry(self, frame: RgbdFrame) -> list[LayerTaps]:
+        """Where every S-Conv layer samples for `frame`, in the order of the forward pass.
+
+        Raises:
+            InputError: the network has no S-Convs, or another backend than torch runs it.
+        """
+        if not isinstance(self._network, SGNet):
+            raise InputError('the taps of S-Convs need backend torch: use it, or auto')
+        if self._network.config.spatial == 'none':
+            raise InputError(
+                'this network has plain convolutions (spatial none), whose taps do not move; '
+                'give a checkpoint of spatial depth, xyz or features'
+            )
+        return [
+            LayerTaps(
+                name,
+                offset[0].float().cpu().numpy(),
+                mask[0].float().cpu().numpy(),
+                **self._network.get_submodule(name).window,
+                network_size=self.input_spec.size,
+                frame_size=frame.size,
+            )
+            for name, (offset, mask) in self._run(self._network.geometry, frame).items()
+        ]
+
+    def _run(self, network: Callable[[Tensor, Tensor | None], Any], frame: RgbdFrame) -> Any:
+        """What `network` makes of the preprocessed frame, in this precision."""
         with torch.inference_mode():
             image, spatial = self.input_spec.preprocess(frame, self.device)
             image = image.contiguous(memory_format=torch.channels_last)
@@ -138,7 +170,7 @@ class Segmenter:
             with torch.autocast(
                 torch.device(self.device).type, dtype, enabled=dtype != torch.float32
             ):
-                return self._network(image, spatial)
+                return network(image, spatial)
 
 
 def most_probable(scores: Tensor) -> tuple[Tensor, Tensor]:

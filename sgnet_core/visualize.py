@@ -16,23 +16,24 @@ import numpy as np
 from sgnet_core.data.image_files import write_rgb
 from sgnet_core.errors import InputError
 from sgnet_core.labels import colorize
+from sgnet_core.lettering import (
+    FAINT_INK,
+    GAP,
+    HEADING_SIZE,
+    INK,
+    MARGIN,
+    TEXT_SIZE,
+    TITLE_SIZE,
+    blank_paper,
+    text_strip,
+    text_width,
+    write_text,
+)
 from sgnet_core.types import UNLABELLED
 
-PAPER = (255, 255, 255)
-INK = (33, 37, 41)
-FAINT_INK = (108, 117, 125)
 NO_DEPTH = (40, 40, 40)
 _TURBO_RANGE = (24, 240)
 """Of the 0..255 of the colour map: its dark ends look like missing depth."""
-MARGIN = 24
-GAP = 10
-
-TITLE_SIZE, HEADING_SIZE, TEXT_SIZE = 20, 14, 12
-"""Heights of capital letters, pixels."""
-_SUPERSAMPLING = 4
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_CAPITALS = 21
-"""Height of a capital letter of the font at scale 1, pixels."""
 
 
 def overlay(
@@ -113,10 +114,10 @@ def legend(
     names = ['unlabelled' if i == UNLABELLED else class_names[i] for i in ids]
     colors = [(0, 0, 0) if i == UNLABELLED else palette[i].tolist() for i in ids]
     swatch, line = TEXT_SIZE + 6, TEXT_SIZE + 18
-    column = max((_text_width(name, TEXT_SIZE) for name in names), default=0) + swatch + 3 * GAP
+    column = max((text_width(name, TEXT_SIZE) for name in names), default=0) + swatch + 3 * GAP
     columns = max(1, min(len(names), (width - 2 * MARGIN + 2 * GAP) // column))
     rows = -(-len(names) // columns)
-    paper = _paper(GAP + rows * line + MARGIN, width)
+    paper = blank_paper(GAP + rows * line + MARGIN, width)
     for index, (name, color) in enumerate(zip(names, colors, strict=True)):
         # Down the columns, as people read lists.
         left = MARGIN + index // rows * column
@@ -124,7 +125,7 @@ def legend(
         corner = (left + swatch - 1, top + swatch - 1)
         cv2.rectangle(paper, (left, top), corner, color, cv2.FILLED)
         cv2.rectangle(paper, (left, top), corner, FAINT_INK, 1)
-        _write(paper, name, left + swatch + GAP, top + (swatch - TEXT_SIZE) // 2, TEXT_SIZE)
+        write_text(paper, name, left + swatch + GAP, top + (swatch - TEXT_SIZE) // 2, TEXT_SIZE)
     return paper
 
 
@@ -157,22 +158,22 @@ def contact_sheet(
     first = next(picture for row in rows for picture in row)
     cell = (max(1, round(cell_width * first.shape[0] / first.shape[1])), cell_width)
     width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
-    strips = [_paper(MARGIN, width)]
+    strips = [blank_paper(MARGIN, width)]
     if title:
-        strips += [_text_strip([title], width, width, TITLE_SIZE, INK), _paper(GAP, width)]
+        strips += [text_strip([title], width, width, TITLE_SIZE, INK), blank_paper(GAP, width)]
     if column_titles:
-        strips.append(_text_strip(column_titles, width, cell_width + GAP, HEADING_SIZE, INK))
+        strips.append(text_strip(column_titles, width, cell_width + GAP, HEADING_SIZE, INK))
     for index, row in enumerate(rows):
         captioned = index < len(captions)
-        strip = _paper(cell[0] if captioned else cell[0] + GAP, width)
+        strip = blank_paper(cell[0] if captioned else cell[0] + GAP, width)
         for position, picture in enumerate(row):
             left = MARGIN + position * (cell_width + GAP)
             strip[: cell[0], left : left + cell_width] = _fitted(picture, cell)
         strips.append(strip)
         if captioned:
-            strips.append(_text_strip([captions[index]], width, width, TEXT_SIZE, FAINT_INK))
-            strips.append(_paper(GAP, width))
-    return np.vstack([*strips, _paper(MARGIN - GAP, width)])
+            strips.append(text_strip([captions[index]], width, width, TEXT_SIZE, FAINT_INK))
+            strips.append(blank_paper(GAP, width))
+    return np.vstack([*strips, blank_paper(MARGIN - GAP, width)])
 
 
 def write_png(path: str | Path, rgb: np.ndarray) -> None:
@@ -187,74 +188,15 @@ def write_png(path: str | Path, rgb: np.ndarray) -> None:
     write_rgb(Path(path), rgb)
 
 
-def _paper(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), PAPER, np.uint8)
-
-
 def _fitted(picture: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
     """The picture scaled into (height, width), its proportions kept, centred on paper."""
     scale = min(cell[0] / picture.shape[0], cell[1] / picture.shape[1])
     height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
     # Small pictures are enlarged by whole pixels: a mask must not show colours of no class.
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    paper = _paper(*cell)
+    paper = blank_paper(*cell)
     top, left = (cell[0] - height) // 2, (cell[1] - width) // 2
     paper[top : top + height, left : left + width] = cv2.resize(
         picture, (width, height), interpolation=how
     )
     return paper
-
-
-def _text_strip(
-    texts: Sequence[str], width: int, pitch: int, size: int, color: tuple[int, int, int]
-) -> np.ndarray:
-    """Paper with a line of texts, one every `pitch` pixels, each cut to fit."""
-    strip = _paper(size + 2 * GAP, width)
-    for index, text in enumerate(texts):
-        left = MARGIN + index * pitch
-        room = min(pitch - GAP, width - MARGIN - left)
-        _write(strip, _cut(text, size, room), left, GAP - 2, size, color)
-    return strip
-
-
-def _cut(text: str, size: int, room: int) -> str:
-    """The text, or as much of it as fits with three dots."""
-    if _text_width(text, size) <= room:
-        return text
-    while text and _text_width(text + '...', size) > room:
-        text = text[:-1]
-    return text.rstrip() + '...'
-
-
-def _text_width(text: str, size: int) -> int:
-    (width, _), _ = cv2.getTextSize(_printable(text), _FONT, size / _FONT_CAPITALS, 1)
-    return width + 2
-
-
-def _write(
-    paper: np.ndarray,
-    text: str,
-    left: int,
-    top: int,
-    size: int,
-    color: tuple[int, int, int] = INK,
-) -> None:
-    """Write on the paper in place; `top` is the upper edge of a capital letter of `size` pixels."""
-    # Drawn large and shrunk: the strokes of OpenCV's fonts are ragged at reading size.
-    top, head = max(0, top - size // 3), min(top, size // 3)  # strokes and `l` rise above capitals
-    box = (min(2 * size, paper.shape[0] - top), min(_text_width(text, size), paper.shape[1] - left))
-    if min(box) <= 0:
-        return
-    large = np.zeros((box[0] * _SUPERSAMPLING, box[1] * _SUPERSAMPLING), np.uint8)
-    origin = (_SUPERSAMPLING // 2, (head + size) * _SUPERSAMPLING)
-    scale = size * _SUPERSAMPLING / _FONT_CAPITALS
-    stroke = round(size * _SUPERSAMPLING / 9)
-    cv2.putText(large, _printable(text), origin, _FONT, scale, 255, stroke, cv2.LINE_AA)
-    ink = cv2.resize(large, box[::-1], interpolation=cv2.INTER_AREA)[..., None] / 255.0
-    part = paper[top : top + box[0], left : left + box[1]]
-    part[:] = np.rint(part * (1 - ink) + np.array(color) * ink)
-
-
-def _printable(text: str) -> str:
-    """OpenCV's fonts are ASCII: anything else becomes a question mark."""
-    return text.encode('ascii', 'replace').decode().replace('\n', ' ')

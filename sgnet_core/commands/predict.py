@@ -2,6 +2,8 @@
 """Segment frames and write, for each, ID_mask.png (class ids) and ID_overlay.png (a picture).
 
 Frames come from a folder data set (--data), or from one pair of files (--rgb and --depth).
+With --taps, ID_taps.png shows where the S-Convs of the network sample for a pixel, and how far
+their taps move, layer by layer, beside depth.
 """
 
 from __future__ import annotations
@@ -23,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--depth', type=Path, help='its registered depth, 16-bit PNG, 0 = no depth')
     parser.add_argument('--depth-scale', type=float, default=0.001, help='metres per depth unit')
     parser.add_argument('--camera', help='FX,FY,CX,CY of --rgb in pixels')
+    parser.add_argument(
+        '--taps',
+        metavar='U,V',
+        action='append',
+        default=[],
+        help='draw the taps for column U, row V of the colour image, from 0; may be repeated',
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
     parser.add_argument('--checkpoint', type=Path, help='default: the shipped one')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
@@ -35,15 +44,23 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from sgnet_core.data.image_files import write_mask
+    from sgnet_core.draw_taps import taps_picture
     from sgnet_core.segmenter import Segmenter
     from sgnet_core.visualize import legend, overlay, write_png
 
+    pixels = [_pixel(text) for text in args.taps]
     samples, total = _samples(args)
     segmenter = Segmenter.from_checkpoint(
         args.checkpoint, args.device, args.precision, args.backend
     )
     args.out.mkdir(parents=True, exist_ok=True)
     for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
+        if pixels:
+            # First: what is wrong with the pixels is said before anything is written.
+            layers = segmenter.geometry(sample.frame)
+            title = f'Where S-Conv samples: {sample.id}'
+            picture = taps_picture(sample.frame, layers, pixels, title, segmenter.description)
+            write_png(args.out / f'{sample.id}_taps.png', picture)
         labels = segmenter.segment(sample.frame).labels
         picture = overlay(sample.frame.rgb, labels, segmenter.palette)
         key = legend(
@@ -53,6 +70,18 @@ def run(args: argparse.Namespace) -> int:
         write_png(args.out / f'{sample.id}_overlay.png', np.vstack([picture, key]))
     print(f'{total} frames segmented by {segmenter.description}: {args.out}')
     return 0
+
+
+def _pixel(text: str) -> tuple[int, int]:
+    from sgnet_core.errors import InputError
+
+    try:
+        column, row = (int(value) for value in text.split(','))
+    except ValueError as error:
+        raise InputError(
+            f'--taps must be U,V, column and row of a pixel of the colour image, got {text!r}'
+        ) from error
+    return column, row
 
 
 def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:

@@ -7,11 +7,10 @@ import pytest
 
 from sgnet_core.errors import InputError, SgnetError
 from sgnet_core.labels import NYU13, NYU40, colorize, label_set_of
+from sgnet_core.lettering import MARGIN, PAPER
 from sgnet_core.types import UNLABELLED
 from sgnet_core.visualize import (
-    MARGIN,
     NO_DEPTH,
-    PAPER,
     contact_sheet,
     depth_to_rgb,
     legend,

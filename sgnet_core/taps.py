@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an S-Conv layer samples, in pixels of the colour image: tap positions and movement maps.
+
+Three grids are linked, each with pixel centres at whole numbers:
+
+* A layer's input pixel q lies at pixel q * s of the network's input, s its stride: convolutions and
+  poolings of stride 2 are padded alike on all sides, so that pixel i of their output is centred on
+  pixel 2 i of their input. The grid starts at the first pixel and ends up to s - 1 pixels short of
+  the last.
+* The network's input is the frame resized by pixel areas: u' + 1/2 = (u + 1/2) W' / W.
+* Output pixel p of the layer samples its input at stride * p - padding + dilation * (i, j) + offset
+  for tap (i, j), as `modulated_deform_conv2d` defines it.
+
+These are the exact centres of what the features at a tap see; how far around it they see is another
+matter. One thing is approximate. The depth that steers a layer, and the scores it leads to, are
+resized with corners aligned, so their pixel q lies at q (W' - 1) / (W' / s - 1): with the features
+at the top left, s - 1 pixels further at the bottom right.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgnet_core.errors import InputError
+
+Size = tuple[int, int]
+"""(height, width)."""
+
+
+@dataclass(frozen=True)
+class LayerTaps:
+    """The geometry of one S-Conv layer for one frame. K taps, in rows; h x w pixels of output.
+
+    Attributes:
+        name: of the layer in the network, for example `backbone.layer1.0.conv2`.
+        offset: (2K, h, w) float32, (dy, dx) per tap, in pixels of the layer's input.
+        mask: (K, h, w) float32 in [0, 1], the weight of each tap.
+        stride, padding, dilation: of the layer. Its input is `stride` times its output, as
+            everywhere in SGNet.
+        network_size, frame_size: (height, width) of the network's input and of the colour image.
+
+    Raises:
+        InputError: shapes do not fit together.
+    """
+
+    name: str
+    offset: np.ndarray
+    mask: np.ndarray
+    stride: int
+    padding: int
+    dilation: int
+    network_size: Size
+    frame_size: Size
+
+    def __post_init__(self) -> None:
+        taps, *size = self.mask.shape
+        if math.isqrt(taps) ** 2 != taps or self.offset.shape != (2 * taps, *size):
+            raise InputError(
+                f'{self.name}: the offsets must be (2K, h, w) and the masks (K, h, w), K a square '
+                f'number; got {self.offset.shape} and {self.mask.shape}'
+            )
+
+    @property
+    def short_name(self) -> str:
+        """`layer1.0` of `backbone.layer1.0.conv2`: what tells the layers of a network apart."""
+        parts = self.name.split('.')
+        return '.'.join(part for part in parts if part not in ('backbone', 'head', 'conv2'))
+
+    @property
+    def size(self) -> Size:
+        """(h, w) of the layer's output."""
+        return self.mask.shape[1], self.mask.shape[2]
+
+    @property
+    def input_stride(self) -> tuple[float, float]:
+        """(vertical, horizontal) pixels of the network's input per pixel of the layer's input."""
+        (height, width), (h, w) = self.network_size, self.size
+        return height / (h * self.stride), width / (w * self.stride)
+
+    @property
+    def frame_step(self) -> tuple[float, float]:
+        """(vertical, horizontal) pixels of the colour image per pixel of the layer's input."""
+        scales = (f / n for f, n in zip(self.frame_size, self.network_size, strict=True))
+        down, right = (s * scale for s, scale in zip(self.input_stride, scales, strict=True))
+        return down, right
+
+    def pixel_at(self, column: int, row: int) -> tuple[int, int]:
+        """(y, x) of the layer's output pixel whose unmoved taps lie nearest around an image pixel.
+
+        Raises:
+            InputError: the pixel is outside the colour image.
+        """
+        height, width = self.frame_size
+        if not (0 <= column < width and 0 <= row < height):
+            raise InputError(
+                f'pixel {column},{row} (column,row) is outside the image of {width}x{height}: '
+                f'columns are 0..{width - 1}, rows 0..{height - 1}'
+            )
+        on_input = self._frame_to_input(np.array([row, column], float))
+        middle = self.dilation * (math.isqrt(len(self.mask)) - 1) / 2 - self.padding
+        nearest = np.rint((on_input - middle) / self.stride).astype(int)
+        y, x = np.clip(nearest, 0, np.array(self.size) - 1)
+        return int(y), int(x)
+
+    def positions_at(self, column: int, row: int, moved: bool = True) -> np.ndarray:
+        """Where the layer samples for a pixel of the colour image.
+
+        Args:
+            column, row: 0-based.
+            moved: add the offsets; without, the taps of the plain convolution.
+
+        Returns:
+            (K, 2) float64, (column, row) in pixels of the colour image, maybe outside of it.
+
+        Raises:
+            InputError: the pixel is outside the colour image.
+        """
+        y, x = self.pixel_at(column, row)
+        side = range(math.isqrt(len(self.mask)))
+        window = np.array([(i, j) for i in side for j in side], float)
+        on_input = self.stride * np.array([y, x]) - self.padding + self.dilation * window
+        if moved:
+            on_input += self.offset[:, y, x].reshape(-1, 2)
+        return self._input_to_frame(on_input)[:, ::-1]
+
+    def weights_at(self, column: int, row: int) -> np.ndarray:
+        """(K,) float32 in [0, 1], the weights of the taps of `positions_at`."""
+        y, x = self.pixel_at(column, row)
+        return self.mask[:, y, x]
+
+    def movement(self) -> np.ndarray:
+        """How far all taps together move: sum of |offset|, (h, w) float32 in image pixels."""
+        down, right = self.frame_step
+        return np.hypot(self.offset[::2] * down, self.offset[1::2] * right).sum(axis=0)
+
+    def _frame_to_input(self, at: np.ndarray) -> np.ndarray:
+        """(..., 2) (row, column) of the colour image -> of the layer's input."""
+        scale = np.array(self.network_size) / self.frame_size
+        return ((at + 0.5) * scale - 0.5) / self.input_stride
+
+    def _input_to_frame(self, at: np.ndarray) -> np.ndarray:
+        scale = np.array(self.frame_size) / self.network_size
+        return (at * self.input_stride + 0.5) * scale - 0.5
