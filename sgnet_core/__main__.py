@@ -10,6 +10,7 @@ COMMANDS: dict[str, str] = {
     'evaluate': 'measure a checkpoint on a labelled data set',
     'predict': 'segment frames and write masks and pictures',
     'export': 'write a checkpoint as an ONNX graph, checked against PyTorch',
+    'benchmark': 'measure speed and memory here, side by side',
     'info': 'say what a variant or a checkpoint is',
     'convert_checkpoint': "make a checkpoint of a file of SGNet's authors",
     'prepare_dataset': 'write generated rooms as a data set',

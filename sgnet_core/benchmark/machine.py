@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What kind of machine measured: its class and versions, never its name."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+PACKAGES = ('torch', 'onnxruntime', 'triton', 'torchvision', 'numpy')
+
+# As the Linux kernel names them, best first within a family.
+VECTOR_FLAGS = {
+    'amx_bf16': 'AMX',
+    'avx512_bf16': 'AVX-512 BF16',
+    'avx512f': 'AVX-512',
+    'avx2': 'AVX2',
+    'sve': 'SVE',
+    'asimd': 'NEON',
+}
+
+
+def describe(device: str) -> dict[str, object]:
+    """Device, CPU, threads and versions, as JSON values."""
+    return {
+        'device': device if device == 'cpu' else f'{device}: {torch.cuda.get_device_name(device)}',
+        'cpu': cpu_class(),
+        'threads': torch.get_num_threads(),
+        'python': platform.python_version(),
+        'versions': {name: installed_version(name) for name in PACKAGES},
+    }
+
+
+def cpu_class() -> str:
+    """For example `2 CPU cores, x86_64 with AMX, AVX-512 BF16, AVX-512, AVX2`."""
+    flags = _cpu_flags()
+    known = [name for flag, name in VECTOR_FLAGS.items() if flag in flags]
+    vectors = f' with {", ".join(known)}' if known else ''
+    return f'{_usable_cores()} CPU cores, {platform.machine()}{vectors}'
+
+
+def installed_version(package: str) -> str | None:
+    """None where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def bf16_is_fast() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices itself."""
+    return bool({'amx_bf16', 'avx512_bf16', 'bf16'} & _cpu_flags())
+
+
+def _usable_cores() -> int:
+    # Fewer than the machine has where a container or taskset says so.
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return set()
+    # `flags` on x86, `Features` on ARM.
+    found = (line.partition(':')[2] for line in lines if line.startswith(('flags', 'Features')))
+    return set(next(found, '').split())

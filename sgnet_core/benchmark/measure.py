@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The run itself: a list of steps, each of which adds rows to the results."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from sgnet_core.benchmark import clock, memory, networks, operators, training
+from sgnet_core.benchmark.memory_process import MemoryProcess
+from sgnet_core.benchmark.networks import NetworkCase
+from sgnet_core.benchmark.operators import Position
+from sgnet_core.benchmark.plan import Plan
+from sgnet_core.benchmark.results import Results, Row
+from sgnet_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that takes seconds; `label` is for the progress bar."""
+
+    label: str
+    run: Callable[[Results, MemoryProcess], None]
+
+
+def steps(plan: Plan, positions: list[Position]) -> list[Step]:
+    """All that a plan asks for, in order."""
+    found = []
+    if 'operator' in plan.parts:
+        for precision in plan.precisions:
+            found += [
+                Step(position.name, partial(time_operator, plan, position, precision))
+                for position in positions
+            ]
+            peaks = partial(weigh_operators, plan, positions, precision)
+            found.append(Step('memory of the operator', peaks))
+    if 'network' in plan.parts:
+        for cases in networks.groups(plan):
+            label = f'{cases[0].variant} {cases[0].key.size}'
+            found.append(Step(label, partial(measure_networks, plan, cases)))
+    if 'memory' in plan.parts:
+        for backend in training.backends(plan):
+            found.append(Step(f'training, {backend}', partial(weigh_training, plan, backend)))
+    return found
+
+
+def time_operator(
+    plan: Plan, position: Position, precision: str, results: Results, _: MemoryProcess
+) -> None:
+    """Every contender at one position, taking turns; of two layouts the faster one counts."""
+    size = plan.sizes[0]
+    on_gpu = plan.device.startswith('cuda')
+    with torch.inference_mode():
+        inputs = operators.random_inputs(position, plan.device, precision)
+        calls, missing = operators.contenders(inputs, operators.wanted_backends(plan, precision))
+        if on_gpu:
+            calls = {name: clock.captured(call) for name, call in calls.items()}
+        timer = clock.cuda_graph_ms if on_gpu else clock.wall_ms
+        times = clock.interleave(calls, plan.operator_budget, timer)
+    for backend, reason in missing.items():
+        results.skipped[operators.row_key(position, backend, precision, size)] = reason
+    for (backend, layout), of_rounds in times.items():
+        key = operators.row_key(position, backend, precision, size)
+        row = Row(key, position.variant, of_rounds, None, position.details(layout))
+        if key not in results.rows or row.median_ms < results.rows[key].median_ms:
+            results.add(row)
+
+
+def weigh_operators(
+    plan: Plan,
+    positions: list[Position],
+    precision: str,
+    results: Results,
+    process: MemoryProcess,
+) -> None:
+    """Peak memory of the contenders that were timed."""
+    peaks, problem = process.measure(
+        'operator',
+        positions=[position.as_json() for position in positions],
+        precision=precision,
+        wanted=operators.wanted_backends(plan, precision),
+    )
+    results.note(problem)
+    by_name = {position.name: position for position in positions}
+    for name, backend, layout, peak in peaks:
+        key = operators.row_key(by_name[name], backend, precision, plan.sizes[0])
+        row = results.rows.get(key)
+        if row is not None and row.details['layout'] == layout:
+            results.add(replace(row, peak_mb=peak))
+
+
+def measure_networks(
+    plan: Plan, cases: list[NetworkCase], results: Results, process: MemoryProcess
+) -> None:
+    """Time and peak memory of one network in all its forms."""
+    with tempfile.TemporaryDirectory() as graphs:
+        time_networks(plan, cases, Path(graphs), results)
+        weigh_networks(cases, graphs, results, process)
+
+
+def time_networks(plan: Plan, cases: list[NetworkCase], graphs: Path, results: Results) -> None:
+    """Frame by frame in turn."""
+    calls = {}
+    details = {}
+    for case in cases:
+        try:
+            segmenter = networks.build(case, plan.device, graphs)
+        except InputError as error:
+            results.skipped[case.key] = str(error)
+            continue
+        calls[case] = networks.segment_call(segmenter, case.size)
+        height, width = segmenter.input_spec.size
+        details[case] = {'input_size': f'{height}x{width}', 'spatial': segmenter.input_spec.spatial}
+    for case, times in clock.interleave(calls, plan.network_budget, clock.wall_ms).items():
+        results.add(Row(case.key, case.variant, times, None, details[case]))
+
+
+def weigh_networks(
+    cases: list[NetworkCase], graphs: str, results: Results, process: MemoryProcess
+) -> None:
+    """Peak memory of the cases that were timed."""
+    timed = [case for case in cases if case.key in results.rows]
+    peaks, problem = process.measure(
+        'network', cases=[case.as_json() for case in timed], graphs=graphs
+    )
+    results.note(problem)
+    for case, peak in zip(timed, peaks, strict=False):
+        results.add(replace(results.rows[case.key], peak_mb=peak))
+
+
+def weigh_training(plan: Plan, backend: str, results: Results, process: MemoryProcess) -> None:
+    """Peak memory of one training step."""
+    key = training.row_key(backend, plan.sizes[0])
+    peaks, problem = process.measure('training', backend=backend, size=plan.sizes[0])
+    if peaks and peaks[0] is not None:
+        results.add(Row(key, training.VARIANT, (), peaks[0], {'batch': 1}))
+    else:
+        results.skipped[key] = problem or memory.NOT_TOLD

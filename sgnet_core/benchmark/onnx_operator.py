@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime's DeformConv, the operator alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from sgnet_core.benchmark.operators import Inputs
+
+OPSET = 19
+"""The first with DeformConv."""
+IR_VERSION = 10
+
+
+def deform_conv_call(inputs: Inputs) -> Callable[[], object]:
+    """A call that computes one position; weights are constants, as in an exported network."""
+    feeds = {
+        'x': inputs.x.contiguous().numpy(),
+        'offset': inputs.offset.numpy(),
+        'mask': inputs.mask.numpy(),
+    }
+    weight = inputs.weight.contiguous().numpy()
+    window = inputs.window
+    node = helper.make_node(
+        'DeformConv',
+        ['x', 'weight', 'offset', '', 'mask'],
+        ['y'],
+        kernel_shape=weight.shape[2:],
+        strides=[window['stride']] * 2,
+        pads=[window['padding']] * 4,
+        dilations=[window['dilation']] * 2,
+    )
+    graph = helper.make_graph(
+        [node],
+        'deform_conv',
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
+            for name, array in feeds.items()
+        ],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, (1, None, None, None))],
+        [numpy_helper.from_array(weight, 'weight')],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', OPSET)], ir_version=IR_VERSION
+    )
+    onnx.checker.check_model(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Waiting threads would spin on the cores that the next contender wants.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=['CPUExecutionProvider']
+    )
+    return lambda: session.run(None, feeds)
