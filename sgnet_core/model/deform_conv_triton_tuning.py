@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tile each kernel of the deformable convolution works on: the fastest of a few, by trial.
+
+Half-precision products want 64 pixels or more (what a warp group of a Hopper multiplies at once);
+few pixels want small tiles, so that all processors have some. Three stages hide the gather behind
+the products, one leaves room for more programs that hide each other's. By the report of the
+compiler for compute capability 9.0, no row spills registers. No row has been measured yet.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+from triton import knobs
+
+from sgnet_core.model.deform_conv_triton_kernels import (
+    forward_kernel,
+    input_gradients_kernel,
+    weight_gradient_kernel,
+)
+
+
+def _tuned(kernel, blocks, rows, fitting, **options):
+    """`kernel`, tuned over `rows` (a number for each of `blocks`, warps, stages) that fit."""
+    configs = [
+        triton.Config(dict(zip(blocks, row, strict=False)), num_warps=row[-2], num_stages=row[-1])
+        for row in rows
+    ]
+    if knobs.runtime.interpret:
+        # It can measure nothing. Small tiles let small tests have several of them.
+        configs = [triton.Config(dict.fromkeys(blocks, 16))]
+    return triton.autotune(
+        configs,
+        key=['channels', 'filters', 'magnitude'],
+        prune_configs_by={'early_config_prune': fitting},
+        cache_results=True,
+        **options,
+    )(kernel)
+
+
+def _filters_fill_the_block(configs, arguments, *, filters, **constants):
+    narrowest = 64 if filters > 32 else 16
+    widest = max(narrowest, triton.next_power_of_2(filters))
+    return [c for c in configs if narrowest <= c.kwargs['block_d'] <= widest]
+
+
+def _operands_fit_registers(configs, arguments, **constants):
+    """Products in float32, without tensor cores, hold whole rows and columns in registers."""
+    single = arguments['x'].dtype == torch.float32
+    return [c for c in configs if (c.kwargs['block_p'] == 16) == single]
+
+
+def _all_fit(configs, arguments, **constants):
+    return configs
+
+
+tuned_forward = _tuned(
+    forward_kernel,
+    ('block_p', 'block_d'),
+    [
+        (64, 64, 4, 1),
+        (64, 64, 4, 3),
+        (32, 64, 4, 3),
+        (128, 64, 8, 3),
+        (64, 128, 8, 3),
+        (128, 128, 8, 2),
+        (16, 16, 2, 3),
+        (32, 16, 2, 3),
+        (64, 16, 4, 3),
+    ],
+    _filters_fill_the_block,
+)
+
+tuned_input_gradients = _tuned(
+    input_gradients_kernel,
+    ('block_p',),
+    [(32, 4, 2), (64, 8, 2)],
+    _all_fit,
+    # The trials add to it, too.
+    reset_to_zero=['grad_x'],
+)
+
+tuned_weight_gradient = _tuned(
+    weight_gradient_kernel,
+    ('block_p',),
+    [(64, 4, 1), (64, 4, 3), (32, 4, 3), (16, 4, 1), (16, 4, 3)],
+    _operands_fit_registers,
+)
