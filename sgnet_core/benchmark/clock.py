@@ -25,11 +25,16 @@ GRAPH_CALLS = 10
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to measure: until `seconds` are over, but within these numbers of rounds."""
+    """How long to measure: until `seconds` are over, but within these numbers of rounds.
+
+    `rest_s` passes before every call: the threads of the one before spin for a while, those of
+    OpenMP some 10 ms, those of ONNX Runtime 100 ms, on a core that the next one wants.
+    """
 
     seconds: float
     least_rounds: int = 5
     most_rounds: int = 200
+    rest_s: float = 0.0
 
 
 def interleave(calls: Mapping[Key, Call], budget: Budget, timer: Timer) -> dict[Key, list[float]]:
@@ -46,6 +51,7 @@ def interleave(calls: Mapping[Key, Call], budget: Budget, timer: Timer) -> dict[
         if done >= budget.least_rounds and time.perf_counter() > end:
             break
         for key, call in calls.items():
+            time.sleep(budget.rest_s)
             times[key].append(timer(call))
     return times
 
@@ -89,4 +95,9 @@ def captured(call: Call) -> Call:
     with torch.cuda.graph(graph):
         for _ in range(GRAPH_CALLS):
             call()
-    return graph.replay
+
+    def replay(_kept: Call = call) -> None:
+        # The graph knows addresses only: the tensors behind them live as long as the call does.
+        graph.replay()
+
+    return replay

@@ -55,9 +55,12 @@ def time_operator(
     """Every contender at one position, taking turns; of two layouts the faster one counts."""
     size = plan.sizes[0]
     on_gpu = plan.device.startswith('cuda')
-    with torch.inference_mode():
+    # The opponents at their best, and fp32 as fp32: the product of ours does not round to TF32.
+    cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+    with torch.inference_mode(), cudnn:
         inputs = operators.random_inputs(position, plan.device, precision)
-        calls, missing = operators.contenders(inputs, operators.wanted_backends(plan, precision))
+        wanted = operators.wanted_backends(plan, precision)
+        calls, missing = operators.contenders(inputs, wanted)
         if on_gpu:
             calls = {name: clock.captured(call) for name, call in calls.items()}
         timer = clock.cuda_graph_ms if on_gpu else clock.wall_ms

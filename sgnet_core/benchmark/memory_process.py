@@ -42,7 +42,7 @@ class MemoryProcess:
         if self._device.startswith('cuda'):
             try:
                 return TASKS[task](self._device, **request), ''
-            except torch.OutOfMemoryError as error:
+            except torch.cuda.OutOfMemoryError as error:
                 return [], f'memory of {task}: {error}'
         if self._server is None:
             self._server = _start()

@@ -171,11 +171,11 @@ def contenders(
     for layout, memory_format in LAYOUTS.items():
         calls[PLAIN, layout] = _plain(inputs, memory_format)
     missing: dict[str, str] = {}
-    for backend, prepare in _OTHERS.items():
+    for backend, (layout, prepare) in _OTHERS.items():
         if backend not in wanted:
             continue
         try:
-            calls[backend, 'contiguous'] = prepare(inputs)
+            calls[backend, layout] = prepare(inputs)
         except NotAvailable as reason:
             missing[backend] = str(reason)
     return calls, missing
@@ -236,9 +236,10 @@ def _triton(inputs: Inputs) -> Call:
 
 
 _OTHERS = {
-    REFERENCE: _reference,
-    IM2COL: _im2col,
-    ONNXRUNTIME: _onnxruntime,
-    TORCHVISION: _torchvision,
-    TRITON: _triton,
+    REFERENCE: ('contiguous', _reference),
+    IM2COL: ('contiguous', _im2col),
+    ONNXRUNTIME: ('contiguous', _onnxruntime),
+    TORCHVISION: ('contiguous', _torchvision),
+    TRITON: ('channels_last', _triton),
 }
+"""Backend -> its memory layout, and what makes a call of it or raises `NotAvailable`."""

@@ -60,12 +60,17 @@ class Plan:
 
     @property
     def network_budget(self) -> Budget:
-        return Budget(self.seconds, least_rounds=3 if self.quick else 5)
+        return Budget(self.seconds, self._least_rounds, rest_s=0.1 if self.device == 'cpu' else 0.0)
 
     @property
     def operator_budget(self) -> Budget:
         """A position is a small part of a network."""
-        return Budget(self.seconds / 6, least_rounds=3 if self.quick else 5)
+        rest_s = 0.01 if self.device == 'cpu' else 0.0
+        return Budget(self.seconds / 6, self._least_rounds, rest_s=rest_s)
+
+    @property
+    def _least_rounds(self) -> int:
+        return 3 if self.quick else 5
 
 
 def make_plan(

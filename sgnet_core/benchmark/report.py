@@ -8,7 +8,7 @@ from typing import Any
 
 from sgnet_core.benchmark import memory, operators
 from sgnet_core.benchmark.machine import describe
-from sgnet_core.benchmark.plan import Plan
+from sgnet_core.benchmark.plan import OPERATOR_VARIANTS, Plan
 from sgnet_core.benchmark.ratios import compute
 from sgnet_core.benchmark.results import NOT_ASKED_FOR, Results
 from sgnet_core.benchmark.targets import judge
@@ -20,13 +20,18 @@ INSIDE_THE_CLOCK = (
 )
 ORDER = (
     'what is compared takes turns in one loop (A B C A B C ...), after two runs each that are not '
-    'counted; median and 95th percentile of the rounds; a ratio is a quotient of medians'
+    'counted, on a CPU with a rest before each so that no thread of another still spins; median and '
+    '95th percentile of the rounds; a ratio is a quotient of medians'
 )
 WEIGHTS = (
     'random, batch statistics settled, offset generators perturbed to '
     f'{operators.OFFSET_STD} pixels (zero offsets would be kinder to caches); shipped: as trained'
 )
-PLAIN = 'nn.Conv2d of the same shape, stride and dilation, in the faster of two memory layouts'
+POSITIONS = (
+    f'the S-Convs of {OPERATOR_VARIANTS[0]}, and those of {OPERATOR_VARIANTS[1]} that have other '
+    'shapes; conv2d: nn.Conv2d of the same shape, stride and dilation, in the faster of two memory '
+    'layouts'
+)
 
 
 def figures(plan: Plan, positions: list[operators.Position], results: Results) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def _protocol(plan: Plan, results: Results) -> dict[str, Any]:
         'inside_the_clock': INSIDE_THE_CLOCK,
         'order': ORDER,
         'weights': WEIGHTS,
-        'conv2d': PLAIN,
+        'operator': POSITIONS,
         'memory': memory.DEFINITION,
         'seconds': plan.seconds,
         'quick': plan.quick,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import torch
 from tqdm import tqdm
 
 from sgnet_core.benchmark.measure import steps
@@ -17,6 +18,9 @@ def run_plan(plan: Plan) -> tuple[Results, list[Position]]:
 
     Ctrl-C ends it early: finished steps are in the results, which say that it was interrupted.
     """
+    if plan.device.startswith('cuda'):
+        # Events and streams belong to the current device.
+        torch.cuda.set_device(plan.device)
     results = Results()
     positions = positions_of_all(OPERATOR_VARIANTS, plan.sizes[0])
     try:

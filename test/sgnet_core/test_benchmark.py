@@ -12,7 +12,7 @@ import torch
 import numpy as np
 import pytest
 
-from sgnet_core.benchmark import training
+from sgnet_core.benchmark import clock, training
 from sgnet_core.benchmark.clock import Budget, interleave
 from sgnet_core.benchmark.im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
 from sgnet_core.benchmark.machine import cpu_class, describe
@@ -78,6 +78,13 @@ def test_calls_take_turns():
     times = interleave(calls, Budget(0, least_rounds=4), timer)
     assert ''.join(order) == 'AABBCC' + 4 * 'ABC'
     assert times == {'A': [7, 10, 13, 16], 'B': [8, 11, 14, 17], 'C': [9, 12, 15, 18]}
+
+
+def test_a_rest_comes_before_every_call(monkeypatch):
+    events = []
+    monkeypatch.setattr(clock.time, 'sleep', events.append)
+    interleave({'A': lambda: None}, Budget(0, 2, rest_s=0.25), lambda call: events.append('A'))
+    assert events == [0.25, 'A', 0.25, 'A']
 
 
 def test_rounds_end_at_their_limit():
