@@ -20,8 +20,8 @@ INSIDE_THE_CLOCK = (
 )
 ORDER = (
     'what is compared takes turns in one loop (A B C A B C ...), after two runs each that are not '
-    'counted, on a CPU with a rest before each so that no thread of another still spins; median and '
-    '95th percentile of the rounds; a ratio is a quotient of medians'
+    'counted, on a CPU with a rest before each so that no thread of another still spins; median '
+    'and 95th percentile of the rounds; a ratio is a quotient of medians'
 )
 WEIGHTS = (
     'random, batch statistics settled, offset generators perturbed to '
