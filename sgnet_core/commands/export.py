@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint import load_checkpoint
     from sgnet_core.cli import write_json
-    from sgnet_core.errors import SgnetError
+    from sgnet_core.errors import InputError, SgnetError
     from sgnet_core.onnx_graph import at_size, checkpoint_to_onnx
     from sgnet_core.onnx_parity import LEAST_EQUAL_LABELS
     from sgnet_core.onnx_runtime import import_onnxruntime
@@ -52,8 +52,10 @@ def run(args: argparse.Namespace) -> int:
     samples, source = _samples(args)
     checkpoint = at_size(load_checkpoint(args.checkpoint), args.size)
     out = args.out or Path(f'{checkpoint.config.variant}.onnx')
-    graph = checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString()
+    if out.is_dir():
+        raise InputError(f'--out must be a file, {out} is a folder')
     out.parent.mkdir(parents=True, exist_ok=True)
+    graph = checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString()
     with whole_file(out) as partial:
         partial.write_bytes(graph)
         parity = _parity(partial, checkpoint, samples, batch=2 if args.dynamic_batch else 1)

@@ -257,6 +257,11 @@ def test_bad_input_is_named(tmp_path, capsys, arguments, message):
     assert not out.exists()
 
 
+def test_a_folder_is_no_place_for_a_graph(tmp_path, capsys):
+    assert run_command('sgnet_core', 'export', ['--out', str(tmp_path)]) == 2
+    assert f'--out must be a file, {tmp_path} is a folder' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('package', ['onnx', 'onnxscript'])
 def test_a_missing_package_is_named(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)

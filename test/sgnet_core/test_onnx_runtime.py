@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime in the place of PyTorch: same results, and graphs made once."""
 
+import json
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from networks import bent, bent_graph, untrained
 
 from sgnet_core import onnx_cache
 from sgnet_core.checkpoint import save_checkpoint
+from sgnet_core.cli import run_command
 from sgnet_core.errors import InputError
 from sgnet_core.onnx_cache import cached_graph
 from sgnet_core.onnx_graph import at_size
@@ -161,6 +163,29 @@ def test_the_segmenter_gives_the_same_masks(runtime, cache, tmp_path, tiny_sampl
         got, expected = segmenter.segment(sample.frame), reference.segment(sample.frame)
         assert (got.labels == expected.labels).mean() > 0.99
         np.testing.assert_allclose(got.confidence, expected.confidence, atol=1e-4)
+
+
+def test_evaluation_is_the_same(runtime, cache, tmp_path, tiny_dataset):
+    path = tmp_path / 'a.safetensors'
+    save_checkpoint(path, bent(untrained()))
+    cached_graph(bent(untrained()), bent_graph)
+    confusion = {}
+    for backend in ('torch', 'onnxruntime'):
+        report = tmp_path / f'{backend}.json'
+        arguments = ['--data', str(tiny_dataset.root), '--checkpoint', str(path)]
+        arguments += ['--device', 'cpu', '--backend', backend, '--json', str(report)]
+        assert run_command('sgnet_core', 'evaluate', arguments) == 0
+        confusion[backend] = np.array(json.loads(report.read_text())['confusion'])
+    assert confusion['torch'].sum() > 1000
+    assert abs(confusion['torch'] - confusion['onnxruntime']).sum() <= 10
+
+
+@pytest.mark.parametrize('command', ['evaluate', 'predict'])
+def test_a_command_names_an_unknown_backend(command, tiny_dataset, tmp_path, capsys):
+    arguments = ['--data', str(tiny_dataset.root), '--backend', 'tensorrt']
+    arguments += ['--out', str(tmp_path / 'out')] if command == 'predict' else []
+    assert run_command('sgnet_core', command, arguments) == 2
+    assert "unknown backend 'tensorrt'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('precision', ['fp16', 'bf16'])

@@ -176,5 +176,11 @@ def test_missing_bag_and_checkpoint(tiny_samples, tmp_path, capsys):
     assert 'none.safetensors' in capsys.readouterr().err
 
 
+def test_unknown_backend(tiny_samples, tmp_path, capsys):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    assert command(tmp_path / 'bag', '--backend', 'tensorrt') == 2
+    assert "unknown backend 'tensorrt'; there are auto, torch" in capsys.readouterr().err
+
+
 def test_command_is_listed():
     assert 'evaluate_bag' in COMMANDS
