@@ -23,6 +23,7 @@ from torch import nn
 
 from sgnet_core.checkpoint import HEADER_KEY, Checkpoint
 from sgnet_core.errors import InputError
+from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> onnx.ModelProto:
-    """The network of a checkpoint as a graph that carries the checkpoint's header.
+    """The network of a checkpoint, fused, as a graph that carries the checkpoint's header.
 
     Args:
         checkpoint: its input size is that of the graph.
@@ -63,7 +64,7 @@ def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> o
         spec.width,
         spec.height,
     )
-    model = network_to_onnx(checkpoint.build(), spec.size, dynamic_batch)
+    model = network_to_onnx(fuse(checkpoint.build()), spec.size, dynamic_batch)
     model.doc_string = USAGE
     model.metadata_props.add(key=HEADER_KEY, value=json.dumps(checkpoint.header()))
     return model

@@ -45,9 +45,13 @@ def bent(checkpoint: Checkpoint) -> Checkpoint:
     return replace(copy, weights=bend(copy.build()).state_dict())
 
 
-@cache
-def bent_graph() -> bytes:
+def bent_graph(spatial: str = 'depth') -> bytes:
     """`bent(untrained())` as an ONNX graph of batch 1, made once for all tests."""
+    return _bent_graph(spatial)
+
+
+@cache
+def _bent_graph(spatial: str) -> bytes:
     from sgnet_core.onnx_graph import checkpoint_to_onnx
 
-    return checkpoint_to_onnx(bent(untrained())).SerializeToString()
+    return checkpoint_to_onnx(bent(untrained(spatial=spatial))).SerializeToString()

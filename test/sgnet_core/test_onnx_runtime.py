@@ -120,11 +120,13 @@ def test_without_xdg_cache_home_it_is_below_home(monkeypatch, tmp_path, value):
 # --- the network ----------------------------------------------------------------------------------
 
 
-def test_scores_are_those_of_pytorch(runtime):
-    checkpoint = bent(untrained())
-    network = OnnxRuntimeNetwork(bent_graph(), checkpoint.config)
+@pytest.mark.parametrize('spatial', ['depth', 'features'])
+def test_scores_are_those_of_pytorch(runtime, spatial):
+    checkpoint = bent(untrained(spatial=spatial))
+    network = OnnxRuntimeNetwork(bent_graph(spatial), checkpoint.config)
     torch.manual_seed(1)
-    image, depth = torch.randn(1, 3, 64, 96), torch.rand(1, 1, 64, 96) * 5
+    image = torch.randn(1, 3, 64, 96)
+    depth = torch.rand(1, 1, 64, 96) * 5 if spatial == 'depth' else None
     with torch.inference_mode():
         expected = checkpoint.build()(image, depth)
         # What the segmenter hands over is channels last.
