@@ -9,6 +9,8 @@ compiler for compute capability 9.0, no row spills registers. No row has been me
 
 from __future__ import annotations
 
+import logging
+
 import torch
 import triton
 from triton import knobs
@@ -19,8 +21,10 @@ from sgnet_core.model.deform_conv_triton_kernels import (
     weight_gradient_kernel,
 )
 
+logger = logging.getLogger(__name__)
 
-def _tuned(kernel, blocks, rows, fitting, **options):
+
+def _tuned(kernel, blocks, rows, fits, **options):
     """`kernel`, tuned over `rows` (a number for each of `blocks`, warps, stages) that fit."""
     configs = [
         triton.Config(dict(zip(blocks, row, strict=False)), num_warps=row[-2], num_stages=row[-1])
@@ -29,29 +33,39 @@ def _tuned(kernel, blocks, rows, fitting, **options):
     if knobs.runtime.interpret:
         # It can measure nothing. Small tiles let small tests have several of them.
         configs = [triton.Config(dict.fromkeys(blocks, 16))]
+
+    def candidates(configs, arguments, **constants):
+        if arguments['x'].is_cuda and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                'a CUDA graph cannot hold the trials of tiles for S-Conv of a new size: call once '
+                'with the same shapes and dtypes before the capture'
+            )
+        logger.info('%s meets a new size and tries its tiles', kernel.__name__)
+        return [config for config in configs if fits(config.kwargs, arguments, constants)]
+
     return triton.autotune(
         configs,
         key=['channels', 'filters', 'magnitude'],
-        prune_configs_by={'early_config_prune': fitting},
+        prune_configs_by={'early_config_prune': candidates},
         cache_results=True,
         **options,
     )(kernel)
 
 
-def _filters_fill_the_block(configs, arguments, *, filters, **constants):
-    narrowest = 64 if filters > 32 else 16
-    widest = max(narrowest, triton.next_power_of_2(filters))
-    return [c for c in configs if narrowest <= c.kwargs['block_d'] <= widest]
+def _filters_fill_the_block(blocks, arguments, constants) -> bool:
+    narrowest = 64 if constants['filters'] > 32 else 16
+    widest = max(narrowest, triton.next_power_of_2(constants['filters']))
+    return narrowest <= blocks['block_d'] <= widest
 
 
-def _operands_fit_registers(configs, arguments, **constants):
+def _operands_fit_registers(blocks, arguments, constants) -> bool:
     """Products in float32, without tensor cores, hold whole rows and columns in registers."""
     single = arguments['x'].dtype == torch.float32
-    return [c for c in configs if (c.kwargs['block_p'] == 16) == single]
+    return (blocks['block_p'] == 16) == single
 
 
-def _all_fit(configs, arguments, **constants):
-    return configs
+def _always(blocks, arguments, constants) -> bool:
+    return True
 
 
 tuned_forward = _tuned(
@@ -75,7 +89,7 @@ tuned_input_gradients = _tuned(
     input_gradients_kernel,
     ('block_p',),
     [(32, 4, 2), (64, 8, 2)],
-    _all_fit,
+    _always,
     # The trials add to it, too.
     reset_to_zero=['grad_x'],
 )

@@ -20,7 +20,7 @@ from deform_conv_cases import (
     call_triton,
 )
 
-pytest.importorskip('triton', reason='Triton is not installed; there is none but for Linux')
+triton = pytest.importorskip('triton', reason='there is no Triton but for Linux')
 
 
 @pytest.fixture(scope='module')
@@ -143,3 +143,63 @@ def test_an_empty_batch_gives_empty_and_zero_gradients(call):
     gradients = call('backward', case, [y, *inputs[:4]])
     assert [g.shape for g in gradients] == [tensor.shape for tensor in inputs[:4]]
     assert not gradients[3].any()
+
+
+class NoHopper:
+    """What Triton asks of a GPU in order to compile for one, and no GPU."""
+
+    trials = 0
+
+    def get_current_target(self):
+        return triton.backends.compiler.GPUTarget('cuda', 90, 32)
+
+    def get_current_device(self):
+        # Of no real GPU, for which Triton could take what is compiled here.
+        return 99
+
+    def get_current_stream(self, device):
+        return 0
+
+    def get_benchmarker(self):
+        return self.time
+
+    def time(self, call, quantiles):
+        """The later the faster: the last tile is compiled, and it is one with a pipeline."""
+        self.trials += 1
+        return [-self.trials] * len(quantiles)
+
+
+@pytest.fixture
+def compiled(monkeypatch, tmp_path):
+    """Name of each kernel that is launched -> PTX of what would have run on a Hopper."""
+    from sgnet_core.model import deform_conv_triton_tuning as tuning
+
+    found = {}
+    run = triton.runtime.jit.JITFunction.run
+
+    def compile_only(self, *args, grid, warmup, **options):
+        kernel = run(self, *args, grid=grid, warmup=True, **options)
+        found[self.__name__] = kernel.asm['ptx']
+
+    monkeypatch.setattr(triton.runtime.jit.JITFunction, 'run', compile_only)
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+    monkeypatch.setattr(triton.runtime.driver, '_active', NoHopper())
+    yield found
+    for tuned in (tuning.tuned_forward, tuning.tuned_input_gradients, tuning.tuned_weight_gradient):
+        # It remembers what it measures with.
+        tuned.__dict__.pop('do_bench')
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32])
+def test_compiles_for_a_hopper(compiled, dtype):
+    """The interpreter takes much that the compiler does not."""
+    case = Case(128, 70, (5, 7), (3, 3), padding=(1, 1))
+    call_triton('forward', case, case.inputs(dtype), 'contiguous', 'cpu')
+    inputs = [case.grad(dtype), *case.inputs(dtype)[:4]]
+    call_triton('backward', case, inputs, 'contiguous', 'cpu')
+    products = ['forward_kernel', 'input_gradients_kernel', 'weight_gradient_kernel']
+    assert sorted(compiled) == sorted([*products, 'sum_parts_kernel'])
+    for name in products:
+        # The gather runs ahead of the products, and those are left to the tensor cores.
+        assert 'cp.async' in compiled[name], name
+        assert ('wgmma' in compiled[name]) == (dtype == torch.bfloat16), name
