@@ -273,7 +273,9 @@ def _why_unreadable(path: Path, error: str) -> str:
     asked_for = re.search(r'GLOBAL (\S+)', error)
     if asked_for:
         return (
-            f'{path} asks for {asked_for.group(1)}, which no file of tensors needs; refused, and '
-            'nothing of it was run: do not trust this file'
+            f'{path} asks for {asked_for.group(1)}, which a file of tensors does not need; it was '
+            'refused, and nothing of it was run; get one that holds tensors and numbers only'
         )
-    return f'{path} cannot be read as a PyTorch file ({error.splitlines()[0]}); get it again'
+    # PyTorch surrounds the reason with advice, even with that to read the file unsafely.
+    reason = re.split(r'\.\s|\n', error.rpartition('WeightsUnpickler error:')[2].strip())[0]
+    return f'{path} cannot be read as a PyTorch file ({reason}); get it again'
