@@ -46,6 +46,8 @@ class OnnxRuntimeNetwork(nn.Module):
         self._device = torch.device(device)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that wait would spin on the cores that the rest of the robot wants.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         self._session = runtime.InferenceSession(
             graph, options, providers=_providers(runtime, self._device)
         )

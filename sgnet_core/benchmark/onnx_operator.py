@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+from sgnet_core.onnx_graph import IR_VERSION, OPSET
+from sgnet_core.onnx_runtime import import_onnxruntime
 
 if TYPE_CHECKING:
     from sgnet_core.benchmark.operators import Inputs
-
-OPSET = 19
-"""The first with DeformConv."""
-IR_VERSION = 10
 
 
 def deform_conv_call(inputs: Inputs) -> Callable[[], object]:
@@ -51,6 +49,7 @@ def deform_conv_call(inputs: Inputs) -> Callable[[], object]:
         graph, opset_imports=[helper.make_opsetid('', OPSET)], ir_version=IR_VERSION
     )
     onnx.checker.check_model(model)
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # Waiting threads would spin on the cores that the next contender wants.

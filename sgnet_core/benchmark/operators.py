@@ -19,6 +19,7 @@ from sgnet_core.benchmark.im2col import im2col_deform_conv2d
 from sgnet_core.benchmark.plan import BACKENDS, Plan
 from sgnet_core.benchmark.results import Key
 from sgnet_core.benchmark.sensor import Size, network_size
+from sgnet_core.errors import InputError
 from sgnet_core.model.deform_conv import modulated_deform_conv2d
 from sgnet_core.model.deform_conv_reference import forward as reference_forward
 from sgnet_core.model.sconv import Geometry, SConv2d
@@ -220,7 +221,10 @@ def _onnxruntime(inputs: Inputs) -> Call:
         from sgnet_core.benchmark.onnx_operator import deform_conv_call
     except ImportError as error:
         raise NotAvailable(f'{error.name} is not installed') from error
-    return deform_conv_call(inputs)
+    try:
+        return deform_conv_call(inputs)
+    except InputError as error:
+        raise NotAvailable(str(error)) from error
 
 
 def _triton(inputs: Inputs) -> Call:
