@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The front door: a frame in, a class mask and its confidence out, at the frame's resolution.
 
-It owns device, precision and warm-up; the node, the evaluators and the commands all go through it.
+It owns device, precision, backend and warm-up; the node, the evaluators and the commands all go
+through it. On a GPU everything from the sensor's bytes to the finished mask is one CUDA graph.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 import numpy as np
 from torch import Tensor
 
 from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.cpu_memory import keep_freed_memory
+from sgnet_core.cuda_graph import CudaGraph
 from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
-from sgnet_core.model.sgnet import SGNet, resize_scores
+from sgnet_core.model.fuse import fuse
+from sgnet_core.model.sgnet import SGNet
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
+from sgnet_core.score_maps import most_probable_at
 from sgnet_core.taps import LayerTaps
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 
@@ -47,7 +51,9 @@ class Segmenter:
         device: str = 'auto',
         precision: str = 'auto',
     ) -> None:
-        """Take over `network`: it is moved to the device and set to evaluation.
+        """Run `network`, fused for inference; it stays as it is.
+
+        On a CPU this process keeps the memory it frees from now on: see `keep_freed_memory`.
 
         Raises:
             InputError: the device is not there, or the precision is unknown.
@@ -56,7 +62,17 @@ class Segmenter:
         self.precision = _resolve_precision(precision, self.device)
         self.input_spec = input_spec
         self.label_set = label_set
-        self._network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self._graph: tuple[CameraIntrinsics, CudaGraph] | None = None
+        self._can_record = self.device.startswith('cuda') and isinstance(network, SGNet)
+        self._network = network
+        self._dtype = torch.float32
+        if isinstance(network, SGNet):
+            self._dtype = PRECISIONS[self.precision]
+            self._network = fuse(network).to(
+                self.device, self._dtype, memory_format=torch.channels_last
+            )
+        if self.device == 'cpu':
+            keep_freed_memory()
 
     @classmethod
     def from_checkpoint(
@@ -126,15 +142,17 @@ class Segmenter:
 
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
         """The most probable class of every pixel of `frame`, and its probability."""
+        arrays = torch.from_numpy(frame.rgb), torch.from_numpy(frame.depth_m)
         with torch.inference_mode():
-            labels, confidence = most_probable(resize_scores(self.scores(frame), frame.size))
+            labels, confidence = self._labelling(frame.intrinsics, arrays)(*arrays)
         return SegmentationResult(
             labels[0].cpu().numpy(), confidence[0].cpu().numpy(), self.class_names
         )
 
     def scores(self, frame: RgbdFrame) -> Tensor:
         """Class scores before softmax at the network's own resolution, (1, C, h, w)."""
-        return self._run(self._network, frame)
+        with torch.inference_mode():
+            return self._network(*self._inputs(*self.input_spec.preprocess(frame, self.device)))
 
     def geometry(self, frame: RgbdFrame) -> list[LayerTaps]:
         """Where every S-Conv layer samples for `frame`, in the order of the forward pass.
@@ -149,6 +167,9 @@ class Segmenter:
                 'this network has plain convolutions (spatial none), whose taps do not move; '
                 'give a checkpoint of spatial depth, xyz or features'
             )
+        with torch.inference_mode():
+            inputs = self._inputs(*self.input_spec.preprocess(frame, self.device))
+            geometry = self._network.geometry(*inputs)
         return [
             LayerTaps(
                 name,
@@ -158,26 +179,37 @@ class Segmenter:
                 network_size=self.input_spec.size,
                 frame_size=frame.size,
             )
-            for name, (offset, mask) in self._run(self._network.geometry, frame).items()
+            for name, (offset, mask) in geometry.items()
         ]
 
-    def _run(self, network: Callable[[Tensor, Tensor | None], Any], frame: RgbdFrame) -> Any:
-        """What `network` makes of the preprocessed frame, in this precision."""
-        with torch.inference_mode():
-            image, spatial = self.input_spec.preprocess(frame, self.device)
-            image = image.contiguous(memory_format=torch.channels_last)
-            dtype = PRECISIONS[self.precision]
-            with torch.autocast(
-                torch.device(self.device).type, dtype, enabled=dtype != torch.float32
-            ):
-                return network(image, spatial)
+    def _inputs(self, image: Tensor, spatial: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """As the network takes them. Depth stays float32: the network resizes it first."""
+        return image.to(self._dtype, memory_format=torch.channels_last), spatial
 
+    def _label(
+        self, rgb: Tensor, depth_m: Tensor, intrinsics: CameraIntrinsics
+    ) -> tuple[Tensor, Tensor]:
+        """(H, W, 3) uint8 and (H, W) float32 on any device -> labels and confidence, (1, H, W)."""
+        rgb, depth_m = rgb.to(self.device), depth_m.to(self.device)
+        inputs = self.input_spec.resize_and_encode(rgb, depth_m, intrinsics)
+        return most_probable_at(self._network(*self._inputs(*inputs)), tuple(rgb.shape[:2]))
 
-def most_probable(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (N, C, H, W) -> class ids (N, H, W) uint8 and their softmax probability, float32."""
-    best, labels = scores.max(dim=1)
-    confidence = torch.exp(best - torch.logsumexp(scores, dim=1))
-    return labels.to(torch.uint8), confidence
+    def _labelling(
+        self, intrinsics: CameraIntrinsics, arrays: tuple[Tensor, Tensor]
+    ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """`_label` for a camera; on a GPU its recording, made when the camera changes."""
+
+        def label(rgb: Tensor, depth_m: Tensor) -> tuple[Tensor, Tensor]:
+            return self._label(rgb, depth_m, intrinsics)
+
+        if self._can_record and (self._graph is None or self._graph[0] != intrinsics):
+            try:
+                on_device = tuple(tensor.to(self.device) for tensor in arrays)
+                self._graph = intrinsics, CudaGraph(label, on_device)
+            except RuntimeError as error:
+                self._can_record = False
+                logger.warning('no CUDA graph, every kernel is launched by itself: %s', error)
+        return self._graph[1] if self._can_record and self._graph else label
 
 
 def resolve_device(device: str) -> str:

@@ -133,6 +133,8 @@ class GeometryGenerator(nn.Module):
         self.windows = [conv.window for conv in convs]
 
     def forward(self, s: Tensor) -> list[Geometry]:
+        # Resized in float32, whatever the precision of the network.
+        s = s.to(self.offset_generators[0].weight.dtype)
         for layer in self.projector:
             s = F.relu(layer(s))  # (N, n G, H, W)
         of_convs = zip(

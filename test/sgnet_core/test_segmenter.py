@@ -11,7 +11,8 @@ from sgnet_core.errors import InputError
 from sgnet_core.evaluation import check_same_classes, evaluate, report
 from sgnet_core.labels import NYU13
 from sgnet_core.model.sgnet import resize_scores
-from sgnet_core.segmenter import Segmenter, most_probable
+from sgnet_core.score_maps import most_probable
+from sgnet_core.segmenter import Segmenter
 
 
 @pytest.fixture(scope='module')
