@@ -11,7 +11,6 @@ from sgnet_core.errors import InputError
 from sgnet_core.evaluation import check_same_classes, evaluate, report
 from sgnet_core.labels import NYU13
 from sgnet_core.model.sgnet import resize_scores
-from sgnet_core.score_maps import most_probable
 from sgnet_core.segmenter import Segmenter
 
 
@@ -39,14 +38,6 @@ def test_labels_and_confidence_are_argmax_and_softmax(segmenter, tiny_samples):
     result = segmenter.segment(frame)
     np.testing.assert_array_equal(result.labels, probability.argmax(0).numpy())
     np.testing.assert_allclose(result.confidence, probability.amax(0).numpy(), rtol=1e-4)
-
-
-def test_most_probable_of_known_scores():
-    scores = torch.tensor([0.0, 2.0, -1.0]).view(1, 3, 1, 1)
-    labels, confidence = most_probable(scores)
-    assert labels.dtype == torch.uint8
-    assert labels.item() == 1
-    assert confidence.item() == pytest.approx(np.exp(2) / (1 + np.exp(2) + np.exp(-1)))
 
 
 def test_depth_matters_and_its_absence_is_no_accident(segmenter, tiny_samples):
