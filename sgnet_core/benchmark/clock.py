@@ -56,6 +56,24 @@ def interleave(calls: Mapping[Key, Call], budget: Budget, timer: Timer) -> dict[
     return times
 
 
+def working(
+    calls: Mapping[Key, Call], prepare: Callable[[Call], Call] = lambda call: call
+) -> tuple[dict[Key, Call], dict[Key, str]]:
+    """The calls that run, made ready by `prepare`; and what is wrong with those that do not.
+
+    Not every device computes every precision, and memory is finite.
+    """
+    ready: dict[Key, Call] = {}
+    problems: dict[Key, str] = {}
+    for key, call in calls.items():
+        try:
+            call()
+            ready[key] = prepare(call)
+        except RuntimeError as error:
+            problems[key] = f'it fails here: {str(error).partition(chr(10))[0]}'
+    return ready, problems
+
+
 def wall_ms(call: Call) -> float:
     """By the wall clock: for calls that return when they are done."""
     start = time.perf_counter()

@@ -6,11 +6,19 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-PACKAGES = ('torch', 'onnxruntime', 'triton', 'torchvision', 'numpy')
+PACKAGES = {
+    'torch': ('torch',),
+    'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
+    'triton': ('triton',),
+    'torchvision': ('torchvision',),
+    'numpy': ('numpy',),
+}
+"""What is imported -> the names it is installed under."""
 
 # As the Linux kernel names them, best first within a family.
 VECTOR_FLAGS = {
@@ -43,11 +51,11 @@ def cpu_class() -> str:
 
 
 def installed_version(package: str) -> str | None:
-    """None where it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    """Of one of `PACKAGES`; None where it is not installed."""
+    for distribution in PACKAGES[package]:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(distribution)
+    return None
 
 
 def bf16_is_fast() -> bool:

@@ -62,9 +62,12 @@ def time_operator(
         wanted = operators.wanted_backends(plan, precision)
         calls, missing = operators.contenders(inputs, wanted)
         if on_gpu:
-            calls = {name: clock.captured(call) for name, call in calls.items()}
-        timer = clock.cuda_graph_ms if on_gpu else clock.wall_ms
-        times = clock.interleave(calls, plan.operator_budget, timer)
+            calls, problems = clock.working(calls, clock.captured)
+            times = clock.interleave(calls, plan.operator_budget, clock.cuda_graph_ms)
+        else:
+            calls, problems = clock.working(calls)
+            times = clock.interleave(calls, plan.operator_budget, clock.wall_ms)
+    missing |= {backend: problem for (backend, _), problem in problems.items()}
     for backend, reason in missing.items():
         results.skipped[operators.row_key(position, backend, precision, size)] = reason
     for (backend, layout), of_rounds in times.items():
@@ -119,8 +122,10 @@ def time_networks(plan: Plan, cases: list[NetworkCase], graphs: Path, results: R
         calls[case] = networks.segment_call(segmenter, case.size)
         height, width = segmenter.input_spec.size
         details[case] = {'input_size': f'{height}x{width}', 'spatial': segmenter.input_spec.spatial}
+    calls, problems = clock.working(calls)
+    results.skipped |= {case.key: problem for case, problem in problems.items()}
     for case, times in clock.interleave(calls, plan.network_budget, clock.wall_ms).items():
-        results.add(Row(case.key, case.variant, times, None, details[case]))
+        results.add(Row(case.key, networks.architecture(case), times, None, details[case]))
 
 
 def weigh_networks(

@@ -93,6 +93,11 @@ def _cases(variant: str, size: Size, plan: Plan) -> list[NetworkCase]:
     return found
 
 
+def architecture(case: NetworkCase) -> str:
+    """A key of `VARIANTS`, also of the shipped checkpoint."""
+    return load_checkpoint(None).config.variant if case.variant == SHIPPED else case.variant
+
+
 def build(case: NetworkCase, device: str, graphs: Path) -> Segmenter:
     """The segmenter of a case, not warmed up.
 

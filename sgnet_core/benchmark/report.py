@@ -73,7 +73,7 @@ def text(figures: dict[str, Any]) -> str:
     parts = [
         _protocol_text(figures['protocol']),
         _operator_table([row for row in rows if row['part'] == 'operator']),
-        _table(rows, 'network', ('median_ms', 'p95_ms', 'peak_mb')),
+        _table(rows, 'network', ('median_ms', 'p95_ms', 'fps', 'peak_mb')),
         _table(rows, 'training', ('peak_mb',)),
         _ratio_list(figures['ratios'], figures['not_measured']),
         _target_list(figures['targets']),

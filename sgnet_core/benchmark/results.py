@@ -56,8 +56,14 @@ class Row:
     def p95_ms(self) -> float | None:
         return float(np.percentile(self.times_ms, 95)) if len(self.times_ms) else None
 
+    @property
+    def fps(self) -> float | None:
+        """Frames a second, one after the other."""
+        return None if self.median_ms is None else 1e3 / self.median_ms
+
     def as_json(self, device: str) -> dict[str, Any]:
         """The keys of design section 7, and more."""
+        frames = {'fps': _rounded(self.fps)} if self.key.part == 'network' else {}
         return {
             **self.key._asdict(),
             'variant': self.variant,
@@ -67,6 +73,7 @@ class Row:
             'peak_mb': _rounded(self.peak_mb),
             'min_ms': _rounded(min(self.times_ms, default=None)),
             'rounds': len(self.times_ms),
+            **frames,
             **self.details,
         }
 
