@@ -7,6 +7,7 @@ through it. On a GPU everything from the sensor's bytes to the finished mask is 
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -50,10 +51,12 @@ class Segmenter:
         label_set: LabelSet,
         device: str = 'auto',
         precision: str = 'auto',
+        fused: bool = True,
     ) -> None:
-        """Run `network`, fused for inference; it stays as it is.
+        """Run `network`, fused for inference unless told otherwise; it stays as it is.
 
-        On a CPU this process keeps the memory it frees from now on: see `keep_freed_memory`.
+        Not fused it is slower, in fp32 only, and gives the same: for comparisons. On a CPU this
+        process keeps the memory it frees from now on: see `keep_freed_memory`.
 
         Raises:
             InputError: the device is not there, or the precision is unknown.
@@ -68,7 +71,7 @@ class Segmenter:
         self._dtype = torch.float32
         if isinstance(network, SGNet):
             self._dtype = PRECISIONS[self.precision]
-            self._network = fuse(network).to(
+            self._network = (fuse(network) if fused else copy.deepcopy(network).eval()).to(
                 self.device, self._dtype, memory_format=torch.channels_last
             )
         if self.device == 'cpu':

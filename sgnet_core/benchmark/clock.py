@@ -27,8 +27,8 @@ GRAPH_CALLS = 10
 class Budget:
     """How long to measure: until `seconds` are over, but within these numbers of rounds.
 
-    `rest_s` passes before every call: the threads of the one before spin for a while, those of
-    OpenMP some 10 ms, those of ONNX Runtime 100 ms, on a core that the next one wants.
+    `rest_s` passes before every call: the OpenMP threads of the one before spin for some 6 ms, on
+    cores that the next one wants.
     """
 
     seconds: float

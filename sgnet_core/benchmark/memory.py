@@ -23,11 +23,11 @@ NOT_TOLD = 'the system does not tell its peak memory (/proc/self/clear_refs cann
 
 DEFINITION = (
     'peak_mb: highest memory above the level before, 10^6 bytes. cpu: resident high-water mark '
-    '(VmHWM) in a process of its own with '
+    '(VmHWM) in a process of its own; operator and training with '
     + ' '.join(f'{name}={value}' for name, value in MALLOC.items())
-    + '; cuda: torch.cuda.max_memory_allocated. operator: inputs are there before; network: '
-    'building it is inside, so weights count; training: network and inputs are there before, '
-    'gradients count'
+    + ', network as Segmenter sets the heap. cuda: torch.cuda.max_memory_allocated. operator: '
+    'inputs are there before; network: building it is inside, so weights count; training: network '
+    'and inputs are there before, gradients count'
 )
 
 

@@ -18,7 +18,6 @@ from sgnet_core.checkpoint import Checkpoint, load_checkpoint
 from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import NYU40
-from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sconv import SConv2d
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
 from sgnet_core.onnx_graph import checkpoint_to_onnx
@@ -81,15 +80,13 @@ def groups(plan: Plan) -> list[list[NetworkCase]]:
 
 def _cases(variant: str, size: Size, plan: Plan) -> list[NetworkCase]:
     """Backends and precisions of one network, and its twins without S-Conv, without rewrites."""
-    first = plan.precisions[0]
     found = []
     for precision in plan.precisions:
         for backend in plan.backends:
             found.append(NetworkCase(variant, 'depth', True, backend, precision, size))
         if 'torch' in plan.backends and variant != SHIPPED:
             found.append(NetworkCase(variant, 'none', True, 'torch', precision, size))
-    if 'torch' in plan.backends and variant != SHIPPED:
-        found.append(NetworkCase(variant, 'depth', False, 'torch', first, size))
+            found.append(NetworkCase(variant, 'depth', False, 'torch', precision, size))
     return found
 
 
@@ -108,20 +105,26 @@ def build(case: NetworkCase, device: str, graphs: Path) -> Segmenter:
     Raises:
         InputError: the backend, or the precision in it, does not exist here.
     """
+    if case.precision != 'fp32' and (case.backend == 'onnxruntime' or not case.fused):
+        raise InputError('ONNX Runtime, and a network that is not fused, compute in fp32 only')
     checkpoint = checkpoint_of(case)
     if case.backend == 'onnxruntime':
         network = _onnx_network(case, checkpoint, device, graphs)
     else:
         network = checkpoint.build()
-        network = fuse(network) if case.fused else network
-    return Segmenter(network, checkpoint.input_spec, checkpoint.label_set, device, case.precision)
+    return Segmenter(
+        network,
+        checkpoint.input_spec,
+        checkpoint.label_set,
+        device,
+        case.precision,
+        fused=case.fused,
+    )
 
 
 def _onnx_network(
     case: NetworkCase, checkpoint: Checkpoint, device: str, graphs: Path
 ) -> OnnxRuntimeNetwork:
-    if case.precision != 'fp32':
-        raise InputError('the backend onnxruntime computes in fp32')
     path = graphs / f'{case.name}_{case.key.size}.onnx'
     import_onnxruntime()
     if not path.exists():

@@ -60,17 +60,16 @@ class Plan:
 
     @property
     def network_budget(self) -> Budget:
-        return Budget(self.seconds, self._least_rounds, rest_s=0.1 if self.device == 'cpu' else 0.0)
+        return self._budget(self.seconds)
 
     @property
     def operator_budget(self) -> Budget:
         """A position is a small part of a network."""
-        rest_s = 0.01 if self.device == 'cpu' else 0.0
-        return Budget(self.seconds / 6, self._least_rounds, rest_s=rest_s)
+        return self._budget(self.seconds / 6)
 
-    @property
-    def _least_rounds(self) -> int:
-        return 3 if self.quick else 5
+    def _budget(self, seconds: float) -> Budget:
+        rest_s = 0.02 if self.device == 'cpu' else 0.0
+        return Budget(seconds, 3 if self.quick else 5, rest_s=rest_s)
 
 
 def make_plan(

@@ -11,6 +11,7 @@ from sgnet_core.benchmark.memory_process import MemoryProcess
 from sgnet_core.benchmark.operators import Position, positions_of_all
 from sgnet_core.benchmark.plan import OPERATOR_VARIANTS, Plan
 from sgnet_core.benchmark.results import Results
+from sgnet_core.cpu_memory import keep_freed_memory
 
 
 def run_plan(plan: Plan) -> tuple[Results, list[Position]]:
@@ -21,6 +22,9 @@ def run_plan(plan: Plan) -> tuple[Results, list[Position]]:
     if plan.device.startswith('cuda'):
         # Events and streams belong to the current device.
         torch.cuda.set_device(plan.device)
+    else:
+        # As in every process that segments frames; whoever is compared profits alike.
+        keep_freed_memory()
     results = Results()
     positions = positions_of_all(OPERATOR_VARIANTS, plan.sizes[0])
     try:

@@ -18,7 +18,7 @@ from sgnet_core.benchmark.im2col import im2col_deform_conv2d, im2col_deform_conv
 from sgnet_core.benchmark.machine import cpu_class, describe
 from sgnet_core.benchmark.memory import peak_mb
 from sgnet_core.benchmark.memory_process import MemoryProcess
-from sgnet_core.benchmark.networks import NetworkCase, checkpoint_of
+from sgnet_core.benchmark.networks import NetworkCase, build, checkpoint_of, segment_call
 from sgnet_core.benchmark.operators import (
     OFFSET_STD,
     Position,
@@ -30,6 +30,7 @@ from sgnet_core.benchmark.operators import (
 from sgnet_core.benchmark.plan import OPERATOR_VARIANTS
 from sgnet_core.benchmark.results import Key, Row
 from sgnet_core.benchmark.sensor import generated_bytes, network_size
+from sgnet_core.errors import InputError
 from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
 
 WINDOWS = (
@@ -160,6 +161,25 @@ def test_random_networks_are_the_same_every_time_and_their_offsets_are_not_zero(
         geometry = network.geometry(torch.randn(2, 3, 64, 96), spatial)
     for offset, _ in geometry.values():
         assert 0.3 * OFFSET_STD < offset.std() < 3 * OFFSET_STD
+
+
+def test_what_is_compared_gives_the_same_mask(tmp_path):
+    case = NetworkCase('sgnet_lite0', 'depth', True, 'torch', 'fp32', (60, 90))
+    fused, unfused = (
+        segment_call(build(case, 'cpu', tmp_path), case.size)()
+        for case in (case, replace(case, fused=False))
+    )
+    assert fused.labels.shape == (60, 90)
+    assert (fused.labels == unfused.labels).mean() > 0.999
+    # Not twice the same network: rounding differs.
+    assert (fused.confidence != unfused.confidence).any()
+
+
+@pytest.mark.parametrize('change', [{'backend': 'onnxruntime'}, {'fused': False}])
+def test_what_has_only_fp32_says_so(change, tmp_path):
+    case = NetworkCase('sgnet_lite0', 'depth', True, 'torch', 'bf16', (60, 90))
+    with pytest.raises(InputError, match='compute in fp32 only'):
+        build(replace(case, **change), 'cpu', tmp_path)
 
 
 def test_sensor_bytes_become_a_frame():
