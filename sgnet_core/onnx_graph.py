@@ -9,6 +9,7 @@ taps and the border, zero outside the image, are DeformConv's own: nothing is re
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import warnings
@@ -55,7 +56,7 @@ def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> o
         dynamic_batch: any N; else N = 1.
 
     Raises:
-        InputError: onnx or onnxscript is not installed.
+        InputError: onnx or onnxscript is not installed, or PyTorch is too old for them.
     """
     spec = checkpoint.input_spec
     logger.info(
@@ -93,7 +94,7 @@ def network_to_onnx(
         dynamic_batch: any N; else N = 1.
 
     Raises:
-        InputError: onnx or onnxscript is not installed.
+        InputError: onnx or onnxscript is not installed, or PyTorch is too old for them.
     """
     onnx = _import_onnx()
     # A batch of one would be taken for a constant.
@@ -188,4 +189,9 @@ def _import_onnx() -> Any:
         raise InputError(
             f'an ONNX graph cannot be made here ({error}): pip install onnx onnxscript'
         ) from error
+    if 'custom_translation_table' not in inspect.signature(torch.onnx.export).parameters:
+        raise InputError(
+            f'PyTorch {torch.__version__} cannot export operators other than its own: update it '
+            '(2.13 is tested)'
+        )
     return onnx

@@ -268,3 +268,9 @@ def test_a_missing_package_is_named(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf'{package}.*pip install onnx onnxscript'):
         checkpoint_to_onnx(untrained())
+
+
+def test_a_pytorch_that_is_too_old_is_named(monkeypatch):
+    monkeypatch.setattr(torch.onnx, 'export', lambda model, args: None)
+    with pytest.raises(InputError, match=f'PyTorch {torch.__version__} cannot export'):
+        checkpoint_to_onnx(untrained())
