@@ -272,5 +272,5 @@ def test_a_missing_package_is_named(monkeypatch, package):
 
 def test_a_pytorch_that_is_too_old_is_named(monkeypatch):
     monkeypatch.setattr(torch.onnx, 'export', lambda model, args: None)
-    with pytest.raises(InputError, match=f'PyTorch {torch.__version__} cannot export'):
+    with pytest.raises(InputError, match='cannot export operators other than its own: update it'):
         checkpoint_to_onnx(untrained())
