@@ -10,7 +10,7 @@ from sgnet_core.model import deform_conv_reference
 
 Pair = tuple[int, int]
 
-TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
+TOLERANCE = {torch.float32: 5e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
 class Case(NamedTuple):
@@ -39,7 +39,8 @@ class Case(NamedTuple):
         shape = (batch, taps, *self.out_size)
         weight = draw(self.filters, self.channels, *self.kernel) / self.channels**0.5
         x, bias = draw(batch, self.channels, *self.size), draw(self.filters)
-        offset = draw(batch, 2 * taps, *self.out_size) * spread
+        # Sums with pixel numbers are exact in float32, and never whole: there the gradient jumps.
+        offset = (draw(batch, 2 * taps, *self.out_size) * spread * 64).floor() / 64 + 1 / 128
         return [x.to(dtype), offset, draw(*shape).sigmoid(), weight.to(dtype), bias.to(dtype)]
 
     def grad(self, dtype: torch.dtype, batch: int = 2) -> Tensor:
