@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sgnet_core.model.deform_conv_triton_kernels import Window, sum_parts_kernel
 from sgnet_core.model.deform_conv_triton_tuning import (
+    WIDEST_BLOCK,
     tuned_forward,
     tuned_input_gradients,
     tuned_weight_gradient,
@@ -133,7 +134,7 @@ def _forward(call: _Call, bias: Tensor | None, y: Tensor) -> None:
     channels, filters = call.constants['channels'], call.constants['filters']
     # Where pixels are too few to occupy the GPU, programs share the channels between them, at least
     # 64 to each.
-    programs = call.tiles(64) * triton.cdiv(filters, 128)
+    programs = call.tiles(64) * triton.cdiv(filters, WIDEST_BLOCK)
     blocks = triton.cdiv(channels, 64)
     blocks_of_part = triton.cdiv(blocks, triton.cdiv(call.processors, programs))
     parts = triton.cdiv(blocks, blocks_of_part)
