@@ -4,8 +4,12 @@
 A bilinear sample is a weighted sum of four rows of a channels-last image, and summing weighted rows
 of a table is what `embedding_bag` does, with all channels of a row in vector registers. All
 channels share the taps, so rows and factors are found once for each pixel and tap. The image gets a
-border of zeros, so that no sample is a special case. The columns are made and multiplied a strip of
-pixels at a time, so that they are still in the cache when the product reads them.
+border of zeros, so that no sample is a special case.
+
+Either the samples are gathered and then multiplied, a strip of pixels at a time, so that they are
+still in the cache when the product reads them. Or, where there are few output channels as in a
+weight generator, every pixel is multiplied with the weights of every tap and the products are
+gathered: sampling is linear, so the order does not matter.
 """
 
 from __future__ import annotations
@@ -44,8 +48,7 @@ def forward(
     dtype = torch.promote_types(x.dtype, torch.float32)
     table = F.pad(x.permute(0, 2, 3, 1).to(dtype), (0, 0, _BEFORE, _AFTER, _BEFORE, _AFTER))
     table = table.flatten(1, 2)  # (N, (H+3)(W+3), C)
-    # (K C, D), without a copy where the weights are channels-last.
-    product = weight.permute(0, 2, 3, 1).flatten(1).t()
+    gather_products = 2 * weight.shape[0] * stride[0] * stride[1] <= weight.shape[1]
     offset, mask = (t.permute(0, 2, 3, 1).contiguous() for t in (offset, mask))
     y = x.new_empty(x.shape[0], mask.shape[1] * mask.shape[2], weight.shape[0])
     for image in range(x.shape[0]):
@@ -54,17 +57,21 @@ def forward(
             mask[image],
             size,
             (stride, padding, dilation),
+            rows_per_pixel=mask.shape[3] if gather_products else 1,
         )
-        _gather_and_multiply(table[image], rows, factors.to(dtype), product, y[image])
+        combine = _multiply_and_gather if gather_products else _gather_and_multiply
+        combine(table[image], rows, factors.to(dtype), weight, y[image])
     if bias is not None:
         y += bias
     return y.unflatten(1, mask.shape[1:3]).permute(0, 3, 1, 2)
 
 
 def _gather_and_multiply(
-    table: Tensor, rows: Tensor, factors: Tensor, product: Tensor, y: Tensor
+    table: Tensor, rows: Tensor, factors: Tensor, weight: Tensor, y: Tensor
 ) -> None:
-    """Rows and factors (H'W', K, 4) into `table` (R, C), times (K C, D), into y (H'W', D)."""
+    """Rows and factors (H'W', K, 4) into `table` (R, C), times `weight`, into y (H'W', D)."""
+    # (K C, D), without a copy where the weights are channels-last.
+    weight = weight.permute(0, 2, 3, 1).flatten(1).t()
     strips = (t.split(STRIP_PIXELS) for t in (rows, factors, y))
     for rows_of_strip, factors_of_strip, y_of_strip in zip(*strips, strict=True):
         columns = F.embedding_bag(
@@ -74,11 +81,24 @@ def _gather_and_multiply(
             per_sample_weights=factors_of_strip.flatten(0, 1),
         )  # (strip K, C)
         columns = columns.view(len(y_of_strip), -1).to(y.dtype)
-        torch.mm(columns, product, out=y_of_strip)
+        torch.mm(columns, weight, out=y_of_strip)
+
+
+def _multiply_and_gather(
+    table: Tensor, rows: Tensor, factors: Tensor, weight: Tensor, y: Tensor
+) -> None:
+    """The same, with rows into the products: row r of `table` makes the rows r K to r K + K - 1."""
+    weight = weight.permute(1, 2, 3, 0).flatten(1).to(table.dtype)  # (C, K D)
+    products = (table @ weight).view(-1, len(y[0]))  # (R K, D)
+    y.copy_(
+        F.embedding_bag(
+            rows.flatten(1), products, mode='sum', per_sample_weights=factors.flatten(1)
+        )
+    )
 
 
 def _corners(
-    offset: Tensor, mask: Tensor, size: Pair, window: tuple[Pair, Pair, Pair]
+    offset: Tensor, mask: Tensor, size: Pair, window: tuple[Pair, Pair, Pair], rows_per_pixel: int
 ) -> tuple[Tensor, Tensor]:
     """The four pixels around every tap and the factor of each, mask included.
 
@@ -87,14 +107,14 @@ def _corners(
         mask: (H', W', K).
         size: (H, W) of the image.
         window: stride, padding, dilation.
+        rows_per_pixel: of the table: 1, or K where every tap has its own.
 
     Returns:
-        Rows of the padded image (H'W', K, 4) int32, and factors (H'W', K, 4).
+        Rows of the table of the padded image (H'W', K, 4) int32, and factors (H'W', K, 4).
     """
     coordinates = []
     for axis in (0, 1):
         start = _tap_positions(offset.shape[axis], offset.shape[2 + axis], axis, window)
-        start = start.to(offset.device)
         # (H', 1, kernel height, 1) or (1, W', 1, kernel width)
         start = start[:, None, :, None] if axis == 0 else start[None, :, None, :]
         # Beyond the border all is zero, so clamping there changes nothing, not even for infinity.
@@ -104,9 +124,12 @@ def _corners(
     y, x = coordinates
     width = size[1] + _BEFORE + _AFTER
     first = torch.add(x.int(), y.int(), alpha=width)
+    if rows_per_pixel > 1:
+        taps = torch.arange(rows_per_pixel, dtype=torch.int32)
+        first = torch.add(taps, first, alpha=rows_per_pixel)
     rows = first.new_empty(*first.shape, 4)
     for corner, step in enumerate((0, 1, width, width + 1)):
-        torch.add(first, step, out=rows[..., corner])
+        torch.add(first, step * rows_per_pixel, out=rows[..., corner])
 
     mask = mask.view(-1, mask.shape[2])
     bottom = y.frac_() * mask

@@ -61,7 +61,7 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        x = F.relu6(self._bn0(self._conv_stem(image)))  # (N, 32, H/2, W/2)
+        x = F.relu6(self._bn0(self._conv_stem(image)), inplace=True)  # (N, 32, H/2, W/2)
         features = []
         for i, block in enumerate(self._blocks):
             x = block(x)
@@ -93,8 +93,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x
         if self._expands:
-            y = F.relu6(self._bn0(self._expand_conv(y)))
-        y = F.relu6(self._bn1(self._depthwise_conv(y)))
+            y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)
+        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
         y = self._bn2(self._project_conv(y))
         return x + y if self._shortcut else y
 

@@ -136,7 +136,7 @@ class GeometryGenerator(nn.Module):
         # Resized in float32, whatever the precision of the network.
         s = s.to(self.offset_generators[0].weight.dtype)
         for layer in self.projector:
-            s = F.relu(layer(s))  # (N, n G, H, W)
+            s = F.relu(layer(s), inplace=True)  # (N, n G, H, W)
         of_convs = zip(
             s.chunk(len(self.windows), dim=1),
             self.offset_generators,

@@ -89,8 +89,8 @@ class LightDecoder(nn.Module):
             deepest_first, self.laterals, self.mixers, self.norms, strict=True
         ):
             above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)
-            y = F.relu(lateral(x) + above)  # (N, 128 or 64, H/s, W/s)
-            y = F.relu(norm(guided_convolution(mixer, y, guide)))
+            y = F.relu(lateral(x) + above, inplace=True)  # (N, 128 or 64, H/s, W/s)
+            y = F.relu(norm(guided_convolution(mixer, y, guide)), inplace=True)
         return self.classifier(self.dropout(y))
 
 

@@ -3,13 +3,14 @@
 
 import itertools
 import math
+import sys
 
 import torch
 import numpy as np
 import pytest
 import torch.nn.functional as F
 
-from sgnet_core.model import modulated_deform_conv2d
+from sgnet_core.model import deform_conv, deform_conv_reference, modulated_deform_conv2d
 
 # Kernel, stride, padding, dilation: never square, never all alike.
 WINDOWS = [
@@ -74,6 +75,42 @@ def test_equals_naive_loops(window, spread):
     torch.testing.assert_close(
         modulated_deform_conv2d(*inputs, *window[1:]), naive(*inputs, *window[1:])
     )
+
+
+@pytest.mark.parametrize('window', WINDOWS)
+@pytest.mark.parametrize(('channels', 'outputs'), [(9, 2), (3, 4)])
+def test_few_outputs_and_many_agree_with_the_reference(window, channels, outputs):
+    """A CPU gathers products where there are few outputs, samples where there are many."""
+    _, offset, mask, *_ = random_inputs(window, spread=6.0)
+    x, weight = torch.randn(2, channels, 5, 7), torch.randn(outputs, channels, *window[0])
+    inputs = (x.double(), offset, mask, weight.double(), torch.randn(outputs).double())
+    torch.testing.assert_close(
+        modulated_deform_conv2d(*inputs, *window[1:]),
+        deform_conv_reference.forward(*inputs, *window[1:]),
+    )
+
+
+@pytest.mark.parametrize('layout', ['channels-last', 'a slice', 'transposed'])
+def test_any_memory_layout(layout):
+    """Forward and backward, whatever the strides of the inputs."""
+
+    def laid_out(tensor):
+        if tensor.ndim != 4 or layout == 'channels-last':
+            return (
+                tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+            )
+        if layout == 'a slice':
+            return torch.stack([tensor, tensor + 1], dim=2)[:, :, 0]
+        return tensor.transpose(2, 3).contiguous().transpose(2, 3)
+
+    plain = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[1])]
+    strided = [laid_out(tensor.detach()).requires_grad_() for tensor in plain]
+    outputs = [modulated_deform_conv2d(*inputs, *WINDOWS[1][1:]) for inputs in (plain, strided)]
+    torch.testing.assert_close(*outputs)
+    for y in outputs:
+        y.square().sum().backward()
+    for one, other in zip(plain, strided, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
 
 
 @pytest.mark.parametrize('window', WINDOWS)
@@ -174,3 +211,45 @@ def test_shapes_that_do_not_fit_are_named(change, message):
     inputs |= {name: torch.zeros(shape) for name, shape in change.items()}
     with pytest.raises(ValueError, match=message):
         modulated_deform_conv2d(**inputs, padding=1)
+
+
+@pytest.mark.parametrize(('device', 'dtype'), [('xpu', torch.float32), ('cuda', torch.float64)])
+def test_what_has_no_fast_implementation_runs_the_reference_and_says_so_once(device, dtype, caplog):
+    deform_conv._implementation.cache_clear()
+    for _ in range(2):
+        assert deform_conv._implementation(device, dtype) is deform_conv_reference
+    assert [f'on {device} in {dtype}' in record.message for record in caplog.records] == [True]
+
+
+def test_without_triton_a_gpu_runs_the_reference_and_says_why(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'sgnet_core.model.deform_conv_triton', None)
+    monkeypatch.delattr('sgnet_core.model.deform_conv_triton', raising=False)
+    deform_conv._implementation.cache_clear()
+    for _ in range(2):
+        assert deform_conv._implementation('cuda', torch.float16) is deform_conv_reference
+    assert ['pip install triton' in record.message for record in caplog.records] == [True]
+    deform_conv._implementation.cache_clear()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_gradients_in_half_precision_are_those_of_float32(dtype):
+    window = WINDOWS[0]
+    exact = [t.to(dtype).float().requires_grad_() for t in random_inputs(window)]
+    half = [t.detach().to(dtype).requires_grad_() for t in exact]
+    for inputs in (exact, half):
+        modulated_deform_conv2d(*inputs, *window[1:]).float().square().sum().backward()
+    for one, other in zip(exact, half, strict=True):
+        assert other.grad.dtype == dtype
+        scale = one.grad.abs().max()
+        torch.testing.assert_close(other.grad.float(), one.grad, atol=0.05 * scale, rtol=0.05)
+
+
+def test_compiles_into_one_graph():
+    inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[1], dtype=torch.float32)]
+    # Tracing and autograd, without a compiler of machine code.
+    compiled = torch.compile(modulated_deform_conv2d, fullgraph=True, backend='aot_eager')
+    expected = modulated_deform_conv2d(*inputs, *WINDOWS[1][1:])
+    torch.testing.assert_close(compiled(*inputs, *WINDOWS[1][1:]), expected)
+    gradients = torch.autograd.grad(expected.square().sum(), inputs)
+    of_compiled = torch.autograd.grad(compiled(*inputs, *WINDOWS[1][1:]).square().sum(), inputs)
+    torch.testing.assert_close(of_compiled, gradients)

@@ -99,3 +99,13 @@ def test_the_network_given_stays_as_it_is():
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
     after = network.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('fused', [False, True])
+def test_the_network_is_one_graph_for_torch_compile(fused):
+    network = trained_like('sgnet_lite0')
+    network = fuse(network) if fused else network
+    image, depth = inputs('depth')
+    compiled = torch.compile(network, fullgraph=True, backend='aot_eager')
+    torch.testing.assert_close(compiled(image, depth), network(image, depth), atol=1e-4, rtol=1e-4)
