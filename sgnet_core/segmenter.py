@@ -16,14 +16,14 @@ import torch
 import numpy as np
 from torch import Tensor
 
-from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.checkpoint import Checkpoint, load_checkpoint
 from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.cuda_graph import CudaGraph
 from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.fuse import fuse
-from sgnet_core.model.sgnet import SGNet
+from sgnet_core.model.sgnet import VARIANTS, LiteVariant, SGNet
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
 from sgnet_core.score_maps import most_probable_at
 from sgnet_core.taps import LayerTaps
@@ -91,7 +91,7 @@ class Segmenter:
             path: a `.safetensors` checkpoint.
             device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
             precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
-            backend: `auto` (the fastest; so far always torch), `torch`, or `onnxruntime`, which
+            backend: `auto` (the fastest, see `_fastest_backend`), `torch`, or `onnxruntime`, which
                 computes in fp32 and makes a graph the first time it meets a checkpoint.
 
         Raises:
@@ -101,14 +101,11 @@ class Segmenter:
         """
         if backend not in BACKENDS:
             raise InputError(f'unknown backend {backend!r}; there are {", ".join(BACKENDS)}')
-        network: SGNet | OnnxRuntimeNetwork
         if backend == 'onnxruntime':
             precision = _precision_of_onnxruntime(precision)
-            checkpoint = load_checkpoint(path)
-            network = OnnxRuntimeNetwork.from_checkpoint(checkpoint, resolve_device(device))
-        else:
-            checkpoint = load_checkpoint(path)
-            network = checkpoint.build()
+        device = resolve_device(device)
+        checkpoint = load_checkpoint(path)
+        network = _network(checkpoint, device, precision, backend)
         return cls(network, checkpoint.input_spec, checkpoint.label_set, device, precision)
 
     @property
@@ -213,6 +210,30 @@ class Segmenter:
                 self._can_record = False
                 logger.warning('no CUDA graph, every kernel is launched by itself: %s', error)
         return self._graph[1] if self._can_record and self._graph else label
+
+
+def _network(
+    checkpoint: Checkpoint, device: str, precision: str, backend: str
+) -> SGNet | OnnxRuntimeNetwork:
+    """What runs a checkpoint. `auto` does without ONNX Runtime where it is not installed."""
+    wanted = _fastest_backend(checkpoint, device, precision) if backend == 'auto' else backend
+    if wanted == 'onnxruntime':
+        try:
+            return OnnxRuntimeNetwork.from_checkpoint(checkpoint, device)
+        except InputError as error:
+            if backend != 'auto':
+                raise
+            logger.info('torch runs the network, which onnxruntime would do faster: %s', error)
+    return checkpoint.build()
+
+
+def _fastest_backend(checkpoint: Checkpoint, device: str, precision: str) -> str:
+    """As measured (README, Speed): on a CPU, ONNX Runtime is faster at the depthwise convolutions
+    of the lite variants, and PyTorch with our operator at the S-Convs of the ResNets."""
+    lite = isinstance(VARIANTS[checkpoint.config.variant], LiteVariant)
+    if device == 'cpu' and lite and precision in ('auto', 'fp32'):
+        return 'onnxruntime'
+    return 'torch'
 
 
 def resolve_device(device: str) -> str:

@@ -18,8 +18,8 @@ DOMAINS = range(1, 101)
 
 
 @pytest.fixture(scope='session', autouse=True)
-def everything_stays_on_this_machine():
-    """No test speaks to the network, whatever the user has set."""
+def everything_stays_on_this_machine(tmp_path_factory):
+    """No test speaks to the network or fills the user's caches, whatever the user has set."""
     # Humble knows only the older variable; the others warn about it.
     humble = os.environ.get('ROS_DISTRO') == 'humble'
     name = 'ROS_LOCALHOST_ONLY' if humble else 'ROS_AUTOMATIC_DISCOVERY_RANGE'
@@ -27,6 +27,7 @@ def everything_stays_on_this_machine():
         environment.setenv(name, '1' if humble else 'LOCALHOST')
         environment.delenv('ROS_STATIC_PEERS', raising=False)
         environment.setenv('ORT_DISABLE_TELEMETRY', '1')
+        environment.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
         yield
 
 

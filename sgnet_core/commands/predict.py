@@ -51,7 +51,11 @@ def run(args: argparse.Namespace) -> int:
     pixels = [_pixel(text) for text in args.taps]
     samples, total = _samples(args)
     segmenter = Segmenter.from_checkpoint(
-        args.checkpoint, args.device, args.precision, args.backend
+        args.checkpoint,
+        args.device,
+        args.precision,
+        # Only PyTorch shows where it samples.
+        'torch' if pixels and args.backend == 'auto' else args.backend,
     )
     args.out.mkdir(parents=True, exist_ok=True)
     for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):

@@ -146,7 +146,7 @@ def test_predict_draws_the_taps_of_the_shipped_network(room, tmp_path):
     names = {f'{sample.id}_{kind}.png' for kind in ('mask', 'overlay', 'taps')}
     assert {path.name for path in out.iterdir()} == names
     picture = read_rgb(out / f'{sample.id}_taps.png')
-    segmenter = Segmenter.from_checkpoint(device='cpu')
+    segmenter = Segmenter.from_checkpoint(device='cpu', backend='torch')
     layers = segmenter.geometry(sample.frame)
     title = f'Where S-Conv samples: {sample.id}'
     expected = taps_picture(sample.frame, layers, [pixel], title, segmenter.description)

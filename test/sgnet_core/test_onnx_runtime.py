@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 
 import torch
 import numpy as np
@@ -15,6 +16,7 @@ from sgnet_core import onnx_cache
 from sgnet_core.checkpoint import save_checkpoint
 from sgnet_core.cli import run_command
 from sgnet_core.errors import InputError
+from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.onnx_cache import cached_graph
 from sgnet_core.onnx_graph import at_size
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork, import_onnxruntime
@@ -154,7 +156,7 @@ def test_the_segmenter_gives_the_same_masks(runtime, cache, tmp_path, tiny_sampl
     path = tmp_path / 'a.safetensors'
     save_checkpoint(path, checkpoint)
     cached_graph(checkpoint, bent_graph)
-    reference = Segmenter.from_checkpoint(path, device='cpu')
+    reference = Segmenter.from_checkpoint(path, device='cpu', backend='torch')
     # A cached graph is run where no graph can be made.
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     segmenter = Segmenter.from_checkpoint(path, device='cpu', backend='onnxruntime')
@@ -165,6 +167,33 @@ def test_the_segmenter_gives_the_same_masks(runtime, cache, tmp_path, tiny_sampl
         got, expected = segmenter.segment(sample.frame), reference.segment(sample.frame)
         assert (got.labels == expected.labels).mean() > 0.99
         np.testing.assert_allclose(got.confidence, expected.confidence, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('variant', 'precision', 'engine'),
+    [
+        ('sgnet_lite0', 'auto', 'onnxruntime'),
+        ('sgnet_lite0', 'bf16', 'torch'),
+        ('sgnet_r18', 'auto', 'torch'),
+    ],
+)
+def test_auto_is_the_faster_one(runtime, cache, tmp_path, variant, precision, engine):
+    checkpoint = untrained()
+    config = SGNetConfig(variant, len(checkpoint.label_set))
+    checkpoint = replace(checkpoint, config=config, weights=SGNet(config).state_dict())
+    path = tmp_path / 'a.safetensors'
+    save_checkpoint(path, checkpoint)
+    if engine == 'onnxruntime':
+        # What the graph holds is another test's concern.
+        cached_graph(checkpoint, bent_graph)
+    assert engine in Segmenter.from_checkpoint(path, 'cpu', precision).description
+
+
+def test_auto_does_without_onnxruntime(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with caplog.at_level('INFO'):
+        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
+    assert 'pip install' in caplog.text
 
 
 def test_evaluation_is_the_same(runtime, cache, tmp_path, tiny_dataset):
