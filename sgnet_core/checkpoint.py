@@ -79,7 +79,8 @@ class Checkpoint:
         Raises:
             CheckpointError: a tensor is missing, left over or of another shape; it is named.
         """
-        with torch.device('meta'):
+        # Initialised for nothing; without, on the meta device, PyTorch loads its compiler: 2 s.
+        with torch.random.fork_rng(devices=[]):
             network = SGNet(self.config, auxiliary)
         weights = {
             name: tensor

@@ -99,22 +99,27 @@ _BACKWARD_SCHEMA = (
 )
 
 
-@torch.library.custom_op('sgnet::modulated_deform_conv2d', mutates_args=(), schema=_SCHEMA)
+# Not `torch.library.custom_op`: its first call imports PyTorch's compiler, two seconds of a start.
+_FORWARD = 'sgnet::modulated_deform_conv2d'
+_BACKWARD = 'sgnet::modulated_deform_conv2d_backward'
+torch.library.define(_FORWARD, _SCHEMA)
+torch.library.define(_BACKWARD, _BACKWARD_SCHEMA)
+
+
+@torch.library.impl(_FORWARD, 'default')
 def _forward_op(x, offset, mask, weight, bias, stride, padding, dilation):
     forward = _implementation(x.device.type, x.dtype).forward
     y = forward(x, offset, mask, weight, bias, stride, padding, dilation)
     return y.contiguous(memory_format=torch.channels_last)
 
 
-@_forward_op.register_fake
+@torch.library.register_fake(_FORWARD)
 def _forward_shape(x, offset, mask, weight, bias, stride, padding, dilation):
     shape = (x.shape[0], weight.shape[0], *offset.shape[2:])
     return torch.empty_like(x.new_empty(shape), memory_format=torch.channels_last)
 
 
-@torch.library.custom_op(
-    'sgnet::modulated_deform_conv2d_backward', mutates_args=(), schema=_BACKWARD_SCHEMA
-)
+@torch.library.impl(_BACKWARD, 'default')
 def _backward_op(grad, x, offset, mask, weight, bias, stride, padding, dilation):
     backward = _implementation(x.device.type, x.dtype).backward
     grad_x, *others = backward(grad, x, offset, mask, weight, stride, padding, dilation)
@@ -125,7 +130,7 @@ def _backward_op(grad, x, offset, mask, weight, bias, stride, padding, dilation)
     )
 
 
-@_backward_op.register_fake
+@torch.library.register_fake(_BACKWARD)
 def _backward_shape(grad, x, offset, mask, weight, bias, stride, padding, dilation):
     others = (offset, mask, weight)
     return (
@@ -148,7 +153,7 @@ def _backward(ctx, grad):
     return *grads, (None if bias is None else bias_grad), None, None, None
 
 
-_forward_op.register_autograd(_backward, setup_context=_save_for_backward)
+torch.library.register_autograd(_FORWARD, _backward, setup_context=_save_for_backward)
 
 
 @register_flop_formula(torch.ops.sgnet.modulated_deform_conv2d)

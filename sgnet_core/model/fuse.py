@@ -41,7 +41,8 @@ class FusedSGNet(SGNet):
         self.backbone = copy.deepcopy(network.backbone)
         self.head = copy.deepcopy(network.head)
         self.auxiliary_head = None
-        self._strides = input_strides(network)
+        self.requires_grad_(False).eval()
+        self._strides = input_strides(self)
         for conv, norm in _conv_bn_pairs(self):
             _fold(self.get_submodule(conv), self.get_submodule(norm))
             self.set_submodule(norm, nn.Identity())
@@ -161,23 +162,20 @@ class GeometryGenerator(nn.Module):
         return offset, torch.sigmoid(mask.float())  # (N, K, H', W')
 
 
+@torch.no_grad()
 def input_strides(network: SGNet) -> dict[str, int]:
     """Position of every S-Conv -> the stride of its input, in the order of the forward pass."""
-    with torch.device('meta'):
-        twin = SGNet(network.config).eval()
-        image = torch.empty(1, 3, 64, 64)
-    inputs: dict[SConv2d, Tensor] = {}
+    size = 64
+    image = next(network.parameters()).new_zeros(1, 3, size, size)
+    strides: dict[SConv2d, int] = {}
 
     def recording(conv: SConv2d, x: Tensor) -> Geometry:
-        inputs[conv] = x
+        strides[conv] = size // x.shape[2]
         channels = conv.spatial_projector[0].in_channels
-        return conv.geometry(x.new_empty(1, channels, *x.shape[2:]))
+        return conv.geometry(x.new_zeros(1, channels, *x.shape[2:]))
 
-    twin.guided_forward(image, recording)
-    return {
-        name: image.shape[2] // inputs[twin.get_submodule(name)].shape[2]
-        for name in twin.sconv_positions()
-    }
+    network.guided_forward(image, recording)
+    return {name: strides[network.get_submodule(name)] for name in network.sconv_positions()}
 
 
 def _conv_bn_pairs(network: nn.Module) -> Iterator[tuple[str, str]]:

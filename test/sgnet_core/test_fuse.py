@@ -85,7 +85,7 @@ def test_the_merged_weight_generators_cost_a_seventh():
 
 
 def test_projectors_of_one_resolution_run_together():
-    strides = input_strides(SGNet(SGNetConfig('sgnet_r50')))
+    strides = input_strides(SGNet(SGNetConfig('sgnet_r50')).eval())
     assert [list(strides.values()).count(stride) for stride in (4, 8, 16)] == [4, 3, 5]
     generators = fuse(trained_like('sgnet_r50')).geometry_generators
     groups = {stride: g.projector[1].groups for stride, g in generators.items()}
