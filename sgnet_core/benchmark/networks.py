@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sgnet_core.benchmark.operators import OFFSET_STD
 from sgnet_core.benchmark.plan import Plan, Size
 from sgnet_core.benchmark.results import Key
 from sgnet_core.benchmark.sensor import generated_bytes, network_size
@@ -25,8 +26,6 @@ from sgnet_core.onnx_runtime import OnnxRuntimeNetwork, import_onnxruntime
 from sgnet_core.segmenter import Segmenter
 
 SHIPPED = 'shipped'
-OFFSET_STD = 1.5
-"""Spread of the offsets of random networks, pixels; see `operators.OFFSET_STD`."""
 
 
 @dataclass(frozen=True)
