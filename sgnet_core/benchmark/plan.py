@@ -21,7 +21,7 @@ HALF_SIZE = (240, 320)
 """Where no size is asked for, the lite variants are measured at this one as well."""
 OPERATOR_VARIANTS = ('sgnet_r50', 'sgnet_r101')
 """The operator is measured at the positions of the first, and where the second has other shapes."""
-DEFAULT_SECONDS = 12.0
+DEFAULT_SECONDS = 8.0
 QUICK_SIZE = (96, 128)
 QUICK_VARIANTS = ('sgnet_lite0',)
 QUICK_BACKENDS = ('torch',)

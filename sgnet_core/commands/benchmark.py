@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'training; default 480x640, and 240x320 for the lite variants',
     )
     parser.add_argument(
-        '--seconds', type=float, help='how long networks are compared, per variant; default 12'
+        '--seconds', type=float, help='how long networks are compared, per variant; default 8'
     )
     parser.add_argument(
         '--quick', action='store_true', help='tiny images, few rounds: shows that it works'

@@ -77,8 +77,8 @@ def test_calls_take_turns():
         return float(len(order))
 
     times = interleave(calls, Budget(0, least_rounds=4), timer)
-    assert ''.join(order) == 'AABBCC' + 4 * 'ABC'
-    assert times == {'A': [7, 10, 13, 16], 'B': [8, 11, 14, 17], 'C': [9, 12, 15, 18]}
+    assert ''.join(order) == 5 * 'ABC'
+    assert times == {'A': [4, 7, 10, 13], 'B': [5, 8, 11, 14], 'C': [6, 9, 12, 15]}
 
 
 def test_a_rest_comes_before_every_call(monkeypatch):
