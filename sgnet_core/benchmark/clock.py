@@ -40,8 +40,8 @@ class Budget:
 def interleave(calls: Mapping[Key, Call], budget: Budget, timer: Timer) -> dict[Key, list[float]]:
     """Milliseconds of every round of every call, the calls taking turns.
 
-    Each call runs once before the clock starts, and did so in `working`: the first time may compile,
-    tune or capture.
+    Each call runs once before the clock starts, and did so in `working`: the first time may
+    compile, tune or capture.
     """
     for call in calls.values():
         call()
