@@ -20,6 +20,10 @@ PACKAGES = {
 }
 """What is imported -> the names it is installed under."""
 
+OPENMP = ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')
+"""What decides how threads wait for each other. Where other processes want the same cores, threads
+that spin (the default) make an operator of many short steps several times slower."""
+
 # As the Linux kernel names them, best first within a family.
 VECTOR_FLAGS = {
     'amx_bf16': 'AMX',
@@ -37,6 +41,7 @@ def describe(device: str) -> dict[str, object]:
         'device': device if device == 'cpu' else f'{device}: {torch.cuda.get_device_name(device)}',
         'cpu': cpu_class(),
         'threads': torch.get_num_threads(),
+        'openmp': {name: os.environ[name] for name in OPENMP if name in os.environ},
         'python': platform.python_version(),
         'versions': {name: installed_version(name) for name in PACKAGES},
     }
@@ -48,6 +53,11 @@ def cpu_class() -> str:
     known = [name for flag, name in VECTOR_FLAGS.items() if flag in flags]
     vectors = f' with {", ".join(known)}' if known else ''
     return f'{_usable_cores()} CPU cores, {platform.machine()}{vectors}'
+
+
+def load_average() -> float | None:
+    """Processes that wanted a core during the last minute; None where the system does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else None
 
 
 def installed_version(package: str) -> str | None:

@@ -50,6 +50,7 @@ def _protocol(plan: Plan, results: Results) -> dict[str, Any]:
     return {
         'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         **describe(plan.device),
+        'load_before': results.load_before,
         'precision': list(plan.precisions),
         'backend': list(plan.backends),
         'batch': 1,
@@ -85,7 +86,8 @@ def _protocol_text(protocol: dict[str, Any]) -> str:
     lines = []
     for name, value in protocol.items():
         if isinstance(value, dict):
-            value = ', '.join(f'{key} {entry or "not installed"}' for key, entry in value.items())
+            listed = (f'{key} {entry or "not installed"}' for key, entry in value.items())
+            value = ', '.join(listed) or 'as it comes'
         elif isinstance(value, list):
             value = ', '.join(value) or 'none'
         lines.append(f'{name + ":":18} {value}')

@@ -85,12 +85,14 @@ class Results:
     Attributes:
         rows: what was measured.
         skipped: what was not, and why.
+        load_before: average number of processes that wanted a core before the run.
         notes: what went wrong without ending the run.
         interrupted: the run was stopped early.
     """
 
     rows: dict[Key, Row] = field(default_factory=dict)
     skipped: dict[Key, str] = field(default_factory=dict)
+    load_before: float | None = None
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
 

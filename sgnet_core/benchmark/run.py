@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from tqdm import tqdm
 
+from sgnet_core.benchmark.machine import load_average
 from sgnet_core.benchmark.measure import steps
 from sgnet_core.benchmark.memory_process import MemoryProcess
 from sgnet_core.benchmark.operators import Position, positions_of_all
@@ -25,7 +26,7 @@ def run_plan(plan: Plan) -> tuple[Results, list[Position]]:
     else:
         # As in every process that segments frames; whoever is compared profits alike.
         keep_freed_memory()
-    results = Results()
+    results = Results(load_before=load_average())
     positions = positions_of_all(OPERATOR_VARIANTS, plan.sizes[0])
     try:
         with (

@@ -232,7 +232,9 @@ def test_memory_process_answers_and_says_what_went_wrong():
         )
 
 
-def test_the_machine_is_described_without_its_name():
+def test_the_machine_is_described_without_its_name(monkeypatch):
+    monkeypatch.setenv('OMP_WAIT_POLICY', 'PASSIVE')
+    assert describe('cpu')['openmp']['OMP_WAIT_POLICY'] == 'PASSIVE'
     values = json.dumps(describe('cpu'))
     assert 'CPU cores' in cpu_class()
     assert torch.__version__ in values
