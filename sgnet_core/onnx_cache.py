@@ -42,7 +42,6 @@ def cached_graph(checkpoint: Checkpoint, make: Callable[[], bytes]) -> bytes:
         )
         return make()
     if graph is None:
-        logger.info('making the ONNX graph of this checkpoint, once; it takes about ten seconds')
         graph = make()
         _write(path, graph)
     return graph

@@ -137,8 +137,7 @@ def _corners(
     x.frac_()
     factors = bottom.new_empty(*bottom.shape, 4)
     for corner, of_row in ((0, top), (2, bottom)):
-        right = of_row * x
-        factors[..., corner + 1] = right
+        right = torch.mul(of_row, x, out=factors[..., corner + 1])
         torch.sub(of_row, right, out=factors[..., corner])
     return rows, factors
 
