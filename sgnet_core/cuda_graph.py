@@ -15,9 +15,7 @@ WARM_UP_CALLS = 3
 class CudaGraph:
     """Called as the function it records, with inputs of the same shapes from any device."""
 
-    def __init__(
-        self, function: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...]
-    ) -> None:
+    def __init__(self, function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
         """Record `function`, whose work depends on the shapes of `inputs` (on the GPU) alone.
 
         Raises:
@@ -34,11 +32,11 @@ class CudaGraph:
             torch.cuda.current_stream().wait_stream(stream)
             # Other threads may use the GPU meanwhile.
             with torch.cuda.graph(self._graph, capture_error_mode='thread_local'):
-                self._outputs = function(*self._inputs)
+                self._output = function(*self._inputs)
 
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, which the next call overwrites."""
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """A copy of the output: the next call overwrites the recorded one."""
         for recorded, given in zip(self._inputs, inputs, strict=True):
             recorded.copy_(given)
         self._graph.replay()
-        return self._outputs
+        return self._output.clone()

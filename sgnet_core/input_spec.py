@@ -67,15 +67,10 @@ class InputSpec:
         self, frame: RgbdFrame, device: str | torch.device = 'cpu'
     ) -> tuple[Tensor, Tensor | None]:
         """A frame of any size, resized to `size` and encoded; see `encode`."""
-        rgb, depth_m = (torch.from_numpy(array).to(device) for array in (frame.rgb, frame.depth_m))
-        return self.resize_and_encode(rgb, depth_m, frame.intrinsics)
-
-    def resize_and_encode(
-        self, rgb: Tensor, depth_m: Tensor, intrinsics: CameraIntrinsics
-    ) -> tuple[Tensor, Tensor | None]:
-        """`preprocess` of the arrays of a frame, (H, W, 3) uint8 and (H, W) float32, as tensors."""
-        rgb, depth_m = resize_rgbd(rgb.permute(2, 0, 1), depth_m, self.size)
-        return self.encode(rgb, depth_m, intrinsics.resized(*self.size))
+        rgb = torch.from_numpy(frame.rgb).to(device).permute(2, 0, 1)
+        depth_m = torch.from_numpy(frame.depth_m).to(device)
+        rgb, depth_m = resize_rgbd(rgb, depth_m, self.size)
+        return self.encode(rgb, depth_m, frame.intrinsics.resized(*self.size))
 
     def encode(
         self, rgb: Tensor, depth_m: Tensor, intrinsics: CameraIntrinsics
@@ -92,7 +87,7 @@ class InputSpec:
             `features` and `none`.
         """
         image = rgb.flip(0) if self.channel_order == 'bgr' else rgb
-        # Numbers, not tensors: a CUDA graph cannot record an upload of constants.
+        # Numbers, not tensors: on a GPU an upload of constants would wait for the CPU.
         normalised = [
             (channel - mean) / std
             for channel, mean, std in zip(image, self.mean, self.std, strict=True)

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sgnet_core.model.sgnet import resize_scores
 from sgnet_core.types import UNLABELLED
 
 STRIP_ROWS = 32
-"""Rows made at a time on a CPU, so that 40 score maps of a strip stay in the cache."""
+"""Rows made at a time, so that 40 score maps of a strip stay in a CPU's cache."""
 
 
 def most_probable_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -21,11 +22,13 @@ def most_probable_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Ten
         size: (height, width) wanted.
     """
     scores = scores.float()
+    if scores.device.type != 'cpu' or not scores.isfinite().all():
+        # A GPU needs no strips, and the products below would spread one NaN over the whole image.
+        return most_probable(resize_scores(scores, size))
     # Bilinear interpolation along an axis is a product with a matrix of two factors a row.
     wide = scores @ _interpolation(scores, 3, size[1]).t()  # (N, C, h, W)
     rows = _interpolation(scores, 2, size[0])  # (H, h)
-    strip_rows = STRIP_ROWS if scores.device.type == 'cpu' else size[0]
-    strips = [most_probable(strip @ wide) for strip in rows.split(strip_rows)]
+    strips = [most_probable(strip @ wide) for strip in rows.split(STRIP_ROWS)]
     labels, confidence = (torch.cat(parts, dim=1) for parts in zip(*strips, strict=True))
     return labels, confidence
 

@@ -2,14 +2,14 @@
 """The front door: a frame in, a class mask and its confidence out, at the frame's resolution.
 
 It owns device, precision, backend and warm-up; the node, the evaluators and the commands all go
-through it. On a GPU everything from the sensor's bytes to the finished mask is one CUDA graph.
+through it. On a GPU everything from the sensor's bytes to the finished mask stays there, and the
+network is one CUDA graph.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -59,13 +59,18 @@ class Segmenter:
         process keeps the memory it frees from now on: see `keep_freed_memory`.
 
         Raises:
-            InputError: the device is not there, or the precision is unknown.
+            InputError: the device is not there, or the precision is unknown, or not that of
+                ONNX Runtime or of a network that is not fused.
         """
         self.device = resolve_device(device)
+        if not isinstance(network, SGNet):
+            precision = _single_precision(precision, 'the backend onnxruntime')
+        elif not fused:
+            precision = _single_precision(precision, 'a network that is not fused')
         self.precision = _resolve_precision(precision, self.device)
         self.input_spec = input_spec
         self.label_set = label_set
-        self._graph: tuple[CameraIntrinsics, CudaGraph] | None = None
+        self._graph: CudaGraph | None = None
         self._can_record = self.device.startswith('cuda') and isinstance(network, SGNet)
         self._network = network
         self._dtype = torch.float32
@@ -102,7 +107,7 @@ class Segmenter:
         if backend not in BACKENDS:
             raise InputError(f'unknown backend {backend!r}; there are {", ".join(BACKENDS)}')
         if backend == 'onnxruntime':
-            precision = _precision_of_onnxruntime(precision)
+            precision = _single_precision(precision, 'the backend onnxruntime')
         device = resolve_device(device)
         checkpoint = load_checkpoint(path)
         network = _network(checkpoint, device, precision, backend)
@@ -142,9 +147,8 @@ class Segmenter:
 
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
         """The most probable class of every pixel of `frame`, and its probability."""
-        arrays = torch.from_numpy(frame.rgb), torch.from_numpy(frame.depth_m)
         with torch.inference_mode():
-            labels, confidence = self._labelling(frame.intrinsics, arrays)(*arrays)
+            labels, confidence = most_probable_at(self.scores(frame), frame.size)
         return SegmentationResult(
             labels[0].cpu().numpy(), confidence[0].cpu().numpy(), self.class_names
         )
@@ -152,7 +156,7 @@ class Segmenter:
     def scores(self, frame: RgbdFrame) -> Tensor:
         """Class scores before softmax at the network's own resolution, (1, C, h, w)."""
         with torch.inference_mode():
-            return self._network(*self._inputs(*self.input_spec.preprocess(frame, self.device)))
+            return self._run(self._inputs(frame))
 
     def geometry(self, frame: RgbdFrame) -> list[LayerTaps]:
         """Where every S-Conv layer samples for `frame`, in the order of the forward pass.
@@ -161,15 +165,14 @@ class Segmenter:
             InputError: the network has no S-Convs, or another backend than torch runs it.
         """
         if not isinstance(self._network, SGNet):
-            raise InputError('the taps of S-Convs need backend torch: use it, or auto')
+            raise InputError('the taps of S-Convs need the backend torch, not onnxruntime: use it')
         if self._network.config.spatial == 'none':
             raise InputError(
                 'this network has plain convolutions (spatial none), whose taps do not move; '
                 'give a checkpoint of spatial depth, xyz or features'
             )
         with torch.inference_mode():
-            inputs = self._inputs(*self.input_spec.preprocess(frame, self.device))
-            geometry = self._network.geometry(*inputs)
+            geometry = self._network.geometry(*self._inputs(frame))
         return [
             LayerTaps(
                 name,
@@ -182,34 +185,22 @@ class Segmenter:
             for name, (offset, mask) in geometry.items()
         ]
 
-    def _inputs(self, image: Tensor, spatial: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """As the network takes them. Depth stays float32: the network resizes it first."""
-        return image.to(self._dtype, memory_format=torch.channels_last), spatial
+    def _inputs(self, frame: RgbdFrame) -> list[Tensor]:
+        """Image and, where the network takes it, spatial information on the device."""
+        image, spatial = self.input_spec.preprocess(frame, self.device)
+        image = image.to(self._dtype, memory_format=torch.channels_last)
+        # Spatial information stays float32: the network resizes it first.
+        return [image] if spatial is None else [image, spatial]
 
-    def _label(
-        self, rgb: Tensor, depth_m: Tensor, intrinsics: CameraIntrinsics
-    ) -> tuple[Tensor, Tensor]:
-        """(H, W, 3) uint8 and (H, W) float32 on any device -> labels and confidence, (1, H, W)."""
-        rgb, depth_m = rgb.to(self.device), depth_m.to(self.device)
-        inputs = self.input_spec.resize_and_encode(rgb, depth_m, intrinsics)
-        return most_probable_at(self._network(*self._inputs(*inputs)), tuple(rgb.shape[:2]))
-
-    def _labelling(
-        self, intrinsics: CameraIntrinsics, arrays: tuple[Tensor, Tensor]
-    ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """`_label` for a camera; on a GPU its recording, made when the camera changes."""
-
-        def label(rgb: Tensor, depth_m: Tensor) -> tuple[Tensor, Tensor]:
-            return self._label(rgb, depth_m, intrinsics)
-
-        if self._can_record and (self._graph is None or self._graph[0] != intrinsics):
+    def _run(self, inputs: list[Tensor]) -> Tensor:
+        """The network; on a GPU its recording, made at the first call: all inputs are alike."""
+        if self._can_record and self._graph is None:
             try:
-                on_device = tuple(tensor.to(self.device) for tensor in arrays)
-                self._graph = intrinsics, CudaGraph(label, on_device)
+                self._graph = CudaGraph(self._network, tuple(inputs))
             except RuntimeError as error:
                 self._can_record = False
                 logger.warning('no CUDA graph, every kernel is launched by itself: %s', error)
-        return self._graph[1] if self._can_record and self._graph else label
+        return (self._graph or self._network)(*inputs)
 
 
 def _network(
@@ -264,10 +255,10 @@ def _resolve_precision(precision: str, device: str) -> str:
     return precision
 
 
-def _precision_of_onnxruntime(precision: str) -> str:
+def _single_precision(precision: str, what: str) -> str:
     if precision not in ('auto', 'fp32'):
         raise InputError(
-            f'the backend onnxruntime computes in fp32, not in {precision!r}; use precision auto, '
-            'or the backend torch'
+            f'{what} computes in fp32, not in {precision!r}; use precision auto, or the backend '
+            'torch'
         )
     return 'fp32'

@@ -71,14 +71,14 @@ def modulated_deform_conv2d(
 @functools.cache
 def _implementation(device_type: str, dtype: torch.dtype) -> ModuleType:
     """The module whose `forward` and `backward` are the fastest for such features."""
-    if device_type == 'cpu':
+    if device_type == 'cpu' and dtype in deform_conv_cpu.DTYPES:
         return deform_conv_cpu
     reason = 'there is no faster implementation for them'
     if device_type == 'cuda':
         try:
             from sgnet_core.model import deform_conv_triton
-        except ImportError as error:
-            reason = f'Triton cannot be imported ({error}); `pip install triton` makes it faster'
+        except (ImportError, OSError, RuntimeError) as error:
+            reason = f'Triton cannot be used ({error}); it would be faster: `pip install triton`'
         else:
             if dtype in deform_conv_triton.DTYPES:
                 return deform_conv_triton
@@ -109,7 +109,9 @@ torch.library.define(_BACKWARD, _BACKWARD_SCHEMA)
 @torch.library.impl(_FORWARD, 'default')
 def _forward_op(x, offset, mask, weight, bias, stride, padding, dilation):
     forward = _implementation(x.device.type, x.dtype).forward
-    y = forward(x, offset, mask, weight, bias, stride, padding, dilation)
+    # The dtypes are settled; autocast would change them again on the way.
+    with torch.autocast(x.device.type, enabled=False):
+        y = forward(x, offset, mask, weight, bias, stride, padding, dilation)
     return y.contiguous(memory_format=torch.channels_last)
 
 
@@ -122,7 +124,8 @@ def _forward_shape(x, offset, mask, weight, bias, stride, padding, dilation):
 @torch.library.impl(_BACKWARD, 'default')
 def _backward_op(grad, x, offset, mask, weight, bias, stride, padding, dilation):
     backward = _implementation(x.device.type, x.dtype).backward
-    grad_x, *others = backward(grad, x, offset, mask, weight, stride, padding, dilation)
+    with torch.autocast(x.device.type, enabled=False):
+        grad_x, *others = backward(grad, x, offset, mask, weight, stride, padding, dilation)
     return (
         grad_x.contiguous(memory_format=torch.channels_last),
         *(gradient.contiguous() for gradient in others),
@@ -153,7 +156,12 @@ def _backward(ctx, grad):
     return *grads, (None if bias is None else bias_grad), None, None, None
 
 
+def _no_second_derivative(ctx, *grads):
+    raise NotImplementedError('modulated_deform_conv2d has no second derivatives')
+
+
 torch.library.register_autograd(_FORWARD, _backward, setup_context=_save_for_backward)
+torch.library.register_autograd(_BACKWARD, _no_second_derivative)
 
 
 @register_flop_formula(torch.ops.sgnet.modulated_deform_conv2d)
@@ -169,6 +177,13 @@ def _pair(value: int | Pair) -> Pair:
 
 
 def _check_shapes(x, offset, mask, weight, bias, stride, padding, dilation) -> None:
+    for name, pair, least in (
+        ('stride', stride, 1),
+        ('padding', padding, 0),
+        ('dilation', dilation, 1),
+    ):
+        if len(pair) != 2 or min(pair) < least:
+            raise ValueError(f'{name} must be one or two numbers of at least {least}, got {pair}')
     if x.ndim != 4 or weight.ndim != 4:
         raise ValueError(
             f'x and weight must be 4-dimensional, got {tuple(x.shape)} and {tuple(weight.shape)}'

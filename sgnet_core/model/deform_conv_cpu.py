@@ -21,9 +21,11 @@ from torch import Tensor
 # The gradients are those of the reference, which samples the columns again.
 from sgnet_core.model.deform_conv_reference import backward
 
-__all__ = ['backward', 'forward']
+__all__ = ['DTYPES', 'backward', 'forward']
 
 Pair = tuple[int, int]
+
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 STRIP_PIXELS = 2400
 """Rows of the column buffer: fewer, and the matrix product does not reach its speed; more, and the
@@ -50,8 +52,10 @@ def forward(
     table = table.flatten(1, 2)  # (N, (H+3)(W+3), C)
     gather_products = 2 * weight.shape[0] * stride[0] * stride[1] <= weight.shape[1]
     offset, mask = (t.permute(0, 2, 3, 1).contiguous() for t in (offset, mask))
-    y = x.new_empty(x.shape[0], mask.shape[1] * mask.shape[2], weight.shape[0])
-    for image in range(x.shape[0]):
+    shape = (x.shape[0], weight.shape[0], *mask.shape[1:3])
+    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    pixels = y.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H'W', D), the same memory
+    for image in range(x.shape[0] if y.numel() else 0):
         rows, factors = _corners(
             offset[image].unflatten(2, (*kernel, 2)),
             mask[image],
@@ -60,10 +64,10 @@ def forward(
             rows_per_pixel=mask.shape[3] if gather_products else 1,
         )
         combine = _multiply_and_gather if gather_products else _gather_and_multiply
-        combine(table[image], rows, factors.to(dtype), weight, y[image])
+        combine(table[image], rows, factors.to(dtype), weight, pixels[image])
     if bias is not None:
-        y += bias
-    return y.unflatten(1, mask.shape[1:3]).permute(0, 3, 1, 2)
+        pixels += bias
+    return y
 
 
 def _gather_and_multiply(

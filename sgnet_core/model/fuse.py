@@ -27,9 +27,9 @@ from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SpatialPyramid, chec
 def fuse(network: SGNet) -> FusedSGNet:
     """A network for evaluation that computes what `network` does, faster; `network` stays as it is.
 
-    The auxiliary head is left out.
+    The auxiliary head is left out. A fused network is given back as it is.
     """
-    return FusedSGNet(network)
+    return network if isinstance(network, FusedSGNet) else FusedSGNet(network)
 
 
 class FusedSGNet(SGNet):
@@ -78,7 +78,7 @@ class FusedSGNet(SGNet):
         """Part every S-Conv from its generators; those fed by one resolution become one."""
         convs = {name: self.get_submodule(name) for name in self._strides}
         for name, conv in convs.items():
-            self.set_submodule(name, FusedSConv2d(conv, name))
+            self.set_submodule(name, FusedSConv2d(conv, name, self.config.spatial == 'features'))
         if not SPATIAL_CHANNELS[self.config.spatial]:
             return nn.ModuleDict()
         return nn.ModuleDict(
@@ -94,16 +94,19 @@ class FusedSGNet(SGNet):
 class FusedSConv2d(SConv2d):
     """The convolution of an S-Conv, with a bias from BatchNorm; it takes its geometry as given.
 
-    Where the features guide it (`spatial: features`) it keeps its generator.
+    Args:
+        conv: with the bias of the BatchNorm folded into it.
+        position: its name in the network.
+        keeps_generator: where its own features guide it.
     """
 
-    def __init__(self, conv: SConv2d, position: str) -> None:
+    def __init__(self, conv: SConv2d, position: str, keeps_generator: bool) -> None:
         nn.Module.__init__(self)
         self.position = position
         self.window = conv.window
         self.weight = conv.weight
         self.bias = conv.bias
-        self.generator = GeometryGenerator([conv])
+        self.generator = GeometryGenerator([conv]) if keeps_generator else None
 
     def convolve(self, x: Tensor, geometry: Geometry) -> Tensor:
         return modulated_deform_conv2d(x, *geometry, self.weight, self.bias, **self.window)

@@ -176,9 +176,22 @@ def test_an_empty_batch_gives_an_empty_output():
     assert not inputs[3].grad.any()
 
 
+@pytest.mark.parametrize('size', [(0, 0), (0, 3)])
+def test_an_empty_output(size):
+    height, width = size
+    x, weight = torch.randn(2, 3, height + 1, width + 1), torch.randn(4, 3, 2, 2)
+    y = modulated_deform_conv2d(
+        x, torch.zeros(2, 8, *size), torch.ones(2, 4, *size), weight, torch.ones(4)
+    )
+    assert y.shape == (2, 4, *size)
+
+
+@pytest.mark.parametrize(('channels', 'outputs'), [(3, 4), (12, 2)])
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, 1e30])
-def test_an_offset_out_of_this_world_samples_zero(value):
-    x, offset, mask, weight, bias = random_inputs(WINDOWS[0], dtype=torch.float32)
+def test_an_offset_out_of_this_world_samples_zero(value, channels, outputs):
+    _, offset, mask, *_ = random_inputs(WINDOWS[0], dtype=torch.float32)
+    x, weight = torch.randn(2, channels, 5, 7), torch.randn(outputs, channels, 3, 3)
+    bias = torch.randn(outputs)
     offset[:] = value
     y = modulated_deform_conv2d(x, offset, mask, weight, bias, padding=1)
     torch.testing.assert_close(y, bias.view(1, -1, 1, 1).expand_as(y))
@@ -213,7 +226,40 @@ def test_shapes_that_do_not_fit_are_named(change, message):
         modulated_deform_conv2d(**inputs, padding=1)
 
 
-@pytest.mark.parametrize(('device', 'dtype'), [('xpu', torch.float32), ('cuda', torch.float64)])
+@pytest.mark.parametrize('window', [{'stride': 0}, {'dilation': (1, 0)}, {'padding': -1}])
+def test_a_window_that_cannot_be_is_named(window):
+    with pytest.raises(ValueError, match=f'{next(iter(window))} must be'):
+        modulated_deform_conv2d(*random_inputs(WINDOWS[0]), **window)
+
+
+def test_autocast_changes_nothing_inside():
+    """Features and parameters of several dtypes meet there; a few outputs take another path."""
+    window = WINDOWS[0]
+    _, offset, mask, *_ = random_inputs(window, dtype=torch.float32)
+    x, weight = torch.randn(2, 12, 5, 7), torch.randn(2, 12, 3, 3, requires_grad=True)
+    expected = modulated_deform_conv2d(x, offset, mask, weight, None, *window[1:])
+    expected.square().sum().backward()
+    gradient, weight.grad = weight.grad, None
+    with torch.autocast('cpu', torch.bfloat16):
+        y = modulated_deform_conv2d(x, offset, mask, weight, None, *window[1:])
+    y.square().sum().backward()
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(weight.grad, gradient)
+
+
+def test_second_derivatives_are_refused_and_not_wrong():
+    inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[0])]
+    y = modulated_deform_conv2d(*inputs, *WINDOWS[0][1:])
+    (gradient,) = torch.autograd.grad(y.square().sum(), inputs[0], create_graph=True)
+    with pytest.raises(NotImplementedError, match='no second derivatives'):
+        gradient.square().sum().backward()
+
+
+@pytest.mark.parametrize(
+    ('device', 'dtype'),
+    [('xpu', torch.float32), ('cuda', torch.float64), ('cpu', torch.int32)],
+)
 def test_what_has_no_fast_implementation_runs_the_reference_and_says_so_once(device, dtype, caplog):
     deform_conv._implementation.cache_clear()
     for _ in range(2):

@@ -92,6 +92,19 @@ def test_projectors_of_one_resolution_run_together():
     assert groups == {'4': 4, '8': 3, '16': 5}
 
 
+def test_nothing_is_carried_that_nothing_uses():
+    """Generators stand in the geometry pass, or in their S-Convs, never in both."""
+    for spatial in ('depth', 'features'):
+        fused = fuse(trained_like('sgnet_lite0', spatial)).requires_grad_(True)
+        fused(*inputs(spatial)).sum().backward()
+        assert [n for n, p in fused.named_parameters() if p.grad is None] == []
+
+
+def test_a_fused_network_is_fused():
+    fused = fuse(trained_like('sgnet_lite0'))
+    assert fuse(fused) is fused
+
+
 def test_the_network_given_stays_as_it_is():
     network = trained_like('sgnet_lite0')
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

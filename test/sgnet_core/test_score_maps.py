@@ -34,6 +34,18 @@ def test_half_precision_counts_all_255_classes():
     assert most_probable_at(scores, (1, 2))[0].flatten().tolist() == [254, 201]
 
 
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_one_bad_score_spoils_its_neighbours_only(value):
+    scores = torch.randn(1, 4, 9, 12, generator=torch.Generator().manual_seed(0))
+    size = (70, 95)
+    expected, _ = most_probable_at(scores, size)
+    scores[0, 2, 4, 6] = value
+    labels, confidence = most_probable_at(scores, size)
+    assert torch.equal(labels, most_probable(resize_scores(scores, size))[0])
+    assert 0.9 < (labels == expected).float().mean() < 1
+    assert confidence.isfinite().all()
+
+
 def test_a_pixel_without_a_number_is_unlabelled():
     """An overflow in half precision must not become a class."""
     scores = torch.tensor([[0.0, 1.0], [math.nan, 2.0]]).view(1, 2, 1, 2)

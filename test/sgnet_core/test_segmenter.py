@@ -40,6 +40,35 @@ def test_labels_and_confidence_are_argmax_and_softmax(segmenter, tiny_samples):
     np.testing.assert_allclose(result.confidence, probability.amax(0).numpy(), rtol=1e-4)
 
 
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+@pytest.mark.parametrize('spatial', ['depth', 'xyz', 'features', 'none'])
+def test_half_precision_is_near_single(precision, spatial, tiny_samples):
+    checkpoint = untrained(spatial=spatial)
+    frame = tiny_samples[0].frame
+    parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu'
+    exact, half = (Segmenter(*parts, p).scores(frame).float() for p in ('fp32', precision))
+    assert (half - exact).abs().mean() < 0.05 * exact.std()
+
+
+def test_what_computes_in_single_precision_only_says_so():
+    checkpoint = untrained()
+    parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu'
+    with pytest.raises(InputError, match="not fused computes in fp32, not in 'bf16'"):
+        Segmenter(*parts, 'bf16', fused=False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_the_recorded_network_gives_what_the_launched_one_gives(tiny_samples):
+    checkpoint = untrained()
+    parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cuda', 'fp32'
+    recorded, launched = Segmenter(*parts), Segmenter(*parts)
+    launched._can_record = False
+    kept = [recorded.scores(sample.frame) for sample in tiny_samples]
+    assert recorded._graph is not None
+    for sample, scores in zip(tiny_samples, kept, strict=True):
+        torch.testing.assert_close(scores, launched.scores(sample.frame))
+
+
 def test_depth_matters_and_its_absence_is_no_accident(segmenter, tiny_samples):
     frame = tiny_samples[2].frame
     blind = type(frame)(frame.rgb, np.full_like(frame.depth_m, np.nan), frame.intrinsics)
