@@ -142,12 +142,15 @@ class _View:
             points = np.concatenate([[pixel], *(d.moved for d in dots_of_pixel)])
             inside = ((points >= 0) & (points <= np.array(frame_size[::-1]) - 1)).all(axis=1)
             boxes.append((points[inside].min(axis=0), points[inside].max(axis=0)))
-        share = max(((high - low) / frame_size[::-1]).max() for low, high in boxes)
-        share = np.clip(1.15 * share, 1 / LARGEST_MAGNIFICATION, 1)
-        size = np.maximum(1, np.rint(share * np.array(frame_size))).astype(int)
+        extent = np.max([high - low for low, high in boxes], axis=0)[::-1]
+        share = (
+            np.maximum(1.15 * extent, extent + 1) / frame_size
+        ).max()  # whole pixels at both ends
+        share = np.clip(share, 1 / LARGEST_MAGNIFICATION, 1)
+        size = np.ceil(share * np.array(frame_size)).astype(int)
         views = []
         for low, high in boxes:
-            corner = np.rint((low + high)[::-1] / 2 - size / 2).astype(int)
+            corner = np.rint((low + high)[::-1] / 2 - (size - 1) / 2).astype(int)
             top, left = np.clip(corner, 0, frame_size - size).tolist()
             views.append(cls(top, left, tuple(size.tolist()), cell))
         return views
@@ -225,7 +228,7 @@ def _draw_taps(picture: np.ndarray, view: _View, dots: Sequence[_Dots], radius: 
     taps = [
         (float(weight), view.at(position), layer.color)
         for layer in dots
-        for position, weight in zip(layer.moved, layer.weights, strict=True)
+        for position, weight in zip(layer.moved, np.nan_to_num(layer.weights), strict=True)
     ]
     for weight, at, color in sorted(taps, key=lambda tap: -tap[0]):
         if at is not None:

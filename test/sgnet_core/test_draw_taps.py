@@ -24,15 +24,15 @@ SIZE = (90, 122)
 CELL = (round(CELL_WIDTH * SIZE[0] / SIZE[1]), CELL_WIDTH)
 
 
-def grey_frame(depth_m=2.0):
-    camera = CameraIntrinsics(SIZE[1], SIZE[0], 100.0, 100.0, 60.0, 45.0)
-    return RgbdFrame(np.full((*SIZE, 3), 128, np.uint8), np.full(SIZE, depth_m, np.float32), camera)
+def grey_frame(depth_m=2.0, size=SIZE):
+    camera = CameraIntrinsics(size[1], size[0], 100.0, 100.0, 60.0, 45.0)
+    return RgbdFrame(np.full((*size, 3), 128, np.uint8), np.full(size, depth_m, np.float32), camera)
 
 
-def layer(offset=0.0, name='head.mixers.0', weight=0.5):
+def layer(offset=0.0, name='head.mixers.0', weight=0.5, size=SIZE):
     offsets = np.full((18, 8, 12), offset, np.float32)
     mask = np.full((9, 8, 12), weight, np.float32)
-    return LayerTaps(name, offsets, mask, 1, 1, 1, (64, 96), SIZE)
+    return LayerTaps(name, offsets, mask, 1, 1, 1, (64, 96), size)
 
 
 def cell(picture, row, column):
@@ -93,6 +93,21 @@ def test_maps_of_equal_movement_are_equally_coloured_and_more_is_lighter():
 def test_extreme_offsets_are_drawn(offset):
     picture = taps_picture(grey_frame(), [layer(offset), layer(0.5)], [(121, 89)])
     assert picture.shape[0] > 2 * CELL[0]
+
+
+@pytest.mark.parametrize('size', [(24, 32), (12, 16), (3, 5), (1, 1), (7, 200)])
+def test_taps_of_tiny_frames_are_drawn(size):
+    height, width = size
+    pixels = [(0, 0), (width - 1, height - 1), (width // 2, height // 3)]
+    for offset in (0.0, 0.3, -0.7, 5.0):
+        taps_picture(grey_frame(size=size), [layer(offset, size=size)], pixels)
+
+
+def test_a_mask_that_is_no_number_is_drawn_as_weight_0():
+    picture = taps_picture(grey_frame(), [layer(weight=np.nan)], [(70, 30)])
+    np.testing.assert_array_equal(
+        picture, taps_picture(grey_frame(), [layer(weight=0.0)], [(70, 30)])
+    )
 
 
 def test_a_frame_without_depth_is_drawn():
