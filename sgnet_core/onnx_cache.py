@@ -2,16 +2,21 @@
 """Keeps ONNX graphs in the user's cache folder: making one takes some ten seconds, reading none.
 
 A file is the SHA-256 of the graph, then the graph: damage is found and never run. Its name is the
-digest of all that decides the graph, so that no graph can be out of date.
+digest of what decides the graph: the weights, the checkpoint's header, the code of the network and
+of its export, and the versions of the packages that export. A change of one of these makes a new
+graph; what those packages import themselves is not watched.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 from sgnet_core import model
@@ -22,6 +27,9 @@ SUFFIX = '.graph'
 KEPT_GRAPHS = 8
 """The graphs used longest ago make room: those of a ResNet-101 take 200 MB each."""
 
+_EXPORTERS = ('torch', 'onnx', 'onnxscript')
+_ABANDONED_S = 24 * 3600.0
+"""No graph takes that long to write: whoever began is gone."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 logger = logging.getLogger(__name__)
@@ -47,6 +55,14 @@ def cached_graph(checkpoint: Checkpoint, make: Callable[[], bytes]) -> bytes:
     return graph
 
 
+def file_of(checkpoint: Checkpoint) -> Path | None:
+    """The file in the cache that holds the graph of a checkpoint; None where there is none."""
+    with suppress(OSError, RuntimeError):
+        path = cache_folder() / _file_name(checkpoint)
+        return path if path.is_file() else None
+    return None
+
+
 def cache_folder() -> Path:
     """`sgnet_ros` in the user's cache folder, as the XDG specification names it.
 
@@ -59,13 +75,21 @@ def cache_folder() -> Path:
 
 
 def _file_name(checkpoint: Checkpoint) -> str:
-    """Named by weights, architecture, input size, and the code that turns them into a graph."""
     digest = hashlib.sha256(checkpoint.digest().encode())
-    digest.update(repr(checkpoint.input_spec.size).encode())
+    digest.update(json.dumps(checkpoint.header(), sort_keys=True).encode())
+    digest.update(repr([_version(package) for package in _EXPORTERS]).encode())
     code = [*Path(model.__file__).parent.glob('*.py'), Path(__file__).with_name('onnx_graph.py')]
     for source in sorted(code):
         digest.update(source.read_bytes())
     return f'{checkpoint.config.variant}_{digest.hexdigest()[:32]}{SUFFIX}'
+
+
+def _version(package: str) -> str:
+    """Empty where it is not installed: a graph may be cached all the same."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ''
 
 
 def _read(path: Path) -> bytes | None:
@@ -92,5 +116,9 @@ def _write(path: Path, graph: bytes) -> None:
         oldest_first = sorted(path.parent.glob(f'*{SUFFIX}'), key=lambda p: p.stat().st_mtime)
         for old in oldest_first[:-KEPT_GRAPHS]:
             old.unlink(missing_ok=True)
+        # Of processes that were killed while they wrote.
+        for partial in path.parent.glob(f'*{SUFFIX}.*.partial'):
+            if time.time() - partial.stat().st_mtime > _ABANDONED_S:
+                partial.unlink(missing_ok=True)
     except OSError as error:
         logger.warning('the ONNX graph cannot be cached, the next start makes it anew: %s', error)
