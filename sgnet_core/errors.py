@@ -24,3 +24,8 @@ class DataError(InputError):
 
 class CheckpointError(InputError):
     """A checkpoint is missing, damaged, or made for something else."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another package says, for one line of ours; its type where it is silent."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

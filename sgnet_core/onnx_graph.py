@@ -23,7 +23,7 @@ import numpy as np
 from torch import nn
 
 from sgnet_core.checkpoint import HEADER_KEY, Checkpoint
-from sgnet_core.errors import InputError
+from sgnet_core.errors import InputError, first_line
 from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS
 
@@ -56,7 +56,7 @@ def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> o
         dynamic_batch: any N; else N = 1.
 
     Raises:
-        InputError: onnx or onnxscript is not installed, or PyTorch is too old for them.
+        InputError: onnx or onnxscript is not installed, or they or PyTorch cannot make the graph.
     """
     spec = checkpoint.input_spec
     logger.info(
@@ -94,9 +94,22 @@ def network_to_onnx(
         dynamic_batch: any N; else N = 1.
 
     Raises:
-        InputError: onnx or onnxscript is not installed, or PyTorch is too old for them.
+        InputError: onnx or onnxscript is not installed, or they or PyTorch cannot make the graph.
     """
     onnx = _import_onnx()
+    try:
+        model = _export(network, size, dynamic_batch)
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # of three packages, with no base in common
+        raise InputError(
+            f'the ONNX graph cannot be made with PyTorch {torch.__version__}, onnx '
+            f'{onnx.__version__} and the onnxscript here ({first_line(error)}): update them, or '
+            'use the backend torch'
+        ) from error
+    return model
+
+
+def _export(network: nn.Module, size: tuple[int, int], dynamic_batch: bool) -> onnx.ModelProto:
     # A batch of one would be taken for a constant.
     inputs = _example_inputs(network, size, batch=2 if dynamic_batch else 1)
     batch = {0: torch.export.Dim('batch')} if dynamic_batch else None
@@ -118,7 +131,6 @@ def network_to_onnx(
     model.ir_version = IR_VERSION
     model.producer_name = 'sgnet_core'
     _forget_the_source(model)
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 

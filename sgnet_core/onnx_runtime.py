@@ -12,13 +12,18 @@ import numpy as np
 from torch import Tensor, nn
 
 from sgnet_core.checkpoint import Checkpoint
-from sgnet_core.errors import InputError
+from sgnet_core.errors import InputError, first_line
 from sgnet_core.model.sgnet import SGNetConfig
-from sgnet_core.onnx_cache import cached_graph
+from sgnet_core.onnx_cache import cached_graph, file_of
 from sgnet_core.onnx_graph import checkpoint_to_onnx
 
 OLDEST = (1, 25)
 """The first ONNX Runtime with DeformConv."""
+CUDA_PROVIDER = 'CUDAExecutionProvider'
+
+
+class GraphError(InputError):
+    """ONNX Runtime refuses a graph."""
 
 
 class OnnxRuntimeNetwork(nn.Module):
@@ -37,6 +42,7 @@ class OnnxRuntimeNetwork(nn.Module):
             device: `cpu`, `cuda` or `cuda:N`.
 
         Raises:
+            GraphError: it refuses the graph.
             InputError: ONNX Runtime is missing, too old, or without CUDA where that is wanted.
         """
         super().__init__()
@@ -44,25 +50,25 @@ class OnnxRuntimeNetwork(nn.Module):
         self.config = config
         self.engine = f'onnxruntime {runtime.__version__}'
         self._device = torch.device(device)
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # Threads that wait would spin on the cores that the rest of the robot wants.
-        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        self._session = runtime.InferenceSession(
-            graph, options, providers=_providers(runtime, self._device)
-        )
+        self._session = make_session(runtime, graph, self._device)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, device: str = 'cpu') -> OnnxRuntimeNetwork:
         """The network of a checkpoint at its own input size, batch 1; the graph is cached.
 
         Raises:
-            InputError: see the constructor, and onnx or onnxscript is missing to make a graph.
+            InputError: see the constructor, or no graph can be made.
         """
         # What is missing is said before the long preparation, not after it.
         import_onnxruntime()
         graph = cached_graph(checkpoint, lambda: checkpoint_to_onnx(checkpoint).SerializeToString())
-        return cls(graph, checkpoint.config, device)
+        try:
+            return cls(graph, checkpoint.config, device)
+        except GraphError as error:
+            path = file_of(checkpoint)
+            if path is None:
+                raise
+            raise GraphError(f'{error}; or delete {path}, to have it made anew') from error
 
     def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
         """Class scores before softmax, float32, on the device of the inputs.
@@ -83,7 +89,9 @@ class OnnxRuntimeNetwork(nn.Module):
             kept.append(tensor.to(self._device, torch.float32).contiguous())
             self._bind(binding.bind_input, wanted.name, kept[-1])
         (output,) = self._session.get_outputs()
-        scores = torch.empty((len(image), *output.shape[1:]), device=self._device)
+        scores = torch.empty(
+            (len(image), *output.shape[1:]), dtype=torch.float32, device=self._device
+        )
         self._bind(binding.bind_output, output.name, scores)
         if self._device.type == 'cuda':
             # ONNX Runtime computes on a stream of its own.
@@ -123,16 +131,46 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
+def make_session(runtime: Any, graph: bytes, device: torch.device) -> Any:
+    """An `InferenceSession` of `runtime`, with as many threads as torch has.
+
+    Raises:
+        GraphError: it refuses the graph.
+        InputError: the device is not used.
+    """
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that wait would spin on the cores that others want: the rest of a robot, or what a
+    # benchmark runs next.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    providers = _providers(runtime, device)
+    try:
+        session = runtime.InferenceSession(graph, options, providers=providers)
+    except Exception as error:  # its own errors have no other base
+        raise GraphError(
+            f'ONNX Runtime {runtime.__version__} refuses the graph ({first_line(error)}): use the '
+            'backend torch'
+        ) from error
+    if device.type == 'cuda' and session.get_providers()[:1] != [CUDA_PROVIDER]:
+        # It takes the CPU where libraries of CUDA do not load, and only prints so.
+        raise InputError(
+            f'ONNX Runtime {runtime.__version__} does not use {device} but '
+            f'{", ".join(session.get_providers())}: install the CUDA and cuDNN it was built for, '
+            'or use device cpu or the backend torch'
+        )
+    return session
+
+
 def _providers(runtime: Any, device: torch.device) -> list[Any]:
     if device.type == 'cpu':
         return ['CPUExecutionProvider']
-    if 'CUDAExecutionProvider' not in runtime.get_available_providers():
+    if CUDA_PROVIDER not in runtime.get_available_providers():
         raise InputError(
             f'this ONNX Runtime ({runtime.__version__}) cannot use {device}: install '
             'onnxruntime-gpu in its place, or use device cpu or the backend torch'
         )
     # What CUDA cannot run would go through the CPU unseen; there is nothing of the kind here.
-    return [('CUDAExecutionProvider', {'device_id': device.index or 0}), 'CPUExecutionProvider']
+    return [(CUDA_PROVIDER, {'device_id': device.index or 0}), 'CPUExecutionProvider']
 
 
 def _check_shape(wanted: Any, tensor: Tensor | None) -> None:

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from sgnet_core.onnx_graph import IR_VERSION, OPSET
-from sgnet_core.onnx_runtime import import_onnxruntime
+from sgnet_core.onnx_runtime import import_onnxruntime, make_session
 
 if TYPE_CHECKING:
     from sgnet_core.benchmark.operators import Inputs
@@ -49,12 +49,5 @@ def deform_conv_call(inputs: Inputs) -> Callable[[], object]:
         graph, opset_imports=[helper.make_opsetid('', OPSET)], ir_version=IR_VERSION
     )
     onnx.checker.check_model(model)
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    # Waiting threads would spin on the cores that the next contender wants.
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=['CPUExecutionProvider']
-    )
+    session = make_session(import_onnxruntime(), model.SerializeToString(), torch.device('cpu'))
     return lambda: session.run(None, feeds)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime in the place of PyTorch: same results, and graphs made once."""
+"""ONNX Runtime in the place of PyTorch: same results, and what fails in it is named."""
 
+import inspect
 import json
-import logging
 import os
 import sys
 from dataclasses import replace
@@ -12,13 +12,11 @@ import numpy as np
 import pytest
 from networks import bent, bent_graph, untrained
 
-from sgnet_core import onnx_cache
-from sgnet_core.checkpoint import save_checkpoint
+from sgnet_core.checkpoint import load_checkpoint, save_checkpoint
 from sgnet_core.cli import run_command
 from sgnet_core.errors import InputError
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.onnx_cache import cached_graph
-from sgnet_core.onnx_graph import at_size
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork, import_onnxruntime
 from sgnet_core.segmenter import Segmenter
 
@@ -34,89 +32,6 @@ def cache(tmp_path, monkeypatch):
 def runtime():
     pytest.importorskip('onnxscript')
     return pytest.importorskip('onnxruntime', minversion='1.25')
-
-
-class Making:
-    """Stands for the making of a graph, and counts."""
-
-    def __init__(self, graph=b'a graph'):
-        self.graph = graph
-        self.count = 0
-
-    def __call__(self):
-        self.count += 1
-        return self.graph
-
-
-# --- the cache ------------------------------------------------------------------------------------
-
-
-def test_a_graph_is_made_once(cache):
-    make = Making()
-    assert [cached_graph(untrained(), make) for _ in range(3)] == [b'a graph'] * 3
-    assert make.count == 1
-    assert len(list(cache.iterdir())) == 1
-
-
-def test_what_changes_the_graph_changes_the_file(cache):
-    checkpoint = untrained()
-    others = (checkpoint, bent(checkpoint), untrained(spatial='xyz'), at_size(checkpoint, (96, 64)))
-    for i, other in enumerate(others):
-        assert cached_graph(other, Making(bytes([i]))) == bytes([i])
-    assert cached_graph(checkpoint, Making(b'never made')) == bytes([0])
-    assert len(list(cache.iterdir())) == len(others)
-
-
-@pytest.mark.parametrize('damage', [lambda d: b'', lambda d: d[:-1], lambda d: d[:-1] + b'?'])
-def test_a_damaged_file_is_replaced_with_one_line(cache, caplog, damage):
-    cached_graph(untrained(), Making())
-    (path,) = cache.iterdir()
-    path.write_bytes(damage(path.read_bytes()))
-    make = Making()
-    assert cached_graph(untrained(), make) == b'a graph'
-    assert make.count == 1
-    assert [record.getMessage() for record in caplog.records] == [
-        f'the cached ONNX graph {path} is damaged; it is made anew'
-    ]
-    assert cached_graph(untrained(), make) == b'a graph'
-    assert make.count == 1
-
-
-def test_without_a_folder_to_write_to_there_is_one_warning(tmp_path, monkeypatch, caplog):
-    (tmp_path / 'file').write_text('where the folder should be')
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    make = Making()
-    assert cached_graph(untrained(), make) == b'a graph'
-    assert make.count == 1
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING
-    assert 'the next start makes it anew' in record.getMessage()
-
-
-def test_the_graph_used_longest_ago_makes_room(cache, monkeypatch):
-    monkeypatch.setattr(onnx_cache, 'KEPT_GRAPHS', 2)
-    checkpoint = untrained()
-    first, second, third = (at_size(checkpoint, (32 * i, 64)) for i in (1, 2, 3))
-    for age, item in ((30, first), (20, second)):
-        before = set(cache.iterdir()) if cache.exists() else set()
-        cached_graph(item, Making())
-        (new,) = set(cache.iterdir()) - before
-        os.utime(new, (1e9 - age, 1e9 - age))
-    cached_graph(first, Making())  # used again: no longer the oldest
-    cached_graph(third, Making())
-    make = Making()
-    cached_graph(first, make)
-    cached_graph(third, make)
-    assert make.count == 0
-    cached_graph(second, make)
-    assert make.count == 1
-
-
-@pytest.mark.parametrize('value', ['', 'relative'])
-def test_without_xdg_cache_home_it_is_below_home(monkeypatch, tmp_path, value):
-    monkeypatch.setenv('XDG_CACHE_HOME', value)
-    monkeypatch.setenv('HOME', str(tmp_path))
-    assert onnx_cache.cache_folder() == tmp_path / '.cache' / 'sgnet_ros'
 
 
 # --- the network ----------------------------------------------------------------------------------
@@ -255,3 +170,70 @@ def test_onnxruntime_does_not_report_to_its_makers(runtime, monkeypatch):
     monkeypatch.setenv('ORT_DISABLE_TELEMETRY', '0')
     import_onnxruntime()
     assert os.environ['ORT_DISABLE_TELEMETRY'] == '0', 'the user wants it'
+
+
+# --- what fails in other packages -----------------------------------------------------------------
+
+
+def test_a_failing_exporter_is_named_and_auto_does_without(runtime, cache, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise RuntimeError('\nno translation of aten::stft\nat step 3')
+
+    fail.__signature__ = inspect.signature(torch.onnx.export)
+    monkeypatch.setattr(torch.onnx, 'export', fail)
+    with pytest.raises(InputError, match=r'\(no translation of aten::stft\): .*the backend torch'):
+        Segmenter.from_checkpoint(device='cpu', backend='onnxruntime')
+    with caplog.at_level('INFO'):
+        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
+    assert 'aten::stft' in caplog.text
+    assert 'at step 3' not in caplog.text
+
+
+def test_ctrl_c_ends_the_exporter(runtime, cache, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    interrupt.__signature__ = inspect.signature(torch.onnx.export)
+    monkeypatch.setattr(torch.onnx, 'export', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Segmenter.from_checkpoint(device='cpu')
+
+
+def test_a_cached_graph_that_cannot_be_run_is_named_and_auto_does_without(runtime, cache, caplog):
+    cached_graph(load_checkpoint(), lambda: b'no protobuf')
+    (path,) = cache.iterdir()
+    with pytest.raises(InputError, match=r'refuses the graph .*backend torch') as caught:
+        Segmenter.from_checkpoint(device='cpu', backend='onnxruntime')
+    assert f'delete {path}' in str(caught.value)
+    with caplog.at_level('INFO'):
+        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
+    assert str(path) in caplog.text
+
+
+def test_an_onnxruntime_that_takes_the_cpu_for_cuda_is_named(runtime, monkeypatch):
+    class OnCpu:
+        def __init__(self, *args, **kwargs): ...
+
+        def get_providers(self):
+            return ['CPUExecutionProvider']
+
+    available = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(runtime, 'get_available_providers', lambda: available)
+    monkeypatch.setattr(runtime, 'InferenceSession', OnCpu)
+    with pytest.raises(InputError, match=r'does not use cuda:0 but CPU.*backend torch'):
+        OnnxRuntimeNetwork(b'', untrained().config, 'cuda:0')
+    OnnxRuntimeNetwork(b'', untrained().config, 'cpu')
+
+
+def test_scores_are_float32_whatever_torch_defaults_to(runtime):
+    network = OnnxRuntimeNetwork(bent_graph(), untrained().config)
+    torch.manual_seed(2)
+    inputs = torch.randn(1, 3, 64, 96), torch.rand(1, 1, 64, 96)
+    expected = network(*inputs)
+    torch.set_default_dtype(torch.float64)
+    try:
+        got = network(*inputs)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert got.dtype == torch.float32
+    assert torch.equal(got, expected)
