@@ -143,9 +143,7 @@ class _View:
             inside = ((points >= 0) & (points <= np.array(frame_size[::-1]) - 1)).all(axis=1)
             boxes.append((points[inside].min(axis=0), points[inside].max(axis=0)))
         extent = np.max([high - low for low, high in boxes], axis=0)[::-1]
-        share = (
-            np.maximum(1.15 * extent, extent + 1) / frame_size
-        ).max()  # whole pixels at both ends
+        share = (np.maximum(1.15 * extent, extent + 1) / frame_size).max()  # whole pixels
         share = np.clip(share, 1 / LARGEST_MAGNIFICATION, 1)
         size = np.ceil(share * np.array(frame_size)).astype(int)
         views = []
