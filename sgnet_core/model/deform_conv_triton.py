@@ -84,8 +84,8 @@ class _Call(NamedTuple):
     """What the kernels take: tensors in their layout, strides and sizes, compile-time constants."""
 
     x: Tensor  # (N, H, W, C)
-    offset: Tensor
-    mask: Tensor
+    offset: Tensor  # (N, 2K, H'W')
+    mask: Tensor  # (N, K, H'W')
     weight: Tensor  # (D, kernel height, kernel width, C)
     sizes: tuple[int, ...]
     constants: dict[str, Any]
@@ -93,13 +93,15 @@ class _Call(NamedTuple):
     @classmethod
     def of(cls, x, offset, mask, weight, stride, padding, dilation) -> _Call:
         x, weight = (tensor.permute(0, 2, 3, 1).contiguous() for tensor in (x, weight))
-        offset, mask = _in_rows(offset), _in_rows(mask)
         filters, kernel_height, kernel_width, channels = weight.shape
-        images, _, out_height, out_width = mask.shape
-        out_pixels = out_height * out_width
+        out_width = mask.shape[3]
+        # Copies where the pixels of a channel are not evenly spaced. Of four axes none tells the
+        # step from pixel to pixel: along an axis of one pixel, a stride may be anything.
+        offset, mask = offset.flatten(2), mask.flatten(2)
+        images, _, out_pixels = mask.shape
         # The tuner decides anew where the work doubles, not at every size.
         magnitude = (images * out_pixels).bit_length()
-        strides = (t.stride(axis) for t in (offset, mask) for axis in (0, 1, 3))
+        strides = (t.stride(axis) for t in (offset, mask) for axis in (0, 1, 2))
         sizes = (*strides, *x.shape[1:3], out_width, out_pixels, images, magnitude)
         window = Window(kernel_height * kernel_width, kernel_width, *stride, *padding, *dilation)
         constants = {'channels': channels, 'filters': filters, 'window': window}
@@ -107,8 +109,8 @@ class _Call(NamedTuple):
 
     def tiles(self, block_p: int) -> int:
         """Of pixels: no tile spans two images."""
-        images, _, height, width = self.mask.shape
-        return images * triton.cdiv(height * width, block_p)
+        images, _, pixels = self.mask.shape
+        return images * triton.cdiv(pixels, block_p)
 
     def block(self, axis: str, half: int, single: int) -> int:
         """Channels or filters that a program takes at a time, at most, by precision."""
@@ -121,12 +123,6 @@ class _Call(NamedTuple):
         if not self.x.is_cuda:
             return _PROCESSORS_OF_H200
         return torch.cuda.get_device_properties(self.x.device).multi_processor_count
-
-
-def _in_rows(tensor: Tensor) -> Tensor:
-    """`tensor`, or a copy, whose pixels of one channel are evenly spaced in memory."""
-    even = tensor.stride(2) == tensor.stride(3) * tensor.shape[3]
-    return tensor if even else tensor.contiguous()
 
 
 def _forward(call: _Call, bias: Tensor | None, y: Tensor) -> None:
@@ -172,6 +168,7 @@ def _input_gradients(call: _Call, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]
         block_c=call.block('channels', half=32, single=16),
         block_d=call.block('filters', half=64, single=16),
     )  # fmt: skip
+    grad_offset, grad_mask = (t.unflatten(2, grad.shape[1:3]) for t in (grad_offset, grad_mask))
     return grad_x.permute(0, 3, 1, 2), grad_offset, grad_mask
 
 

@@ -63,6 +63,8 @@ CASES = {
     'strided and dilated': Case(17, 21, (5, 6), (3, 2), (2, 1), (1, 0), (1, 2)),
     'few channels': Case(3, 7, (3, 7), (3, 3), padding=(1, 1)),
     'small': Case(19, 5, (3, 4), (2, 1)),
+    'one column': Case(3, 5, (7, 1), (3, 1)),
+    'one row': Case(3, 5, (1, 7), (1, 3)),
 }
 
 
@@ -92,6 +94,14 @@ def images_of_a_larger_batch(tensor: Tensor) -> Tensor:
     return channels_last(larger)[1:-1].copy_(tensor)
 
 
+def columns_before_rows(tensor: Tensor) -> Tensor:
+    """A transposed map: a single column is contiguous to PyTorch, and has an odd last stride."""
+    if tensor.ndim != 4:
+        return tensor
+    n, c, h, w = tensor.shape
+    return tensor.new_full((n + 2, c, w, h), torch.nan).transpose(2, 3)[1:-1].copy_(tensor)
+
+
 LAYOUTS = {
     function.__name__: function
     for function in (
@@ -100,6 +110,7 @@ LAYOUTS = {
         channels_of_a_wider_map,
         crop_of_a_larger_map,
         images_of_a_larger_batch,
+        columns_before_rows,
     )
 }
 

@@ -88,10 +88,20 @@ def test_without_bias(call, name):
     assert_close(call('forward', case, inputs), expected, torch.float32)
 
 
-@pytest.mark.parametrize('layout', LAYOUTS)
-def test_any_layout_gives_the_same(call, layout):
-    """In all but the first, NaN or other channels lie next to what the kernels may read."""
-    case = CASES['small']
+@pytest.mark.parametrize(
+    ('name', 'layout'),
+    [
+        *(('small', layout) for layout in LAYOUTS),
+        *(('one column', layout) for layout in ('channels_last', 'columns_before_rows')),
+        *(('one row', layout) for layout in ('channels_last', 'columns_before_rows')),
+    ],
+)
+def test_any_layout_gives_the_same(call, name, layout):
+    """In all but the first, NaN or other channels lie next to what the kernels may read.
+
+    A single column once was read with the stride of its one-pixel axis as the step between pixels.
+    """
+    case = CASES[name]
     # Some samples far beyond each border.
     *inputs, bias = case.inputs(torch.float32, spread=5.0)
     (y,) = call('forward', case, [*inputs, bias], layout)
