@@ -37,6 +37,17 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 _PROCESSORS_OF_H200 = 132
 
+if torch.cuda.is_available() and not triton.knobs.runtime.interpret:
+    try:
+        # Builds, unless it lies in the cache, what launches kernels: with a C compiler.
+        triton.runtime.driver.active.get_current_target()
+    # Of many kinds: no compiler, not the one that CC names, no Python.h, no libcuda.
+    except Exception as error:
+        raise ImportError(
+            f'Triton {triton.__version__} cannot build what launches its kernels ({error}): '
+            'install gcc and the headers of Python, or set CC to a C compiler'
+        ) from error
+
 
 def forward(
     x: Tensor,

@@ -10,14 +10,22 @@ Layouts: x (N, H, W, C), weight (D, K, C), y and its gradient (N, H', W', D), al
 (N, 2K, H'W') and mask (N, K, H'W') with any strides, so that slices of what one convolution made
 for several operators need no copy. Pixels are counted in 32 bits, elements in 64.
 
-More than 300 lines, because the three kernels share their pieces and repeat their arguments.
+More than 300 lines, because the three kernels share their pieces and repeat their arguments. Two
+kernels have more than 40: what is left in them works on all that a program holds in registers, and
+a function for a part of it would repeat nearly all of it as arguments and results.
 """
 
 from typing import NamedTuple
 
 import triton
 import triton.language as tl
-from triton import knobs
+
+try:
+    from triton import knobs
+except ImportError as error:
+    raise ImportError(
+        f'Triton {triton.__version__} is too old: S-Conv needs 3.4, which comes with PyTorch 2.8'
+    ) from error
 
 _INTERPRETED = tl.constexpr(knobs.runtime.interpret)
 

@@ -4,9 +4,11 @@
 Triton decides at its import whether it interprets kernels, so that happens in a process of its own.
 """
 
+import importlib
 import math
 import multiprocessing
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import torch
@@ -19,6 +21,8 @@ from deform_conv_cases import (
     call_reference,
     call_triton,
 )
+
+from sgnet_core import model
 
 triton = pytest.importorskip('triton', reason='there is no Triton but for Linux')
 
@@ -153,6 +157,52 @@ def test_an_empty_batch_gives_empty_and_zero_gradients(call):
     gradients = call('backward', case, [y, *inputs[:4]])
     assert [g.shape for g in gradients] == [tensor.shape for tensor in inputs[:4]]
     assert not gradients[3].any()
+
+
+@pytest.fixture
+def import_anew(monkeypatch):
+    """Imports a module of the operator as if for the first time; the former one comes back."""
+
+    def import_(name):
+        former = importlib.import_module(name)
+        # A successful import sets it.
+        monkeypatch.setattr(model, name.rpartition('.')[2], former)
+        monkeypatch.delitem(sys.modules, name)
+        return importlib.import_module(name)
+
+    return import_
+
+
+def test_a_triton_that_is_too_old_is_named(import_anew, monkeypatch):
+    """Once it was "cannot import name 'knobs'"."""
+    monkeypatch.setattr(triton, '__version__', '3.3.1')
+    monkeypatch.delattr(triton, 'knobs')
+    monkeypatch.setitem(sys.modules, 'triton.knobs', None)
+    with pytest.raises(ImportError, match=r'Triton 3\.3\.1 is too old.* 3\.4'):
+        import_anew('sgnet_core.model.deform_conv_triton_kernels')
+
+
+class NoCompiler:
+    """Of Triton's driver: what a GPU without a C compiler beside it does at the first use."""
+
+    def get_current_target(self):
+        raise RuntimeError('Failed to find C compiler')
+
+
+def test_a_triton_that_cannot_build_is_found_at_the_import(import_anew, monkeypatch):
+    """Once it was at the first launch, when nothing could fall back any more."""
+    monkeypatch.setattr(triton.runtime.driver, '_active', NoCompiler())
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    with pytest.raises(ImportError, match='Failed to find C compiler.*: install gcc .* CC'):
+        import_anew('sgnet_core.model.deform_conv_triton')
+
+
+@pytest.mark.parametrize('spared', ['no CUDA device', 'interpreter'])
+def test_what_launches_nothing_needs_no_compiler(import_anew, monkeypatch, spared):
+    monkeypatch.setattr(triton.runtime.driver, '_active', NoCompiler())
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: spared == 'interpreter')
+    monkeypatch.setenv('TRITON_INTERPRET', str(int(spared == 'interpreter')))
+    assert import_anew('sgnet_core.model.deform_conv_triton').DTYPES
 
 
 class NoHopper:
