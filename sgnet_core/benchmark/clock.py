@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+from sgnet_core.errors import first_line
+
 Key = TypeVar('Key', bound=Hashable)
 Call = Callable[[], object]
 Timer = Callable[[Call], float]
@@ -69,8 +71,8 @@ def working(
         try:
             call()
             ready[key] = prepare(call)
-        except RuntimeError as error:
-            problems[key] = f'it fails here: {str(error).partition(chr(10))[0]}'
+        except Exception as error:  # one that fails, however, is no reason to lose the others
+            problems[key] = f'it fails here: {first_line(error)}'
     return ready, problems
 
 

@@ -102,6 +102,24 @@ def test_a_call_that_fails_is_left_out_with_its_words():
     assert {key: call() for key, call in ready.items()} == {'B': 2}
 
 
+@pytest.mark.parametrize('error', [ValueError('bad\nmore'), KeyError('bad'), OSError('bad')])
+def test_any_failure_leaves_the_others(error):
+    def fail():
+        raise error
+
+    ready, problems = clock.working({'A': fail, 'B': lambda: 1})
+    assert list(ready) == ['B']
+    assert problems['A'].replace("'", '') == 'it fails here: bad'
+
+
+def test_ctrl_c_is_no_failure():
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clock.working({'A': interrupt})
+
+
 def test_a_row_says_median_and_percentile_of_its_rounds():
     times = [3.0, 1.0, 2.0, 10.0]
     row = Row(Key('network', 'n', 'torch', 'fp32', '48x64'), 'v', times, 5.0, {'spatial': 'depth'})
