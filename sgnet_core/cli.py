@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sgnet_core.errors import SgnetError
+from sgnet_core.errors import InputError, SgnetError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells expect it: 128 + SIGINT."""
@@ -79,6 +79,30 @@ def image_size(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
     return int(match[1]), int(match[2])
+
+
+def check_json_destination(destination: str | Path | None) -> None:
+    """Make sure, before a long run, that `write_json` can write there after it; None = nowhere.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if destination is None or str(destination) == '-':
+        return
+    path = Path(destination)
+    is_new = not path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A device or a pipe is not opened twice.
+        if is_new or path.is_file() or path.is_dir():
+            path.open('a').close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise InputError(
+            f'--json {path} cannot be written ({error.strerror}): give a file in a folder that '
+            'can, or - for standard output'
+        ) from error
 
 
 def write_json(destination: str | Path, values: dict[str, Any]) -> None:

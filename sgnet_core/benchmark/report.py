@@ -12,6 +12,7 @@ from sgnet_core.benchmark.plan import OPERATOR_VARIANTS, Plan
 from sgnet_core.benchmark.ratios import compute
 from sgnet_core.benchmark.results import NOT_ASKED_FOR, Results
 from sgnet_core.benchmark.targets import judge
+from sgnet_core.model.sgnet import VARIANTS
 
 INSIDE_THE_CLOCK = (
     'network: from sensor bytes (uint8 RGB, uint16 depth in millimetres) to the finished class '
@@ -53,6 +54,8 @@ def _protocol(plan: Plan, results: Results) -> dict[str, Any]:
         'load_before': results.load_before,
         'precision': list(plan.precisions),
         'backend': list(plan.backends),
+        'variants': list(plan.variants),
+        'variants_left_out': _left_out(plan),
         'batch': 1,
         'size_in': [f'{height}x{width}' for height, width in plan.sizes],
         'size_out': 'as in; the network sees the next multiples of 32, the shipped one its own',
@@ -66,6 +69,11 @@ def _protocol(plan: Plan, results: Results) -> dict[str, Any]:
         'interrupted': results.interrupted,
         'notes': results.notes,
     }
+
+
+def _left_out(plan: Plan) -> str:
+    names = [name for name in VARIANTS if name not in plan.variants]
+    return f'{", ".join(names)}; measure one with --variant NAME' if names else 'none'
 
 
 def text(figures: dict[str, Any]) -> str:

@@ -19,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--variant',
         action='append',
-        help='a network to measure end to end; may be repeated; default: the lite default and '
-        "the paper's three",
+        help='a network to measure end to end, for example sgnet_lite1; may be repeated; default: '
+        "sgnet_lite0 and the paper's sgnet_r50, sgnet_r101, sgnet_aspp_r101; left out are "
+        'sgnet_r18, sgnet_r34, sgnet_lite1, sgnet_lite2',
     )
     parser.add_argument(
         '--backend', action='append', help='torch or onnxruntime; may be repeated; default: both'
@@ -54,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.benchmark import report
     from sgnet_core.benchmark.plan import make_plan
     from sgnet_core.benchmark.run import run_plan
-    from sgnet_core.cli import write_json
+    from sgnet_core.cli import check_json_destination, write_json
 
+    check_json_destination(args.json)
     plan = make_plan(
         args.device,
         {

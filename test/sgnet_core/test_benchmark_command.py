@@ -8,11 +8,12 @@ import pytest
 import sgnet_core.benchmark.run
 from sgnet_core.__main__ import COMMANDS
 from sgnet_core.benchmark.measure import Step
-from sgnet_core.benchmark.plan import make_plan
+from sgnet_core.benchmark.plan import DEFAULT_VARIANTS, make_plan
 from sgnet_core.benchmark.results import Key, Row
-from sgnet_core.cli import INTERRUPTED, main
+from sgnet_core.cli import INTERRUPTED, check_json_destination, main
 from sgnet_core.errors import InputError
 from sgnet_core.model import SGNet, SGNetConfig
+from sgnet_core.model.sgnet import VARIANTS
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,44 @@ def test_what_was_not_measured_says_why(quick_figures):
         import torchvision  # noqa: F401
     except ImportError:
         assert not_measured['torchvision_over_triton_min'] == 'torchvision is not installed'
+
+
+@pytest.mark.parametrize('place', ['a_file/x.json', 'a_folder'])
+def test_a_place_that_cannot_be_written_is_refused_before_the_run(
+    tmp_path, monkeypatch, capsys, place
+):
+    (tmp_path / 'a_file').write_text('kept')
+    (tmp_path / 'a_folder').mkdir()
+    monkeypatch.setattr(sgnet_core.benchmark.run, 'run_plan', lambda plan: pytest.fail('it ran'))
+    options = ['--quick', '--device', 'cpu', '--json', str(tmp_path / place)]
+    assert main('sgnet_core', COMMANDS, ['benchmark', *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f'--json {tmp_path / place} cannot be written' in line
+    assert (tmp_path / 'a_file').read_text() == 'kept'
+
+
+def test_the_check_of_a_place_leaves_no_trace(tmp_path):
+    old, new = tmp_path / 'old.json', tmp_path / 'folder' / 'new.json'
+    old.write_text('kept')
+    for place in (old, new, '-', None):
+        check_json_destination(place)
+    assert old.read_text() == 'kept'
+    assert not new.exists()
+
+
+def test_the_protocol_names_what_the_default_leaves_out(monkeypatch, capsys):
+    monkeypatch.setattr(sgnet_core.benchmark.run, 'steps', lambda plan, positions: [])
+    assert main('sgnet_core', COMMANDS, ['benchmark', '--device', 'cpu', '--json', '-']) == 0
+    protocol = json.loads(capsys.readouterr().out)['protocol']
+    left_out = set(VARIANTS) - set(DEFAULT_VARIANTS)
+    assert protocol['variants'] == list(DEFAULT_VARIANTS)
+    named = protocol['variants_left_out']
+    assert set(named.partition(';')[0].split(', ')) == left_out
+    assert '--variant' in named
+    with pytest.raises(SystemExit):
+        main('sgnet_core', COMMANDS, ['benchmark', '--help'])
+    text = capsys.readouterr().out
+    assert all(name in text for name in VARIANTS)
 
 
 def test_an_interrupted_run_writes_what_it_has(monkeypatch, capsys):
