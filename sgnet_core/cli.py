@@ -41,7 +41,7 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
     """Run `package.commands.command` as a program and return its exit status."""
     # Where other processes want the cores too, as on a robot, OpenMP's threads must not spin for
     # milliseconds after every step: read when PyTorch is loaded, which is later.
-    os.environ.setdefault('GOMP_SPINCOUNT', '1000')
+    os.environ.setdefault('GOMP_SPINCOUNT', '20000')
     module = importlib.import_module(f'{package}.commands.{command}')
     parser = argparse.ArgumentParser(
         prog=command,

@@ -78,7 +78,7 @@ def _implementation(device_type: str, dtype: torch.dtype) -> ModuleType:
         try:
             from sgnet_core.model import deform_conv_triton
         except (ImportError, OSError, RuntimeError) as error:
-            reason = f'Triton cannot be used ({error}); it would be faster: `pip install triton`'
+            reason = f'Triton cannot be used: {error}'
         else:
             if dtype in deform_conv_triton.DTYPES:
                 return deform_conv_triton

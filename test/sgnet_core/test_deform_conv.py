@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator against loops written from its definition, and against a plain convolution."""
+"""The operator against loops written from its definition, and against a plain convolution.
+
+All its promises stand in one file, though they take a little over 300 lines.
+"""
 
 import itertools
 import math
@@ -273,7 +276,7 @@ def test_without_triton_a_gpu_runs_the_reference_and_says_why(monkeypatch, caplo
     deform_conv._implementation.cache_clear()
     for _ in range(2):
         assert deform_conv._implementation('cuda', torch.float16) is deform_conv_reference
-    assert ['pip install triton' in record.message for record in caplog.records] == [True]
+    assert ['Triton cannot be used' in record.message for record in caplog.records] == [True]
     deform_conv._implementation.cache_clear()
 
 
