@@ -170,5 +170,5 @@ def test_what_has_no_taps_to_show_is_refused(tiny_samples):
     with pytest.raises(InputError, match='plain convolutions .spatial none.*give a checkpoint'):
         segmenter.geometry(tiny_samples[0].frame)
     elsewhere = Segmenter(nn.Identity(), plain.input_spec, plain.label_set, 'cpu')
-    with pytest.raises(InputError, match='need backend torch'):
+    with pytest.raises(InputError, match='need the backend torch'):
         elsewhere.geometry(tiny_samples[0].frame)
