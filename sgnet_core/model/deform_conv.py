@@ -25,8 +25,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from sgnet_core.model import deform_conv_cpu, deform_conv_reference
-
-Pair = tuple[int, int]
+from sgnet_core.model.deform_conv_reference import Pair
 
 logger = logging.getLogger(__name__)
 

@@ -19,11 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # The gradients are those of the reference, which samples the columns again.
-from sgnet_core.model.deform_conv_reference import backward
+from sgnet_core.model.deform_conv_reference import Pair, backward
 
 __all__ = ['DTYPES', 'backward', 'forward']
-
-Pair = tuple[int, int]
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 

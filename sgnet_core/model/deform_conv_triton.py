@@ -22,6 +22,7 @@ import torch
 import triton
 from torch import Tensor
 
+from sgnet_core.model.deform_conv_reference import Pair
 from sgnet_core.model.deform_conv_triton_kernels import Window, sum_parts_kernel
 from sgnet_core.model.deform_conv_triton_tuning import (
     WIDEST_BLOCK,
@@ -29,8 +30,6 @@ from sgnet_core.model.deform_conv_triton_tuning import (
     tuned_input_gradients,
     tuned_weight_gradient,
 )
-
-Pair = tuple[int, int]
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 """Of x; offset and mask may be of any floating-point type."""

@@ -41,7 +41,7 @@ class FusedSGNet(SGNet):
         self.backbone = copy.deepcopy(network.backbone)
         self.head = copy.deepcopy(network.head)
         self.auxiliary_head = None
-        self.requires_grad_(False).eval()
+        self.eval()
         self._strides = input_strides(self)
         for conv, norm in _conv_bn_pairs(self):
             _fold(self.get_submodule(conv), self.get_submodule(norm))
