@@ -7,7 +7,6 @@ split), `last.pt` (training state for `--resume`), `log.jsonl` (one line an epoc
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import time
@@ -20,16 +19,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sgnet_core.checkpoint import AUXILIARY_PREFIX, Checkpoint, load_checkpoint, save_checkpoint
+from sgnet_core.checkpoint import AUXILIARY_PREFIX, Checkpoint, save_checkpoint
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.errors import ConfigError, DataError, SgnetError
-from sgnet_core.evaluation import PROTOCOL, check_same_classes, evaluate
-from sgnet_core.input_spec import InputSpec
+from sgnet_core.evaluation import PROTOCOL, evaluate
 from sgnet_core.labels import label_set_of
 from sgnet_core.model.sgnet import SGNet, SGNetConfig, resize_scores
 from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
 from sgnet_core.training.config import TrainConfig, as_plain
-from sgnet_core.training.imagenet import IMAGENET_MEAN, IMAGENET_STD, load_imagenet_weights
+from sgnet_core.training.initial_weights import InitialWeights
 from sgnet_core.training.optimization import (
     frozen_modules,
     learning_rate_factor,
@@ -69,9 +67,8 @@ class Training:
         self.dtype = PRECISIONS[precision]
         self.train_data = FolderDataset(data_root, config.train_split)
         self.val_data = FolderDataset(data_root, config.val_split)
-        self.spec = InputSpec(
-            *config.input_size, 'rgb', IMAGENET_MEAN, IMAGENET_STD, config.spatial
-        )
+        initial = InitialWeights(config, init)
+        self.spec = initial.spec
         self.settings = {
             **as_plain(config),
             'data': f'{self.train_data.name}, split {config.train_split}, '
@@ -89,14 +86,16 @@ class Training:
         torch.manual_seed(config.seed)
         architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
         network = SGNet(architecture, auxiliary=config.auxiliary_weight > 0)
-        self.start = self._initialise(network, init)
+        self.start = initial.load_into(network, self.label_set)
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = AveragedModel(
             self.network,
             multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
             use_buffers=True,
         )
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, config))
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, config, slow=initial.trained)
+        )
         self.scaler = torch.amp.GradScaler(
             torch.device(self.device).type, enabled=self.dtype == torch.float16
         )
@@ -139,26 +138,6 @@ class Training:
         self.scaler.load_state_dict(state['scaler'])
         self.epoch, self.best_miou = state['epoch'], state['best_miou']
         self.seconds, self.start = state['seconds'], state['start']
-
-    def _initialise(self, network: SGNet, init: Path | None) -> str | dict[str, object]:
-        """Fill in the first weights and say where they come from."""
-        if init is None:
-            if not self.config.pretrained:
-                return 'random weights'
-            return load_imagenet_weights(network)
-        checkpoint = load_checkpoint(init)
-        check_same_classes(
-            checkpoint.label_set, self.label_set.class_names, str(self.train_data.root)
-        )
-        if checkpoint.config != network.config:
-            raise ConfigError(f'{init} is a {checkpoint.config}, wanted {network.config}')
-        sizeless = dataclasses.replace(checkpoint.input_spec, height=32, width=32)
-        if sizeless != dataclasses.replace(self.spec, height=32, width=32):
-            raise ConfigError(f'{init} sees {checkpoint.input_spec}, this run {self.spec}')
-        auxiliary = checkpoint.has_auxiliary and network.auxiliary_head is not None
-        # `build` has seen to it that only the auxiliary head can be missing.
-        network.load_state_dict(checkpoint.build(auxiliary).state_dict(), strict=False)
-        return {'checkpoint': init.name, **checkpoint.provenance}
 
     def _train_one_epoch(self) -> float:
         self._set_training_mode()

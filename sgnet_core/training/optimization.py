@@ -15,10 +15,11 @@ from sgnet_core.training.config import TrainConfig
 POLY_POWER = 0.9
 
 
-def parameter_groups(network: SGNet, config: TrainConfig) -> list[dict[str, object]]:
+def parameter_groups(network: SGNet, config: TrainConfig, slow: bool) -> list[dict[str, object]]:
     """Backbone and head, each with and without weight decay, at their own `peak_lr`.
 
-    Frozen modules stop requiring gradients and are left out.
+    Frozen modules stop requiring gradients and are left out. `slow`: the backbone has learned
+    something already and learns slower than the head.
     """
     for module in frozen_modules(network, config.frozen_blocks):
         module.requires_grad_(False)
@@ -27,12 +28,12 @@ def parameter_groups(network: SGNet, config: TrainConfig) -> list[dict[str, obje
         if parameter.requires_grad:
             key = name.startswith('backbone.'), parameter.ndim > 1
             groups.setdefault(key, []).append(parameter)
-    rate, slower = config.learning_rate, config.backbone_rate_factor
+    rate, factor = config.learning_rate, config.backbone_rate_factor
     return [
         {
             'params': parameters,
             'lr': 0.0,
-            'peak_lr': rate * (slower if backbone and config.pretrained else 1.0),
+            'peak_lr': rate * (factor if backbone and slow else 1.0),
             'weight_decay': config.weight_decay if decays else 0.0,
         }
         for (backbone, decays), parameters in groups.items()
