@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,16 +151,22 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
 
 def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError, naming the first tensor that is missing, left over or misshapen."""
-    for name in (*wanted, *given):
-        if name not in given:
-            problem = f'tensor {name} is missing'
-        elif name not in wanted:
-            problem = f'tensor {name} has no place in this network'
-        elif tuple(given[name].shape) != wanted[name]:
-            problem = f'tensor {name} is {tuple(given[name].shape)}, expected {wanted[name]}'
-        else:
-            continue
+    problem = next(tensor_problems(wanted, given), None)
+    if problem:
         raise CheckpointError(f'the checkpoint does not fit the network: {problem}')
+
+
+def tensor_problems(
+    wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]
+) -> Iterator[str]:
+    """A phrase for each tensor that is missing, left over or misshapen."""
+    for name in {**wanted, **given}:
+        if name not in given:
+            yield f'tensor {name} is missing'
+        elif name not in wanted:
+            yield f'tensor {name} has no place in this network'
+        elif tuple(given[name].shape) != wanted[name]:
+            yield f'tensor {name} is {tuple(given[name].shape)}, expected {wanted[name]}'
 
 
 def _is_pytorch_file(path: Path) -> bool:

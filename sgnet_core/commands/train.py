@@ -10,13 +10,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+SHIPPED = 'shipped'
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config', type=Path, required=True, help='YAML file of settings')
     parser.add_argument('--data', type=Path, required=True, help='folder with a dataset.yaml')
     parser.add_argument('--out', type=Path, required=True, help='folder of this run')
     parser.add_argument('--epochs', type=int, help='instead of the one in the settings')
-    parser.add_argument('--init', type=Path, help='start from this checkpoint, not from ImageNet')
+    parser.add_argument(
+        '--init',
+        nargs='?',
+        const=SHIPPED,
+        metavar='CHECKPOINT',
+        help='start from this checkpoint, not from ImageNet, whatever its classes; without a name '
+        'from the one that ships',
+    )
     parser.add_argument('--resume', action='store_true', help='continue the run in OUT')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='fp32', choices=('fp32', 'bf16', 'fp16'))
@@ -24,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
     from sgnet_core.errors import ConfigError
     from sgnet_core.training.config import load_train_config
     from sgnet_core.training.fit import Training
@@ -31,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
     config = load_train_config(args.config, epochs=args.epochs)
     if not args.resume and (args.out / 'last.pt').exists():
         raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
+    init = DEFAULT_CHECKPOINT if args.init == SHIPPED else args.init and Path(args.init)
     training = Training(
-        config, args.data, args.out, args.device, args.precision, args.workers, args.init
+        config, args.data, args.out, args.device, args.precision, args.workers, init
     )
     if args.resume:
         training.resume()

@@ -1,27 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the first weights of a run come from: a checkpoint, ImageNet, or chance."""
+"""Where the first weights of a run come from: a checkpoint, ImageNet, or chance.
+
+From a checkpoint everything is taken strictly, by the name and shape of every tensor, except the
+classifiers of the heads: their rows go by the names of the classes, and new classes start as usual.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sgnet_core.checkpoint import load_checkpoint
-from sgnet_core.errors import ConfigError
-from sgnet_core.evaluation import check_same_classes
+from torch import Tensor, nn
+
+from sgnet_core.checkpoint import (
+    AUXILIARY_PREFIX,
+    Checkpoint,
+    load_checkpoint,
+    tensor_problems,
+)
+from sgnet_core.errors import CheckpointError, ConfigError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.training.imagenet import IMAGENET_MEAN, IMAGENET_STD, load_imagenet_weights
 
+PROBLEMS_NAMED = 3
+CLASSES_NAMED = 12
+
+logger = logging.getLogger(__name__)
+
 
 class InitialWeights:
     """What a run starts from.
 
     Attributes:
-        spec: what the network of the run sees.
+        spec: what the network of the run sees: as the checkpoint it starts from, at the size of
+            the run.
     """
 
     def __init__(self, config: TrainConfig, init: Path | None) -> None:
@@ -29,7 +49,7 @@ class InitialWeights:
 
         Raises:
             CheckpointError: it cannot be read.
-            ConfigError: it is of another architecture or input than the run.
+            ConfigError: its S-Convs are guided by something else.
         """
         self._config, self._init = config, init
         self._checkpoint = None if init is None else load_checkpoint(init)
@@ -37,10 +57,7 @@ class InitialWeights:
             *config.input_size, 'rgb', IMAGENET_MEAN, IMAGENET_STD, config.spatial
         )
         if self._checkpoint is not None:
-            theirs = self._checkpoint.input_spec
-            sizeless = dataclasses.replace(theirs, height=32, width=32)
-            if sizeless != dataclasses.replace(self.spec, height=32, width=32):
-                raise ConfigError(f'{init} sees {theirs}, this run {self.spec}')
+            self.spec = self._spec_taken_over(self._checkpoint.input_spec)
 
     @property
     def trained(self) -> bool:
@@ -51,16 +68,138 @@ class InitialWeights:
         """Fill in the first weights and say where they come from, for the provenance.
 
         Raises:
-            ConfigError: the checkpoint does not fit, or there are no ImageNet weights.
-            InputError: the checkpoint has other classes.
+            CheckpointError: the checkpoint is of another architecture.
+            ConfigError: there are no ImageNet weights.
         """
-        if self._checkpoint is None or self._init is None:
+        if self._checkpoint is None:
             return load_imagenet_weights(network) if self._config.pretrained else 'random weights'
-        checkpoint = self._checkpoint
-        check_same_classes(checkpoint.label_set, label_set.class_names, 'the data')
-        if checkpoint.config != network.config:
-            raise ConfigError(f'{self._init} is a {checkpoint.config}, wanted {network.config}')
-        auxiliary = checkpoint.has_auxiliary and network.auxiliary_head is not None
-        # `build` has seen to it that only the auxiliary head can be missing.
-        network.load_state_dict(checkpoint.build(auxiliary).state_dict(), strict=False)
-        return {'checkpoint': self._init.name, **checkpoint.provenance}
+        checkpoint, name = self._checkpoint, self._init.name
+        own = network.state_dict()
+        given = _common_heads(checkpoint.weights, own)
+        self._check_architecture(network, given)
+        rows = _rows_by_name(label_set.class_names, checkpoint.label_set.class_names)
+        for tensor in class_tensors(network):
+            if tensor in given:
+                given[tensor] = _with_rows(own[tensor], given[tensor], rows)
+        network.load_state_dict({**own, **given})
+        fate = _fate_of_classes(rows, label_set, checkpoint.label_set)
+        logger.info('%s', _said(fate, name, checkpoint, network))
+        return {'checkpoint': name, **fate, **checkpoint.provenance}
+
+    def _spec_taken_over(self, theirs: InputSpec) -> InputSpec:
+        if theirs.spatial != self.spec.spatial:
+            raise ConfigError(
+                f'in {self._init} the S-Convs are guided by spatial {theirs.spatial!r}, in this '
+                f'run by {self.spec.spatial!r}: the weights of one do not serve the other; set '
+                f'spatial: {theirs.spatial} in the settings, or start from another checkpoint'
+            )
+        taken = dataclasses.replace(theirs, height=self.spec.height, width=self.spec.width)
+        if taken != self.spec:
+            logger.info(
+                'the network sees what %s saw: %s, mean %s, std %s, %g m where depth is unknown',
+                self._init.name,
+                taken.channel_order,
+                taken.mean,
+                taken.std,
+                taken.depth_fill_m,
+            )
+        return taken
+
+    def _check_architecture(self, network: SGNet, given: Mapping[str, Tensor]) -> None:
+        """Raise CheckpointError, with the first tensors that do not fit."""
+        theirs = self._checkpoint.config
+        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+        for name in class_tensors(network):
+            wanted[name] = (theirs.num_classes, *wanted[name][1:])
+        if not self._checkpoint.has_auxiliary:
+            wanted = {n: s for n, s in wanted.items() if not n.startswith(AUXILIARY_PREFIX)}
+        problems = list(islice(tensor_problems(wanted, given), PROBLEMS_NAMED))
+        if not problems:
+            return
+        run = network.config.variant
+        remedy = (
+            f'set variant: {theirs.variant} in the settings, or start from a {run}'
+            if theirs.variant != run
+            else 'it was made by another version of this package; make it anew'
+        )
+        raise CheckpointError(
+            f'{self._init} is a {theirs.variant} and does not fit the {run} of this run: '
+            f'{"; ".join(problems)}; {remedy}'
+        )
+
+
+def _common_heads(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Their tensors, without those of an auxiliary head that the run does not have."""
+    wants_auxiliary = any(name.startswith(AUXILIARY_PREFIX) for name in own)
+    return {
+        name: tensor
+        for name, tensor in theirs.items()
+        if wants_auxiliary or not name.startswith(AUXILIARY_PREFIX)
+    }
+
+
+def class_tensors(network: SGNet) -> list[str]:
+    """Names of the tensors with a row for each class: of the last convolution of each head."""
+    heads = {'head': network.head, 'auxiliary_head': network.auxiliary_head}
+    names = []
+    for name, head in heads.items():
+        if head is not None:
+            layers = [n for n, m in head.named_modules(prefix=name) if isinstance(m, nn.Conv2d)]
+            names += [f'{layers[-1]}.weight', f'{layers[-1]}.bias']
+    return names
+
+
+def _rows_by_name(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """For each class of the run the row of the checkpoint of the same name; None = it has none.
+
+    Case, spaces, underscores and hyphens make no difference: `Night_Stand` is `night stand`.
+    """
+    keys = [_key(name) for name in known]
+    return [keys.index(_key(name)) if _key(name) in keys else None for name in wanted]
+
+
+def _key(name: str) -> str:
+    return re.sub(r'[\s_-]', '', name).casefold()
+
+
+def _with_rows(fresh: Tensor, trained: Tensor, rows: Sequence[int | None]) -> Tensor:
+    """`fresh` (C, ...) with row i from row `rows[i]` of `trained`, where that is not None."""
+    merged = fresh.clone()
+    for i, row in enumerate(rows):
+        if row is not None:
+            merged[i] = trained[row]
+    return merged
+
+
+def _fate_of_classes(
+    rows: Sequence[int | None], ours: LabelSet, theirs: LabelSet
+) -> dict[str, list[str]]:
+    """Names of the classes taken over, new, and dropped."""
+    pairs = list(zip(ours.class_names, rows, strict=True))
+    return {
+        'classes_taken': [name for name, row in pairs if row is not None],
+        'classes_new': [name for name, row in pairs if row is None],
+        'classes_dropped': [n for i, n in enumerate(theirs.class_names) if i not in rows],
+    }
+
+
+def _said(
+    fate: Mapping[str, Sequence[str]], name: str, checkpoint: Checkpoint, network: SGNet
+) -> str:
+    """One line for people: what became of the heads."""
+    taken, new, dropped = fate['classes_taken'], fate['classes_new'], fate['classes_dropped']
+    parts = [f'head: {len(taken)} of {len(taken) + len(new)} classes from {name} by name']
+    parts += [
+        f'{word}: {_listed(names)}' for word, names in (('new', new), ('dropped', dropped)) if names
+    ]
+    if network.auxiliary_head is not None:
+        fate_of_auxiliary = 'likewise' if checkpoint.has_auxiliary else 'new, it has none'
+        parts.append(f'auxiliary head: {fate_of_auxiliary}')
+    elif checkpoint.has_auxiliary:
+        parts.append('its auxiliary head: dropped, this run has none')
+    return '; '.join(parts)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - CLASSES_NAMED
+    return ', '.join(names[:CLASSES_NAMED]) + (f' and {more} more' if more > 0 else '')
