@@ -14,6 +14,9 @@
     rate_hz: 30                       # optional, for sequences
     splits: {fit: fit.txt, val: val.txt}   # optional, one id a line
 
+Where every frame has a camera of its own, `intrinsics: intrinsics/{id}.txt` names files of its 3x3
+matrix (`intrinsics_file.py`), and frames may differ in size.
+
 This module knows no images: `folder.py` reads those.
 """
 
@@ -55,7 +58,7 @@ class DatasetFile:
     image: str
     depth: str
     depth_scale: float
-    intrinsics: CameraIntrinsics
+    intrinsics: CameraIntrinsics | str
     depth_invalid: tuple[int, ...] = (0,)
     label: str | None = None
     label_offset: int = 0
@@ -65,9 +68,9 @@ class DatasetFile:
     splits: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key in ('image', 'depth', 'label', 'pose'):
+        for key in ('image', 'depth', 'label', 'pose', 'intrinsics'):
             pattern = getattr(self, key)
-            if pattern is None:
+            if not isinstance(pattern, str):
                 continue
             if '{id}' not in pattern:
                 raise DataError(
@@ -218,10 +221,14 @@ def _integers(key: str, value: Any) -> tuple[int, ...]:
     return tuple(_integer(key, entry) for entry in value)
 
 
-def _intrinsics(key: str, value: Any) -> CameraIntrinsics:
+def _intrinsics(key: str, value: Any) -> CameraIntrinsics | str:
+    if isinstance(value, str) and '{id}' in value:
+        return value
     names = [entry.name for entry in fields(CameraIntrinsics)]
     if not isinstance(value, dict):
-        raise DataError(f'{key}: {value!r} must look like {_EXAMPLES[key]}')
+        raise DataError(
+            f'{key}: {value!r} must look like {_EXAMPLES[key]}, or like intrinsics/{{id}}.txt'
+        )
     reject_unknown_keys(value, names, where=key, error=DataError)
     for name in names:
         if value.get(name) is None:

@@ -23,10 +23,11 @@ from sgnet_core.data.dataset_yaml import (
 )
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.image_files import read_depth, read_labels, read_rgb
+from sgnet_core.data.intrinsics_file import intrinsics_from_text
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import label_set_of
-from sgnet_core.types import RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 __all__ = ['FolderDataset', 'FolderWriter', 'Sample']
 
@@ -35,7 +36,8 @@ class FolderDataset:
     """Samples of a folder with a `dataset.yaml`, in the order of `ids`.
 
     Attributes:
-        root, name, intrinsics, rate_hz: as in the file; `rate_hz` None where it says nothing.
+        root, name, rate_hz: as in the file; `rate_hz` None where it says nothing.
+        intrinsics: the camera of all frames; None where each has its own.
         ids: of the chosen frames; without `split` and `ids` all, numbers in them in counting order.
         class_names: without "void"; None where the data set has no classes.
         splits: names of the splits the file lists.
@@ -56,7 +58,8 @@ class FolderDataset:
         self.root = Path(root)
         self._file = read_dataset_file(self.root)
         self.name = self._file.name
-        self.intrinsics = self._file.intrinsics
+        per_frame = isinstance(self._file.intrinsics, str)
+        self.intrinsics = None if per_frame else self._file.intrinsics
         self.rate_hz = self._file.rate_hz
         self.splits = tuple(self._file.splits)
         self.has_labels = self._file.label is not None
@@ -79,18 +82,18 @@ class FolderDataset:
                 label is out of range.
         """
         image, depth = self._path('image', sample_id), self._path('depth', sample_id)
-        rgb = self._checked_size(image, read_rgb(image))
-        depth_m = self._checked_size(
-            depth, read_depth(depth, self._file.depth_scale, self._file.depth_invalid)
-        )
+        rgb = read_rgb(image)
+        camera = self.intrinsics or self._read_intrinsics(sample_id, rgb.shape[:2])
+        _check_size(image, rgb, camera)
+        depth_m = read_depth(depth, self._file.depth_scale, self._file.depth_invalid)
+        _check_size(depth, depth_m, camera)
         labels = None
         if self.has_labels:
             label = self._path('label', sample_id)
-            labels = self._checked_size(
-                label, read_labels(label, self._file.label_offset, len(self.class_names or ()))
-            )
+            labels = read_labels(label, self._file.label_offset, len(self.class_names or ()))
+            _check_size(label, labels, camera)
         pose = _read_pose(self._path('pose', sample_id)) if self.has_poses else None
-        return Sample(sample_id, RgbdFrame(rgb, depth_m, self.intrinsics), labels, pose)
+        return Sample(sample_id, RgbdFrame(rgb, depth_m, camera), labels, pose)
 
     def _path(self, kind: str, sample_id: str) -> Path:
         return self.root / getattr(self._file, kind).replace('{id}', sample_id)
@@ -133,7 +136,9 @@ class FolderDataset:
         return tuple(sorted((match['id'] for match in matches if match), key=_counting_order))
 
     def _check_files(self) -> None:
-        kinds = [k for k in ('image', 'depth', 'label', 'pose') if getattr(self._file, k)]
+        kinds = ['image', 'depth', *(k for k in ('label', 'pose') if getattr(self._file, k))]
+        if self.intrinsics is None:
+            kinds.append('intrinsics')
         missing = [
             self._path(kind, sample_id)
             for sample_id in self.ids
@@ -144,15 +149,22 @@ class FolderDataset:
             more = f' (and {len(missing) - 1} more are missing)' if len(missing) > 1 else ''
             raise DataError(f'{missing[0]}: no such file{more}; restore it, or leave its id out')
 
-    def _checked_size(self, path: Path, image: np.ndarray) -> np.ndarray:
-        if image.shape[:2] != self.intrinsics.size:
-            raise DataError(
-                f'{path}: {image.shape[1]}x{image.shape[0]} pixels, but the intrinsics in '
-                f'{DATASET_FILE} are for {self.intrinsics.width}x{self.intrinsics.height}; colour, '
-                'depth and labels must all have that size: register depth to colour, '
-                'or correct the intrinsics'
-            )
-        return image
+    def _read_intrinsics(self, sample_id: str, size: tuple[int, int]) -> CameraIntrinsics:
+        path = self._path('intrinsics', sample_id)
+        text = read_text(path)
+        try:
+            return intrinsics_from_text(text, size)
+        except InputError as error:
+            raise DataError(f'{path}: {error}') from error
+
+
+def _check_size(path: Path, image: np.ndarray, camera: CameraIntrinsics) -> None:
+    if image.shape[:2] != camera.size:
+        raise DataError(
+            f'{path}: {image.shape[1]}x{image.shape[0]} pixels, but the intrinsics are for '
+            f'{camera.width}x{camera.height}; colour, depth and labels must all have that size: '
+            'register depth to colour, or correct the intrinsics'
+        )
 
 
 def _read_pose(path: Path) -> np.ndarray:

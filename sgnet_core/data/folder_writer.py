@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from sgnet_core.data.image_files import (
     write_labels,
     write_rgb,
 )
+from sgnet_core.data.intrinsics_file import intrinsics_to_text
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.labels import label_set_of
@@ -24,7 +25,7 @@ from sgnet_core.types import CameraIntrinsics
 
 
 class FolderWriter:
-    """Writes samples as a folder data set: `image/`, `depth/`, `label/`, `pose/`, `dataset.yaml`.
+    """Writes samples as a folder data set: `image/`, `depth/`, `label/`, ..., `dataset.yaml`.
 
     The folder is no data set until `close` writes `dataset.yaml`, last. As a context manager it
     closes itself, except when an error or Ctrl-C ends the block.
@@ -34,26 +35,31 @@ class FolderWriter:
         self,
         root: str | Path,
         name: str,
-        intrinsics: CameraIntrinsics,
+        intrinsics: CameraIntrinsics | None,
         class_names: Iterable[str] | None = None,
         rate_hz: float | None = None,
         *,
         with_pose: bool = False,
         image_suffix: str = '.jpg',
+        already: Collection[str] | None = None,
     ) -> None:
-        """Start a data set in an empty or new folder.
+        """Start a data set in an empty or new folder, or go on with an unfinished one.
 
         Args:
+            intrinsics: the camera of all frames; None where each has its own, of any size.
             class_names: without "void"; None for frames without labels.
             with_pose: whether every sample has a pose.
             image_suffix: `.jpg` (quality 95, small) or `.png` (exact, large).
+            already: ids that an interrupted writer of the same data set wrote; None: the folder
+                must be empty.
 
         Raises:
             InputError: the folder is not empty, or a value is not allowed.
             SgnetError: the folder cannot be written to.
         """
         self.root = Path(root)
-        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+        taken = self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir()))
+        if already is None and taken:
             raise InputError(f'{self.root}: not an empty folder; delete it or choose another one')
         if image_suffix not in ('.jpg', '.png'):
             raise InputError(f'image_suffix {image_suffix!r} must be .jpg or .png')
@@ -66,14 +72,14 @@ class FolderWriter:
             image=f'image/{{id}}{image_suffix}',
             depth='depth/{id}.png',
             depth_scale=MILLIMETRE,
-            intrinsics=intrinsics,
+            intrinsics=intrinsics or 'intrinsics/{id}.txt',
             label='label/{id}.png' if has_labels else None,
             label_offset=1 if has_labels else 0,
             classes='classes.txt' if has_labels else None,
             pose='pose/{id}.txt' if with_pose else None,
             rate_hz=rate_hz,
         )
-        self._ids: dict[str, None] = {}
+        self._ids = dict.fromkeys(already or ())
         self._closed = False
 
     def __enter__(self) -> FolderWriter:
@@ -99,6 +105,9 @@ class FolderWriter:
         if sample.pose is not None:
             rows = [' '.join(repr(float(value)) for value in row) for row in sample.pose]
             write_file(self._path('pose', sample.id), _lines(rows))
+        if isinstance(self._file.intrinsics, str):
+            text = intrinsics_to_text(sample.frame.intrinsics)
+            write_file(self._path('intrinsics', sample.id), text.encode())
         # Last, because the images say which frames there are: whatever interrupts this, the data
         # set stays whole.
         write_rgb(self._path('image', sample.id), sample.frame.rgb)
@@ -149,10 +158,11 @@ class FolderWriter:
             raise InputError(f'id {sample.id!r} must be letters, digits, ".", "-" and "_"')
         if sample.id in self._ids:
             raise InputError(f'frame {sample.id!r} is already written; give every frame its own id')
-        if sample.frame.intrinsics != self._file.intrinsics:
+        camera = self._file.intrinsics
+        if isinstance(camera, CameraIntrinsics) and sample.frame.intrinsics != camera:
             raise InputError(
-                f'frame {sample.id!r} has {sample.frame.intrinsics}, the data set '
-                f'{self._file.intrinsics}; one data set has one camera'
+                f'frame {sample.id!r} has {sample.frame.intrinsics}, the data set {camera}; '
+                'one data set has one camera, unless it is started with intrinsics None'
             )
         for what, has, wants in (
             ('labels', sample.labels is not None, self._class_names is not None),
