@@ -38,8 +38,8 @@ class TrainConfig:
         auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
         ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
         frozen_blocks: first blocks of a lite backbone that stay as they are, with its stem.
-        frozen_norms: the backbone's BatchNorms keep the statistics they start with; cheaper, and better
-            with small batches.
+        frozen_norms: the backbone's BatchNorms keep the statistics they start with; cheaper, and
+            better with small batches.
         loss_stride: the loss looks at every n-th pixel along each axis.
         evaluate_every: epochs between evaluations on `val_split`.
         seed: of everything random.
