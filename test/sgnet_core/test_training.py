@@ -16,7 +16,7 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.input_spec import InputSpec
-from sgnet_core.training.augment import augment, degrade_depth, random_window
+from sgnet_core.training.augment import augment, random_window
 from sgnet_core.training.config import TrainConfig, load_train_config
 from sgnet_core.training.fit import Training
 from sgnet_core.types import UNLABELLED
@@ -78,18 +78,6 @@ def test_a_view_is_drawn_from_its_seed_alone(room):
     assert torch.isfinite(spatial).all()
     assert all(torch.equal(a, b) for a, b in zip(views[0], views[1], strict=True))
     assert not torch.equal(views[0][0], views[2][0])
-
-
-def test_degraded_depth_keeps_scale_within_bounds_and_makes_holes(room):
-    depth_m, lost = room.frame.depth_m, []
-    for seed in range(40):
-        degraded = degrade_depth(depth_m.copy(), np.random.default_rng(seed))
-        ratio = (degraded / depth_m)[np.isfinite(degraded)]
-        assert ((ratio > 0.969) & (ratio < 1.031)).all()
-        lost.append(np.isnan(degraded).mean())
-    assert min(lost) == 0
-    assert max(lost) == 1
-    assert any(0 < share < 0.6 for share in lost)
 
 
 def test_a_resumed_run_ends_with_the_same_weights(config_file, tiny_dataset, tmp_path):

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Worse depth cameras, as training draws them."""
+
+import numpy as np
+import pytest
+
+from sgnet_core.training import depth_sensor
+from sgnet_core.training.depth_sensor import (
+    axial_noise_m,
+    degrade_depth,
+    disparity_steps,
+    shifted,
+)
+
+SIZE = (60, 84)
+EFFECTS = [
+    *('SCALE', 'LARGE_SCALE', 'SHIFT', 'NOISE', 'STEPS', 'EDGES', 'DARK', 'SHINY', 'BLOBS'),
+    *('PEPPER', 'ROWS', 'TOTAL_LOSS'),
+]
+
+
+@pytest.fixture
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    """A receding floor, a box before it, a hole; a black, a white and a coloured patch."""
+    depth_m = np.linspace(4, 3, SIZE[0], dtype=np.float32)[:, None].repeat(SIZE[1], axis=1)
+    depth_m[10:30, 20:50] = 1.0
+    depth_m[40:44, 60:70] = np.nan
+    rgb = np.full((*SIZE, 3), (160, 90, 90), np.uint8)
+    rgb[50:, :30] = 3
+    rgb[50:, 40:] = 254
+    return depth_m, rgb
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Switch all effects off but those named, which then always happen."""
+
+    def choose(*names: str) -> None:
+        for effect in EFFECTS:
+            monkeypatch.setattr(depth_sensor, f'{effect}_PROBABILITY', float(effect in names))
+
+    return choose
+
+
+def test_depth_stays_positive_or_missing_and_comes_from_the_seed_alone(scene):
+    depth_m, rgb = scene
+    before = depth_m.copy(), rgb.copy()
+    for seed in range(60):
+        first, again = (degrade_depth(depth_m, rgb, np.random.default_rng(seed)) for _ in '12')
+        np.testing.assert_array_equal(first, again)
+        assert first.dtype == np.float32
+        assert first.shape == SIZE
+        measured = first[~np.isnan(first)]
+        assert np.isfinite(measured).all()
+        assert (measured > 0).all()
+    np.testing.assert_array_equal(depth_m, before[0])
+    np.testing.assert_array_equal(rgb, before[1])
+
+
+@pytest.mark.parametrize('effect', sorted({*EFFECTS} - {'SHIFT'}))
+def test_what_was_missing_stays_missing(scene, only, effect):
+    only(effect)
+    depth_m, rgb = scene
+    for seed in range(10):
+        degraded = degrade_depth(depth_m, rgb, np.random.default_rng(seed))
+        assert np.isnan(degraded[np.isnan(depth_m)]).all()
+
+
+def test_without_effects_nothing_changes(scene, only):
+    only()
+    np.testing.assert_array_equal(degrade_depth(*scene, np.random.default_rng(1)), scene[0])
+
+
+def test_depth_without_any_measurement_is_fine(scene):
+    nothing = np.full(SIZE, np.nan, np.float32)
+    for seed in range(20):
+        assert np.isnan(degrade_depth(nothing, scene[1], np.random.default_rng(seed))).all()
+
+
+def test_the_scale_error_is_one_factor_for_all_pixels(scene, only):
+    depth_m, rgb = scene
+    for names, bound in ((('SCALE',), 0.03), (('SCALE', 'LARGE_SCALE'), 0.1)):
+        only(*names)
+        errors = []
+        for seed in range(30):
+            ratio = degrade_depth(depth_m, rgb, np.random.default_rng(seed)) / depth_m
+            assert np.nanmax(ratio) - np.nanmin(ratio) < 1e-6
+            errors.append(abs(np.nanmean(ratio) - 1))
+        assert 0.6 * bound < max(errors) <= bound + 1e-6
+
+
+def test_noise_grows_with_distance_as_published(only):
+    """The mean over seeds of the random factor, 0..2, is 1."""
+    only('NOISE')
+    rgb = np.zeros((*SIZE, 3), np.uint8)
+    for z in (1.0, 2.0, 4.0):
+        flat = np.full(SIZE, z, np.float32)
+        spreads = [degrade_depth(flat, rgb, np.random.default_rng(s)).std() for s in range(40)]
+        assert np.mean(spreads) == pytest.approx(0.0012 + 0.0019 * (z - 0.4) ** 2, rel=0.25)
+    assert axial_noise_m(np.float32([0.4]))[0] == pytest.approx(0.0012)
+
+
+def test_steps_grow_with_the_square_of_depth():
+    """A Kinect's step at 3 m is 26 mm (Khoshelham and Elberink 2012), a quarter of that at 1.5."""
+    for z, step_m in ((1.5, 0.0065), (3.0, 0.026)):
+        ramp = np.linspace(z - 0.3, z + 0.3, 4001, dtype=np.float32)[None]
+        levels = np.unique(disparity_steps(ramp, 1.0))
+        assert np.diff(levels).mean() == pytest.approx(step_m, rel=0.1)
+    depth_m = np.float32([[0.3, 7.9, np.nan]])
+    np.testing.assert_allclose(disparity_steps(depth_m, 0.0), depth_m, rtol=1e-3)
+
+
+def test_a_shift_moves_pixels_and_brings_in_nothing(scene, only):
+    depth_m, _ = scene
+    moved = shifted(depth_m, 2, -3)
+    np.testing.assert_array_equal(moved[2:, :-3], depth_m[:-2, 3:])
+    assert np.isnan(moved[:2]).all()
+    assert np.isnan(moved[:, -3:]).all()
+    only('SHIFT')
+    unique = np.arange(1, 1 + 60 * 84, dtype=np.float32).reshape(SIZE)
+    seen = set()
+    for seed in range(60):
+        moved = degrade_depth(unique, scene[1], np.random.default_rng(seed))
+        v, u = np.nonzero(~np.isnan(moved))
+        origin = moved[v, u].astype(int) - 1
+        (offset,) = {*zip(v - origin // 84, u - origin % 84, strict=True)}
+        seen.add(tuple(map(int, offset)))
+    assert max(max(map(abs, offset)) for offset in seen) == depth_sensor.MAX_SHIFT_PX
+    assert len(seen) > 20
+
+
+def test_holes_at_edges_lie_beside_edges(scene, only):
+    depth_m, rgb = scene
+    only('EDGES')
+    near = np.zeros(SIZE, bool)
+    # The box, and as far from it as the widest band reaches.
+    near[8:32, 20 - 8 : 50 + 8] = True
+    near[12:28, 20 + 8 : 50 - 8] = False
+    shares = []
+    for seed in range(20):
+        degraded = degrade_depth(depth_m, rgb, np.random.default_rng(seed))
+        holes = np.isnan(degraded) & ~np.isnan(depth_m)
+        assert not holes[~near].any()
+        shares.append(holes.mean())
+    assert min(shares) > 0
+
+
+@pytest.mark.parametrize(('effect', 'columns'), [('DARK', slice(0, 30)), ('SHINY', slice(40, 84))])
+def test_dark_and_shiny_patches_lose_depth_and_others_do_not(scene, only, effect, columns):
+    only(effect)
+    allowed = np.zeros(SIZE, bool)
+    allowed[50:, columns] = True
+    lost = np.zeros(SIZE, bool)
+    for seed in range(12):
+        lost |= np.isnan(degrade_depth(*scene, np.random.default_rng(seed))) & ~np.isnan(scene[0])
+    assert not lost[~allowed].any()
+    assert lost[allowed].mean() > 0.9
+
+
+def test_lost_rows_are_whole_rows(scene, only):
+    only('ROWS')
+    rows = [
+        np.isnan(degrade_depth(np.ones(SIZE, np.float32), scene[1], np.random.default_rng(seed)))
+        for seed in range(20)
+    ]
+    assert all((lost.all(axis=1) == lost.any(axis=1)).all() for lost in rows)
+    assert 0 < np.mean(rows) < depth_sensor.MAX_ROWS_SHARE
+
+
+def test_blobs_and_pepper_keep_to_their_shares(only):
+    flat = np.ones((120, 168), np.float32)
+    rgb = np.full((120, 168, 3), 120, np.uint8)
+    for effect, limit in (
+        ('BLOBS', depth_sensor.MAX_BLOBS_SHARE),
+        ('PEPPER', depth_sensor.MAX_PEPPER_SHARE),
+    ):
+        only(effect)
+        shares = [
+            np.isnan(degrade_depth(flat, rgb, np.random.default_rng(seed))).mean()
+            for seed in range(80)
+        ]
+        assert 0.6 * limit < max(shares) < limit + 0.03
+        assert min(shares) < 0.05
+
+
+def test_how_much_is_missing_over_many_views(scene):
+    """A tenth have no depth, about a fifth lack a fifth to two fifths, and many nearly none."""
+    depth_m, rgb = scene
+    rgb = np.full_like(rgb, 120)
+    shares = np.array(
+        [np.isnan(degrade_depth(depth_m, rgb, np.random.default_rng(s))).mean() for s in range(600)]
+    )
+    assert 0.06 < (shares == 1).mean() < 0.14
+    assert 0.1 < ((shares > 0.2) & (shares < 0.4)).mean() < 0.4
+    assert 0.15 < (shares < 0.06).mean() < 0.5
+    assert (shares[shares < 1] < 0.8).all()
