@@ -100,7 +100,7 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
         raise InputError(f'--depth-scale must be above 0, got {args.depth_scale}')
     if args.data is None:
         return [_sample_from_files(args)], 1
-    data = FolderDataset(args.data, args.split)
+    data = FolderDataset(args.data, args.split, labels=False)
     total = min(len(data), args.limit or len(data))
     return (data[i] for i in range(total)), total
 

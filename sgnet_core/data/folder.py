@@ -39,15 +39,22 @@ class FolderDataset:
         root, name, rate_hz: as in the file; `rate_hz` None where it says nothing.
         intrinsics: the camera of all frames; None where each has its own.
         ids: of the chosen frames; without `split` and `ids` all, numbers in them in counting order.
-        class_names: without "void"; None where the data set has no classes.
+        class_names: without "void"; None where the data set has none.
         splits: names of the splits the file lists.
         has_labels, has_poses: whether every sample has them.
     """
 
     def __init__(
-        self, root: str | Path, split: str | None = None, ids: Iterable[str] | None = None
+        self,
+        root: str | Path,
+        split: str | None = None,
+        ids: Iterable[str] | None = None,
+        labels: bool = True,
     ) -> None:
         """Open the folder and see that every file of every chosen frame is there.
+
+        Args:
+            labels: False = as if it had neither labels nor classes: they may be missing.
 
         Raises:
             DataError: a file is missing, or `dataset.yaml` is not as it must be.
@@ -62,9 +69,9 @@ class FolderDataset:
         self.intrinsics = None if per_frame else self._file.intrinsics
         self.rate_hz = self._file.rate_hz
         self.splits = tuple(self._file.splits)
-        self.has_labels = self._file.label is not None
+        self.has_labels = labels and self._file.label is not None
         self.has_poses = self._file.pose is not None
-        self.class_names = self._read_class_names()
+        self.class_names = self._read_class_names() if labels else None
         self.ids = self._choose_ids(split, ids)
         self._check_files()
 
@@ -136,7 +143,8 @@ class FolderDataset:
         return tuple(sorted((match['id'] for match in matches if match), key=_counting_order))
 
     def _check_files(self) -> None:
-        kinds = ['image', 'depth', *(k for k in ('label', 'pose') if getattr(self._file, k))]
+        has = {'label': self.has_labels, 'pose': self.has_poses}
+        kinds = ['image', 'depth', *(kind for kind in has if has[kind])]
         if self.intrinsics is None:
             kinds.append('intrinsics')
         missing = [

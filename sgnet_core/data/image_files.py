@@ -7,6 +7,8 @@ cannot be what it is used for.
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +24,9 @@ JPEG_QUALITY = 95
 
 # A reader that meets a cut-off file may return grey where data are missing, without an error.
 _END_MARKERS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}
+
+_PNG_START, _PNG_HEADER = b'\x89PNG\r\n\x1a\n', '>IIBBBBB'
+_PNG_GREY, _PNG_INDEXED = 0, 3
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -48,10 +53,12 @@ def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
 def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
     """(H, W) uint8 class ids = file value - `offset`; 255 where that is below 0 or is 255.
 
+    The file values of an indexed PNG, as annotation tools paint it, are the indices.
+
     Raises:
         DataError: also where an id is not below `class_count`.
     """
-    raw = _decode(path, cv2.IMREAD_UNCHANGED)
+    raw = _decode(path, cv2.IMREAD_UNCHANGED, indices=True)
     if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f'{path}: labels must be an 8- or 16-bit image of one channel, this one is '
@@ -114,7 +121,7 @@ def write_file(path: Path, content: bytes) -> None:
         raise SgnetError(f'{path}: cannot be written: {error.strerror}') from error
 
 
-def _decode(path: Path, flags: int) -> np.ndarray:
+def _decode(path: Path, flags: int, indices: bool = False) -> np.ndarray:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -124,10 +131,38 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     for start, end in _END_MARKERS.items():
         if content.startswith(start) and end not in content:
             raise DataError(f'{path}: cut off after {len(content)} bytes; restore the file')
+    indexed_bits = _indexed_bits(content) if indices else 0
+    if indexed_bits:
+        content = _indexed_as_grey(content)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     if image is None:
         raise DataError(f'{path}: {len(content)} bytes that are no image; restore the file')
-    return image
+    # Of fewer than 8 bits, grey is stretched to 0..255.
+    return image // (255 // (2**indexed_bits - 1)) if indexed_bits else image
+
+
+def _indexed_bits(content: bytes) -> int:
+    """Bits per pixel of an indexed PNG; 0 = it is something else."""
+    if not content.startswith(_PNG_START) or len(content) < 33:
+        return 0
+    _, _, bits, kind, *_ = struct.unpack_from(_PNG_HEADER, content, 16)
+    return bits if kind == _PNG_INDEXED else 0
+
+
+def _indexed_as_grey(content: bytes) -> bytes:
+    """The same PNG without its colours: OpenCV would give those instead of the indices."""
+    grey, start = bytearray(_PNG_START), len(_PNG_START)
+    while start + 12 <= len(content):
+        (length,) = struct.unpack_from('>I', content, start)
+        kind = content[start + 4 : start + 8]
+        chunk = bytearray(content[start : start + 12 + length])
+        if kind == b'IHDR':
+            chunk[17] = _PNG_GREY
+            chunk[-4:] = struct.pack('>I', zlib.crc32(chunk[4:-4]))
+        if kind in (b'IHDR', b'IDAT', b'IEND'):
+            grey += chunk
+        start += 12 + length
+    return bytes(grey)
 
 
 def _encode(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:

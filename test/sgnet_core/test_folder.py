@@ -6,6 +6,8 @@ Over 300 lines: each bad input is a short test of its own.
 
 import dataclasses
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -139,6 +141,35 @@ def test_sixteen_bit_labels_are_read(tiny_dataset):
     cv2.imwrite(str(tiny_dataset.root / 'label' / '0.png'), labels)
     read = tiny_dataset[0].labels
     assert (read[0, 0], read[0, 1]) == (UNLABELLED, 39)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_indexed_labels_are_their_indices_whatever_their_colours(tiny_dataset, bits):
+    """As annotation tools write them; few classes make them pack several pixels in a byte."""
+    rng = np.random.default_rng(bits)
+    indices = rng.integers(0, min(2**bits, 41), (24, 36)).astype(np.uint8)
+    path = tiny_dataset.root / 'label' / '2.png'
+    path.write_bytes(indexed_png(indices, bits))
+    labels = tiny_dataset.load('2').labels
+    np.testing.assert_array_equal(labels, indices - np.uint8(1))  # 0, void, wraps to 255
+
+
+def indexed_png(indices: np.ndarray, bits: int) -> bytes:
+    """A PNG with a palette of random colours, one of them transparent."""
+    planes = np.unpackbits(indices[..., None], axis=-1)[..., -bits:]
+    rows = np.packbits(planes.reshape(len(indices), -1), axis=1)
+    lines = b''.join(b'\0' + row.tobytes() for row in rows)
+    colours = np.random.default_rng(0).integers(0, 256, 3 * 2**bits).astype(np.uint8)
+    header = struct.pack('>IIBBBBB', *indices.shape[::-1], bits, 3, 0, 0, 0)
+    chunks = {b'IHDR': header, b'PLTE': colours.tobytes(), b'tRNS': b'\0'}
+    chunks |= {b'IDAT': zlib.compress(lines), b'IEND': b''}
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(content))
+        + kind
+        + content
+        + struct.pack('>I', zlib.crc32(kind + content))
+        for kind, content in chunks.items()
+    )
 
 
 def test_ids_of_a_pattern_are_in_counting_order(tiny_dataset):
@@ -319,6 +350,15 @@ def test_missing_file_is_found_when_the_data_set_is_opened(tiny_dataset, kind):
         FolderDataset(tiny_dataset.root, 'val')
     with pytest.raises(DataError, match=re.escape(str(path)) + r': no such file; restore it, or'):
         tiny_dataset.load('3')
+
+
+def test_labels_that_nobody_asks_for_may_be_missing(tiny_dataset):
+    """Frames are painted a few at a time; the others can be predicted all the same."""
+    (tiny_dataset.root / 'label' / '3.png').unlink()
+    (tiny_dataset.root / 'classes.txt').write_text('void')
+    dataset = FolderDataset(tiny_dataset.root, labels=False)
+    assert (len(dataset), dataset.has_labels, dataset.class_names) == (5, False, None)
+    assert all(sample.labels is None for sample in dataset)
 
 
 def test_folder_without_images_and_empty_list_of_ids(tiny_dataset):
