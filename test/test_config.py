@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from sgnet_core.training.config import load_train_config
+
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 FASTDDS = CONFIG / 'fastdds_large_images.xml'
 
@@ -49,6 +51,32 @@ def test_the_node_accepts_segmentation_yaml(ros_domain_id):
             assert parameters[item.name] == item.default
     finally:
         rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize('path', sorted(CONFIG.glob('train_*.yaml')), ids=lambda path: path.stem)
+def test_training_recipes_can_be_read_and_begun(path):
+    config = load_train_config(path)
+    paper = path.stem.endswith('_paper')
+    assert config.variant == ('sgnet_r101' if paper else 'sgnet_lite0')
+    # Only the lite variants have ImageNet weights.
+    assert config.pretrained is not paper
+    # The rooms have the classes of NYUv2.
+    assert config.room_frames == 0 or 'nyuv2' in path.stem
+    assert config.evaluate_every <= config.epochs
+
+
+@pytest.mark.parametrize(
+    ('name', 'rate', 'epochs'), [('nyuv2_paper', 8e-3, 500), ('sunrgbd_paper', 1e-3, 200)]
+)
+def test_the_papers_recipes_are_the_papers(name, rate, epochs):
+    """Section IV of the paper."""
+    config = load_train_config(CONFIG / f'train_{name}.yaml')
+    assert (config.learning_rate, config.epochs, config.batch_size) == (rate, epochs, 8)
+    assert (config.optimizer, config.weight_decay) == ('sgd', 5e-4)
+    assert (config.crop_size, config.scale) == ((480, 640), (0.5, 2.25))
+    assert config.ema_decay == config.warmup_epochs == 0
+    assert config.backbone_rate_factor == 1
+    assert (config.class_weight_exponent > 0) is (name == 'sunrgbd_paper')
 
 
 def test_shared_memory_holds_several_large_images():

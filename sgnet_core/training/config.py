@@ -16,6 +16,8 @@ from sgnet_core.input_spec import SIZE_MULTIPLE
 from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_core.model import SGNetConfig
 
+OPTIMIZERS = ('adamw', 'sgd')
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -30,7 +32,8 @@ class TrainConfig:
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
         room_frames: frames of generated rooms mixed into every epoch (classes must be NYU 40).
         epochs, batch_size: as usual.
-        learning_rate: peak of AdamW's poly schedule (power 0.9).
+        optimizer: `adamw`, or `sgd` with momentum 0.9.
+        learning_rate: peak of the poly schedule (power 0.9).
         backbone_rate_factor: the pretrained backbone learns this much slower.
         warmup_epochs: linear warm-up from zero.
         weight_decay: of matrices and kernels, not of biases and norms.
@@ -56,6 +59,7 @@ class TrainConfig:
     room_frames: int = 0
     epochs: int = 100
     batch_size: int = 8
+    optimizer: str = 'adamw'
     learning_rate: float = 1e-3
     backbone_rate_factor: float = 0.3
     warmup_epochs: float = 1.0
@@ -74,6 +78,10 @@ class TrainConfig:
             SGNetConfig(self.variant, spatial=self.spatial)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(
+                f'optimizer must be one of {", ".join(OPTIMIZERS)}, got {self.optimizer!r}'
+            )
         for name in ('epochs', 'batch_size', 'learning_rate', 'evaluate_every', 'loss_stride'):
             if not getattr(self, name) > 0:
                 raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')

@@ -31,7 +31,7 @@ from sgnet_core.training.initial_weights import InitialWeights
 from sgnet_core.training.optimization import (
     frozen_modules,
     learning_rate_factor,
-    parameter_groups,
+    make_optimizer,
 )
 from sgnet_core.training.run_state import load_state, save_state
 from sgnet_core.training.views import TrainingViews, class_weights, epoch_loader
@@ -93,9 +93,7 @@ class Training:
             multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
             use_buffers=True,
         )
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.network, config, slow=initial.trained)
-        )
+        self.optimizer = make_optimizer(self.network, config, slow=initial.trained)
         self.scaler = torch.amp.GradScaler(
             torch.device(self.device).type, enabled=self.dtype == torch.float16
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import nn
 
 from sgnet_core.errors import ConfigError
@@ -13,6 +14,15 @@ from sgnet_core.model.sgnet import SGNet
 from sgnet_core.training.config import TrainConfig
 
 POLY_POWER = 0.9
+SGD_MOMENTUM = 0.9
+
+
+def make_optimizer(network: SGNet, config: TrainConfig, slow: bool) -> torch.optim.Optimizer:
+    """The optimiser of a run over its `parameter_groups`."""
+    groups = parameter_groups(network, config, slow)
+    if config.optimizer == 'sgd':
+        return torch.optim.SGD(groups, momentum=SGD_MOMENTUM)
+    return torch.optim.AdamW(groups)
 
 
 def parameter_groups(network: SGNet, config: TrainConfig, slow: bool) -> list[dict[str, object]]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from sgnet_core.errors import ConfigError
+from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
             f'{path} cannot be read ({type(error).__name__}); start a new run, from '
             'best.safetensors with --init'
         ) from error
+    # What a state does not know of yet was as it is by default.
+    before = as_plain(TrainConfig()) | before
     for name, value in settings.items():
         if name != 'epochs' and before.get(name) != value:
             raise ConfigError(

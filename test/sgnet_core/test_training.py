@@ -16,9 +16,12 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.input_spec import InputSpec
+from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.training.augment import augment, random_window
-from sgnet_core.training.config import TrainConfig, load_train_config
+from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
 from sgnet_core.training.fit import Training
+from sgnet_core.training.optimization import make_optimizer
+from sgnet_core.training.run_state import load_state, save_state
 from sgnet_core.types import UNLABELLED
 
 TINY = {
@@ -234,6 +237,7 @@ def test_frozen_blocks_are_for_lite_variants(config_file, tiny_dataset, tmp_path
         ('seed: -1', 'seed must be at least 0'),
         ('crop_size: [32, 33]', 'crop_size must be multiples of 32'),
         ('variant: sgnet_lite9', "unknown variant 'sgnet_lite9'"),
+        ('optimizer: adam', "optimizer must be one of adamw, sgd, got 'adam'"),
         ('epochs: many', 'epochs must be int'),
         ('[1, 2]', 'must be a mapping'),
         ('a: [', 'is not YAML'),
@@ -246,12 +250,31 @@ def test_a_wrong_configuration_is_explained(tmp_path, text, message):
         load_train_config(path)
 
 
-def test_the_shipped_configurations_are_valid():
-    from pathlib import Path
+def test_sgd_has_momentum_and_the_same_groups_as_adamw(config_file):
+    network = SGNet(SGNetConfig('sgnet_r18', 5, 'depth'))
+    groups = {}
+    for name, kind in (('sgd', torch.optim.SGD), ('adamw', torch.optim.AdamW)):
+        config = load_train_config(config_file, optimizer=name, weight_decay=5e-4)
+        optimizer = make_optimizer(network, config, slow=True)
+        assert type(optimizer) is kind
+        groups[name] = [
+            (len(group['params']), group['peak_lr'], group['weight_decay'])
+            for group in optimizer.param_groups
+        ]
+        if name == 'sgd':
+            assert {group['momentum'] for group in optimizer.param_groups} == {0.9}
+    assert groups['sgd'] == groups['adamw']
+    assert {decay for _, _, decay in groups['sgd']} == {0.0, 5e-4}
 
-    files = sorted((Path(__file__).parents[2] / 'config').glob('train_*.yaml'))
-    assert files
-    assert all(isinstance(load_train_config(file), TrainConfig) for file in files)
+
+def test_a_state_from_before_a_setting_existed_goes_on_with_its_default(tmp_path):
+    settings = as_plain(TrainConfig(epochs=5))
+    older = {name: value for name, value in settings.items() if name != 'optimizer'}
+    state = {'settings': older, 'epoch': 1}
+    save_state(tmp_path / 'last.pt', state)
+    assert load_state(tmp_path / 'last.pt', settings)['epoch'] == 1
+    with pytest.raises(ConfigError, match='was trained with optimizer: adamw, now it is sgd'):
+        load_state(tmp_path / 'last.pt', {**settings, 'optimizer': 'sgd'})
 
 
 def test_frames_without_labels_cannot_be_trained_on(config_file, tiny_samples, tmp_path):
