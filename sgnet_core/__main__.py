@@ -14,7 +14,7 @@ COMMANDS: dict[str, str] = {
     'benchmark': 'measure speed and memory here, side by side',
     'info': 'say what a variant or a checkpoint is',
     'convert_checkpoint': "make a checkpoint of a file of SGNet's authors",
-    'prepare_dataset': 'write generated rooms as a data set',
+    'prepare_dataset': 'write NYUv2, SUN RGB-D or generated rooms as a data set',
 }
 """Name -> one line of help. The module is `sgnet_core.commands.<name>`."""
 

@@ -3,14 +3,20 @@
 
 `prepare_dataset rooms OUT` generates indoor rooms with exact depth, labels and camera poses;
 it needs no download and gives the same frames for the same options on every machine.
+`prepare_dataset nyuv2` and `prepare_dataset sunrgbd` read the files of those data sets as they are
+published; interrupted, the same command goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sgnet_core.cli import image_size
+from sgnet_core.cli import check_json_destination, image_size, write_json
+
+if TYPE_CHECKING:
+    from sgnet_core.data.preparation import Originals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +47,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     rooms.add_argument('--png', action='store_true', help='colour as PNG (exact) instead of JPEG')
     rooms.set_defaults(prepare=prepare_rooms)
+    nyuv2 = kinds.add_parser('nyuv2', help='NYU Depth v2, from nyu_depth_v2_labeled.mat')
+    nyuv2.add_argument('file', type=Path, metavar='MAT', help='nyu_depth_v2_labeled.mat')
+    _add_originals_arguments(nyuv2)
+    nyuv2.add_argument(
+        '--classes', type=int, choices=(40, 37, 13), default=40, help='classes (default: 40)'
+    )
+    nyuv2.add_argument(
+        '--meta',
+        type=Path,
+        metavar='DIR',
+        help='folder of classMapping40.mat and splits.mat (default: that of MAT)',
+    )
+    nyuv2.set_defaults(prepare=prepare_nyuv2)
+    sunrgbd = kinds.add_parser('sunrgbd', help='SUN RGB-D, from SUNRGBD.zip; 37 classes')
+    sunrgbd.add_argument('source', type=Path, metavar='ZIP|DIR', help='SUNRGBD.zip or its folder')
+    _add_originals_arguments(sunrgbd)
+    sunrgbd.add_argument(
+        '--toolbox',
+        type=Path,
+        metavar='ZIP|DIR',
+        help='SUNRGBDtoolbox.zip or its folder: labels and official split '
+        '(default: looked for in and beside the data)',
+    )
+    sunrgbd.set_defaults(prepare=prepare_sunrgbd)
+
+
+def _add_originals_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('out', type=Path, metavar='OUT', help='new or empty folder')
+    parser.add_argument(
+        '--depth',
+        choices=('filled', 'raw'),
+        default='filled',
+        help='without holes, or as the sensor measured it (default: filled)',
+    )
+    parser.add_argument(
+        '--png', action='store_true', help='colour as PNG (exact) instead of JPEG (quality 95)'
+    )
+    parser.add_argument('--json', metavar='FILE', help='write the summary there; - prints it')
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -86,3 +130,53 @@ def prepare_rooms(args: argparse.Namespace) -> None:
                 writer.write_split('val', rooms.ids[first:])
             writer.close()
     print(f'{args.out}: {written} frames of {total} rooms')
+
+
+def prepare_nyuv2(args: argparse.Namespace) -> None:
+    """Write the frames of nyu_depth_v2_labeled.mat as a folder data set."""
+    from sgnet_core.data.nyuv2 import Nyuv2Dataset
+    from sgnet_core.data.preparation import check_free
+
+    check_free(args.out)
+    originals = Nyuv2Dataset(args.file, args.meta, args.depth, args.classes)
+    recipe = f'nyuv2 from {args.file.name}, {args.file.stat().st_size} bytes'
+    _prepare(args, originals, f'{recipe}, {args.classes} classes')
+
+
+def prepare_sunrgbd(args: argparse.Namespace) -> None:
+    """Write the frames of SUNRGBD.zip as a folder data set."""
+    from sgnet_core.data.preparation import check_free
+    from sgnet_core.data.sunrgbd import SunRgbdDataset
+
+    check_free(args.out)
+    originals = SunRgbdDataset(args.source, args.toolbox, args.depth)
+    recipe = f'sunrgbd from {args.source.name}, {len(originals.ids)} frames'
+    _prepare(args, originals, ', '.join((recipe, *originals.notes)))
+
+
+def _prepare(args: argparse.Namespace, originals: Originals, recipe: str) -> None:
+    from sgnet_core.data.preparation import prepare
+
+    check_json_destination(args.json)
+    suffix = '.png' if args.png else '.jpg'
+    summary = prepare(originals, args.out, f'{recipe}, {args.depth} depth, {suffix}', suffix)
+    for note in originals.notes:
+        print(note)
+    classes = len(summary['classes_seen'])
+    print(f'{args.out}: {summary["frames"]} frames, {summary["skipped"]} skipped')
+    for name, camera in summary['cameras'].items():
+        near, far = camera['depth_m']
+        print(
+            f'{name}: {camera["frames"]} frames of {" ".join(camera["sizes"])}, depth {near:.2f} '
+            f'to {far:.2f} m, {camera["missing"]:.1%} missing'
+        )
+    if originals.class_names:
+        unseen = ', '.join(summary['classes_missing'])
+        print(
+            f'classes: {classes} of {len(originals.class_names)} seen'
+            f'{", not " + unseen if unseen else ""}'
+        )
+    if summary['splits']:
+        print('splits: ' + ', '.join(f'{name} {n}' for name, n in summary['splits'].items()))
+    if args.json:
+        write_json(args.json, summary)

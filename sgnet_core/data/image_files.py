@@ -31,23 +31,34 @@ _PNG_GREY, _PNG_INDEXED = 0, 3
 
 def read_rgb(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, in the orientation of the sensor: EXIF rotation is not applied."""
-    bgr = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return decode_rgb(path, _read(path))
+
+
+def decode_rgb(name: Path | str, content: bytes) -> np.ndarray:
+    """`read_rgb` of the content of a file; errors call it `name`."""
+    bgr = _decode(name, content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
     """(H, W) float32 metres = raw * `scale`; NaN where raw is one of `invalid`."""
-    raw = _decode(path, cv2.IMREAD_UNCHANGED)
-    if raw.ndim != 2 or raw.dtype != np.uint16:
-        raise DataError(
-            f'{path}: depth must be a 16-bit image of one channel, this one is '
-            f'{_kind(raw)}; export the raw depth (a picture of it has lost the metres)'
-        )
+    raw = decode_depth(path, _read(path))
     # As ROS depth messages are converted: a frame has the same bits from disk and from a bag.
     depth_m = raw.astype(np.float32) * np.float32(scale)
     for value in invalid:
         depth_m[raw == value] = np.nan
     return depth_m
+
+
+def decode_depth(name: Path | str, content: bytes) -> np.ndarray:
+    """(H, W) uint16, the raw values in the content of a depth image; errors call it `name`."""
+    raw = _decode(name, content, cv2.IMREAD_UNCHANGED)
+    if raw.ndim != 2 or raw.dtype != np.uint16:
+        raise DataError(
+            f'{name}: depth must be a 16-bit image of one channel, this one is '
+            f'{_kind(raw)}; export the raw depth (a picture of it has lost the metres)'
+        )
+    return raw
 
 
 def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
@@ -58,7 +69,7 @@ def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
     Raises:
         DataError: also where an id is not below `class_count`.
     """
-    raw = _decode(path, cv2.IMREAD_UNCHANGED, indices=True)
+    raw = _decode(path, _read(path), cv2.IMREAD_UNCHANGED, indices=True)
     if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f'{path}: labels must be an 8- or 16-bit image of one channel, this one is '
@@ -121,22 +132,25 @@ def write_file(path: Path, content: bytes) -> None:
         raise SgnetError(f'{path}: cannot be written: {error.strerror}') from error
 
 
-def _decode(path: Path, flags: int, indices: bool = False) -> np.ndarray:
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f'{path}: no such file; restore it, or leave its id out') from error
     except OSError as error:
         raise DataError(f'{path}: {error.strerror}; make it readable') from error
+
+
+def _decode(name: Path | str, content: bytes, flags: int, indices: bool = False) -> np.ndarray:
     for start, end in _END_MARKERS.items():
         if content.startswith(start) and end not in content:
-            raise DataError(f'{path}: cut off after {len(content)} bytes; restore the file')
+            raise DataError(f'{name}: cut off after {len(content)} bytes; restore the file')
     indexed_bits = _indexed_bits(content) if indices else 0
     if indexed_bits:
         content = _indexed_as_grey(content)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     if image is None:
-        raise DataError(f'{path}: {len(content)} bytes that are no image; restore the file')
+        raise DataError(f'{name}: {len(content)} bytes that are no image; restore the file')
     # Of fewer than 8 bits, grey is stretched to 0..255.
     return image // (255 // (2**indexed_bits - 1)) if indexed_bits else image
 

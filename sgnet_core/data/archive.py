@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a ZIP archive or of a folder, read one by one; nothing is unpacked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from sgnet_core.errors import DataError, first_line
+
+
+class Archive:
+    """Files by name: relative, with slashes, without `..`.
+
+    Attributes:
+        path: of the archive or folder.
+        names: of all files, sorted; those that macOS adds are left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open it and list its files.
+
+        Raises:
+            DataError: it is missing, no ZIP archive, cut off, or names a file outside itself.
+        """
+        self.path = path
+        self._zip = None
+        if not path.is_dir():
+            self._zip = _open_zip(path)
+        names = _names_in_folder(path) if self._zip is None else _names_in_zip(path, self._zip)
+        self.names = tuple(
+            sorted(
+                name
+                for name in names
+                if not name.startswith('__MACOSX/') and not PurePosixPath(name).name.startswith('.')
+            )
+        )
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
+        try:
+            return (self.path / name).read_bytes() if self._zip is None else self._zip.read(name)
+        except Exception as error:  # zipfile lets errors of every decompressor through
+            raise DataError(
+                f'{self.path}: {name} cannot be read ({first_line(error)}); get it again'
+            ) from error
+
+    def find(self, file_name: str) -> str | None:
+        """The first file that is called so, in whichever folder; None where there is none."""
+        return next((name for name in self.names if PurePosixPath(name).name == file_name), None)
+
+    def seekable(self, name: str) -> Path | BinaryIO:
+        """A file for a reader that jumps about in it.
+
+        One out of a ZIP archive is copied to a temporary file without a name (where TMPDIR says),
+        which goes when the program ends, however it does.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        if self._zip is None:
+            return self.path / name
+        # It lives as long as its reader.
+        copy = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            with self._zip.open(name) as file:
+                shutil.copyfileobj(file, copy, 2**20)
+        except zipfile.BadZipFile as error:
+            raise DataError(f'{self.path}: {name} is damaged ({error}); get it again') from error
+        return copy
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise DataError(f'{path}: no such file or folder') from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f'{path}: no ZIP archive, or cut off ({first_line(error)}); get it again'
+        ) from error
+
+
+def _names_in_folder(path: Path) -> Iterator[str]:
+    for folder, _, files in os.walk(path):
+        for file in files:
+            yield Path(folder, file).relative_to(path).as_posix()
+
+
+def _names_in_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[str]:
+    for member in archive.infolist():
+        name = PurePosixPath(member.filename.replace('\\', '/'))
+        # Nothing is unpacked, so they could do no harm; but an archive with them is none of ours.
+        if name.is_absolute() or '..' in name.parts or stat.S_ISLNK(member.external_attr >> 16):
+            raise DataError(
+                f'{path}: {member.filename!r} is a link or lies outside the archive; '
+                'this is not the published file, get that one'
+            )
+        if not member.is_dir():
+            yield member.filename

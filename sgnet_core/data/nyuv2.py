@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NYU Depth v2 as it is published: `nyu_depth_v2_labeled.mat`, 1449 frames of 640x480.
+
+Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012. The
+file is HDF5 of MATLAB's arrays, whose dimensions are reversed: frame, channel, column, row.
+Which of its 894 labels are which of 40 classes (Gupta et al., CVPR 2013), and which frames are
+for training, stand in two small files beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sgnet_core.data.matlab_files import open_hdf5, read_mat
+from sgnet_core.data.preparation import fit_and_val
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError, first_line
+from sgnet_core.labels import LABEL_SETS, NYU40, nyu40_to_nyu13, remap
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
+
+# The toolbox publishes cx = 325.582 and cy = 253.736 for MATLAB, which counts pixels from 1.
+CAMERA = CameraIntrinsics(
+    640, 480, 518.8579011745019, 519.4696111212749, 324.58244941119034, 252.73616633400465
+)
+DEPTH_VARIABLES = {'filled': 'depths', 'raw': 'rawDepths'}
+MAPPING, SPLITS = 'classMapping40.mat', 'splits.mat'
+_PUBLISHED = {
+    MAPPING: 'with the code of Gupta et al. (rcnn-depth) and in nyuv2-meta-data',
+    SPLITS: 'on the page of the data set, as its train/test split',
+}
+
+# NYU40 class -> class of the other label sets; `remap` leaves unlabelled alone.
+_OF_NYU40 = {
+    40: np.arange(40, dtype=np.uint8),
+    37: np.where(np.arange(40) < 37, np.arange(40), UNLABELLED).astype(np.uint8),
+    13: nyu40_to_nyu13,
+}
+
+
+class Nyuv2Dataset:
+    """The frames of the file; ids `0001` ... as the toolbox counts them.
+
+    Attributes:
+        ids, class_names, intrinsics: of every frame.
+        splits: `train` and `test` as published; `fit` and `val`, a cut of `train`.
+        notes: nothing that must be said.
+    """
+
+    name = 'nyuv2'
+    intrinsics = CAMERA
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self, file: Path, meta: Path | None = None, depth: str = 'filled', classes: int = 40
+    ) -> None:
+        """Open the file and see that it holds what it must.
+
+        Args:
+            file: `nyu_depth_v2_labeled.mat`.
+            meta: folder of `classMapping40.mat` and `splits.mat`; None: that of `file`.
+            depth: `filled`, without holes, or `raw`, as the sensor measured it.
+            classes: 40, 37 or 13.
+
+        Raises:
+            DataError: a file is missing, damaged, or not the published one.
+            ConfigError: h5py or SciPy is not installed.
+        """
+        self._file = file
+        self.class_names = LABEL_SETS[f'nyu{classes}'].class_names
+        meta = file.parent if meta is None else meta
+        _require_files(meta)
+        depths = DEPTH_VARIABLES[depth]
+        self._arrays = open_hdf5(file, file, ('images', depths, 'labels', 'names'))
+        self._depths = self._arrays[depths]
+        count = self._check_shapes(depths)
+        self._class_of_label = _class_table(meta / MAPPING, self._names(), classes)
+        self.ids = tuple(f'{number:04d}' for number in range(1, count + 1))
+        self.splits = _read_splits(meta / SPLITS, count)
+
+    def camera(self, sample_id: str) -> str:
+        """All frames are of one Kinect."""
+        return 'kinect v1'
+
+    def load(self, sample_id: str) -> Sample:
+        """The frame of this id.
+
+        Raises:
+            DataError: it cannot be read, or holds a label that does not exist.
+        """
+        index = int(sample_id) - 1
+        try:
+            rgb = self._arrays['images'][index].transpose(2, 1, 0)
+            depth_m = self._depths[index].T.astype(np.float32)
+            numbers = self._arrays['labels'][index].T
+        except OSError as error:
+            raise DataError(
+                f'{self._file}: frame {sample_id} cannot be read ({first_line(error)})'
+            ) from error
+        if numbers.max() >= len(self._class_of_label):
+            raise DataError(
+                f'{self._file}: frame {sample_id} has label {numbers.max()}; there are '
+                f'{len(self._class_of_label) - 1}'
+            )
+        depth_m[~(depth_m > 0)] = np.nan
+        frame = RgbdFrame(np.ascontiguousarray(rgb), depth_m, CAMERA)
+        return Sample(sample_id, frame, self._class_of_label[numbers])
+
+    def _check_shapes(self, depths: str) -> int:
+        """The number of frames."""
+        width, height = CAMERA.width, CAMERA.height
+        count = self._arrays['images'].shape[0]
+        for name, shape in (
+            ('images', (count, 3, width, height)),
+            (depths, (count, width, height)),
+            ('labels', (count, width, height)),
+        ):
+            array = self._arrays[name]
+            kinds = 'f' if name == depths else 'u'
+            if array.shape != shape or array.dtype.kind not in kinds:
+                raise DataError(
+                    f'{self._file}: {name} is {array.shape} {array.dtype}, must be {shape} '
+                    f'{"float" if kinds == "f" else "unsigned"}; get the published file'
+                )
+        return count
+
+    def _names(self) -> list[str]:
+        """What each label from 1 is called."""
+        references = np.ravel(self._arrays['names'][()])
+        return [''.join(map(chr, np.ravel(self._arrays[entry][()]))) for entry in references]
+
+
+def _require_files(meta: Path) -> None:
+    missing = [name for name in _PUBLISHED if not (meta / name).is_file()]
+    if missing:
+        where = '; '.join(f'{name} is published {_PUBLISHED[name]}' for name in missing)
+        raise DataError(
+            f'{meta}: no {" and no ".join(missing)}; put them there, or name their folder with '
+            f'--meta ({where})'
+        )
+
+
+def _class_table(path: Path, names: list[str], classes: int) -> np.ndarray:
+    """(L + 1,) uint8: class of each label number; 0, unlabelled, and classes left out are 255."""
+    mapping = read_mat(path, path, ('mapClass', 'className', 'allClassName'))
+    if tuple(np.atleast_1d(mapping['className'])) != NYU40.class_names:
+        raise DataError(f'{path}: className are not the 40 NYU classes; get the published file')
+    known = [str(name) for name in np.atleast_1d(mapping['allClassName'])]
+    same = sum(a == b for a, b in zip(names, known, strict=False))
+    # A spelling may have been mended since; another order would make every label wrong.
+    if len(names) != len(known) or same < 0.9 * len(known):
+        raise DataError(
+            f'{path}: maps {len(known)} labels, {same} of which are named as the {len(names)} '
+            'labels of the data set; get the mapping of this release'
+        )
+    numbers = np.atleast_1d(mapping['mapClass']).astype(np.int64)
+    if numbers.shape != (len(known),) or not (numbers >= 1).all() or not (numbers <= 40).all():
+        raise DataError(f'{path}: mapClass must be {len(known)} numbers from 1 to 40')
+    return remap(np.concatenate([[UNLABELLED], numbers - 1]).astype(np.uint8), _OF_NYU40[classes])
+
+
+def _read_splits(path: Path, count: int) -> dict[str, tuple[str, ...]]:
+    official = read_mat(path, path, ('trainNdxs', 'testNdxs'))
+    splits = {}
+    for name, variable in (('train', 'trainNdxs'), ('test', 'testNdxs')):
+        numbers = np.atleast_1d(official[variable]).astype(np.int64)
+        if not numbers.size or numbers.min() < 1 or numbers.max() > count:
+            raise DataError(
+                f'{path}: {variable} must be numbers of frames from 1 to {count}; get the '
+                'published files'
+            )
+        splits[name] = tuple(f'{number:04d}' for number in numbers)
+    splits['fit'], splits['val'] = fit_and_val(splits['train'])
+    return splits

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SUN RGB-D as it is published: `SUNRGBD.zip`, or its folder, and `SUNRGBDtoolbox.zip`.
+
+Song et al., "SUN RGB-D: A RGB-D Scene Understanding Benchmark Suite", CVPR 2015. 10335 frames of
+four cameras, each in a folder of its own:
+
+    SUNRGBD/kv1|kv2|realsense|xtion/.../FRAME/
+        image/*.jpg  depth/*.png  depth_bfx/*.png  intrinsics.txt  seg.mat  ...
+
+The 37 classes are the first of the 40 of NYUv2, in their order. The toolbox has them for every
+pixel, and the official split; without it they come from the names in `seg.mat`, and there is no
+split.
+"""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from sgnet_core.data.archive import Archive
+from sgnet_core.data.image_files import MILLIMETRE, decode_depth, decode_rgb
+from sgnet_core.data.intrinsics_file import intrinsics_from_text
+from sgnet_core.data.matlab_files import open_hdf5, read_mat
+from sgnet_core.data.preparation import fit_and_val
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.labels import NYU37
+from sgnet_core.types import UNLABELLED, RgbdFrame
+
+TOOLBOX = 'SUNRGBDtoolbox'
+SPLIT, SEGMENTATION, FRAMES = 'allsplit.mat', 'SUNRGBD2Dseg.mat', 'SUNRGBDMeta.mat'
+DEPTH_FOLDERS = {'filled': 'depth_bfx', 'raw': 'depth'}
+CAMERAS = ('kv1', 'kv2', 'realsense', 'xtion')
+
+# Where seg37list.mat of the toolbox spells a class otherwise than NYUv2.
+_OTHER_NAMES = {'fridge': 'refridgerator', 'tv': 'television'}
+_CLASS_OF_NAME = {name: number for number, name in enumerate(NYU37.class_names)}
+
+
+class SunRgbdDataset:
+    """The frames of the archive; an id is the path of the frame's folder below `SUNRGBD`.
+
+    The matrices of `intrinsics.txt` are taken as they are, for pixels counted from 0: those of
+    frames from NYUv2 are its published ones less (41, 45), where the crop of those frames begins
+    when pixels count from 1. How the other cameras were calibrated is not said.
+
+    Attributes:
+        ids: of all frames, sorted.
+        class_names: None where nothing is labelled.
+        intrinsics: None, for each frame has its own.
+        splits: `train` and `test` of the toolbox; `fit` and `val`, a cut of `train`; or none.
+        notes: where labels and split come from, or why there are none.
+    """
+
+    name = 'sunrgbd'
+    intrinsics = None
+
+    def __init__(self, source: Path, toolbox: Path | None = None, depth: str = 'filled') -> None:
+        """List the frames and read what is known about them.
+
+        Args:
+            source: `SUNRGBD.zip`, or the folder of its content.
+            toolbox: `SUNRGBDtoolbox.zip`, or the folder of its content; None: looked for in
+                `source` and beside it.
+            depth: `filled`, without holes, or `raw`, as the sensor measured it.
+
+        Raises:
+            DataError: a file is missing, damaged, or not the published one.
+            ConfigError: h5py or SciPy is not installed.
+        """
+        self._archive = Archive(source)
+        self._depth = DEPTH_FOLDERS[depth]
+        self._files = _frames_in(self._archive)
+        self.ids = tuple(self._files)
+        self._references: dict[str, Any] = {}
+        found = self._find_toolbox(source, toolbox)
+        self.notes = (self._open_labels(found), self._read_split(found))
+        labelled = self._references or any('seg.mat' in files for files in self._files.values())
+        self.class_names = NYU37.class_names if labelled else None
+
+    def camera(self, sample_id: str) -> str:
+        """`kv1`, `kv2`, `realsense` or `xtion`; `unknown` for a frame in none of their folders."""
+        first = sample_id.partition('-')[0]
+        return first if first in CAMERAS else 'unknown'
+
+    def load(self, sample_id: str) -> Sample:
+        """The frame of this id.
+
+        Raises:
+            InputError: a file of it is missing or damaged, or they do not fit together.
+        """
+        files = self._files[sample_id]
+        missing = [kind for kind in (self._depth, 'intrinsics.txt') if kind not in files]
+        if missing:
+            raise DataError(f'no {" and no ".join(missing)} beside {files["image"]}')
+        rgb = decode_rgb(files['image'], self._archive.read(files['image']))
+        rotated = decode_depth(files[self._depth], self._archive.read(files[self._depth]))
+        millimetres = (rotated >> 3) | (rotated << 13)
+        depth_m = millimetres.astype(np.float32) * np.float32(MILLIMETRE)
+        depth_m[millimetres == 0] = np.nan
+        text = self._archive.read(files['intrinsics.txt']).decode('utf-8', 'replace')
+        try:
+            camera = intrinsics_from_text(text, rgb.shape[:2])
+        except InputError as error:
+            raise DataError(f'{files["intrinsics.txt"]}: {error}') from error
+        labels = self._labels(sample_id) if self.class_names else None
+        return Sample(sample_id, RgbdFrame(rgb, depth_m, camera), labels)
+
+    def _labels(self, sample_id: str) -> np.ndarray:
+        """(H, W) uint8 class ids."""
+        if self._references:
+            if sample_id not in self._references:
+                raise DataError(f'{SEGMENTATION} has no labels of it')
+            numbers = self._segmentation[self._references[sample_id]][()].T
+            name, table = SEGMENTATION, np.arange(-1, len(NYU37)).astype(np.uint8)
+        else:
+            name = self._files[sample_id].get('seg.mat')
+            if name is None:
+                raise DataError('no seg.mat in its folder')
+            found = read_mat(name, BytesIO(self._archive.read(name)), ('seglabel', 'names'))
+            numbers, table = found['seglabel'], class_table(np.atleast_1d(found['names']))
+        if numbers.ndim != 2 or numbers.min() < 0 or numbers.max() >= len(table):
+            raise DataError(
+                f'{name}: labels {numbers.shape} up to {numbers.max()}; must be an image of '
+                f'numbers up to {len(table) - 1}'
+            )
+        return table[numbers.astype(np.int64)]
+
+    def _find_toolbox(self, source: Path, toolbox: Path | None) -> Archive | None:
+        if toolbox is not None:
+            archive = Archive(toolbox)
+            if not (archive.find(SPLIT) or archive.find(SEGMENTATION)):
+                raise DataError(
+                    f'{toolbox}: neither {SPLIT} nor {SEGMENTATION} in it; give {TOOLBOX}.zip or '
+                    'its folder'
+                )
+            return archive
+        if self._archive.find(SPLIT) or self._archive.find(SEGMENTATION):
+            return self._archive
+        beside = (source.absolute().parent / name for name in (TOOLBOX, f'{TOOLBOX}.zip'))
+        return next((Archive(path) for path in beside if path.exists()), None)
+
+    def _open_labels(self, toolbox: Archive | None) -> str:
+        """Open the labels of the toolbox; return where labels come from."""
+        name = toolbox.find(SEGMENTATION) if toolbox else None
+        if toolbox is None or name is None:
+            if any('seg.mat' in files for files in self._files.values()):
+                return 'labels: by name from seg.mat, for there is no toolbox'
+            return f'labels: none, for there is neither seg.mat nor a toolbox with {SEGMENTATION}'
+        frames = toolbox.find(FRAMES)
+        if frames is None:
+            raise DataError(f'{toolbox.path}: {FRAMES} is missing, which says whose {name} is')
+        path = f'{toolbox.path}: {frames}'
+        meta = read_mat(path, BytesIO(toolbox.read(frames)), ('SUNRGBDMeta',))['SUNRGBDMeta']
+        # .../FRAME/image/*.jpg on the authors' machine.
+        owners = [str(PurePosixPath(entry.rgbpath).parents[1]) for entry in np.atleast_1d(meta)]
+        path = f'{toolbox.path}: {name}'
+        self._segmentation = open_hdf5(path, toolbox.seekable(name), ('SUNRGBD2Dseg',))
+        references = np.ravel(self._segmentation['SUNRGBD2Dseg/seglabel'][()])
+        if len(references) != len(owners):
+            raise DataError(
+                f'{path}: labels of {len(references)} frames, but {FRAMES} names {len(owners)}; '
+                'get both again'
+            )
+        self._references = dict(zip(map(frame_id, owners), references, strict=True))
+        return f'labels: {SEGMENTATION} of {toolbox.path}'
+
+    def _read_split(self, toolbox: Archive | None) -> str:
+        """Read the official split; return what must be said about it."""
+        self.splits: dict[str, tuple[str, ...]] = {}
+        name = toolbox.find(SPLIT) if toolbox else None
+        if toolbox is None or name is None:
+            return f'split: none; it is in {TOOLBOX}.zip, which --toolbox names'
+        path = f'{toolbox.path}: {name}'
+        official = read_mat(path, BytesIO(toolbox.read(name)), ('alltrain', 'alltest'))
+        here = set(self.ids)
+        absent = 0
+        for split, variable in (('train', 'alltrain'), ('test', 'alltest')):
+            listed = sorted(frame_id(str(entry)) for entry in np.atleast_1d(official[variable]))
+            self.splits[split] = tuple(entry for entry in listed if entry in here)
+            absent += len(listed) - len(self.splits[split])
+        self.splits['fit'], self.splits['val'] = fit_and_val(self.splits['train'])
+        missing = f'; {absent} of its frames are not in {self._archive.path}' if absent else ''
+        return f'split: {SPLIT} of {toolbox.path}{missing}'
+
+
+def frame_id(path: str) -> str:
+    """The id of a frame's folder: its path below `SUNRGBD`, on whichever machine, with dashes."""
+    parts = PurePosixPath(path).parts
+    below = [index + 1 for index, part in enumerate(parts) if part == 'SUNRGBD']
+    return re.sub(r'[^\w.-]', '_', '-'.join(parts[below[-1] :] if below else parts))
+
+
+def class_table(names: np.ndarray) -> np.ndarray:
+    """(L + 1,) uint8: class of each number in a `seg.mat`; 0 and other names are unlabelled."""
+    words = [str(name).strip().lower().replace('_', ' ') for name in names]
+    classes = [_CLASS_OF_NAME.get(_OTHER_NAMES.get(word, word), UNLABELLED) for word in words]
+    return np.array([UNLABELLED, *classes], np.uint8)
+
+
+def _frames_in(archive: Archive) -> dict[str, dict[str, str]]:
+    """Id of each frame -> kind of file -> its name in the archive."""
+    folders: dict[str, dict[str, str]] = {}
+    for name in archive.names:
+        path = PurePosixPath(name)
+        if path.name in ('intrinsics.txt', 'seg.mat'):
+            folders.setdefault(str(path.parent), {})[path.name] = name
+        elif path.parent.name in ('image', 'depth', 'depth_bfx'):
+            folders.setdefault(str(path.parent.parent), {}).setdefault(path.parent.name, name)
+    frames: dict[str, dict[str, str]] = {}
+    for folder, files in sorted(folders.items()):
+        if 'image' not in files:
+            continue
+        sample_id = frame_id(folder)
+        if sample_id in frames:
+            raise DataError(
+                f'{archive.path}: {files["image"]} and {frames[sample_id]["image"]} are both '
+                f'frame {sample_id!r}; keep one'
+            )
+        frames[sample_id] = files
+    if not frames:
+        raise DataError(
+            f'{archive.path}: no frame in it; give SUNRGBD.zip or its folder, whose frames are '
+            'folders with image/, depth/ and intrinsics.txt'
+        )
+    return frames
