@@ -70,9 +70,9 @@ class Nyuv2Dataset:
         self._file = file
         self.class_names = LABEL_SETS[f'nyu{classes}'].class_names
         meta = file.parent if meta is None else meta
-        _require_files(meta)
         depths = DEPTH_VARIABLES[depth]
         self._arrays = open_hdf5(file, file, ('images', depths, 'labels', 'names'))
+        _require_files(meta)
         self._depths = self._arrays[depths]
         count = self._check_shapes(depths)
         self._class_of_label = _class_table(meta / MAPPING, self._names(), classes)
