@@ -124,20 +124,19 @@ def _forward_shape(x, offset, mask, weight, bias, stride, padding, dilation):
 def _backward_op(grad, x, offset, mask, weight, bias, stride, padding, dilation):
     backward = _implementation(x.device.type, x.dtype).backward
     with torch.autocast(x.device.type, enabled=False):
-        grad_x, *others = backward(grad, x, offset, mask, weight, stride, padding, dilation)
+        *maps, grad_weight = backward(grad, x, offset, mask, weight, stride, padding, dilation)
     return (
-        grad_x.contiguous(memory_format=torch.channels_last),
-        *(gradient.contiguous() for gradient in others),
-        grad.sum((0, 2, 3)),
+        *(gradient.contiguous(memory_format=torch.channels_last) for gradient in maps),
+        grad_weight.contiguous(),
+        grad.new_zeros(grad.shape[1]) if bias is None else grad.sum((0, 2, 3)),
     )
 
 
 @torch.library.register_fake(_BACKWARD)
 def _backward_shape(grad, x, offset, mask, weight, bias, stride, padding, dilation):
-    others = (offset, mask, weight)
     return (
-        torch.empty_like(x, memory_format=torch.channels_last),
-        *(torch.empty_like(t, memory_format=torch.contiguous_format) for t in others),
+        *(torch.empty_like(t, memory_format=torch.channels_last) for t in (x, offset, mask)),
+        torch.empty_like(weight, memory_format=torch.contiguous_format),
         grad.new_empty(grad.shape[1]),
     )
 
