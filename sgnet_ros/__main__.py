@@ -8,6 +8,7 @@ from sgnet_core.cli import main
 COMMANDS: dict[str, str] = {
     'segmentation_node': 'the ROS 2 node: RGB-D in, class masks out',
     'frames_to_bag': 'make a rosbag2 of a folder data set',
+    'bag_to_frames': 'make a folder data set of a bag, to label and to train on',
     'play_bag': 'publish a bag over ROS 2 at the pace it was recorded',
     'evaluate_bag': 'score a checkpoint on every labelled frame of a bag',
     'demo': 'see it work: generated rooms through the node, with figures and pictures',

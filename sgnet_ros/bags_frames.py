@@ -39,12 +39,15 @@ class BagFrames:
         topics: where the parts of a frame are.
         camera: fx, fy, cx, cy instead of the bag's camera_info.
         sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
+        skip_bad: go on after a frame that cannot be used, and say in `problems` what is wrong.
 
     Attributes:
+        topics: as given, or the default ones.
         class_names: of the labels; None where the bag does not say.
         pairs: colour and depth pairs met so far.
         unlabelled: pairs among them that have no labels.
         dropped: cause -> messages that found no partner.
+        problems: what is wrong with each frame that was skipped.
 
     Raises:
         DataError: a topic is absent or of another type, or nothing tells the camera.
@@ -57,13 +60,15 @@ class BagFrames:
         camera: tuple[float, float, float, float] | None = None,
         sync_mode: str = 'auto',
         slop_s: float = 0.015,
+        skip_bad: bool = False,
     ) -> None:
         self._bag = bag
-        self._topics = topics or FrameTopics()
+        self._skip_bad = skip_bad
+        self.topics = topics or FrameTopics()
         self._camera = camera
         self._new_sync = lambda: RgbdSync(slop_s, QUEUE_SIZE, sync_mode)
         self._new_sync()  # raises at once where mode or slop are out of range
-        for name in (self._topics.rgb, self._topics.depth, self._topics.labels):
+        for name in (self.topics.rgb, self.topics.depth, self.topics.labels):
             if name is not None:
                 bag.topic(name)
         self._first_intrinsics = None if camera else self._read_first_intrinsics()
@@ -73,12 +78,12 @@ class BagFrames:
 
     def __length_hint__(self) -> int:
         """About how many samples there are: no more than the rarest part."""
-        topics = (self._topics.rgb, self._topics.depth, self._topics.labels)
+        topics = (self.topics.rgb, self.topics.depth, self.topics.labels)
         return min(self._bag.topics[name].count for name in topics if name is not None)
 
     def __iter__(self) -> Iterator[Sample]:
         self._reset()
-        topics = self._topics
+        topics = self.topics
         wanted = {topics.rgb, topics.depth, topics.labels, topics.camera_info} - {None}
         for message in self._bag.messages(wanted):
             if message.topic == topics.camera_info:
@@ -100,6 +105,7 @@ class BagFrames:
         self._labels: dict[int, BagMessage] = {}
         self.pairs = 0
         self.unlabelled = 0
+        self.problems: list[str] = []
 
     @property
     def dropped(self) -> Counter[str]:
@@ -108,7 +114,7 @@ class BagFrames:
     def _feed(self, message: BagMessage) -> list[tuple[Any, Any]]:
         stamp_ns = header_stamp_ns(message.cdr)
         self._newest_ns = stamp_ns
-        if message.topic == self._topics.rgb:
+        if message.topic == self.topics.rgb:
             return self._sync.add_rgb(stamp_ns, message)
         return self._sync.add_depth(stamp_ns, message)
 
@@ -122,21 +128,28 @@ class BagFrames:
         for rgb, depth in pairs:
             self.pairs += 1
             stamp_ns = header_stamp_ns(rgb.cdr)
-            if self._topics.labels is None or stamp_ns in self._labelled:
+            if self.topics.labels is None or stamp_ns in self._labelled:
                 self._waiting[stamp_ns] = (rgb, depth)
             else:
                 self.unlabelled += 1
 
     def _complete(self) -> Iterator[Sample]:
         """The waiting pairs whose labels have come, or that need none."""
-        labelled = self._topics.labels is not None
+        labelled = self.topics.labels is not None
         ready = [s for s in self._waiting if not labelled or s in self._labels]
         for stamp_ns in ready:
             rgb, depth = self._waiting.pop(stamp_ns)
             label = self._labels.get(stamp_ns)
             # Pairs come in order: earlier labels have no pair.
             self._labels = {s: m for s, m in self._labels.items() if s > stamp_ns}
-            yield self._sample(stamp_ns, rgb, depth, label)
+            try:
+                sample = self._sample(stamp_ns, rgb, depth, label)
+            except DataError as error:
+                if not self._skip_bad:
+                    raise
+                self.problems.append(str(error))
+                continue
+            yield sample
 
     def _sample(
         self, stamp_ns: int, rgb: BagMessage, depth: BagMessage, label: BagMessage | None
@@ -157,7 +170,7 @@ class BagFrames:
             raise DataError(f'{self._bag.path}: frame {sample_id}: {error}') from error
 
     def _read_first_intrinsics(self) -> CameraIntrinsics:
-        name = self._topics.camera_info
+        name = self.topics.camera_info
         try:
             self._bag.topic(name, 'sensor_msgs/msg/CameraInfo')
             first = next(self._bag.messages([name]), None)
@@ -169,7 +182,7 @@ class BagFrames:
 
     def _intrinsics_of(self, message: BagMessage) -> CameraIntrinsics:
         try:
-            rectified = is_rectified(self._topics.rgb)
+            rectified = is_rectified(self.topics.rgb)
             return intrinsics_from_msg(self._bag.deserialize(message), rectified)
         except InputError as error:
             raise DataError(
@@ -177,8 +190,8 @@ class BagFrames:
             ) from error
 
     def _read_class_names(self) -> tuple[str, ...] | None:
-        name = self._topics.label_names
-        if self._topics.labels is None or name not in self._bag.topics:
+        name = self.topics.label_names
+        if self.topics.labels is None or name not in self._bag.topics:
             return None
         self._bag.topic(name, 'std_msgs/msg/String')
         first = next(self._bag.messages([name]), None)
@@ -190,9 +203,9 @@ class BagFrames:
             raise DataError(f'{self._bag.path}: {name}: {error}') from error
 
     def _read_label_stamps(self) -> set[int]:
-        if self._topics.labels is None:
+        if self.topics.labels is None:
             return set()
-        return {header_stamp_ns(m.cdr) for m in self._bag.messages([self._topics.labels])}
+        return {header_stamp_ns(m.cdr) for m in self._bag.messages([self.topics.labels])}
 
 
 def stamp_of(sample: Sample) -> int:

@@ -21,7 +21,7 @@ from sgnet_core.data.intrinsics_file import intrinsics_to_text
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.labels import label_set_of
-from sgnet_core.types import CameraIntrinsics
+from sgnet_core.types import UNLABELLED, CameraIntrinsics
 
 
 class FolderWriter:
@@ -133,8 +133,11 @@ class FolderWriter:
         write_file(self.root / file, _lines(ids))
         self._file = replace(self._file, splits={**self._file.splits, name: file})
 
-    def close(self) -> None:
+    def close(self, rate_hz: float | None = None) -> None:
         """Make the folder a data set. Does nothing the second time.
+
+        Args:
+            rate_hz: of the frames, where it was not known at the start.
 
         Raises:
             InputError: no sample was written.
@@ -145,7 +148,8 @@ class FolderWriter:
             raise InputError(f'{self.root}: no frame was written, so it is no data set')
         if self._class_names is not None:
             write_file(self.root / str(self._file.classes), _lines((VOID, *self._class_names)))
-        write_dataset_file(self.root, self._file)
+        rate_hz = self._file.rate_hz if rate_hz is None else rate_hz
+        write_dataset_file(self.root, replace(self._file, rate_hz=rate_hz))
         self._closed = True
 
     def _path(self, kind: str, sample_id: str) -> Path:
@@ -173,6 +177,13 @@ class FolderWriter:
                     f'frame {sample.id!r} comes with{"" if has else "out"} {what}, but the data '
                     f'set was started with{"" if wants else "out"}; set class_names and '
                     'with_pose to what every frame has'
+                )
+        if sample.labels is not None and self._class_names is not None:
+            foreign = sample.labels[sample.labels != UNLABELLED] >= len(self._class_names)
+            if foreign.any():
+                raise InputError(
+                    f'frame {sample.id!r} has labels in {foreign.sum()} pixels that are none of '
+                    f'the {len(self._class_names)} classes; name every class'
                 )
 
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the commands that read frames of a bag, and what they say where there are none."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_ros.frame_topics import FrameTopics
+
+if TYPE_CHECKING:
+    from sgnet_ros.bags import Bag
+    from sgnet_ros.bags_frames import BagFrames
+
+
+def add_frame_options(parser: argparse.ArgumentParser) -> None:
+    """Where the parts of a frame are, its camera, and what pairs colour with depth."""
+    for part in fields(FrameTopics):
+        option = f'--{part.name.replace("_", "-")}-topic'
+        help_text = f'default {part.default}'
+        parser.add_argument(option, default=part.default, metavar='TOPIC', help=help_text)
+    parser.add_argument(
+        '--camera',
+        metavar='FX,FY,CX,CY',
+        help='pixels, 0-based; for bags without camera_info, or with a wrong one',
+    )
+    parser.add_argument(
+        '--sync-mode', default='auto', help='auto (default), exact or approximate, as in the node'
+    )
+    parser.add_argument(
+        '--sync-slop', type=float, default=0.015, metavar='SECONDS', help='default 0.015'
+    )
+
+
+def frame_topics(args: argparse.Namespace) -> FrameTopics:
+    """The topics of these options."""
+    return FrameTopics(**{p.name: getattr(args, f'{p.name}_topic') for p in fields(FrameTopics)})
+
+
+def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:
+    """fx, fy, cx, cy of `--camera`.
+
+    Raises:
+        InputError: it is not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        fx, fy, cx, cy = (float(value) for value in text.split(','))
+    except ValueError:
+        raise InputError(
+            f'--camera must be four numbers fx,fy,cx,cy in pixels, got {text!r}'
+        ) from None
+    return fx, fy, cx, cy
+
+
+def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
+    """The error for a bag of which not a single frame came, with the numbers that tell why."""
+    topics = frames.topics
+    names = [name for name in (topics.rgb, topics.depth, topics.labels) if name is not None]
+    counts = ', '.join(f'{bag.topics[name].count} on {name}' for name in names)
+    text = (
+        f'{bag.path}: no frame to be had: {counts}; {frames.pairs} pairs of colour and depth, '
+        f'messages not used: {unused(frames)}'
+    )
+    if frames.problems:
+        return DataError(f'{text}; {frames.problems[0]}')
+    if bag.damage:
+        return SgnetError(f'{text}; {bag.damage}')
+    if frames.pairs:
+        return DataError(f'{text}; no pair has labels of its very stamp')
+    return DataError(f'{text}; give a larger --sync-slop, or record them with equal stamps')
+
+
+def unused(frames: BagFrames) -> str:
+    """Messages that found no partner, by cause."""
+    return ', '.join(f'{cause} {count}' for cause, count in frames.dropped.items()) or 'none'
