@@ -14,6 +14,7 @@ split.
 
 from __future__ import annotations
 
+import logging
 import re
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,8 @@ from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU37
 from sgnet_core.types import UNLABELLED, RgbdFrame
 
+_LOG = logging.getLogger(__name__)
+
 TOOLBOX = 'SUNRGBDtoolbox'
 SPLIT, SEGMENTATION, FRAMES = 'allsplit.mat', 'SUNRGBD2Dseg.mat', 'SUNRGBDMeta.mat'
 DEPTH_FOLDERS = {'filled': 'depth_bfx', 'raw': 'depth'}
@@ -42,7 +45,7 @@ _CLASS_OF_NAME = {name: number for number, name in enumerate(NYU37.class_names)}
 
 
 class SunRgbdDataset:
-    """The frames of the archive; an id is the path of the frame's folder below `SUNRGBD`.
+    """The frames of the archive; an id is the path of the frame's folder, see `frame_id`.
 
     The matrices of `intrinsics.txt` are taken as they are, for pixels counted from 0: those of
     frames from NYUv2 are its published ones less (41, 45), where the crop of those frames begins
@@ -155,6 +158,7 @@ class SunRgbdDataset:
         if frames is None:
             raise DataError(f'{toolbox.path}: {FRAMES} is missing, which says whose {name} is')
         path = f'{toolbox.path}: {frames}'
+        _LOG.info('reading whose labels are whose in %s; this takes a while', path)
         meta = read_mat(path, BytesIO(toolbox.read(frames)), ('SUNRGBDMeta',))['SUNRGBDMeta']
         # .../FRAME/image/*.jpg on the authors' machine.
         owners = [str(PurePosixPath(entry.rgbpath).parents[1]) for entry in np.atleast_1d(meta)]
@@ -167,7 +171,7 @@ class SunRgbdDataset:
                 'get both again'
             )
         self._references = dict(zip(map(frame_id, owners), references, strict=True))
-        return f'labels: {SEGMENTATION} of {toolbox.path}'
+        return f'labels: {SEGMENTATION} of {toolbox.path.absolute().name}'
 
     def _read_split(self, toolbox: Archive | None) -> str:
         """Read the official split; return what must be said about it."""
@@ -184,15 +188,23 @@ class SunRgbdDataset:
             self.splits[split] = tuple(entry for entry in listed if entry in here)
             absent += len(listed) - len(self.splits[split])
         self.splits['fit'], self.splits['val'] = fit_and_val(self.splits['train'])
-        missing = f'; {absent} of its frames are not in {self._archive.path}' if absent else ''
-        return f'split: {SPLIT} of {toolbox.path}{missing}'
+        missing = f'; {absent} of its frames are not here' if absent else ''
+        return f'split: {SPLIT} of {toolbox.path.absolute().name}{missing}'
 
 
-def frame_id(path: str) -> str:
-    """The id of a frame's folder: its path below `SUNRGBD`, on whichever machine, with dashes."""
-    parts = PurePosixPath(path).parts
-    below = [index + 1 for index, part in enumerate(parts) if part == 'SUNRGBD']
-    return re.sub(r'[^\w.-]', '_', '-'.join(parts[below[-1] :] if below else parts))
+def frame_id(path: str, within: Path = Path()) -> str:
+    """The id of a frame's folder: its path from the camera's folder on, with dashes.
+
+    That is the same on whichever machine, and where `within` is part of SUNRGBD only. A frame in
+    no camera's folder is called by its path, or, where that is empty, as `within` is.
+    """
+    relative = PurePosixPath(path).parts
+    for parts in (relative, (within.absolute() / path).parts):
+        below = [index for index, part in enumerate(parts) if part in CAMERAS]
+        if below:
+            relative = parts[below[0] :]
+            break
+    return re.sub(r'[^\w.-]', '_', '-'.join(relative or (within.absolute().name,)))
 
 
 def class_table(names: np.ndarray) -> np.ndarray:
@@ -215,7 +227,7 @@ def _frames_in(archive: Archive) -> dict[str, dict[str, str]]:
     for folder, files in sorted(folders.items()):
         if 'image' not in files:
             continue
-        sample_id = frame_id(folder)
+        sample_id = frame_id(folder, archive.path)
         if sample_id in frames:
             raise DataError(
                 f'{archive.path}: {files["image"]} and {frames[sample_id]["image"]} are both '

@@ -101,7 +101,9 @@ def write_sun_frame(folder: Path, size: tuple[int, int], rng: np.random.Generato
         (folder / name).mkdir(parents=True)
     height, width = size
     rgb = np.kron(rng.integers(0, 256, (2, 3, 3)), np.ones((height, width, 1)))[:height, :width]
-    cv2.imwrite(str(folder / 'image' / 'f.jpg'), rgb, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    cv2.imwrite(
+        str(folder / 'image' / 'f.jpg'), rgb.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 100]
+    )
     # Beyond 8.191 m the upper bits are in use.
     millimetres = rng.integers(500, 12000, size).astype(np.uint16)
     cv2.imwrite(str(folder / 'depth_bfx' / 'f_abs.png'), rotated(millimetres))
