@@ -2,7 +2,8 @@
 """Train a network on a folder data set (see the README for its format).
 
 Writes best.safetensors, last.pt, log.jsonl and train.yaml to OUT. Killed at any moment, it loses at
-most the running epoch: run it again with --resume.
+most the running epoch: run it again with --resume. Several processes share a run, one for each GPU
+or for each core of a CPU, under `torchrun --nproc-per-node N -m sgnet_core train ...`.
 """
 
 from __future__ import annotations
@@ -33,20 +34,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
+    import logging
+
     from sgnet_core.errors import ConfigError
     from sgnet_core.training.config import load_train_config
     from sgnet_core.training.fit import Training
+    from sgnet_core.training.processes import joined_processes
 
     config = load_train_config(args.config, epochs=args.epochs)
     if not args.resume and (args.out / 'last.pt').exists():
         raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
-    init = DEFAULT_CHECKPOINT if args.init == SHIPPED else args.init and Path(args.init)
-    training = Training(
-        config, args.data, args.out, args.device, args.precision, args.workers, init
-    )
-    if args.resume:
-        training.resume()
-    best = training.fit()
-    print(f'best mIoU {training.best_miou:.4f} on {config.val_split}: {best}')
+    with joined_processes(args.device) as (processes, device):
+        if not processes.is_first:
+            logging.disable(logging.INFO)
+        elif device == 'cpu' and args.device == 'auto':
+            logging.info('no CUDA device is there: training on the CPU')
+        training = Training(
+            config, args.data, args.out, device, args.precision, args.workers, args.init, processes
+        )
+        if args.resume:
+            training.resume()
+        best = training.fit()
+    if processes.is_first:
+        print(f'best mIoU {training.best_miou:.4f} on {config.val_split}: {best}')
     return 0

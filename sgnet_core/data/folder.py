@@ -96,11 +96,19 @@ class FolderDataset:
         _check_size(depth, depth_m, camera)
         labels = None
         if self.has_labels:
-            label = self._path('label', sample_id)
-            labels = read_labels(label, self._file.label_offset, len(self.class_names or ()))
-            _check_size(label, labels, camera)
+            labels = self.load_labels(sample_id)
+            _check_size(self._path('label', sample_id), labels, camera)
         pose = _read_pose(self._path('pose', sample_id)) if self.has_poses else None
         return Sample(sample_id, RgbdFrame(rgb, depth_m, camera), labels, pose)
+
+    def load_labels(self, sample_id: str) -> np.ndarray:
+        """The labels of the frame of this id, (H, W) uint8, of a data set that has some.
+
+        Raises:
+            DataError: as `load`, except that their size is not checked.
+        """
+        path = self._path('label', sample_id)
+        return read_labels(path, self._file.label_offset, len(self.class_names or ()))
 
     def _path(self, kind: str, sample_id: str) -> Path:
         return self.root / getattr(self._file, kind).replace('{id}', sample_id)

@@ -31,7 +31,9 @@ class TrainConfig:
         scale: range of the random zoom, 1 = as seen at `input_size`.
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
         room_frames: frames of generated rooms mixed into every epoch (classes must be NYU 40).
-        epochs, batch_size: as usual.
+        epochs, batch_size: as usual; a batch is of all processes together.
+        accumulate: parts a batch is computed in, one after the other, to save memory; each is
+            normalised by its own BatchNorm statistics.
         optimizer: `adamw`, or `sgd` with momentum 0.9.
         learning_rate: peak of the poly schedule (power 0.9).
         backbone_rate_factor: the pretrained backbone learns this much slower.
@@ -59,6 +61,7 @@ class TrainConfig:
     room_frames: int = 0
     epochs: int = 100
     batch_size: int = 8
+    accumulate: int = 1
     optimizer: str = 'adamw'
     learning_rate: float = 1e-3
     backbone_rate_factor: float = 0.3
@@ -82,7 +85,8 @@ class TrainConfig:
             raise ConfigError(
                 f'optimizer must be one of {", ".join(OPTIMIZERS)}, got {self.optimizer!r}'
             )
-        for name in ('epochs', 'batch_size', 'learning_rate', 'evaluate_every', 'loss_stride'):
+        counts = ('epochs', 'batch_size', 'accumulate', 'evaluate_every', 'loss_stride')
+        for name in (*counts, 'learning_rate'):
             if not getattr(self, name) > 0:
                 raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')
         for name in ('seed', 'room_frames', 'frozen_blocks', 'auxiliary_weight'):

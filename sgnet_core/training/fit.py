@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+import numpy as np
 import yaml
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -24,18 +26,25 @@ from sgnet_core.data.folder import FolderDataset
 from sgnet_core.errors import ConfigError, DataError, SgnetError
 from sgnet_core.evaluation import PROTOCOL, evaluate
 from sgnet_core.labels import label_set_of
-from sgnet_core.model.sgnet import SGNet, SGNetConfig, resize_scores
+from sgnet_core.model.sgnet import SGNet, SGNetConfig
 from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
 from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.training.initial_weights import InitialWeights
+from sgnet_core.training.objective import Objective
 from sgnet_core.training.optimization import (
     frozen_modules,
     learning_rate_factor,
     make_optimizer,
 )
+from sgnet_core.training.processes import ALONE, Processes
 from sgnet_core.training.run_state import load_state, save_state
-from sgnet_core.training.views import TrainingViews, class_weights, epoch_loader
-from sgnet_core.types import UNLABELLED
+from sgnet_core.training.views import (
+    TrainingViews,
+    check_batches,
+    class_weights,
+    epoch_loader,
+    readable,
+)
 
 GRADIENT_NORM = 5.0
 
@@ -54,6 +63,7 @@ class Training:
         precision: str = 'fp32',
         workers: int = 1,
         init: Path | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """Open the data and build the network; see `TrainConfig` and the command `train`.
 
@@ -62,7 +72,7 @@ class Training:
         """
         if workers < 0:
             raise ConfigError(f'workers must be at least 0, got {workers}')
-        self.config, self.out, self.workers = config, out, workers
+        self.config, self.out, self.workers, self.processes = config, out, workers, processes
         self.device = resolve_device(device)
         self.dtype = PRECISIONS[precision]
         self.train_data = FolderDataset(data_root, config.train_split)
@@ -77,11 +87,7 @@ class Training:
             'init': None if init is None else str(init),
         }
         self.views = TrainingViews(self.train_data, self.spec, config)
-        if len(self.views) < config.batch_size:
-            raise ConfigError(
-                f'{len(self.views)} frames are less than one batch; set batch_size '
-                f'below {config.batch_size}'
-            )
+        check_batches(config, len(self.views), processes.count)
         self.label_set = label_set_of(self.train_data.class_names)
         torch.manual_seed(config.seed)
         architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
@@ -97,30 +103,33 @@ class Training:
         self.scaler = torch.amp.GradScaler(
             torch.device(self.device).type, enabled=self.dtype == torch.float16
         )
-        self.class_weights: Tensor | None = None
         self.epoch, self.best_miou, self.seconds = 0, -1.0, 0.0
 
     def fit(self) -> Path:
         """Train to the last epoch and return the path of the best checkpoint."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / 'train.yaml').write_text(yaml.safe_dump(as_plain(self.config)))
+        if self.processes.is_first:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / 'train.yaml').write_text(yaml.safe_dump(as_plain(self.config)))
         logger.info(
             '%d frames and %d of generated rooms an epoch, %d epochs on %s, from %s',
             len(self.train_data), self.config.room_frames, self.config.epochs,
             self.device, self.start,
         )  # fmt: skip
         weights = class_weights(self.train_data, self.config.class_weight_exponent)
-        self.class_weights = None if weights is None else weights.to(self.device)
+        objective = Objective(self.network, self.config, weights, self.dtype).to(self.device)
+        shared = self.processes.share(objective)
         self.views.furnish()
         while self.epoch < self.config.epochs:
             started = time.monotonic()
-            record: dict[str, object] = {'loss': self._train_one_epoch()}
+            record: dict[str, object] = {'loss': self._train_one_epoch(objective, shared)}
             self.seconds += time.monotonic() - started
             self.epoch += 1
             if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
                 record |= self._validate()
-            self._save_state()
-            self._log(record)
+            if self.processes.is_first:
+                self._save_state()
+                self._log(record)
+        self.processes.wait()
         return self.out / 'best.safetensors'
 
     def resume(self) -> None:
@@ -137,20 +146,25 @@ class Training:
         self.epoch, self.best_miou = state['epoch'], state['best_miou']
         self.seconds, self.start = state['seconds'], state['start']
 
-    def _train_one_epoch(self) -> float:
+    def _train_one_epoch(self, objective: Objective, shared: nn.Module) -> float:
+        """The mean loss of an epoch; `shared` is the objective, wrapped for all processes."""
         self._set_training_mode()
-        loader = epoch_loader(self.views, self.config, self.epoch, self.workers)
+        # An epoch's random numbers depend on no epoch before it: nothing of them is to be saved.
+        seed = (self.config.seed, self.epoch, self.processes.rank)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        loader = epoch_loader(self.views, self.config, self.epoch, self.workers, self.processes)
         title = f'epoch {self.epoch + 1}/{self.config.epochs}'
+        hidden = None if self.processes.is_first else True
+        batches = readable(loader, len(self.views))
+        bar = tqdm(batches, title, len(loader), unit='batch', disable=hidden, leave=False)
         total = 0.0
-        bar = tqdm(loader, title, unit='batch', disable=None, leave=False)
         for step, batch in enumerate(bar):
-            if isinstance(batch, DataError):
-                raise batch
             factor = learning_rate_factor(self.epoch + step / len(loader), self.config)
             for group in self.optimizer.param_groups:
                 group['lr'] = group['peak_lr'] * factor
-            loss = self._step(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
-            total += loss
+            batch = [tensor.to(self.device, non_blocking=True) for tensor in batch]
+            weight = self.processes.sum(objective.weight_of(batch[2])) / self.processes.count
+            total += self._step(shared, batch, weight)
             bar.set_postfix(loss=f'{total / (step + 1):.3f}')
         return total / len(loader)
 
@@ -160,39 +174,34 @@ class Training:
             module.eval()
         if self.config.frozen_norms:
             for module in self.network.backbone.modules():
-                if isinstance(module, nn.BatchNorm2d):
+                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
                     module.eval()
 
-    def _step(self, image: Tensor, spatial: Tensor, target: Tensor) -> float:
-        image = image.contiguous(memory_format=torch.channels_last)
-        spatial = spatial if spatial.shape[1] else None
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
-            scores, auxiliary = self.network.forward_with_auxiliary(image, spatial)
-        loss = self._cross_entropy(scores, target)
-        if auxiliary is not None:
-            loss = loss + self.config.auxiliary_weight * self._cross_entropy(auxiliary, target)
-        if not torch.isfinite(loss):
-            raise SgnetError(
-                f'the loss is {loss.item()} in epoch {self.epoch + 1}; start anew with a lower '
-                f'learning_rate or precision fp32 (what was good is in {self.out})'
-            )
+    def _step(self, shared: nn.Module, batch: list[Tensor], weight: Tensor) -> float:
+        """One step of the optimiser; returns the loss of the batch of all processes."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        parts = [*zip(*(t.chunk(self.config.accumulate) for t in batch), strict=True)]
+        losses = torch.zeros(2, device=self.device)
+        for i, part in enumerate(parts):
+            # Gradients are averaged over the processes once, with the last part.
+            waits = i < len(parts) - 1 and self.processes.count > 1
+            with shared.no_sync() if waits else nullcontext():
+                loss, loss_parts = shared(*part, weight)
+                self.scaler.scale(loss).backward()
+            losses += loss_parts
+        main, auxiliary = (self.processes.sum(losses) / self.processes.count).tolist()
+        if not math.isfinite(main + auxiliary):
+            raise SgnetError(
+                f'the loss is not finite in epoch {self.epoch + 1} (main {main}, auxiliary '
+                f'{auxiliary}); lower learning_rate, or use precision fp32: {self.out / "last.pt"} '
+                f'keeps the state after epoch {self.epoch}'
+            )
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.average.update_parameters(self.network)
-        return loss.item()
-
-    def _cross_entropy(self, scores: Tensor, target: Tensor) -> Tensor:
-        stride = self.config.loss_stride
-        target = target[:, stride // 2 :: stride, stride // 2 :: stride]
-        scores = resize_scores(scores, target.shape[1:])
-        if (target == UNLABELLED).all():
-            return scores.sum() * 0.0  # the mean over no pixel would be NaN
-        return F.cross_entropy(scores, target, self.class_weights, ignore_index=UNLABELLED)
+        return main + auxiliary
 
     def _validate(self) -> dict[str, float]:
         """Evaluate the averaged weights; keep them where they are the best so far."""
@@ -200,7 +209,12 @@ class Training:
         segmenter = Segmenter(
             checkpoint.build(), self.spec, self.label_set, self.device, precision='fp32'
         )
-        confusion, frames = evaluate(segmenter, self.val_data, len(self.val_data))
+        mine = range(self.processes.rank, len(self.val_data), self.processes.count)
+        confusion, _ = evaluate(
+            segmenter, (self.val_data[i] for i in mine), len(mine), self.processes.is_first
+        )
+        for counts in (confusion.counts, confusion.unpredicted):
+            counts[:] = self.processes.sum(torch.from_numpy(counts).to(self.device)).cpu().numpy()
         scores = confusion.scores()
         if scores['miou'] is None:
             raise DataError(f'{self.val_data.root}: {self.config.val_split} has no labelled pixel')
@@ -210,10 +224,11 @@ class Training:
             checkpoint.provenance['scores'] = {
                 'data': f'{self.val_data.name}, split {self.config.val_split}',
                 'protocol': PROTOCOL,
-                'frames': frames,
+                'frames': len(self.val_data),
                 **kept,
             }
-            save_checkpoint(self.out / 'best.safetensors', checkpoint)
+            if self.processes.is_first:
+                save_checkpoint(self.out / 'best.safetensors', checkpoint)
         return kept
 
     def _averaged_checkpoint(self) -> Checkpoint:

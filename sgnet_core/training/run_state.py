@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sgnet_core.errors import ConfigError
+from sgnet_core.errors import ConfigError, SgnetError
 from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.whole_file import whole_file
 
@@ -18,14 +19,25 @@ logger = logging.getLogger(__name__)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write atomically, with the states of the random generators."""
-    generators = {'cpu': torch.get_rng_state(), 'cuda': torch.cuda.get_rng_state_all()}
-    with whole_file(path) as partial:
-        torch.save({**state, 'generators': generators}, partial)
+    """Write atomically.
+
+    Raises:
+        SgnetError: it cannot be written, for example on a full disk; what was there stays.
+    """
+    data = io.BytesIO()
+    torch.save(state, data)
+    try:
+        with whole_file(path) as partial:
+            partial.write_bytes(data.getbuffer())
+    except OSError as error:
+        raise SgnetError(
+            f'{path} cannot be written ({error.strerror}); the state before this epoch is kept: '
+            'make room and --resume'
+        ) from error
 
 
 def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Read what `save_state` wrote and put the random generators back.
+    """Read what `save_state` wrote.
 
     Of `settings` only the number of epochs may have changed: the schedule then bends here.
 
@@ -37,7 +49,7 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f'nothing to resume: {path} does not exist; leave --resume out')
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
-        before, done, generators = state['settings'], state['epoch'], state['generators']
+        before, done = state['settings'], state['epoch']
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise ConfigError(
             f'{path} cannot be read ({type(error).__name__}); start a new run, from '
@@ -61,7 +73,4 @@ def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
             'planned for %d epochs, now %d: the first %d keep the old schedule',
             before['epochs'], settings['epochs'], done,
         )  # fmt: skip
-    torch.set_rng_state(generators['cpu'])
-    if len(generators['cuda']) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(generators['cuda'])
     return state

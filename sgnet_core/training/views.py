@@ -7,7 +7,9 @@ one would have seen, whatever the number of loading processes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 import torch
 import numpy as np
@@ -18,17 +20,26 @@ from tqdm import tqdm
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.rooms import RoomDataset
 from sgnet_core.data.sample import Sample
-from sgnet_core.errors import DataError
+from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import NYU40
 from sgnet_core.training.augment import augment
 from sgnet_core.training.config import TrainConfig
+from sgnet_core.training.processes import ALONE, Processes
 
 FRAMES_PER_ROOM = 3
 # Slow enough that the views of one room differ.
 ROOMS_RATE_HZ = 1.0
 # Far from the seeds people type: the rooms of a demo or a test were never trained on.
 ROOMS_SEED = 1_000_000
+REPLACEMENTS = 10
+"""Frames tried in the place of one that cannot be read."""
+MAX_UNREADABLE_SHARE = 0.01
+
+View = tuple[tuple[Tensor, Tensor, Tensor] | None, list[str]]
+"""Image, spatial information and labels as `augment` gives them, and what could not be read."""
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingViews(Dataset):
@@ -54,16 +65,23 @@ class TrainingViews(Dataset):
         """Views per epoch."""
         return len(self._data) + self._config.room_frames
 
-    def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor] | DataError:
+    def __getitem__(self, address: tuple[int, int]) -> View:
+        """A view, another one in the place of a frame that cannot be read, and what is wrong."""
         epoch, position = address
         config = self._config
         rng = np.random.default_rng((config.seed, epoch, position))
-        try:
-            sample = self._sample(position)
-        except DataError as error:
-            # Raised here, it would come out of a loading process as a traceback.
-            return error
-        return augment(sample, self._spec, config.crop_size, config.scale, rng)
+        problems: list[str] = []
+        while len(problems) < REPLACEMENTS:
+            try:
+                sample = self._sample(position)
+            except DataError as error:
+                problems.append(str(error))
+                position = int(rng.integers(len(self)))
+            else:
+                view = augment(sample, self._spec, config.crop_size, config.scale, rng)
+                return view, problems
+        # Raised here, it would come out of a loading process as a traceback.
+        return None, problems
 
     def _sample(self, position: int) -> Sample:
         real = len(self._data)
@@ -71,34 +89,82 @@ class TrainingViews(Dataset):
 
 
 class EpochOrder(Sampler):
-    """Shuffled addresses of one epoch, whole batches only; the same for the same (seed, epoch)."""
+    """Shuffled addresses of this process's part of every batch; whole batches only.
 
-    def __init__(self, views: int, config: TrainConfig, epoch: int) -> None:
-        self._length = views // config.batch_size * config.batch_size
-        self._views, self._seed, self._epoch = views, config.seed, epoch
+    Together, the processes see the same batches whatever their number.
+    """
+
+    def __init__(
+        self, views: int, config: TrainConfig, epoch: int, processes: Processes = ALONE
+    ) -> None:
+        order = np.random.default_rng((config.seed, epoch)).permutation(views)
+        order = order[: views // config.batch_size * config.batch_size]
+        parts = order.reshape(-1, processes.count, config.batch_size // processes.count)
+        self._addresses = [(epoch, int(i)) for i in parts[:, processes.rank].ravel()]
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._addresses)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._views)
-        return iter([(self._epoch, int(position)) for position in order[: self._length]])
+        return iter(self._addresses)
 
 
-def stack(views: list[tuple[Tensor, Tensor, Tensor] | DataError]) -> list[Tensor] | DataError:
-    """A batch, or the first thing that is wrong with the data."""
-    for view in views:
-        if isinstance(view, DataError):
-            return view
-    return [torch.stack(tensors) for tensors in zip(*views, strict=True)]
+def stack(views: list[View]) -> tuple[list[Tensor], list[str]]:
+    """A batch, and what could not be read for it; no tensors where it is not whole."""
+    problems = [problem for _, of_view in views for problem in of_view]
+    whole = [view for view, _ in views if view is not None]
+    if len(whole) < len(views):
+        return [], problems
+    return [torch.stack(tensors) for tensors in zip(*whole, strict=True)], problems
 
 
-def epoch_loader(views: TrainingViews, config: TrainConfig, epoch: int, workers: int) -> DataLoader:
-    """Batches of one epoch (see `stack`), prepared by `workers` processes."""
+def readable(loader: DataLoader, views: int) -> Iterator[list[Tensor]]:
+    """The batches of a loader; each frame that cannot be read is named in the log, once.
+
+    Raises:
+        DataError: more than `MAX_UNREADABLE_SHARE` of all `views` cannot be read.
+    """
+    unreadable: set[str] = set()
+    for batch, problems in loader:
+        for problem in problems:
+            if problem not in unreadable:
+                unreadable.add(problem)
+                logger.warning('skipped: %s', problem)
+        if not batch or len(unreadable) > MAX_UNREADABLE_SHARE * views:
+            raise DataError(
+                f'{len(unreadable)} of {views} frames cannot be read, more than '
+                f'{MAX_UNREADABLE_SHARE:.0%}; mend them or leave their ids out; the last one: '
+                f'{problems[-1]}'
+            )
+        yield batch
+
+
+def check_batches(config: TrainConfig, views: int, processes: int) -> None:
+    """Raise ConfigError where the frames, the batch and the processes do not go together."""
+    if views < config.batch_size:
+        raise ConfigError(
+            f'{views} frames are less than one batch; set batch_size below {config.batch_size}'
+        )
+    parts = processes * config.accumulate
+    if config.batch_size % parts:
+        raise ConfigError(
+            f'batch_size {config.batch_size} cannot be shared by {processes} processes of '
+            f'{config.accumulate} parts each; make it a multiple of {parts}'
+        )
+
+
+def epoch_loader(
+    views: TrainingViews,
+    config: TrainConfig,
+    epoch: int,
+    workers: int,
+    processes: Processes = ALONE,
+) -> DataLoader:
+    """Batches of one epoch (see `stack`), prepared by `workers` processes for each of those."""
     return DataLoader(
         views,
-        config.batch_size,
-        sampler=EpochOrder(len(views), config, epoch),
+        config.batch_size // processes.count,
+        sampler=EpochOrder(len(views), config, epoch, processes),
         num_workers=workers,
         collate_fn=stack,
         pin_memory=torch.cuda.is_available(),
@@ -111,8 +177,11 @@ def class_weights(data: FolderDataset, exponent: float) -> Tensor | None:
         return None
     classes = len(data.class_names)
     counts = np.zeros(classes, np.int64)
-    for sample in data:
-        counts += np.bincount(sample.labels[sample.labels < classes], minlength=classes)
+    for sample_id in data.ids:
+        # What cannot be read is named when it is wanted for training.
+        with suppress(DataError):
+            labels = data.load_labels(sample_id)
+            counts += np.bincount(labels[labels < classes], minlength=classes)
     frequency = np.maximum(counts, 1) / counts.sum()
     weights = frequency**-exponent
     return torch.from_numpy(weights / (weights * frequency).sum()).float()
