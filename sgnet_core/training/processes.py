@@ -51,8 +51,7 @@ class Processes:
         """
         if self.count == 1:
             return network
-        # The normalisation layers see to their buffers themselves.
-        return DistributedDataParallel(synchronise_norms(network), broadcast_buffers=False)
+        return DistributedDataParallel(synchronise_norms(network))
 
 
 ALONE = Processes()
