@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import logging
 
+    from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
     from sgnet_core.errors import ConfigError
     from sgnet_core.training.config import load_train_config
     from sgnet_core.training.fit import Training
@@ -44,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
     config = load_train_config(args.config, epochs=args.epochs)
     if not args.resume and (args.out / 'last.pt').exists():
         raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
+    init = DEFAULT_CHECKPOINT if args.init == SHIPPED else args.init and Path(args.init)
     with joined_processes(args.device) as (processes, device):
         if not processes.is_first:
             logging.disable(logging.INFO)
         elif device == 'cpu' and args.device == 'auto':
             logging.info('no CUDA device is there: training on the CPU')
         training = Training(
-            config, args.data, args.out, device, args.precision, args.workers, args.init, processes
+            config, args.data, args.out, device, args.precision, args.workers, init, processes
         )
         if args.resume:
             training.resume()
