@@ -178,7 +178,9 @@ def _report(
 ) -> None:
     if args.json != '-':
         rhythm = f' at {rate_hz:g} Hz' if rate_hz else ''
-        labels = f'{len(frames.class_names)} classes' if frames.class_names else 'no labels yet'
+        labels = f'{len(frames.class_names)} classes' if frames.class_names else 'no labels'
+        if args.classes and count:
+            labels = f'labels awaited in {args.out / "label"}'
         print(
             f'bag_to_frames: {count} frames of {frames.pairs} pairs{rhythm}, {labels}: {args.out}'
         )
