@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from sgnet_core.checkpoint import load_checkpoint
 from sgnet_core.training.config import load_train_config
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
@@ -63,6 +64,17 @@ def test_training_recipes_can_be_read_and_begun(path):
     # The rooms have the classes of NYUv2.
     assert config.room_frames == 0 or 'nyuv2' in path.stem
     assert config.evaluate_every <= config.epochs
+
+
+def test_the_settings_for_fine_tuning_start_from_the_shipped_checkpoint():
+    config = load_train_config(CONFIG / 'finetune.yaml')
+    shipped = load_checkpoint()
+    assert (config.variant, config.spatial) == (shipped.config.variant, shipped.config.spatial)
+    assert config.input_size == shipped.input_spec.size
+    # For any classes, and a few frames: the average must not lag behind a short run.
+    assert config.room_frames == 0
+    steps = config.epochs * 16 / config.batch_size
+    assert 1 / (1 - config.ema_decay) < steps / 5
 
 
 @pytest.mark.parametrize(

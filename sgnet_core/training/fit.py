@@ -29,7 +29,7 @@ from sgnet_core.labels import label_set_of
 from sgnet_core.model.sgnet import SGNet, SGNetConfig
 from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
 from sgnet_core.training.config import TrainConfig, as_plain
-from sgnet_core.training.initial_weights import InitialWeights
+from sgnet_core.training.initial_weights import InitialWeights, start_name
 from sgnet_core.training.objective import Objective
 from sgnet_core.training.optimization import (
     frozen_modules,
@@ -113,7 +113,7 @@ class Training:
         logger.info(
             '%d frames and %d of generated rooms an epoch, %d epochs on %s, from %s',
             len(self.train_data), self.config.room_frames, self.config.epochs,
-            self.device, self.start,
+            self.device, start_name(self.start),
         )  # fmt: skip
         weights = class_weights(self.train_data, self.config.class_weight_exponent)
         objective = Objective(self.network, self.config, weights, self.dtype).to(self.device)

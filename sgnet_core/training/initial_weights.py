@@ -128,6 +128,11 @@ class InitialWeights:
         )
 
 
+def start_name(origin: str | Mapping[str, Any]) -> str:
+    """In a word, what `InitialWeights.load_into` returned."""
+    return origin if isinstance(origin, str) else str(origin['checkpoint'])
+
+
 def _common_heads(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Their tensors, without those of an auxiliary head that the run does not have."""
     wants_auxiliary = any(name.startswith(AUXILIARY_PREFIX) for name in own)
