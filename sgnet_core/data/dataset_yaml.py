@@ -90,6 +90,16 @@ class DatasetFile:
         if self.label is not None and self.classes is None:
             raise DataError('label without classes; add a file of names, `classes: classes.txt`')
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What frames have files of: `image`, `depth`, perhaps `label`, `pose`, `intrinsics`."""
+        kinds = ('image', 'depth', 'label', 'pose', 'intrinsics')
+        return tuple(kind for kind in kinds if isinstance(getattr(self, kind), str))
+
+    def file_of(self, kind: str, sample_id: str) -> str:
+        """The path of one file of a frame, relative to the folder."""
+        return getattr(self, kind).replace('{id}', sample_id)
+
 
 def read_dataset_file(root: Path) -> DatasetFile:
     """Read `root/dataset.yaml`.

@@ -98,7 +98,7 @@ class FolderDataset:
         if self.has_labels:
             labels = self.load_labels(sample_id)
             _check_size(self._path('label', sample_id), labels, camera)
-        pose = _read_pose(self._path('pose', sample_id)) if self.has_poses else None
+        pose = read_pose(self._path('pose', sample_id)) if self.has_poses else None
         return Sample(sample_id, RgbdFrame(rgb, depth_m, camera), labels, pose)
 
     def load_labels(self, sample_id: str) -> np.ndarray:
@@ -111,7 +111,7 @@ class FolderDataset:
         return read_labels(path, self._file.label_offset, len(self.class_names or ()))
 
     def _path(self, kind: str, sample_id: str) -> Path:
-        return self.root / getattr(self._file, kind).replace('{id}', sample_id)
+        return self.root / self._file.file_of(kind, sample_id)
 
     def _read_class_names(self) -> tuple[str, ...] | None:
         if self._file.classes is None:
@@ -131,7 +131,7 @@ class FolderDataset:
                     f'{self.root / DATASET_FILE}: no split {split!r}; choose one of: {known}'
                 )
             return read_split(self.root / self._file.splits[split])
-        chosen = self._ids_on_disk() if ids is None else tuple(ids)
+        chosen = ids_on_disk(self.root, self._file.image) if ids is None else tuple(ids)
         if not chosen:
             raise DataError(
                 f'{self.root / self._file.image}: no file matches; correct `image` in '
@@ -141,20 +141,8 @@ class FolderDataset:
             )
         return chosen
 
-    def _ids_on_disk(self) -> tuple[str, ...]:
-        first, *rest = self._file.image.split('{id}')
-        expression = re.escape(first) + '(?P<id>[^/]+)' + '(?P=id)'.join(map(re.escape, rest))
-        files = self.root.glob('*'.join(map(glob.escape, (first, *rest))))
-        matches = (
-            re.fullmatch(expression, file.relative_to(self.root).as_posix()) for file in files
-        )
-        return tuple(sorted((match['id'] for match in matches if match), key=_counting_order))
-
     def _check_files(self) -> None:
-        has = {'label': self.has_labels, 'pose': self.has_poses}
-        kinds = ['image', 'depth', *(kind for kind in has if has[kind])]
-        if self.intrinsics is None:
-            kinds.append('intrinsics')
+        kinds = [k for k in self._file.kinds if k != 'label' or self.has_labels]
         missing = [
             self._path(kind, sample_id)
             for sample_id in self.ids
@@ -183,7 +171,16 @@ def _check_size(path: Path, image: np.ndarray, camera: CameraIntrinsics) -> None
         )
 
 
-def _read_pose(path: Path) -> np.ndarray:
+def ids_on_disk(root: Path, pattern: str) -> tuple[str, ...]:
+    """The ids whose files `pattern` finds under `root`, numbers in them in counting order."""
+    first, *rest = pattern.split('{id}')
+    expression = re.escape(first) + '(?P<id>[^/]+)' + '(?P=id)'.join(map(re.escape, rest))
+    files = root.glob('*'.join(map(glob.escape, (first, *rest))))
+    matches = (re.fullmatch(expression, file.relative_to(root).as_posix()) for file in files)
+    return tuple(sorted((match['id'] for match in matches if match), key=counting_order))
+
+
+def read_pose(path: Path) -> np.ndarray:
     """(4, 4) float64 camera-to-world from four lines of four numbers."""
     # Outside the try: a DataError is a ValueError too.
     rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
@@ -199,7 +196,7 @@ def _read_pose(path: Path) -> np.ndarray:
     return pose
 
 
-def _counting_order(sample_id: str) -> list[str | int]:
+def counting_order(sample_id: str) -> list[str | int]:
     """Sorts frame-2 before frame-10."""
     parts = re.split(r'(\d+)', sample_id)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]

@@ -153,7 +153,7 @@ class FolderWriter:
         self._closed = True
 
     def _path(self, kind: str, sample_id: str) -> Path:
-        return self.root / getattr(self._file, kind).replace('{id}', sample_id)
+        return self.root / self._file.file_of(kind, sample_id)
 
     def _check(self, sample: Sample) -> None:
         if self._closed:

@@ -40,6 +40,14 @@ def decode_rgb(name: Path | str, content: bytes) -> np.ndarray:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
+def read_stored(path: Path, indices: bool = False) -> np.ndarray:
+    """The numbers of an image file as they are: (H, W), or (H, W, C) in OpenCV's order (BGR).
+
+    With `indices`, those of an indexed PNG instead of its colours.
+    """
+    return _decode(path, _read(path), cv2.IMREAD_UNCHANGED, indices)
+
+
 def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
     """(H, W) float32 metres = raw * `scale`; NaN where raw is one of `invalid`."""
     raw = decode_depth(path, _read(path))
@@ -56,7 +64,7 @@ def decode_depth(name: Path | str, content: bytes) -> np.ndarray:
     if raw.ndim != 2 or raw.dtype != np.uint16:
         raise DataError(
             f'{name}: depth must be a 16-bit image of one channel, this one is '
-            f'{_kind(raw)}; export the raw depth (a picture of it has lost the metres)'
+            f'{kind_of_image(raw)}; export the raw depth (a picture of it has lost the metres)'
         )
     return raw
 
@@ -69,11 +77,11 @@ def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
     Raises:
         DataError: also where an id is not below `class_count`.
     """
-    raw = _decode(path, _read(path), cv2.IMREAD_UNCHANGED, indices=True)
+    raw = read_stored(path, indices=True)
     if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f'{path}: labels must be an 8- or 16-bit image of one channel, this one is '
-            f'{_kind(raw)}; store class numbers, not colours'
+            f'{kind_of_image(raw)}; store class numbers, not colours'
         )
     ids = raw.astype(np.int32) - offset
     ids[ids < 0] = UNLABELLED
@@ -190,7 +198,7 @@ def _encode(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
     write_file(path, content.tobytes())
 
 
-def _kind(image: np.ndarray) -> str:
+def kind_of_image(image: np.ndarray) -> str:
     """`8-bit, 3 channels`."""
     channels = 1 if image.ndim == 2 else image.shape[2]
     plural = 's' if channels > 1 else ''

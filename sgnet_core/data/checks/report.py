@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a check found as JSON values and as text for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sgnet_core.data.checks.alignment import CHANCE
+from sgnet_core.data.checks.check import CheckedDataset
+from sgnet_core.data.checks.finding import share
+
+_BAR = 30
+_DEPTH_STEPS_M = (0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_MOST_DEPTH_ROWS = 24
+
+
+def figures(checked: CheckedDataset) -> dict[str, Any]:
+    """Counts and findings, ready for JSON."""
+    step_m = _depth_step(checked)
+    depth = checked.depth
+    total = int(depth.counts.sum())
+    labels = checked.labels
+    return {
+        'name': checked.file.name,
+        'frames': len(checked.frames.ids),
+        'frames_read': len(checked.read),
+        'splits': {name: len(ids) for name, ids in checked.frames.splits.items()},
+        'errors': checked.errors,
+        'warnings': len(checked.findings) - checked.errors,
+        'findings': [
+            {
+                'severity': finding.severity,
+                'check': finding.check,
+                'seen': finding.seen,
+                'remedy': finding.remedy,
+                'frames': list(finding.ids),
+            }
+            for finding in checked.findings
+        ],
+        'classes': labels
+        and {
+            name: {'pixels': int(pixels), 'frames': int(frames)}
+            for name, pixels, frames in zip(
+                labels.class_names,
+                labels.of_classes(labels.counts),
+                labels.of_classes(labels.frames),
+                strict=True,
+            )
+        },
+        'unlabelled_pixels': labels
+        and int(labels.counts.sum() - labels.of_classes(labels.counts).sum()),
+        'depth': {
+            'measured_share': int(depth.measured().sum()) / total if total else None,
+            'percentiles_m': {str(p): depth.percentile_m(p) for p in (1, 5, 50, 95, 99)},
+            'histogram_step_m': step_m,
+            'histogram_pixels': depth.histogram(step_m).astype(int).tolist(),
+        },
+        'edges': {
+            edges.what: (fits := edges.fits())
+            and {
+                'frames': edges.frames,
+                'agreement': fits[0].agreement,
+                'best_agreement': fits[1].agreement,
+            }
+            for edges in checked.edges
+        },
+    }
+
+
+def text(checked: CheckedDataset) -> str:
+    """All of it for a terminal: what there is, histograms, findings last."""
+    parts = [_overview(checked), _classes(checked), _depth(checked), _edges(checked)]
+    parts.append('\n'.join(str(finding) for finding in checked.findings))
+    parts.append(verdict(checked))
+    return '\n\n'.join(part for part in parts if part)
+
+
+def _overview(checked: CheckedDataset) -> str:
+    file, frames = checked.file, checked.frames
+    splits = ', '.join(f'{name} {len(ids)}' for name, ids in frames.splits.items())
+    alone = len(set(frames.ids).difference(*frames.splits.values())) if frames.splits else 0
+    lines = [f'{file.name}: {len(frames.ids)} frames; splits: {splits or "none"}']
+    if alone:
+        lines[0] += f'; in no split: {alone}'
+    if len(checked.read) < len(frames.ids):
+        lines.append(f'read: {len(checked.read)} of them, evenly spread')
+    if file.label is None:
+        lines.append('labels: none, so it can be segmented and replayed, but not trained on')
+    return '\n'.join(lines)
+
+
+def _classes(checked: CheckedDataset) -> str:
+    labels = checked.labels
+    if labels is None or not labels.counts.any():
+        return ''
+    pixels, total = labels.of_classes(labels.counts), labels.counts.sum()
+    width = max(map(len, (*labels.class_names, 'unlabelled')))
+    rows = list(zip(labels.class_names, pixels, labels.of_classes(labels.frames), strict=True))
+    # A stable sort: what is missing stays in the order of the classes file.
+    rows.sort(key=lambda row: -row[1])
+    lines = [f'{"class":{width}}  {"pixels":>11}  {"frames":>6}']
+    for name, count, frames in rows:
+        bar = _bar(count, pixels.max())
+        lines.append(f'{name:{width}}  {share(count, total):>11}  {frames:6}  {bar}'.rstrip())
+    lines.append(f'{"unlabelled":{width}}  {share(total - pixels.sum(), total):>11}')
+    return '\n'.join(lines)
+
+
+def _depth(checked: CheckedDataset) -> str:
+    depth = checked.depth
+    total = depth.counts.sum()
+    if not depth.measured().any():
+        return ''
+    step_m = _depth_step(checked)
+    histogram = depth.histogram(step_m)
+    head = min(len(histogram), _MOST_DEPTH_ROWS)
+    rows = [(f'{i * step_m:g} - {(i + 1) * step_m:g} m', histogram[i]) for i in range(head)]
+    if histogram[head:].any():
+        rows.append((f'{head * step_m:g} m and more', histogram[head:].sum()))
+    rows = rows[int(np.argmax([count > 0 for _, count in rows])) :]
+    width = max(len(name) for name, _ in (*rows, ('no measurement', 0)))
+    lines = [f'{"depth":{width}}  {"pixels":>11}']
+    for name, count in rows:
+        bar = _bar(count, histogram.max())
+        lines.append(f'{name:{width}}  {share(count, total):>11}  {bar}'.rstrip())
+    missing = share(total - depth.measured().sum(), total)
+    lines.append(f'{"no measurement":{width}}  {missing:>11}')
+    low, median, high = (depth.percentile_m(percent) for percent in (5, 50, 95))
+    lines.append(f'median {median:.3g} m; 5 % below {low:.3g} m, 5 % above {high:.3g} m')
+    return '\n'.join(lines)
+
+
+def _edges(checked: CheckedDataset) -> str:
+    lines = []
+    for edges in checked.edges:
+        fits = edges.fits()
+        if fits is None:
+            lines.append(f'edges of {edges.what} against colour: too few to judge')
+        else:
+            lines.append(
+                f'edges of {edges.what} against colour: agreement {fits[0].agreement:.2f} over '
+                f'{edges.frames} frames (chance: below {CHANCE:g}; usual: 0.5 to 1.5)'
+            )
+    return '\n'.join(lines)
+
+
+def _depth_step(checked: CheckedDataset) -> float:
+    """Of the histogram, so that nearly all depth is on it."""
+    far_m = checked.depth.percentile_m(99) or 0.0
+    return next((s for s in _DEPTH_STEPS_M if s * (_MOST_DEPTH_ROWS - 4) >= far_m), 50.0)
+
+
+def _bar(part: float, whole: float) -> str:
+    return '#' * max(int(part > 0), round(_BAR * part / max(whole, 1)))
+
+
+def verdict(checked: CheckedDataset) -> str:
+    """`1 error, no warnings`."""
+    counts = {'error': checked.errors, 'warning': len(checked.findings) - checked.errors}
+    return ', '.join(f'{n or "no"} {word}{"" if n == 1 else "s"}' for word, n in counts.items())
