@@ -495,7 +495,7 @@ def test_splits_that_are_parts_of_another(small):
     assert found(small) == {}
     (small / 'train.txt').write_text('\n'.join(ids[:6]))
     lines = [str(finding) for finding in check_dataset(small).findings]
-    assert any("splits 'train' and 'fit' share 4 frames" in line for line in lines)
+    assert any("splits 'fit' and 'train' share 4 frames" in line for line in lines)
     assert any("splits 'train' and 'val' share 2 frames" in line for line in lines)
 
 
