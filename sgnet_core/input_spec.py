@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sgnet_core.errors import InputError
 from sgnet_core.geometry import depth_to_xyz
+from sgnet_core.hha import depth_to_hha
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
@@ -29,8 +30,9 @@ class InputSpec:
         height, width: of the network's input; multiples of 32.
         channel_order: `rgb` or `bgr`.
         mean, std: per channel, in that order, in grey levels of 0..255.
-        spatial: `depth`, `xyz`, `features` or `none`, as the network's.
-        depth_fill_m: what the network sees where there is no measurement, metres.
+        spatial: `depth`, `xyz`, `hha`, `features` or `none`, as the network's.
+        depth_fill_m: what the network sees where there is no measurement, metres. In HHA, which
+            is not in metres, all three channels are 0 there.
 
     Raises:
         InputError: a value is not one of these.
@@ -97,6 +99,9 @@ class InputSpec:
     def _encode_depth(self, depth_m: Tensor, intrinsics: CameraIntrinsics) -> Tensor | None:
         if not SPATIAL_CHANNELS[self.spatial]:
             return None
+        if self.spatial == 'hha':
+            # From grey levels to numbers about as large as depths in metres.
+            return depth_to_hha(depth_m, intrinsics).div(255.0).nan_to_num(0.0)[None]
         spatial = depth_m[None] if self.spatial == 'depth' else depth_to_xyz(depth_m, intrinsics)
         return torch.where(torch.isfinite(spatial), spatial, self.depth_fill_m)[None]
 

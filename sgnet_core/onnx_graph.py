@@ -38,7 +38,8 @@ IR_VERSION = 9
 
 USAGE = """\
 image: (N, 3, H, W) float32, (grey level 0..255 - mean) / std, channels in channel_order.
-spatial: (N, c, H, W) float32 metres, depth_fill_m where nothing is measured; depth or x, y, z.
+spatial: (N, c, H, W) float32 metres, depth_fill_m where nothing is measured; depth or x, y, z. \
+Or hha: disparity, height, angle of sgnet_core.hha / 255, 0 where nothing is measured.
 scores: before softmax. Resize them to the image (bilinear, corners aligned); the largest is the \
 class.
 The metadata entry 'sgnet' is JSON: input (size, channel_order, mean, std, spatial, depth_fill_m), \

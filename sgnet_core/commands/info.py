@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='a variant (sgnet_r101) or a checkpoint; default: the shipped one',
     )
     parser.add_argument(
-        '--spatial', help='depth, xyz, features or none (of a variant; default depth)'
+        '--spatial', help='depth, xyz, hha, features or none (of a variant; default depth)'
     )
     parser.add_argument('--classes', type=int, help='number of classes (of a variant; default 40)')
     parser.add_argument(

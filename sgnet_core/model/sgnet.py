@@ -13,7 +13,13 @@ from sgnet_core.model.heads import AsppHead, LightDecoder, PlainHead
 from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
 from sgnet_core.model.sconv import Geometry, Guide, SConv2d
 
-SPATIAL_CHANNELS: dict[str, int | None] = {'depth': 1, 'xyz': 3, 'features': None, 'none': 0}
+SPATIAL_CHANNELS: dict[str, int | None] = {
+    'depth': 1,
+    'xyz': 3,
+    'hha': 3,
+    'features': None,
+    'none': 0,
+}
 """Channels of the spatial information each choice of `spatial` feeds to the S-Convs.
 
 `features` guides every S-Conv by its own input features, and `none` has plain convolutions instead

@@ -42,6 +42,7 @@ ARMS = {
     'features': Arm('features'),
     'depth': Arm('depth'),
     'xyz': Arm('xyz'),
+    'hha': Arm('hha'),
     'offsets_only': Arm('depth', 'weight_generator2'),
     'weights_only': Arm('depth', 'offset_generator'),
 }

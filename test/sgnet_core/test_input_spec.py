@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sgnet_core.errors import InputError
-from sgnet_core.input_spec import InputSpec
+from sgnet_core.hha import encode_hha
+from sgnet_core.input_spec import InputSpec, resize_rgbd
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 SPEC = {
@@ -60,6 +61,21 @@ def test_xyz_uses_the_intrinsics_of_the_resized_image():
     assert xyz.shape == (1, 3, 64, 96)
     torch.testing.assert_close(xyz[0, 0, 0, 0].item(), -camera.cx / camera.fx * 2.0)
     torch.testing.assert_close(xyz[0, 1, 63, 5].item(), (63 - camera.cy) / camera.fy * 2.0)
+
+
+def test_hha_is_that_of_the_resized_depth_and_zero_in_holes(tiny_samples):
+    big = tiny_samples[0].frame
+    spec = InputSpec(**SPEC | {'spatial': 'hha', 'depth_fill_m': 2.0})
+    _, hha = spec.preprocess(big)
+    _, depth_m = resize_rgbd(
+        *(torch.from_numpy(a) for a in (big.rgb.transpose(2, 0, 1), big.depth_m)), spec.size
+    )
+    expected = encode_hha(depth_m.numpy(), big.intrinsics.resized(*spec.size)).transpose(2, 0, 1)
+    assert hha.shape == (1, 3, 64, 96)
+    # Gravity is estimated from fewer pixels here.
+    assert np.abs(hha[0].numpy() * 255 - expected).mean() < 2
+    assert not hha[0, :, depth_m.isnan()].any()
+    assert depth_m.isnan().any()
 
 
 def test_none_needs_no_depth():

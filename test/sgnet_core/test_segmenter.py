@@ -41,7 +41,7 @@ def test_labels_and_confidence_are_argmax_and_softmax(segmenter, tiny_samples):
 
 
 @pytest.mark.parametrize('precision', ['bf16', 'fp16'])
-@pytest.mark.parametrize('spatial', ['depth', 'xyz', 'features', 'none'])
+@pytest.mark.parametrize('spatial', ['depth', 'xyz', 'hha', 'features', 'none'])
 def test_half_precision_is_near_single(precision, spatial, tiny_samples):
     checkpoint = untrained(spatial=spatial)
     frame = tiny_samples[0].frame

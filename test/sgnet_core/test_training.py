@@ -71,8 +71,9 @@ def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
     assert measured.sum() == min(height, 96) * min(width, 128)
 
 
-def test_a_view_is_drawn_from_its_seed_alone(room):
-    spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'xyz')
+@pytest.mark.parametrize('spatial', ['xyz', 'hha'])
+def test_a_view_is_drawn_from_its_seed_alone(room, spatial):
+    spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, spatial)
     views = [augment(room, spec, (32, 64), (0.5, 2.0), np.random.default_rng(s)) for s in (8, 8, 9)]
     image, spatial, labels = views[0]
     assert image.shape == (3, 32, 64)
