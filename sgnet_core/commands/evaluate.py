@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', default='auto', help='auto, fp32, fp16 or bf16')
     parser.add_argument('--backend', default='auto', help='auto, torch or onnxruntime')
     parser.add_argument(
+        '--missing-depth',
+        type=float,
+        default=0.0,
+        metavar='SHARE',
+        help='first take away this share of the depth, in patches; 1 = all of it',
+    )
+    parser.add_argument(
         '--json', metavar='FILE', help='write the figures here (- = standard output)'
     )
 
@@ -22,18 +29,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.cli import write_json
     from sgnet_core.data.folder import FolderDataset
+    from sgnet_core.errors import InputError
     from sgnet_core.evaluation import check_same_classes, evaluate, report
     from sgnet_core.segmenter import Segmenter
+    from sgnet_core.training.depth_sensor import without_some_depth
 
+    share = args.missing_depth
+    if not 0 <= share <= 1:
+        raise InputError(f'--missing-depth must be from 0 to 1, got {share}')
     data = FolderDataset(args.data, args.split)
     segmenter = Segmenter.from_checkpoint(
         args.checkpoint, args.device, args.precision, args.backend
     )
     check_same_classes(segmenter, data.class_names, str(args.data))
-    confusion, frames = evaluate(segmenter, data, len(data))
+    samples = data
+    if share:
+        samples = (without_some_depth(sample, share, seed) for seed, sample in enumerate(data))
+    confusion, frames = evaluate(segmenter, samples, len(data))
     if args.json != '-':
         print(f'{segmenter.description}\n{data.name}, split {args.split or "all"}, {frames} frames')
+        if share:
+            print(f'without {share:.0%} of the depth')
         print(confusion.table())
     if args.json:
-        write_json(args.json, report(confusion, frames))
+        write_json(args.json, {**report(confusion, frames), 'missing_depth': share})
     return 0

@@ -7,10 +7,13 @@ labels are never touched. Pixels are those of the training crop.
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 
 from sgnet_core.data.rooms.sensor import BASELINE_M, DISPARITY_STEP_PX, FOCAL_PX
+from sgnet_core.data.sample import Sample
 
 TOTAL_LOSS_PROBABILITY = 0.1
 """No depth at all: a camera that is unplugged, in the sun, or too near to everything."""
@@ -73,6 +76,14 @@ def degrade_depth(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator
     return depth_m
 
 
+def without_some_depth(sample: Sample, share: float, seed: int) -> Sample:
+    """The sample as it would be without a measurement in `share` of its pixels, in patches."""
+    depth_m = sample.frame.depth_m.copy()
+    rng = np.random.default_rng(seed)
+    depth_m[patches(depth_m.shape, share, rng) if share < 1 else ...] = np.nan
+    return dataclasses.replace(sample, frame=dataclasses.replace(sample.frame, depth_m=depth_m))
+
+
 def axial_noise_m(depth_m: np.ndarray) -> np.ndarray:
     """Standard deviation of the first Kinect at this depth, metres.
 
@@ -109,13 +120,13 @@ def _holes(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> np
     brightest = np.maximum.reduce(channels)
     if rng.random() < DARK_PROBABILITY:
         dark = brightest < rng.uniform(*DARK_GREY)
-        holes |= dark & _patches(dark.shape, rng.uniform(0.3, 1), rng)
+        holes |= dark & patches(dark.shape, rng.uniform(0.3, 1), rng)
     if rng.random() < SHINY_PROBABILITY:
         shiny = brightest > rng.uniform(*SHINY_GREY)
         shiny &= np.minimum.reduce(channels) > np.float32(1 - SHINY_SATURATION) * brightest
-        holes |= shiny & _patches(shiny.shape, rng.uniform(0.3, 1), rng)
+        holes |= shiny & patches(shiny.shape, rng.uniform(0.3, 1), rng)
     if rng.random() < BLOBS_PROBABILITY:
-        holes |= _patches(holes.shape, rng.uniform(0, MAX_BLOBS_SHARE), rng)
+        holes |= patches(holes.shape, rng.uniform(0, MAX_BLOBS_SHARE), rng)
     if rng.random() < PEPPER_PROBABILITY:
         # Squared: mostly little, now and then much.
         holes |= rng.random(holes.shape, np.float32) < MAX_PEPPER_SHARE * rng.random() ** 2
@@ -134,10 +145,10 @@ def _edges(depth_m: np.ndarray, width: int, rng: np.random.Generator) -> np.ndar
     edge = (far * np.float32(1 - EDGE_RISE) > near).astype(np.uint8)
     anchor = (0 if rng.random() < 0.5 else width - 1, 0)
     band = cv2.dilate(edge, np.ones((1, width), np.uint8), anchor=anchor)
-    return band.astype(bool) & _patches(edge.shape, rng.uniform(0.5, 1), rng)
+    return band.astype(bool) & patches(edge.shape, rng.uniform(0.5, 1), rng)
 
 
-def _patches(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.ndarray:
+def patches(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.ndarray:
     """(H, W) bool, true in `share` of all pixels, in round patches of one random size."""
     size = np.exp(rng.uniform(*np.log(BLOB_PX)))
     cells = rng.random([int(n / size) + 2 for n in shape], np.float32)

@@ -4,13 +4,16 @@
 import numpy as np
 import pytest
 
+from sgnet_core.data.sample import Sample
 from sgnet_core.training import depth_sensor
 from sgnet_core.training.depth_sensor import (
     axial_noise_m,
     degrade_depth,
     disparity_steps,
     shifted,
+    without_some_depth,
 )
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 SIZE = (60, 84)
 EFFECTS = [
@@ -194,3 +197,20 @@ def test_how_much_is_missing_over_many_views(scene):
     assert 0.1 < ((shares > 0.2) & (shares < 0.4)).mean() < 0.4
     assert 0.15 < (shares < 0.06).mean() < 0.5
     assert (shares[shares < 1] < 0.8).all()
+
+
+@pytest.mark.parametrize('share', [0.3, 1.0])
+def test_a_share_of_the_depth_of_a_sample_is_taken_away(share):
+    camera = CameraIntrinsics(width=168, height=120, fx=150, fy=151, cx=80, cy=60)
+    rgb = np.zeros((120, 168, 3), np.uint8)
+    frame = RgbdFrame(rgb, np.full(camera.size, 2, np.float32), camera)
+    sample = Sample('0', frame, np.zeros(camera.size, np.uint8))
+    changed = [without_some_depth(sample, share, seed) for seed in (5, 5, 6)]
+    for other in changed:
+        assert np.isnan(other.frame.depth_m).mean() == pytest.approx(share, abs=0.03)
+        assert other.labels is sample.labels
+        assert other.frame.rgb is rgb
+    first, again, different = (other.frame.depth_m for other in changed)
+    np.testing.assert_array_equal(first, again)
+    assert np.array_equal(first, different, equal_nan=True) == (share == 1)
+    assert np.isfinite(frame.depth_m).all()
