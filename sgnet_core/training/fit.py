@@ -2,12 +2,11 @@
 """Trains a network: epochs, optimiser, averaged weights, best checkpoint, resume.
 
 In the output folder: `best.safetensors` (the averaged weights of the best epoch on the validation
-split), `last.pt` (training state for `--resume`), `log.jsonl` (one line an epoch), `train.yaml`.
+split), `last.pt` (training state for `--resume`), `train.yaml`, and what `journal.py` writes.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -19,7 +18,6 @@ import numpy as np
 import yaml
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from sgnet_core.checkpoint import AUXILIARY_PREFIX, Checkpoint, save_checkpoint
 from sgnet_core.data.folder import FolderDataset
@@ -30,6 +28,7 @@ from sgnet_core.model.sgnet import SGNet, SGNetConfig
 from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
 from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.training.initial_weights import InitialWeights, start_name
+from sgnet_core.training.journal import Journal
 from sgnet_core.training.objective import Objective
 from sgnet_core.training.optimization import (
     frozen_modules,
@@ -119,16 +118,17 @@ class Training:
         objective = Objective(self.network, self.config, weights, self.dtype).to(self.device)
         shared = self.processes.share(objective)
         self.views.furnish()
-        while self.epoch < self.config.epochs:
-            started = time.monotonic()
-            record: dict[str, object] = {'loss': self._train_one_epoch(objective, shared)}
-            self.seconds += time.monotonic() - started
-            self.epoch += 1
-            if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
-                record |= self._validate()
-            if self.processes.is_first:
-                self._save_state()
-                self._log(record)
+        with self._journal() as journal:
+            while self.epoch < self.config.epochs:
+                figures = self._train_one_epoch(objective, shared, journal)
+                self.epoch += 1
+                if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
+                    figures |= self._validate(journal)
+                if journal is not None:
+                    # Before the state: of the two, the log can be shortened when resuming.
+                    hours = round(self.seconds / 3600, 3)
+                    journal.epoch(self.epoch, {**figures, 'hours': hours})
+                    self._save_state()
         self.processes.wait()
         return self.out / 'best.safetensors'
 
@@ -146,27 +146,41 @@ class Training:
         self.epoch, self.best_miou = state['epoch'], state['best_miou']
         self.seconds, self.start = state['seconds'], state['start']
 
-    def _train_one_epoch(self, objective: Objective, shared: nn.Module) -> float:
-        """The mean loss of an epoch; `shared` is the objective, wrapped for all processes."""
+    def _journal(self) -> Journal | nullcontext[None]:
+        """The journal, which only the first process writes."""
+        if not self.processes.is_first:
+            return nullcontext()
+        batch = self.config.batch_size
+        images = len(self.views) // batch * batch
+        return Journal(self.out, self.config.epochs, images, self.epoch)
+
+    def _train_one_epoch(
+        self, objective: Objective, shared: nn.Module, journal: Journal | None
+    ) -> dict[str, float]:
+        """What an epoch comes to; `shared` is the objective, wrapped for all processes."""
+        started = time.monotonic()
         self._set_training_mode()
         # An epoch's random numbers depend on no epoch before it: nothing of them is to be saved.
         seed = (self.config.seed, self.epoch, self.processes.rank)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         loader = epoch_loader(self.views, self.config, self.epoch, self.workers, self.processes)
-        title = f'epoch {self.epoch + 1}/{self.config.epochs}'
-        hidden = None if self.processes.is_first else True
-        batches = readable(loader, len(self.views))
-        bar = tqdm(batches, title, len(loader), unit='batch', disable=hidden, leave=False)
         total = 0.0
-        for step, batch in enumerate(bar):
+        for step, batch in enumerate(readable(loader, len(self.views))):
             factor = learning_rate_factor(self.epoch + step / len(loader), self.config)
             for group in self.optimizer.param_groups:
                 group['lr'] = group['peak_lr'] * factor
             batch = [tensor.to(self.device, non_blocking=True) for tensor in batch]
             weight = self.processes.sum(objective.weight_of(batch[2])) / self.processes.count
             total += self._step(shared, batch, weight)
-            bar.set_postfix(loss=f'{total / (step + 1):.3f}')
-        return total / len(loader)
+            if journal is not None:
+                journal.step(self.config.batch_size, total / (step + 1))
+        seconds = time.monotonic() - started
+        self.seconds += seconds
+        return {
+            'loss': total / len(loader),
+            'learning_rate': max(group['lr'] for group in self.optimizer.param_groups),
+            'images_per_second': len(loader) * self.config.batch_size / seconds,
+        }
 
     def _set_training_mode(self) -> None:
         self.network.train()
@@ -203,7 +217,7 @@ class Training:
         self.average.update_parameters(self.network)
         return main + auxiliary
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, journal: Journal | None) -> dict[str, float]:
         """Evaluate the averaged weights; keep them where they are the best so far."""
         checkpoint = self._averaged_checkpoint()
         segmenter = Segmenter(
@@ -218,6 +232,8 @@ class Training:
         scores = confusion.scores()
         if scores['miou'] is None:
             raise DataError(f'{self.val_data.root}: {self.config.val_split} has no labelled pixel')
+        if journal is not None:
+            journal.pictures(self.epoch, segmenter, self.val_data)
         kept = {k: scores[k] for k in ('miou', 'pixel_accuracy', 'mean_accuracy')}
         if kept['miou'] > self.best_miou:
             self.best_miou = kept['miou']
@@ -245,15 +261,6 @@ class Training:
             'config': as_plain(self.config),
         }
         return Checkpoint(self.network.config, self.spec, self.label_set, weights, provenance)
-
-    def _log(self, record: dict[str, object]) -> None:
-        record = {'epoch': self.epoch, **record, 'hours': round(self.seconds / 3600, 3)}
-        with (self.out / 'log.jsonl').open('a') as file:
-            file.write(json.dumps(record) + '\n')
-        logger.info(
-            ', '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}'
-                      for k, v in record.items())
-        )  # fmt: skip
 
     def _save_state(self) -> None:
         state = {

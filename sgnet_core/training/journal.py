@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 LOG_FILE, CURVES_FOLDER = 'log.jsonl', 'tensorboard'
+FRAMES_PICTURED = 4
 PICTURE_COLUMNS = ('colour', 'depth', 'truth', 'prediction')
 
 logger = logging.getLogger(__name__)
@@ -102,10 +103,14 @@ class Journal:
                 ', '.join(f'{name} {value:.4g}' for name, value in figures.items()), left,
             )  # fmt: skip
 
-    def pictures(self, number: int, segmenter: Segmenter, samples: Iterable[Sample]) -> None:
-        """Show TensorBoard what the network makes of these labelled frames after epoch `number`."""
+    def pictures(self, number: int, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
+        """Show TensorBoard what the network makes of labelled frames after epoch `number`.
+
+        Some frames are drawn, always the same, from all over `samples`.
+        """
         if self._curves is not None:
-            sheet = prediction_sheet(segmenter, samples)
+            step = -(-len(samples) // FRAMES_PICTURED)
+            sheet = prediction_sheet(segmenter, [samples[i] for i in range(0, len(samples), step)])
             self._curves.add_image('predictions', sheet, number, dataformats='HWC')
 
     def _keep_records(self, done: int) -> None:
