@@ -15,6 +15,7 @@ from sgnet_core.data.dataset_yaml import (
     write_dataset_file,
 )
 from sgnet_core.data.image_files import write_file
+from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import label_set_of
 
 CLASSES_FILE = 'classes.txt'
@@ -25,10 +26,14 @@ def read_own_classes(path: Path) -> tuple[str, ...]:
     """The names of a file with one a line, whether or not "void" is the first.
 
     Raises:
-        DataError, InputError: it cannot be read, or the names are no label set.
+        DataError: it cannot be read, or the names are no label set.
     """
-    lines = read_text(path).split('\n', 1)
-    return label_set_of(read_class_names(path, int(lines[0].strip().lower() == VOID))).class_names
+    first = read_text(path).split('\n', 1)[0]
+    names = read_class_names(path, label_offset=int(first.strip().lower() == VOID))
+    try:
+        return label_set_of(names).class_names
+    except InputError as error:
+        raise DataError(f'{path}: {error}') from error
 
 
 def await_labels(root: Path, class_names: Sequence[str]) -> None:

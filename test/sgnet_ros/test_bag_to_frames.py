@@ -225,6 +225,18 @@ def test_wrong_options(bag_path, convert, options, message):
     assert message in said
 
 
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('', '0 classes'), ('void\n', '0 classes'), ('box\nbox\n', "'box' is given twice")],
+)
+def test_classes_that_are_none(bag_path, convert, tmp_path, text, message):
+    (tmp_path / 'mine.txt').write_text(text)
+    status, frames, said = convert(bag_path, '--classes', str(tmp_path / 'mine.txt'))
+    assert (status, frames) == (2, None)
+    assert str(tmp_path / 'mine.txt') in said
+    assert message in said
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(bag_path, convert, tmp_path):
     (tmp_path / 'frames').mkdir()
     (tmp_path / 'frames' / 'letter.txt').write_text('keep me')
