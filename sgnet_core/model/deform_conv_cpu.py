@@ -50,26 +50,25 @@ def forward(
     kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
     table = _table(x)
     gather_products = 2 * weight.shape[0] * stride[0] * stride[1] <= weight.shape[1]
-    offset, mask = _channels_last(offset), _channels_last(mask)
-    shape = (x.shape[0], weight.shape[0], *mask.shape[1:3])
-    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-    pixels = y.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H'W', D), the same memory
-    for image in range(x.shape[0] if y.numel() else 0):
-        at = _positions(offset[image].unflatten(2, (*kernel, 2)), (stride, padding, dilation))
+    y = x.new_empty(x.shape[0], *mask.shape[2:], weight.shape[0])
+    pixels = y.flatten(0, 2)  # (P, D), the same memory
+    if y.numel():
+        at = _positions(_channels_last(offset), kernel, (stride, padding, dilation))
+        taps = _channels_last(mask).flatten(0, 2)  # (P, K)
         rows, factors = _corners(
-            *at, mask[image].flatten(0, 1), size, mask.shape[3] if gather_products else 1
+            *at, taps, size, len(x), rows_per_pixel=taps.shape[1] if gather_products else 1
         )
         combine = _multiply_and_gather if gather_products else _gather_and_multiply
-        combine(table[image], rows, factors.to(table.dtype), weight, pixels[image])
+        combine(table, rows, factors.to(table.dtype), weight, pixels)
     if bias is not None:
         pixels += bias
-    return y
+    return y.permute(0, 3, 1, 2)
 
 
 def _gather_and_multiply(
     table: Tensor, rows: Tensor, factors: Tensor, weight: Tensor, y: Tensor
 ) -> None:
-    """Rows and factors (H'W', K, 4) into `table` (R, C), times `weight`, into y (H'W', D)."""
+    """Rows and factors (P, K, 4) into `table` (R, C), times `weight`, into y (P, D)."""
     # (K C, D), without a copy where the weights are channels-last.
     weight = weight.permute(0, 2, 3, 1).flatten(1).t()
     strips = (t.split(STRIP_PIXELS) for t in (rows, factors, y))
@@ -94,32 +93,35 @@ def _gather(table: Tensor, rows: Tensor, factors: Tensor) -> Tensor:
 
 
 def _table(x: Tensor) -> Tensor:
-    """The pixels of x (N, C, H, W) in a border of zeros: (N, (H+3)(W+3), C)."""
+    """The pixels of x (N, C, H, W), each image in a border of zeros: (N (H+3)(W+3), C)."""
     # Half precision features are sampled in float32, like in the reference.
     dtype = torch.promote_types(x.dtype, torch.float32)
     table = F.pad(x.permute(0, 2, 3, 1).to(dtype), (0, 0, _BEFORE, _AFTER, _BEFORE, _AFTER))
-    return table.flatten(1, 2)
+    return table.flatten(0, 2)
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.permute(0, 2, 3, 1).contiguous()
 
 
-def _positions(offset: Tensor, window: tuple[Pair, Pair, Pair]) -> tuple[Tensor, Tensor]:
-    """Where every tap samples, in pixels of the padded image: rows and columns, each (P, K).
+def _positions(
+    offset: Tensor, kernel: Pair, window: tuple[Pair, Pair, Pair]
+) -> tuple[Tensor, Tensor]:
+    """Where every tap samples, in pixels of its padded image: rows and columns.
 
     Args:
-        offset: (..., H', W', kernel height, kernel width, 2) in pixels, (dy, dx); P is the product
-            of all axes before the kernel's.
+        offset: (N, H', W', 2K) in pixels, (dy, dx) per tap.
+        kernel: (height, width).
         window: stride, padding, dilation.
+
+    Returns:
+        Twice (P, K), P = N H' W' pixels.
     """
-    length, kernel = offset.shape[-5:-3], offset.shape[-3:-1]
-    y, x = (_tap_positions(length[axis], kernel[axis], axis, window) for axis in (0, 1))
-    dtype = torch.promote_types(offset.dtype, torch.float32)
+    y, x = (_tap_positions(offset.shape[1 + i], kernel[i], i, window) for i in (0, 1))
     start = (y[:, None, :, None], x[:, None])  # (H', 1, kernel height, 1), (W', 1, kernel width)
-    return tuple(
-        (offset[..., axis].to(dtype) + start[axis]).flatten(-2).flatten(0, -2) for axis in (0, 1)
-    )
+    dtype = torch.promote_types(offset.dtype, torch.float32)
+    offset = offset.to(dtype).unflatten(3, (*kernel, 2))
+    return tuple((offset[..., i] + start[i]).view(-1, kernel[0] * kernel[1]) for i in (0, 1))
 
 
 def _tap_positions(length: int, kernel: int, axis: int, window: tuple[Pair, Pair, Pair]) -> Tensor:
@@ -130,24 +132,27 @@ def _tap_positions(length: int, kernel: int, axis: int, window: tuple[Pair, Pair
 
 
 def _corners(
-    y: Tensor, x: Tensor, mask: Tensor, size: Pair, rows_per_pixel: int = 1
+    y: Tensor, x: Tensor, mask: Tensor, size: Pair, images: int, rows_per_pixel: int = 1
 ) -> tuple[Tensor, Tensor]:
     """The four pixels around every tap and the factor of each, mask included.
 
     Args:
         y, x: of `_positions`; overwritten with the parts after the point.
         mask: (P, K).
-        size: (H, W) of the image.
+        size: (H, W) of an image.
+        images: N; in the table they lie one below the other.
         rows_per_pixel: of the table: 1, or K where every tap has its own.
 
     Returns:
-        Rows of the table of the padded image (P, K, 4) int32, and factors (P, K, 4).
+        Rows of the table of the padded images (P, K, 4) int32, and factors (P, K, 4).
     """
     for coordinate, length in ((y, size[0]), (x, size[1])):
         # Beyond the border all is zero, so clamping there changes nothing, not even for infinity.
         coordinate.nan_to_num_(nan=0.0).clamp_(0, length + _BEFORE)
     width = size[1] + _BEFORE + _AFTER
     first = torch.add(x.int(), y.int(), alpha=width)
+    above = torch.arange(images, dtype=torch.int32) * ((size[0] + _BEFORE + _AFTER) * width)
+    first.view(images, -1).add_(above[:, None])
     if rows_per_pixel > 1:
         taps = torch.arange(rows_per_pixel, dtype=torch.int32)
         first = torch.add(taps, first, alpha=rows_per_pixel)
@@ -183,18 +188,11 @@ def backward(
         return tuple(torch.zeros_like(tensor) for tensor in (x, offset, mask, weight))
     kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
     table = _table(x)
-    rows_per_image, table = table.shape[1], table.flatten(0, 1)
-    y_at, x_at = _positions(
-        _channels_last(offset).unflatten(3, (*kernel, 2)), (stride, padding, dilation)
-    )
+    y_at, x_at = _positions(_channels_last(offset), kernel, (stride, padding, dilation))
     # Further out, and for NaN, a little to the side all is still zero.
     moves = torch.stack((y_at >= 0, x_at >= 0), dim=2)  # (P, K, 2)
     taps = _channels_last(mask).flatten(0, 2)  # (P, K)
-    rows, factors = _corners(y_at, x_at, taps, size)
-    # The images of a batch lie in one table, one below the other.
-    first_rows = torch.arange(x.shape[0], dtype=torch.int32) * rows_per_image
-    rows.view(x.shape[0], -1).add_(first_rows[:, None])
-
+    rows, factors = _corners(y_at, x_at, taps, size, len(x))
     grad_table, grad_factors, grad_weight = _through_samples(
         _channels_last(grad).flatten(0, 2), rows, factors.to(table.dtype), table, weight
     )
