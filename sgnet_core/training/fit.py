@@ -205,10 +205,11 @@ class Training:
             losses += loss_parts
         main, auxiliary = (self.processes.sum(losses) / self.processes.count).tolist()
         if not math.isfinite(main + auxiliary):
+            kept = f'{self.out / "last.pt"} keeps the state after epoch {self.epoch}'
             raise SgnetError(
                 f'the loss is not finite in epoch {self.epoch + 1} (main {main}, auxiliary '
-                f'{auxiliary}); lower learning_rate, or use precision fp32: {self.out / "last.pt"} '
-                f'keeps the state after epoch {self.epoch}'
+                f'{auxiliary}); lower learning_rate, or use precision fp32; '
+                f'{kept if self.epoch else "there is no state yet to go on from"}'
             )
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
