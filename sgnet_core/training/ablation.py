@@ -43,7 +43,6 @@ ARMS = {
     'depth': Arm('depth'),
     'xyz': Arm('xyz'),
     'hha': Arm('hha'),
-    'hha': Arm('hha'),
     'offsets_only': Arm('depth', 'weight_generator2'),
     'weights_only': Arm('depth', 'offset_generator'),
 }
