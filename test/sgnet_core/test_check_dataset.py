@@ -345,9 +345,9 @@ def turned(image, rows, columns):
 
 
 RUINS = {
-    'mirrored': (lambda x: turned(x, 1, -1), 'mirrored', 'left to right'),
-    'upside down': (lambda x: turned(x, -1, 1), 'mirrored', 'upside down'),
-    'half a turn': (lambda x: turned(x, -1, -1), 'mirrored', 'by half a turn'),
+    'mirrored': (lambda x: turned(x, 1, -1), 'mirrored', 'mirrored left to right'),
+    'upside down': (lambda x: turned(x, -1, 1), 'mirrored', 'mirrored top to bottom'),
+    'half a turn': (lambda x: turned(x, -1, -1), 'mirrored', 'turned by 180 degrees'),
     'moved': (
         lambda x: np.roll(x, (0, 6), (0, 1)),
         'displaced',
@@ -431,7 +431,7 @@ def test_edges_are_where_depth_jumps_and_not_beside_holes():
         (
             {'cx': 82.0, 'cy': 60.0},
             'principal_point',
-            'is outside; they look like those of images of about 165x121',
+            'is outside; they look like those of images of about 164x120: multiply fx, fy,',
         ),
         (
             {'cx': 20.0, 'cy': 14.6},
@@ -458,9 +458,14 @@ def test_intrinsics_of_another_size(small):
     values = yaml.safe_load((small / 'dataset.yaml').read_text())['intrinsics']
     doubled = {key: 2 * value for key, value in values.items()}
     edit_yaml(small, intrinsics=doubled)
-    line = found(small)['intrinsics_size']
-    assert 'images are 82x60, but the intrinsics in dataset.yaml are for 164x120' in line
-    assert 'times 0.5' in line
+    lines = found(small)
+    seen = 'images are 82x60, but the intrinsics in dataset.yaml are for 164x120 (in 8 frames: 0'
+    assert seen in lines['intrinsics_size']
+    assert 'fx and cx times 0.5, fy and cy times 0.5' in lines['intrinsics_size']
+    # One mistake is one finding: what the numbers say beside another size is no news.
+    assert list(lines) == ['intrinsics_size']
+    edit_yaml(small, intrinsics={**values, 'width': 164, 'height': 120})
+    assert 'fx, fy, cx, cy seem to be for that size' in found(small)['intrinsics_size']
 
 
 def test_cameras_of_single_frames(small):
@@ -504,7 +509,7 @@ def test_frames_outside_the_splits_may_wait_for_their_labels(small):
     (small / 'label' / '000007.png').unlink()
     assert found(small) == {}
     (small / 'label' / '000006.png').unlink()
-    assert '1 of 6 frames have no label file' in found(small)['missing_files']
+    assert 'no label file for 1 of 6 frames' in found(small)['missing_files']
 
 
 def test_files_that_are_cut_off_or_no_images_are_all_named(small):
@@ -525,16 +530,16 @@ def test_missing_files_by_kind(small):
     (small / 'image' / '000006.jpg').unlink()
     shutil.rmtree(small / 'label')
     lines = [str(finding) for finding in check_dataset(small).findings]
-    assert any('1 of 8 frames have no depth file, for example depth/000002.png' in x for x in lines)
-    assert any('1 of 8 frames have no image file' in line for line in lines)
-    assert any('8 of 8 frames have no label file' in x and 'correct `label`' in x for x in lines)
+    assert any('no depth file for 1 of 8 frames, for example depth/000002.png' in x for x in lines)
+    assert any('no image file for 1 of 8 frames' in line for line in lines)
+    assert any('no label file for 8 of 8 frames' in x and 'correct `label`' in x for x in lines)
 
 
 def test_files_without_image(small):
     (small / 'split_val.txt').write_text('000004\n')
     (small / 'image' / '000007.jpg').unlink()
     lines = found(small)
-    assert lines['files_without_image'].startswith('warning: 1 pose files have no image')
+    assert lines['files_without_image'].startswith('warning: 1 pose file without an image')
 
 
 def test_splits_that_are_wrong(small):
@@ -544,7 +549,7 @@ def test_splits_that_are_wrong(small):
         "split 'fit' names 2 of 5 frames of which there is no file"
         in (lines['split_missing_files'])
     )
-    assert "splits 'fit' and 'val' share 1 frames" in lines['splits_overlap']
+    assert "splits 'fit' and 'val' share 1 frame:" in lines['splits_overlap']
     assert '(in 1 frame: 000004)' in lines['splits_overlap']
     (small / 'split_val.txt').write_text('\n')
     line = found(small)['split_file']

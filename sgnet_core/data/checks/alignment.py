@@ -23,13 +23,17 @@ REACH = 12
 TOLERANCE = 2
 """Pixels of those images: real sensors are off by so much, 8 pixels of 640."""
 SCALES = tuple(1.04**k for k in range(-6, 7) if k)
-MIRRORED = {'left to right': (1, -1), 'upside down': (-1, 1), 'by half a turn': (-1, -1)}
+MIRRORED = {
+    'mirrored left to right': (1, -1),
+    'mirrored top to bottom': (-1, 1),
+    'turned by 180 degrees': (-1, -1),
+}
 CHANCE = 0.2
 """Agreement that unrelated pictures reach somewhere: 0.16 at most in NYUv2, Kinect and rooms."""
 
 _MIN_FRAMES, _MIN_EDGES, _MIN_FRAME_EDGES = 6, 1500, 30
 _DEPTH_JUMP = 0.06
-_DO = {'depth': 'does', 'labels': 'do'}
+_DO, _BE = {'depth': 'does', 'labels': 'do'}, {'depth': 'is', 'labels': 'are'}
 
 
 @dataclass(frozen=True)
@@ -129,14 +133,14 @@ class EdgeAgreement:
         )
 
     def _mirrored(self, stored: Fit, best: Fit) -> Finding:
-        flip = {'left to right': 'numpy.fliplr', 'upside down': 'numpy.flipud'}
+        flip = dict(zip(MIRRORED, ('fliplr(x)', 'flipud(x)', 'rot90(x, 2)'), strict=True))
         return error(
             f'{self.what}_mirrored',
-            f'{self.what} and colour are turned against each other, {best.change}: agreement of '
-            f'edges {best.agreement:.2f} with {self.what} turned, {stored.agreement:.2f} as '
-            f'stored, over {self.frames} frames',
-            f'turn the {self.what} images ({flip.get(best.change, "numpy.rot90(..., 2)")}), or the '
-            'colour images if they are the wrong ones (can you read writing in them?)',
+            f'{self.what} {_BE[self.what]} {best.change} against colour: edges agree '
+            f'{best.agreement:.2f} when turned back, {stored.agreement:.2f} as stored, over '
+            f'{self.frames} frames',
+            f'turn the {self.what} images, numpy.{flip[best.change]}, or those of colour if they '
+            'are the wrong ones (can you read writing in them?)',
         )
 
     def _displaced(self, stored: Fit, best: Fit) -> Finding:

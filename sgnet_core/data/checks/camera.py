@@ -11,6 +11,8 @@ from sgnet_core.types import CameraIntrinsics
 
 FIELD_OF_VIEW_DEG = (20.0, 130.0)
 FX_OVER_FY = (0.9, 1.1)
+_FACTORS = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 2, 2, 3, 4, 6)
+"""By which images are scaled."""
 
 
 def intrinsics_findings(cameras: dict[CameraIntrinsics, list[str]]) -> list[Finding]:
@@ -71,11 +73,11 @@ def _faults(camera: CameraIntrinsics) -> list[Finding]:
 
 def _scale_advice(camera: CameraIntrinsics) -> str:
     """The principal point is near the middle: it tells which image size the numbers are for."""
-    width, height = 2 * camera.cx + 1, 2 * camera.cy + 1
-    same_shape = abs(width / camera.width / (height / camera.height) - 1) < 0.1
-    if width > 0 and height > 0 and same_shape:
+    across, down = camera.width / (2 * camera.cx + 1), camera.height / (2 * camera.cy + 1)
+    if across > 0 and down > 0 and abs(across / down - 1) < 0.15:
+        factor = min(_FACTORS, key=lambda f: abs(math.log(f / math.sqrt(across * down))))
         return (
-            f'they look like those of images of about {width:.0f}x{height:.0f}: multiply fx, fy, '
-            f'cx, cy by {camera.width / width:.2g}'
+            f'they look like those of images of about {camera.width / factor:.0f}x'
+            f'{camera.height / factor:.0f}: multiply fx, fy, cx, cy by {factor:.4g}'
         )
     return 'write cx, cy of this image size (x goes with the width)'

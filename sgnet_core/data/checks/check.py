@@ -84,7 +84,7 @@ def check_dataset(
     found += [
         *frames.findings,
         *reader.findings(frames.parts),
-        *intrinsics_findings(reader.cameras),
+        *intrinsics_findings(reader.cameras()),
         *depth.findings(),
         *(labels.findings(len(read) == len(frames.ids)) if labels else ()),
         *(finding for agreement in edges.values() for finding in agreement.findings()),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgnet_core.data.checks.finding import Finding, error, few, warning
+from sgnet_core.data.checks.finding import Finding, counted, error, few, warning
 from sgnet_core.data.dataset_yaml import DATASET_FILE, DatasetFile, read_split
 from sgnet_core.data.folder import counting_order, ids_on_disk
 from sgnet_core.errors import DataError
@@ -118,7 +118,7 @@ def _missing_files(
             else 'restore the files, or take the ids out of the splits and the images away'
         )
         seen = (
-            f'{len(missing)} of {len(wanted)} frames have no {kind} file, for example '
+            f'no {kind} file for {len(missing)} of {counted(len(wanted), "frame")}, for example '
             f'{file.file_of(kind, missing[0])}'
         )
         found.append(error('missing_files', seen, remedy, missing))
@@ -134,7 +134,7 @@ def _without_image(file: DatasetFile, on_disk: dict[str, set[str]]) -> list[Find
             found.append(
                 warning(
                     'files_without_image',
-                    f'{len(alone)} {kind} files have no image, for example '
+                    f'{counted(len(alone), f"{kind} file")} without an image, for example '
                     f'{file.file_of(kind, alone[0])}',
                     'restore the images, or delete these files: nothing reads them',
                     alone,
@@ -153,7 +153,8 @@ def _shared_ids(splits: dict[str, tuple[str, ...]]) -> list[Finding]:
                 found.append(
                     error(
                         'splits_overlap',
-                        f'splits {first!r} and {second!r} share {len(both)} frames: what is '
+                        f'splits {first!r} and {second!r} share '
+                        f'{counted(len(both), "frame")}: what is '
                         'measured on one was learnt from the other',
                         'list every frame in one split only',
                         both,

@@ -46,7 +46,12 @@ def warning(check: str, seen: str, remedy: str, ids: Iterable[str] = ()) -> Find
 
 def in_frames(ids: tuple[str, ...]) -> str:
     """`in 5 frames: 1, 2, 3, ...`."""
-    return f'in {len(ids)} frame{"s" if len(ids) > 1 else ""}: {few(ids)}'
+    return f'in {counted(len(ids), "frame")}: {few(ids)}'
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f'{number} {noun}{"" if number == 1 else "s"}'
 
 
 def few(items: Iterable[object], shown: int = _SHOWN) -> str:

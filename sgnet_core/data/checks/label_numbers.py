@@ -11,7 +11,9 @@ from sgnet_core.data.checks.finding import Finding, error, share, warning
 from sgnet_core.data.dataset_yaml import DATASET_FILE
 from sgnet_core.types import UNLABELLED
 
-_COUNT_FROM_0 = f'set label_offset: 0 in {DATASET_FILE} and delete the line `void` of the classes'
+_COUNT_FROM_0 = (
+    f'set label_offset: 0 in {DATASET_FILE} and delete the line `void` of the classes file'
+)
 _COUNT_FROM_1 = (
     f'set label_offset: 1 in {DATASET_FILE} and put a line `void` before the first class name'
 )

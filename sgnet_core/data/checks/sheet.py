@@ -12,7 +12,7 @@ from sgnet_core.data.checks.finding import few
 from sgnet_core.data.checks.report import verdict
 from sgnet_core.data.checks.stored_frame import FrameReader, StoredFrame
 from sgnet_core.labels import colorize, label_set_of
-from sgnet_core.lettering import blank_paper
+from sgnet_core.lettering import FAINT_INK
 from sgnet_core.types import UNLABELLED
 from sgnet_core.visualize import contact_sheet, depth_to_rgb, legend
 
@@ -24,15 +24,15 @@ _BLANK = (480, 640)
 def sheet_of(checked: CheckedDataset) -> np.ndarray:
     """(H, W, 3) uint8 RGB: frames with findings first, then others evenly spread.
 
-    What of a frame cannot be read stays blank.
+    What of a frame cannot be read is grey.
     """
     reader = FrameReader(checked.root, checked.file)
     # Too many findings must not leave room for nothing else.
     suspects = list(dict.fromkeys(f.ids[0] for f in checked.findings if f.ids))[: ROWS // 2]
-    suspects = [i for i in suspects if i in set(checked.read)]
     others = [i for i in evenly_spread(checked.read, ROWS) if i not in suspects]
-    ids = suspects + others[: ROWS - len(suspects)]
-    frames = [reader.read(i) for i in ids]
+    frames = [reader.read(i) for i in (*suspects, *others)]
+    # A row without any picture says nothing, unless all are like that.
+    frames = ([frame for frame in frames if not frame.is_blank] or frames)[:ROWS]
     near_m, far_m = (checked.depth.percentile_m(percent) or 0.0 for percent in (2, 98))
     titles = ['colour', f'depth, {near_m:.2g} to {far_m:.2g} m']
     titles += ['labels'] if checked.file.label else []
@@ -67,7 +67,7 @@ def _caption(frame: StoredFrame, checked: CheckedDataset) -> str:
 def _pictures(
     frame: StoredFrame, checked: CheckedDataset, range_m: tuple[float, float]
 ) -> list[np.ndarray]:
-    blank = blank_paper(*(_BLANK if frame.rgb is None else frame.rgb.shape[:2]))
+    blank = np.full((*_BLANK, 3), FAINT_INK, np.uint8)
     depth_m = None if frame.depth is None else metres(frame.depth, checked.file)
     pictures = [
         blank if frame.rgb is None else frame.rgb,

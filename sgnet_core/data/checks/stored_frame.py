@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sgnet_core.data.checks.finding import Finding, error, few, warning
+from sgnet_core.data.checks.finding import Finding, counted, error, few, warning
 from sgnet_core.data.dataset_yaml import DATASET_FILE, DatasetFile, read_text
 from sgnet_core.data.folder import read_pose
 from sgnet_core.data.image_files import kind_of_image, read_rgb, read_stored
@@ -37,6 +37,11 @@ class StoredFrame:
     labels: np.ndarray | None = None
 
     @property
+    def is_blank(self) -> bool:
+        """Whether nothing of it could be read."""
+        return self.rgb is None and self.depth is None and self.labels is None
+
+    @property
     def is_aligned(self) -> bool:
         """Whether everything that is there has one size, colour and something else among it."""
         sizes = [x.shape[:2] for x in (self.rgb, self.depth, self.labels) if x is not None]
@@ -44,11 +49,7 @@ class StoredFrame:
 
 
 class FrameReader:
-    """Reads frames one after the other and remembers what is wrong with their files.
-
-    Attributes:
-        cameras: and the frames of each, where frames have cameras of their own.
-    """
+    """Reads frames one after the other and remembers what is wrong with their files."""
 
     def __init__(self, root: Path, file: DatasetFile) -> None:
         self._root, self._file = root, file
@@ -58,9 +59,7 @@ class FrameReader:
         self._colour_sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
         self._same: dict[tuple[str, bytes], list[str]] = defaultdict(list)
         self._flat: list[str] = []
-        self.cameras: dict[CameraIntrinsics, list[str]] = defaultdict(list)
-        if isinstance(file.intrinsics, CameraIntrinsics):
-            self.cameras[file.intrinsics] = []
+        self._cameras: dict[CameraIntrinsics, list[str]] = defaultdict(list)
 
     def read(self, sample_id: str) -> StoredFrame:
         """The frame of this id. Missing files are not told of here: `files.py` has them all."""
@@ -106,7 +105,7 @@ class FrameReader:
     def _read_camera(self, path: Path, sample_id: str, image: np.ndarray | None) -> None:
         text = read_text(path)
         if image is not None:
-            self.cameras[intrinsics_from_text(text, image.shape[:2])].append(sample_id)
+            self._cameras[intrinsics_from_text(text, image.shape[:2])].append(sample_id)
 
     def _remember(self, frame: StoredFrame) -> None:
         images = {'colour': frame.rgb, 'depth': frame.depth, 'labels': frame.labels}
@@ -125,6 +124,13 @@ class FrameReader:
                 digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
                 self._same[kind, digest].append(frame.id)
 
+    def cameras(self) -> dict[CameraIntrinsics, list[str]]:
+        """Those whose size is that of their images, and the frames of each, [] for all frames."""
+        camera = self._file.intrinsics
+        if isinstance(camera, str):
+            return self._cameras
+        return {camera: []} if set(self._colour_sizes) <= {camera.size} else {}
+
     def findings(self, splits: dict[str, tuple[str, ...]]) -> list[Finding]:
         """What was wrong with the files read so far."""
         return [
@@ -138,10 +144,11 @@ class FrameReader:
     def _unreadable_files(self) -> list[Finding]:
         if not self._unreadable:
             return []
+        count = counted(len(self._unreadable), 'file')
         return [
             error(
                 'unreadable_files',
-                f'{len(self._unreadable)} files cannot be read: {few(self._unreadable)}',
+                f'{count} cannot be read: {few(self._unreadable, 10)}',
                 'restore them, or take their ids out of the splits and the images away',
                 self._unreadable.values(),
             )
@@ -163,18 +170,9 @@ class FrameReader:
         camera = self._file.intrinsics
         if isinstance(camera, str):
             return found  # Each frame has a camera of the size of its image.
-        for (height, width), ids in self._colour_sizes.items():
-            if (height, width) != camera.size:
-                found.append(
-                    error(
-                        'intrinsics_size',
-                        f'images are {width}x{height}, but the intrinsics in {DATASET_FILE} are '
-                        f'for {camera.width}x{camera.height}',
-                        'write the intrinsics of this image size: scaled images need width, '
-                        f'height, fx, fy, cx, cy times {width / camera.width:.4g}',
-                        ids,
-                    )
-                )
+        for size, ids in self._colour_sizes.items():
+            if size != camera.size:
+                found.append(_other_size(camera, size, ids))
         return found
 
     def _flat_images(self) -> list[Finding]:
@@ -215,6 +213,25 @@ class FrameReader:
 
 
 _ALLOWED = {'depth': (np.uint16,), 'label': (np.uint8, np.uint16)}
+
+
+def _other_size(camera: CameraIntrinsics, size: tuple[int, int], ids: list[str]) -> Finding:
+    height, width = size
+    if max(abs(camera.cx / width - 0.5), abs(camera.cy / height - 0.5)) < 0.15:
+        remedy = f'write width: {width}, height: {height}: fx, fy, cx, cy seem to be for that size'
+    else:
+        remedy = (
+            f'write width: {width}, height: {height}, and if the images were scaled (not cropped), '
+            f'fx and cx times {width / camera.width:.4g}, fy and cy times '
+            f'{height / camera.height:.4g}'
+        )
+    return error(
+        'intrinsics_size',
+        f'images are {width}x{height}, but the intrinsics in {DATASET_FILE} are for '
+        f'{camera.width}x{camera.height}',
+        remedy,
+        ids,
+    )
 
 
 def _wrong_kind(kind: str, what: str, ids: list[str]) -> Finding:
