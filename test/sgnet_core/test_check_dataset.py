@@ -572,7 +572,17 @@ def test_sizes_that_differ_within_a_frame(small):
     assert 'colour 82x60, depth 41x30, labels 82x60 (in 1 frame: 000003)' in line
 
 
+def test_a_film_repeats_frames_but_does_not_stand_still(small):
+    shutil.copy(small / 'image' / '000001.jpg', small / 'image' / '000002.jpg')
+    assert found(small) == {}
+    for number in (0, 3):
+        shutil.copy(small / 'image' / '000001.jpg', small / 'image' / f'00000{number}.jpg')
+    line = found(small)['colour_repeated']
+    assert '(in 4 frames: 000000, 000001, 000002, ...); keep one frame' in line
+
+
 def test_frames_that_are_the_same(small):
+    edit_yaml(small, rate_hz=None)
     shutil.copy(small / 'image' / '000001.jpg', small / 'image' / '000002.jpg')
     shutil.copy(small / 'depth' / '000001.png', small / 'depth' / '000006.png')
     lines = found(small)
@@ -580,6 +590,7 @@ def test_frames_that_are_the_same(small):
     assert lines['depth_repeated'].startswith(
         'error: depth of different frames in different splits'
     )
+    assert '(in 2 frames: 000001, 000006)' in lines['depth_repeated']
     cv2.imwrite(str(small / 'image' / '000005.jpg'), np.full((60, 82, 3), 90, np.uint8))
     assert '(in 1 frame: 000005)' in found(small)['image_blank']
 

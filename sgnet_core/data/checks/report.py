@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sgnet_core.data.checks.alignment import CHANCE
+from sgnet_core.data.checks.alignment import CHANCE, EdgeAgreement
 from sgnet_core.data.checks.check import CheckedDataset
 from sgnet_core.data.checks.finding import share
+from sgnet_core.data.checks.labels import LabelCheck
 
 _BAR = 30
 _DEPTH_STEPS_M = (0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -18,10 +19,6 @@ _MOST_DEPTH_ROWS = 24
 
 def figures(checked: CheckedDataset) -> dict[str, Any]:
     """Counts and findings, ready for JSON."""
-    step_m = _depth_step(checked)
-    depth = checked.depth
-    total = int(depth.counts.sum())
-    labels = checked.labels
     return {
         'name': checked.file.name,
         'frames': len(checked.frames.ids),
@@ -39,33 +36,46 @@ def figures(checked: CheckedDataset) -> dict[str, Any]:
             }
             for finding in checked.findings
         ],
-        'classes': labels
-        and {
-            name: {'pixels': int(pixels), 'frames': int(frames)}
-            for name, pixels, frames in zip(
-                labels.class_names,
-                labels.of_classes(labels.counts),
-                labels.of_classes(labels.frames),
-                strict=True,
-            )
+        **_label_figures(checked.labels),
+        'depth': _depth_figures(checked),
+        'edges': {edges.what: _edge_figures(edges) for edges in checked.edges},
+    }
+
+
+def _label_figures(labels: LabelCheck | None) -> dict[str, Any]:
+    if labels is None:
+        return {'classes': None, 'unlabelled_pixels': None}
+    pixels, frames = labels.of_classes(labels.counts), labels.of_classes(labels.frames)
+    return {
+        'classes': {
+            name: {'pixels': int(pixels[i]), 'frames': int(frames[i])}
+            for i, name in enumerate(labels.class_names)
         },
-        'unlabelled_pixels': labels
-        and int(labels.counts.sum() - labels.of_classes(labels.counts).sum()),
-        'depth': {
-            'measured_share': int(depth.measured().sum()) / total if total else None,
-            'percentiles_m': {str(p): depth.percentile_m(p) for p in (1, 5, 50, 95, 99)},
-            'histogram_step_m': step_m,
-            'histogram_pixels': depth.histogram(step_m).astype(int).tolist(),
-        },
-        'edges': {
-            edges.what: (fits := edges.fits())
-            and {
-                'frames': edges.frames,
-                'agreement': fits[0].agreement,
-                'best_agreement': fits[1].agreement,
-            }
-            for edges in checked.edges
-        },
+        'unlabelled_pixels': int(labels.counts.sum() - pixels.sum()),
+    }
+
+
+def _depth_figures(checked: CheckedDataset) -> dict[str, Any]:
+    depth, step_m = checked.depth, _depth_step(checked)
+    total = int(depth.counts.sum())
+    return {
+        'measured_share': int(depth.measured().sum()) / total if total else None,
+        'percentiles_m': {str(p): depth.percentile_m(p) for p in (1, 5, 50, 95, 99)},
+        'histogram_step_m': step_m,
+        'histogram_pixels': depth.histogram(step_m).astype(int).tolist(),
+    }
+
+
+def _edge_figures(edges: EdgeAgreement) -> dict[str, Any] | None:
+    fits = edges.fits()
+    if fits is None:
+        return None
+    stored, best = fits
+    return {
+        'frames': edges.frames,
+        'agreement': stored.agreement,
+        'best_agreement': best.agreement,
+        'best_change': best.change or None,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from sgnet_core.errors import InputError
 from sgnet_core.types import CameraIntrinsics
 
 _JPEG = b'\xff\xd8'
+_LATE_FRAMES = 3
+_ALLOWED = {'depth': (np.uint16,), 'label': (np.uint8, np.uint16)}
 
 
 @dataclass(frozen=True)
@@ -190,29 +193,27 @@ class FrameReader:
     def _repeated(self, splits: dict[str, tuple[str, ...]]) -> list[Finding]:
         found = []
         owner = {i: name for name, ids in splits.items() for i in ids}
+        # In a film a frame comes twice where the camera was late: only a standstill is a fault.
+        most = 1 if self._file.rate_hz is None else _LATE_FRAMES
         for kind in ('colour', 'depth'):
             twins = [ids for (k, _), ids in self._same.items() if k == kind and len(ids) > 1]
             across = [ids for ids in twins if len({owner[i] for i in ids if i in owner}) > 1]
-            for groups, raised in (
-                (across, error),
-                ([t for t in twins if t not in across], warning),
-            ):
-                if not groups:
-                    continue
-                where = ' in different splits' if raised is error else ''
-                found.append(
-                    raised(
-                        f'{kind}_repeated',
-                        f'{kind} of different frames{where} is the same to the last pixel, for '
-                        f'example {few(groups[0])}',
-                        'keep one frame of each, and find out which step copied or froze it',
-                        [i for ids in groups for i in ids],
-                    )
-                )
+            within = [ids for ids in twins if ids not in across and len(ids) > most]
+            for groups, raised in ((across, error), (within, warning)):
+                if groups:
+                    found.append(_same(kind, groups, raised))
         return found
 
 
-_ALLOWED = {'depth': (np.uint16,), 'label': (np.uint8, np.uint16)}
+def _same(kind: str, groups: list[list[str]], raised: Callable[..., Finding]) -> Finding:
+    where = ' in different splits' if raised is error else ''
+    return raised(
+        f'{kind}_repeated',
+        f'{kind} of different frames{where} is the same to the last pixel, for example '
+        f'{few(groups[0])}',
+        'keep one frame of each, and find out which step copied or froze it',
+        [i for ids in groups for i in ids],
+    )
 
 
 def _other_size(camera: CameraIntrinsics, size: tuple[int, int], ids: list[str]) -> Finding:
