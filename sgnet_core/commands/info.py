@@ -82,10 +82,14 @@ def _print(values: dict[str, Any]) -> None:
     if 'input_size' in values:
         height, width = values['input_size']
         rows['input size'] = f'{width}x{height}'
+        from sgnet_core.training.initial_weights import start_name
+
         origin = values['provenance']
         scores = origin.get('scores', {})
         rows |= {
-            key: str(value) for key, value in origin.items() if key not in ('config', 'scores')
+            key: start_name(value) if key == 'start' else str(value)
+            for key, value in origin.items()
+            if key not in ('config', 'scores')
         }
         if scores:
             rows['scores'] = (
