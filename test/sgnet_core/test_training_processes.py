@@ -29,7 +29,9 @@ CONFIG = TrainConfig(
     auxiliary_weight=0.4,
     class_weight_exponent=0.3,
     warmup_epochs=0.5,
-    learning_rate=1e-4,
+    # AdamW divides by the size of a gradient: where it is rounding alone, its step is not.
+    optimizer='sgd',
+    learning_rate=0.02,
 )
 
 
@@ -76,8 +78,8 @@ def test_two_processes_train_as_one_with_the_same_batch(tiny_dataset, tmp_path):
         ours, theirs = weights(one), weights(two / name)
         moved = sum((ours[k] - start[k]).square().sum() for k in ours).sqrt()
         apart = sum((ours[k] - theirs[k]).square().sum() for k in ours).sqrt()
-        assert moved > 0.01
-        assert apart < 0.01 * moved
+        assert moved > 1
+        assert apart < 0.001 * moved
         logs = [(of / 'log.jsonl').read_text().splitlines() for of in (one, two / name)]
         assert len(logs[0]) == len(logs[1]) == config.epochs
 
