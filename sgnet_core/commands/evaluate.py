@@ -52,5 +52,6 @@ def run(args: argparse.Namespace) -> int:
             print(f'without {share:.0%} of the depth')
         print(confusion.table())
     if args.json:
-        write_json(args.json, {**report(confusion, frames), 'missing_depth': share})
+        changes = {'missing_depth': share} if share else {}
+        write_json(args.json, report(confusion, frames) | changes)
     return 0

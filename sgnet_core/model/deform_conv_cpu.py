@@ -50,8 +50,10 @@ def forward(
     kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
     table = _table(x)
     gather_products = 2 * weight.shape[0] * stride[0] * stride[1] <= weight.shape[1]
-    y = x.new_empty(x.shape[0], *mask.shape[2:], weight.shape[0])
-    pixels = y.flatten(0, 2)  # (P, D), the same memory
+    shape = (x.shape[0], weight.shape[0], *mask.shape[2:])
+    # Not a view: autograd forbids changing a view in place that a custom function returns.
+    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    pixels = y.permute(0, 2, 3, 1).flatten(0, 2)  # (P, D), the same memory
     if y.numel():
         at = _positions(_channels_last(offset), kernel, (stride, padding, dilation))
         taps = _channels_last(mask).flatten(0, 2)  # (P, K)
@@ -62,7 +64,7 @@ def forward(
         combine(table, rows, factors.to(table.dtype), weight, pixels)
     if bias is not None:
         pixels += bias
-    return y.permute(0, 3, 1, 2)
+    return y
 
 
 def _gather_and_multiply(

@@ -3,6 +3,7 @@
 
 import dataclasses
 import logging
+from pathlib import Path
 
 import torch
 import pytest
@@ -217,4 +218,5 @@ def test_without_a_name_the_shipped_checkpoint_is_taken(own_data, tmp_path, monk
     (tmp_path / 's.yaml').write_text('')
     with pytest.raises(TakenError):
         run_command('sgnet_core', 'train', [*arguments, '--out', str(tmp_path / 'run')])
-    assert load_checkpoint(taken[-1]).digest() == load_checkpoint().digest()
+    (init,) = [value for value in taken if isinstance(value, Path) and value.is_file()]
+    assert load_checkpoint(init).digest() == load_checkpoint().digest()
