@@ -65,10 +65,10 @@ def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
         InputError: the device is not there.
     """
     count = int(os.environ.get('WORLD_SIZE', '1'))
-    if count == 1:
-        yield ALONE, resolve_device(device)
-        return
     device = resolve_device(device)
+    if count == 1:
+        yield ALONE, device
+        return
     if device == 'cuda':
         device = resolve_device(f'cuda:{os.environ["LOCAL_RANK"]}')
         torch.cuda.set_device(device)
