@@ -22,9 +22,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from sgnet_core.errors import InputError
 from sgnet_core.geometry import depth_to_xyz
-from sgnet_core.types import CameraIntrinsics
+from sgnet_core.types import CameraIntrinsics, Gravity
 
 ANGLE_RADIUS_PX, GRAVITY_RADIUS_PX = 3, 10
 """Normals come from square windows: small where they are shown, large where gravity needs them."""
@@ -40,8 +39,7 @@ _LEVEL_ANGLE = 128.0 - 90.0
 def encode_hha(
     depth_m: np.ndarray,
     intrinsics: CameraIntrinsics,
-    down: np.ndarray | None = None,
-    camera_height_m: float | None = None,
+    gravity: Gravity | None = None,
 ) -> np.ndarray:
     """The HHA image of a depth image, in float64.
 
@@ -49,10 +47,9 @@ def encode_hha(
         depth_m: (H, W) floating point, metres along the optical axis; NaN, infinite or not above 0
             where there is no measurement.
         intrinsics: of this very resolution.
-        down: (3,) the direction of gravity in the camera's optical frame, any length; None
-            estimates it from the surfaces, see `estimate_down`.
-        camera_height_m: of the camera above the ground; None takes the lowest point for the ground,
-            or 1.3 m below the camera where nothing lies 0.9 m below it.
+        gravity: None estimates it from the surfaces, see `estimate_down`. Without the height of
+            the camera, the lowest point is the ground, or 1.3 m below the camera where nothing
+            lies 0.9 m below it.
 
     Returns:
         (H, W, 3) uint8: disparity 310 / max(Z, 1 m); height in cm; 38 + the angle in degrees
@@ -61,15 +58,10 @@ def encode_hha(
         three pixels in general position support a normal the angle is 0.
 
     Raises:
-        InputError: the intrinsics are of another size, or `down` is no direction.
+        InputError: the intrinsics are of another size.
     """
     depth = torch.from_numpy(np.asarray(depth_m, np.float64))
-    if down is not None:
-        down = torch.from_numpy(np.array(down, np.float64))
-        if down.shape != (3,) or not 0 < down.norm() < math.inf:
-            raise InputError(f'down must be 3 finite numbers, not all zero, got {down.tolist()}')
-        down = down / down.norm()
-    hha = depth_to_hha(depth, intrinsics, down, camera_height_m, gravity_step=1)
+    hha = depth_to_hha(depth, intrinsics, gravity, gravity_step=1)
     # MATLAB rounds halves up.
     return hha.nan_to_num(0.0).add(0.5).byte().permute(1, 2, 0).contiguous().numpy()
 
@@ -77,8 +69,7 @@ def encode_hha(
 def depth_to_hha(
     depth_m: Tensor,
     intrinsics: CameraIntrinsics,
-    down: Tensor | None = None,
-    camera_height_m: float | None = None,
+    gravity: Gravity | None = None,
     gravity_step: int = 4,
 ) -> Tensor:
     """What `encode_hha` rounds.
@@ -86,7 +77,7 @@ def depth_to_hha(
     Args:
         depth_m: (H, W) float32 or float64; the precision of everything but gravity's, which is
             estimated in float64.
-        down: (3,) unit vector, on the same device; None estimates it.
+        gravity: None estimates it.
         gravity_step: from every n-th pixel along each axis.
 
     Returns:
@@ -94,17 +85,18 @@ def depth_to_hha(
     """
     points = depth_to_xyz(depth_m, intrinsics)  # checks the size
     valid = torch.isfinite(depth_m) & (depth_m > 0)
-    if down is None:
+    if gravity is None:
         normals = surface_normals(depth_m, intrinsics, GRAVITY_RADIUS_PX, gravity_step)
-        down = estimate_down(normals)
-    down = down.to(depth_m.dtype)
+        down = estimate_down(normals).to(depth_m.dtype)
+    else:
+        down = torch.from_numpy(gravity.down).to(depth_m)
 
     height = -torch.einsum('chw,c->hw', points, down)
-    if camera_height_m is None:
+    if gravity is None or gravity.camera_height_m is None:
         lowest = torch.where(valid, height, math.inf).amin()
         ground = torch.where(lowest > _LOWEST_M, _GROUND_BELOW_M, lowest)
     else:
-        ground = -camera_height_m
+        ground = -gravity.camera_height_m
     normals = surface_normals(depth_m, intrinsics, ANGLE_RADIUS_PX)
     cosine = torch.einsum('chw,c->hw', normals, down).clamp(-1.0, 1.0)
     hha = torch.stack(

@@ -16,7 +16,7 @@ from sgnet_core.errors import InputError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.hha import depth_to_hha
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, Gravity, RgbdFrame
 
 SIZE_MULTIPLE = 32
 """Network input sizes are multiples of the deepest stride."""
@@ -72,10 +72,14 @@ class InputSpec:
         rgb = torch.from_numpy(frame.rgb).to(device).permute(2, 0, 1)
         depth_m = torch.from_numpy(frame.depth_m).to(device)
         rgb, depth_m = resize_rgbd(rgb, depth_m, self.size)
-        return self.encode(rgb, depth_m, frame.intrinsics.resized(*self.size))
+        return self.encode(rgb, depth_m, frame.intrinsics.resized(*self.size), frame.gravity)
 
     def encode(
-        self, rgb: Tensor, depth_m: Tensor, intrinsics: CameraIntrinsics
+        self,
+        rgb: Tensor,
+        depth_m: Tensor,
+        intrinsics: CameraIntrinsics,
+        gravity: Gravity | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Normalise colour and encode depth, without resizing.
 
@@ -83,6 +87,7 @@ class InputSpec:
             rgb: (3, H, W) float32, grey levels 0..255, RGB.
             depth_m: (H, W) float32 metres, NaN = no measurement.
             intrinsics: of this resolution.
+            gravity: for HHA; None estimates it.
 
         Returns:
             image (1, 3, H, W) and spatial (1, c', H, W), float32; spatial is None for
@@ -94,14 +99,16 @@ class InputSpec:
             (channel - mean) / std
             for channel, mean, std in zip(image, self.mean, self.std, strict=True)
         ]
-        return torch.stack(normalised)[None], self._encode_depth(depth_m, intrinsics)
+        return torch.stack(normalised)[None], self._encode_depth(depth_m, intrinsics, gravity)
 
-    def _encode_depth(self, depth_m: Tensor, intrinsics: CameraIntrinsics) -> Tensor | None:
+    def _encode_depth(
+        self, depth_m: Tensor, intrinsics: CameraIntrinsics, gravity: Gravity | None
+    ) -> Tensor | None:
         if not SPATIAL_CHANNELS[self.spatial]:
             return None
         if self.spatial == 'hha':
             # From grey levels to numbers about as large as depths in metres.
-            return depth_to_hha(depth_m, intrinsics).div(255.0).nan_to_num(0.0)[None]
+            return depth_to_hha(depth_m, intrinsics, gravity).div(255.0).nan_to_num(0.0)[None]
         spatial = depth_m[None] if self.spatial == 'depth' else depth_to_xyz(depth_m, intrinsics)
         return torch.where(torch.isfinite(spatial), spatial, self.depth_fill_m)[None]
 

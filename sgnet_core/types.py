@@ -76,6 +76,31 @@ class CameraIntrinsics:
 
 
 @dataclass(frozen=True)
+class Gravity:
+    """Which way is down, as a camera knows it from TF, an IMU, or its mounting.
+
+    Attributes:
+        down: (3,) float64 unit vector in the camera's optical frame; any length is accepted.
+        camera_height_m: of the optical centre above the ground; None where it is not known.
+
+    Raises:
+        InputError: `down` is no direction, or the height is not finite.
+    """
+
+    down: np.ndarray
+    camera_height_m: float | None = None
+
+    def __post_init__(self) -> None:
+        down = np.array(self.down, np.float64)
+        length = np.linalg.norm(down)
+        if down.shape != (3,) or not 0 < length < np.inf:
+            raise InputError(f'down must be 3 finite numbers, not all zero, got {down.tolist()}')
+        if self.camera_height_m is not None and not np.isfinite(self.camera_height_m):
+            raise InputError(f'the camera height must be finite, got {self.camera_height_m} m')
+        object.__setattr__(self, 'down', down / length)
+
+
+@dataclass(frozen=True)
 class RgbdFrame:
     """One registered view: pixel (v, u) of `rgb` and of `depth_m` see the same point.
 
@@ -83,6 +108,7 @@ class RgbdFrame:
         rgb: (H, W, 3) uint8, RGB.
         depth_m: (H, W) float32, metres along the optical axis; NaN = no measurement.
         intrinsics: of this very resolution.
+        gravity: None where it is not known; HHA then estimates it from the surfaces.
 
     Raises:
         InputError: shapes, dtypes or sizes do not fit.
@@ -91,6 +117,7 @@ class RgbdFrame:
     rgb: np.ndarray
     depth_m: np.ndarray
     intrinsics: CameraIntrinsics
+    gravity: Gravity | None = None
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:

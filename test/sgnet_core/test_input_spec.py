@@ -8,7 +8,7 @@ import pytest
 from sgnet_core.errors import InputError
 from sgnet_core.hha import encode_hha
 from sgnet_core.input_spec import InputSpec, resize_rgbd
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, Gravity, RgbdFrame
 
 SPEC = {
     'height': 64,
@@ -90,3 +90,13 @@ def test_none_needs_no_depth():
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(InputError):
         InputSpec(**SPEC | wrong)
+
+
+def test_hha_takes_the_gravity_of_the_frame():
+    """A wall says nothing of gravity: only what is known makes it a floor."""
+    wall = frame(64, 96, 2.0)
+    floor = RgbdFrame(wall.rgb, wall.depth_m, wall.intrinsics, Gravity(np.array([0, 0, 1.0])))
+    spec = InputSpec(**SPEC | {'spatial': 'hha'})
+    angles = [spec.preprocess(seen)[1][0, 2] * 255 for seen in (wall, floor)]
+    torch.testing.assert_close(angles[0], torch.full((64, 96), 128.0))
+    torch.testing.assert_close(angles[1], torch.full((64, 96), 38.0), atol=0.1, rtol=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgnet_core.errors import InputError
-from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_core.types import CameraIntrinsics, Gravity, RgbdFrame, SegmentationResult
 
 CAMERA = CameraIntrinsics(width=37, height=23, fx=31.5, fy=29.25, cx=17.3, cy=12.9)
 
@@ -135,3 +135,12 @@ def test_frames_that_do_not_fit(rgb, depth, message):
 def test_results_that_do_not_fit(labels, confidence, message):
     with pytest.raises(InputError, match=message):
         SegmentationResult(np.zeros(*labels), np.zeros(*confidence), ('a',))
+
+
+def test_gravity_is_a_unit_vector_or_refused():
+    np.testing.assert_allclose(Gravity(np.array([0, 3, 4])).down, [0, 0.6, 0.8])
+    for down in ([0.0, 0.0, 0.0], [0.0, np.nan, 1.0], [0.0, np.inf, 1.0], [1.0, 0.0]):
+        with pytest.raises(InputError, match='down must be 3 finite numbers'):
+            Gravity(np.array(down))
+    with pytest.raises(InputError, match='height must be finite, got inf m'):
+        Gravity(np.array([0.0, 1.0, 0.0]), np.inf)
