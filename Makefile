@@ -18,8 +18,9 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_inf
 demo: $(INSTALLED)
 	$(PY) -m sgnet_ros demo $(if $(FRAMES),--frames '$(FRAMES)')
 
+# A process a core, each of one thread: most tests are too small to feed two threads.
 test: lint
-	$(PY) -m pytest -rs
+	OMP_NUM_THREADS=1 $(PY) -m pytest -rs -n auto --dist worksteal
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
