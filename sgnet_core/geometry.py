@@ -28,11 +28,7 @@ def depth_to_xyz(depth_m: Array, intrinsics: CameraIntrinsics) -> Array:
     Raises:
         InputError: the intrinsics are of another size.
     """
-    if tuple(depth_m.shape[-2:]) != intrinsics.size:
-        raise InputError(
-            f'depth is {depth_m.shape[-1]}x{depth_m.shape[-2]}, the intrinsics are for '
-            f'{intrinsics.width}x{intrinsics.height}; give those of the depth image'
-        )
+    check_size(depth_m, intrinsics)
     if isinstance(depth_m, np.ndarray):
         u, v = (np.arange(n, dtype=depth_m.dtype) for n in (intrinsics.width, intrinsics.height))
         stack, axis = np.stack, {'axis': -3}
@@ -45,3 +41,12 @@ def depth_to_xyz(depth_m: Array, intrinsics: CameraIntrinsics) -> Array:
     x = depth_m * ((u - intrinsics.cx) / intrinsics.fx)
     y = depth_m * ((v - intrinsics.cy) / intrinsics.fy)[:, None]
     return stack([x, y, depth_m], **axis)
+
+
+def check_size(depth_m: Array, intrinsics: CameraIntrinsics) -> None:
+    """Raise InputError unless depth (..., H, W) has the size that the intrinsics are for."""
+    if tuple(depth_m.shape[-2:]) != intrinsics.size:
+        raise InputError(
+            f'depth is {depth_m.shape[-1]}x{depth_m.shape[-2]}, the intrinsics are for '
+            f'{intrinsics.width}x{intrinsics.height}; give those of the depth image'
+        )
