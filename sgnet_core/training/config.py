@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from sgnet_core.errors import ConfigError
-from sgnet_core.input_spec import SIZE_MULTIPLE
+from sgnet_core.input_spec import HOLES, SIZE_MULTIPLE
 from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_core.model import SGNetConfig
 
@@ -27,6 +27,7 @@ class TrainConfig:
         variant, spatial: see `SGNetConfig`.
         pretrained: start from ImageNet weights (lite variants only).
         input_size: (height, width) the network sees when it is used; multiples of 32.
+        holes: what it sees where there is no depth, see `InputSpec`.
         crop_size: (height, width) of the crops it is trained on; multiples of 32.
         scale: range of the random zoom, 1 = as seen at `input_size`.
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
@@ -54,6 +55,7 @@ class TrainConfig:
     spatial: str = 'depth'
     pretrained: bool = True
     input_size: tuple[int, int] = (480, 640)
+    holes: str = 'smooth'
     crop_size: tuple[int, int] = (480, 640)
     scale: tuple[float, float] = (0.75, 1.75)
     train_split: str = 'fit'
@@ -81,10 +83,11 @@ class TrainConfig:
             SGNetConfig(self.variant, spatial=self.spatial)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        if self.optimizer not in OPTIMIZERS:
-            raise ConfigError(
-                f'optimizer must be one of {", ".join(OPTIMIZERS)}, got {self.optimizer!r}'
-            )
+        for name, allowed in (('optimizer', OPTIMIZERS), ('holes', HOLES)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f'{name} must be one of {", ".join(allowed)}, got {getattr(self, name)!r}'
+                )
         counts = ('epochs', 'batch_size', 'accumulate', 'evaluate_every', 'loss_stride')
         for name in (*counts, 'learning_rate'):
             if not getattr(self, name) > 0:

@@ -54,7 +54,12 @@ class InitialWeights:
         self._config, self._init = config, init
         self._checkpoint = None if init is None else load_checkpoint(init)
         self.spec = InputSpec(
-            *config.input_size, 'rgb', IMAGENET_MEAN, IMAGENET_STD, config.spatial
+            *config.input_size,
+            'rgb',
+            IMAGENET_MEAN,
+            IMAGENET_STD,
+            config.spatial,
+            holes=config.holes,
         )
         if self._checkpoint is not None:
             self.spec = self._spec_taken_over(self._checkpoint.input_spec)
@@ -96,12 +101,14 @@ class InitialWeights:
         taken = dataclasses.replace(theirs, height=self.spec.height, width=self.spec.width)
         if taken != self.spec:
             logger.info(
-                'the network sees what %s saw: %s, mean %s, std %s, %g m where depth is unknown',
+                'the network sees what %s saw: %s, mean %s, std %s, %g m where depth is unknown, '
+                'holes %s',
                 self._init.name,
                 taken.channel_order,
                 taken.mean,
                 taken.std,
                 taken.depth_fill_m,
+                taken.holes,
             )
         return taken
 

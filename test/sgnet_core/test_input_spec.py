@@ -100,3 +100,17 @@ def test_hha_takes_the_gravity_of_the_frame():
     angles = [spec.preprocess(seen)[1][0, 2] * 255 for seen in (wall, floor)]
     torch.testing.assert_close(angles[0], torch.full((64, 96), 128.0))
     torch.testing.assert_close(angles[1], torch.full((64, 96), 38.0), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize('spatial', ['depth', 'xyz', 'hha'])
+def test_smooth_holes_look_like_what_is_around_them(spatial):
+    whole = frame(64, 96, 2.0)
+    holey = frame(64, 96, 2.0)
+    holey.depth_m[10:30, 20:50] = np.nan
+    spec = InputSpec(**SPEC | {'spatial': spatial, 'holes': 'smooth'})
+    torch.testing.assert_close(spec.preprocess(holey)[1], spec.preprocess(whole)[1])
+    assert not torch.allclose(
+        InputSpec(**SPEC | {'spatial': spatial}).preprocess(holey)[1], spec.preprocess(whole)[1]
+    )
+    nothing = spec.preprocess(frame(64, 96, np.nan))[1]
+    assert not nothing.any()

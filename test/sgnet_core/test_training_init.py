@@ -40,7 +40,8 @@ def donor(tmp_path):
     def make(variant='sgnet_lite0', spatial='depth', auxiliary=True, **spec):
         torch.manual_seed(1)
         config = SGNetConfig(variant, len(DONOR_CLASSES), spatial)
-        values = {'channel_order': 'rgb', 'mean': (127.0,) * 3, 'std': (128.0,) * 3} | spec
+        values = {'channel_order': 'rgb', 'mean': (127.0,) * 3, 'std': (128.0,) * 3}
+        values = values | {'holes': 'smooth'} | spec
         checkpoint = Checkpoint(
             config,
             InputSpec(64, 96, spatial=spatial, **values),
@@ -128,7 +129,7 @@ def test_the_input_of_the_checkpoint_is_taken_over_except_its_size(donor, caplog
     """As of the authors' files: channels B, G, R, and nothing divided."""
     caplog.set_level(logging.INFO)
     authors = {'channel_order': 'bgr', 'mean': (104.0, 116.7, 122.7), 'std': (1.0,) * 3}
-    *_, spec = start(donor(**authors, depth_fill_m=0.5))
+    *_, spec = start(donor(**authors, depth_fill_m=0.5, holes='constant'))
     assert spec == InputSpec(32, 64, spatial='depth', **authors, depth_fill_m=0.5)
     assert 'the network sees what donor.safetensors saw: bgr, mean (104.0' in caplog.messages[0]
 
