@@ -9,7 +9,7 @@ from collections import Counter
 from rclpy.node import Node
 
 from sgnet_core.errors import InputError
-from sgnet_ros.inputs import CAMERA_INFO, DEPTH, RGB, STREAMS, NoCameraInfoError, topic_text
+from sgnet_ros.inputs import CAMERA_INFO, DEPTH, RGB, STREAMS, topic_text
 from sgnet_ros.statistics import Statistics
 
 WARNING_PERIOD_S = 5.0
@@ -26,14 +26,14 @@ class BadInputs:
 
     def add(self, error: InputError) -> None:
         """A frame was given up because of `error`."""
-        stream = getattr(error, 'stream', '')
-        cause = 'no_camera_info' if isinstance(error, NoCameraInfoError) else _cause(stream)
-        self._statistics.dropped(cause)
+        cause = _cause(error)
+        self._statistics.dropped(cause, reason=str(error))
         self._unreported[cause] += 1
         now_s = time.monotonic()
         if now_s - self._last_warning_s.get(cause, float('-inf')) < WARNING_PERIOD_S:
             return
         self._last_warning_s[cause] = now_s
+        stream = getattr(error, 'stream', '')
         topics = [stream] if stream in STREAMS else [RGB, DEPTH, CAMERA_INFO]
         where = ', '.join(topic_text(self._node, topic) for topic in topics)
         count = self._unreported.pop(cause)
@@ -42,6 +42,7 @@ class BadInputs:
         )
 
 
-def _cause(stream: str) -> str:
-    """`bad_rgb`, `bad_depth`, `bad_camera_info`, or `bad_frame` where it is not one of them."""
-    return f'bad_{STREAMS.get(stream, "frame")}'
+def _cause(error: InputError) -> str:
+    """Its own, or `bad_rgb`, `bad_depth`, ..., or `bad_frame` where it is about no one stream."""
+    stream = getattr(error, 'stream', '')
+    return getattr(error, 'cause', '') or f'bad_{STREAMS.get(stream, "frame")}'

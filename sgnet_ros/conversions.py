@@ -11,7 +11,7 @@ from __future__ import annotations
 import array
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +57,10 @@ class MessageError(InputError):
 
     Attributes:
         stream: the input it came by ('rgb/image', 'depth/image'), or '' where not known.
+        cause: what it is counted as; '' = after the stream.
     """
+
+    cause = ''
 
     def __init__(self, message: str, stream: str = '') -> None:
         super().__init__(message)
@@ -145,15 +148,17 @@ def frame_from_msgs(
     intrinsics: CameraIntrinsics,
     depth_scale: float = 0.0,
     depth_range_m: tuple[float, float] = (0.0, float('inf')),
+    register: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> RgbdFrame:
     """One registered frame of a colour and a depth message.
 
     Args:
         image_msg: any colour encoding.
-        depth_msg: any depth encoding, registered to the colour image.
+        depth_msg: any depth encoding, registered to the colour image unless `register` does that.
         intrinsics: of the colour image.
         depth_scale: metres per unit of depth; 0 = by encoding.
         depth_range_m: (nearest, farthest) that counts as a measurement; outside becomes NaN.
+        register: from depth as measured, (H, W) float32 metres, to depth of the colour image.
 
     Raises:
         MessageError: with `.stream`, when one message is unusable or the sizes differ.
@@ -164,23 +169,39 @@ def frame_from_msgs(
         depth_m = depth_from_msg(depth_msg, depth_scale)
         nearest, farthest = depth_range_m
         depth_m[(depth_m < nearest) | (depth_m > farthest)] = np.nan
+        if register is not None:
+            depth_m = register(depth_m)
         if depth_m.shape != rgb.shape[:2]:
             RgbdFrame(rgb, depth_m, intrinsics)  # raises, with the remedy for unaligned depth
     with _about('rgb/camera_info'):
         return RgbdFrame(rgb, depth_m, intrinsics)
 
 
-def intrinsics_from_msg(camera_info: CameraInfo, rectified: bool = False) -> CameraIntrinsics:
+def not_aligned(image_header: Header, depth_header: Header) -> str:
+    """What makes doubt that depth is registered to colour; '' = nothing."""
+    if image_header.frame_id == depth_header.frame_id:
+        return ''
+    return (
+        f'depth is of frame {depth_header.frame_id!r}, colour of {image_header.frame_id!r}: not '
+        'aligned, unless both are one camera; give depth that is registered to colour '
+        '(RealSense: align_depth.enable:=true)'
+    )
+
+
+def intrinsics_from_msg(
+    camera_info: CameraInfo, rectified: bool = False, stream: str = 'rgb/camera_info'
+) -> CameraIntrinsics:
     """Pinhole camera of the images that come with `camera_info`, region and binning applied.
 
     Args:
         camera_info: K and P are of the full sensor image (REP 104).
         rectified: the images are rectified, so that P is their camera and not K.
+        stream: the input it came by.
 
     Raises:
         MessageError: K (or P) of zeros, or values that are no camera.
     """
-    with _about('rgb/camera_info'):
+    with _about(stream):
         # ROS 1 bags, as rosbags reads them, spell the fields in capitals.
         key = 'p' if rectified else 'k'
         matrix = getattr(camera_info, key, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -17,6 +18,7 @@ from sgnet_ros.conversions import (
     MessageError,
     camera_info_to_msg,
     camera_info_with_header,
+    intrinsics_from_msg,
     is_rectified,
     stamp_ns,
 )
@@ -26,9 +28,16 @@ from sgnet_ros.rgbd_sync import RgbdSync
 from sgnet_ros.ros_api import Subscriber
 from sgnet_ros.statistics import Statistics
 from sgnet_ros.steady_clock import STEADY_CLOCK
+from sgnet_ros.watchdog import REMEDIES
 
 RGB, DEPTH, CAMERA_INFO = 'rgb/image', 'depth/image', 'rgb/camera_info'
-STREAMS = {RGB: 'rgb', DEPTH: 'depth', CAMERA_INFO: 'camera_info'}
+DEPTH_CAMERA_INFO = 'depth/camera_info'
+STREAMS = {
+    RGB: 'rgb',
+    DEPTH: 'depth',
+    CAMERA_INFO: 'camera_info',
+    DEPTH_CAMERA_INFO: 'depth_camera_info',
+}
 """Topic, before remapping -> its name in statistics."""
 KEEP_LAST = 5
 
@@ -37,14 +46,12 @@ AUTO_PERIOD_S = 1.0
 
 
 class NoCameraInfoError(MessageError):
-    """No camera_info has come yet, and no intrinsics are given by parameters."""
+    """A camera_info has not come yet, and no intrinsics are given by parameters."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            'nothing received yet; publish it, or give camera.fx, camera.fy, camera.cx and '
-            'camera.cy',
-            CAMERA_INFO,
-        )
+    cause = 'no_camera_info'
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f'nothing received yet; publish it{REMEDIES.get(topic, "")}', topic)
 
 
 def topic_text(node: Node, topic: str) -> str:
@@ -55,7 +62,7 @@ def topic_text(node: Node, topic: str) -> str:
 class Inputs:
     """Subscribes from construction until `close()`.
 
-    A pair waits for the first camera_info, where the intrinsics come from there.
+    A pair waits for the first message of every camera_info that intrinsics come from.
 
     Args:
         on_pair: called with (colour, depth) messages in the executor's thread; may only store.
@@ -64,7 +71,7 @@ class Inputs:
     Attributes:
         sync: the pairing policy, with its counts.
         qos: of the subscriptions, volatile (REP 2003).
-        camera_info: the latest one, or None.
+        topics: what frames are made of, colour first.
         unstamped: topics whose messages lately carry a stamp of zero -> how many in a row.
     """
 
@@ -82,7 +89,10 @@ class Inputs:
         self._on_pair = on_pair
         self._on_bad_pair = on_bad_pair
         self._waiting: tuple[Image, Image] | None = None
-        self.camera_info: CameraInfo | None = None
+        self._camera_infos: dict[str, CameraInfo] = {}
+        self._info_topics = (CAMERA_INFO, *[DEPTH_CAMERA_INFO] * parameters['depth.register'])
+        given = [CAMERA_INFO] if parameters['camera.fx'] else []
+        self.topics = tuple(t for t in (RGB, DEPTH, *self._info_topics) if t not in given)
         self.unstamped: Counter[str] = Counter()
         self.sync = RgbdSync(
             parameters['sync.slop'], parameters['sync.queue_size'], parameters['sync.mode']
@@ -110,10 +120,13 @@ class Inputs:
         depth.registerCallback(self._count, DEPTH)
         pairs = RgbdFilter(rgb, depth, self.sync, self._statistics.dropped)
         pairs.registerCallback(self._store_pair)
-        info = self._node.create_subscription(
-            CameraInfo, CAMERA_INFO, self._store_camera_info, self.qos
-        )
-        self._subscriptions = (rgb.sub, depth.sub, info)
+        infos = [
+            self._node.create_subscription(
+                CameraInfo, topic, partial(self._store_camera_info, topic), self.qos
+            )
+            for topic in self._info_topics
+        ]
+        self._subscriptions = (rgb.sub, depth.sub, *infos)
 
     def _unsubscribe(self) -> None:
         for subscription in self._subscriptions:
@@ -123,7 +136,7 @@ class Inputs:
         """`qos.input` auto: reliable as soon and as long as every publisher is."""
         offered = [
             publisher.qos_profile.reliability
-            for topic in STREAMS
+            for topic in (RGB, DEPTH, *self._info_topics)
             for publisher in self._node.get_publishers_info_by_topic(
                 self._node.resolve_topic_name(topic)
             )
@@ -134,22 +147,35 @@ class Inputs:
             self._subscribe(reliable)
             self._node.get_logger().info(f'inputs are {"reliable" if reliable else "best effort"}')
 
-    @property
-    def needs_camera_info(self) -> bool:
-        """Whether the intrinsics are not given by parameters."""
-        return self._parameters['camera.fx'] == 0
-
     def camera_info_of(self, image: Image) -> CameraInfo:
         """The camera of `image`, under its header: from parameters, or the latest camera_info."""
-        if self.needs_camera_info:
-            return camera_info_with_header(self.camera_info, image.header)
+        if CAMERA_INFO in self.topics:
+            return camera_info_with_header(self._camera_infos[CAMERA_INFO], image.header)
         focal_and_centre = (self._parameters[f'camera.{key}'] for key in ('fx', 'fy', 'cx', 'cy'))
         camera = CameraIntrinsics(image.width, image.height, *focal_and_centre)
         return camera_info_to_msg(camera, image.header)
 
-    def rectified(self) -> bool:
-        """Whether the colour images are rectified."""
-        return is_rectified(self._node.resolve_topic_name(RGB))
+    def intrinsics_of(self, camera_info: CameraInfo) -> CameraIntrinsics:
+        """The camera of colour images, by what `camera_info_of` returned.
+
+        Raises:
+            MessageError: it is no camera.
+        """
+        return intrinsics_from_msg(camera_info, self._rectified(RGB))
+
+    def depth_intrinsics(self) -> CameraIntrinsics | None:
+        """The camera of depth images, where they are to be registered.
+
+        Raises:
+            MessageError: depth/camera_info is no camera.
+        """
+        if DEPTH_CAMERA_INFO not in self.topics:
+            return None
+        camera_info = self._camera_infos[DEPTH_CAMERA_INFO]
+        return intrinsics_from_msg(camera_info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
+
+    def _rectified(self, topic: str) -> bool:
+        return is_rectified(self._node.resolve_topic_name(topic))
 
     def _count(self, message: Image, topic: str) -> None:
         self._statistics.received(STREAMS[topic])
@@ -158,18 +184,23 @@ class Inputs:
         else:
             self.unstamped.pop(topic, None)
 
-    def _store_camera_info(self, message: CameraInfo) -> None:
-        self._statistics.received(STREAMS[CAMERA_INFO])
-        self.camera_info = message
-        if self._waiting is not None:
+    def _missing(self) -> list[str]:
+        needed = [topic for topic in self._info_topics if topic in self.topics]
+        return [topic for topic in needed if topic not in self._camera_infos]
+
+    def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
+        self._statistics.received(STREAMS[topic])
+        self._camera_infos[topic] = message
+        if self._waiting is not None and not self._missing():
             waiting, self._waiting = self._waiting, None
             self._on_pair(*waiting)
 
     def _store_pair(self, image: Image, depth: Image) -> None:
         self._statistics.paired()
-        if self.camera_info is not None or not self.needs_camera_info:
+        missing = self._missing()
+        if not missing:
             self._on_pair(image, depth)
             return
         if self._waiting is not None:
-            self._on_bad_pair(NoCameraInfoError())
+            self._on_bad_pair(NoCameraInfoError(missing[0]))
         self._waiting = (image, depth)

@@ -12,11 +12,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 
-from sgnet_core.errors import SgnetError
+from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.segmenter import Segmenter, resolve_device
 from sgnet_ros import ros_api
 from sgnet_ros.bad_inputs import BadInputs
-from sgnet_ros.conversions import frame_from_msgs, intrinsics_from_msg, stamp_ns
+from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.diagnostics import Diagnostics
+from sgnet_ros.frame_source import FrameSource
 from sgnet_ros.inputs import Inputs
 from sgnet_ros.outputs import Outputs
 from sgnet_ros.parameters import NodeParameters
@@ -31,11 +33,12 @@ class SegmentationNode(LifecycleNode):
     """Colour, depth and camera_info in, class masks out.
 
     Inputs (`sensor_msgs`, QoS by `qos.input`): `rgb/image`, `depth/image` registered to it,
-    `rgb/camera_info`.
+    `rgb/camera_info`; with `depth.register` instead any `depth/image` and `depth/camera_info`.
+    `/tf` and `/tf_static` where a parameter asks for them.
 
-    Outputs: `~/mask`, `~/color`, `~/overlay`, `~/confidence`, `~/camera_info` (reliable, under the
-    colour image's header, each computed only while somebody subscribes); `~/labels` and, where
-    vision_msgs is installed, `~/label_info` (latched); `/diagnostics`.
+    Outputs: `~/mask`, `~/color`, `~/overlay`, `~/confidence`, `~/camera_info`, `~/debug/hha`
+    (reliable, under the colour image's header, each computed only while somebody subscribes);
+    `~/labels` and, where vision_msgs is installed, `~/label_info` (latched); `/diagnostics`.
 
     Configures and activates itself unless `autostart` is false. Callbacks only store: a worker
     thread converts, segments and publishes.
@@ -54,13 +57,14 @@ class SegmentationNode(LifecycleNode):
         SgnetError: a parameter is wrong, or `autostart` did not succeed.
     """
 
-    def __init__(self, load_segmenter: Callable[..., Any], **node_arguments: Any) -> None:
+    def __init__(self, load_segmenter: Callable[..., Segmenter], **node_arguments: Any) -> None:
         super().__init__(
             'segmentation', automatically_declare_parameters_from_overrides=True, **node_arguments
         )
         self._log_forwarding = forward_logging(self.get_logger())
         self._load_segmenter = load_segmenter
-        self._segmenter: Any = None
+        self._segmenter: Segmenter | None = None
+        self._frames: FrameSource | None = None
         self._inputs: Inputs | None = None
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
@@ -167,14 +171,17 @@ class SegmentationNode(LifecycleNode):
         return self.failure is None
 
     def _release(self) -> None:
-        """Stop, and let go of the network and the outputs."""
+        """Stop, and let go of the network, of TF and of the outputs."""
         self.stop()
-        if self._outputs is not None:
-            self._outputs.close()
-        self._outputs = self._segmenter = None
+        for part in (self._outputs, self._frames):
+            if part is not None:
+                part.close()
+        self._outputs = self._frames = self._segmenter = None
 
     def _configure(self) -> None:
         p = self.parameters
+        # Before the network, which takes its time: TF begins to fill, and mistakes are said early.
+        self._frames = FrameSource(self, p, resolve_device(p['device']))
         self._segmenter = self._load_segmenter(
             p['checkpoint'] or None, p['device'], p['precision'], p['backend']
         )
@@ -203,20 +210,28 @@ class SegmentationNode(LifecycleNode):
         )
 
     def _store(self, image: Image, depth: Image) -> None:
-        self._worker.offer((image, depth, self._inputs, self._outputs, self._segmenter))
+        parts = (self._inputs, self._frames, self._segmenter, self._outputs)
+        self._worker.offer((image, depth, *parts))
 
-    def _segment(self, item: tuple[Image, Image, Inputs, Outputs, Any]) -> None:
+    def _segment(self, item: tuple[Image, Image, Inputs, FrameSource, Segmenter, Outputs]) -> None:
         """One frame, in the worker's thread."""
-        image, depth, inputs, outputs, segmenter = item
+        image, depth, inputs, frames, segmenter, outputs = item
         started_s = time.monotonic()
         if not outputs.wanted():
             self.statistics.dropped(NO_SUBSCRIBER)
             return
         camera_info = inputs.camera_info_of(image)
-        intrinsics = intrinsics_from_msg(camera_info, inputs.rectified())
-        frame = frame_from_msgs(
-            image, depth, intrinsics, self.parameters['depth.scale'], self.parameters.depth_range_m
+        frame = frames.frame(
+            image, depth, inputs.intrinsics_of(camera_info), inputs.depth_intrinsics()
         )
+        if segmenter.input_spec.spatial == 'hha':
+            frame = frames.with_gravity(frame, image.header)
+        elif outputs.wants_gravity():
+            try:
+                frame = frames.with_gravity(frame, image.header)
+            except InputError as error:
+                # Masks do without.
+                self.get_logger().warning(f'no ~/debug/hha: {error}', throttle_duration_sec=5.0)
         result = segmenter.segment(frame)
         result = result.confident(self.parameters['confidence_threshold'])
         outputs.publish(frame, result, camera_info)
@@ -241,6 +256,7 @@ class SegmentationNode(LifecycleNode):
             'device': self._segmenter.device,
             'checkpoint': self.parameters['checkpoint'] or 'the shipped one',
             'classes': str(len(self._segmenter.class_names)),
+            **self._frames.describe(),
         }
 
     def _describe_problem(self) -> str:

@@ -14,6 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
+from sgnet_core.hha import encode_hha
 from sgnet_core.labels import colorize
 from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualize import legend, overlay
@@ -57,6 +58,7 @@ class Outputs:
                 (Image, '~/overlay', self._overlay),
                 (Image, '~/confidence', self._confidence),
                 (CameraInfo, '~/camera_info', self._camera_info),
+                (Image, '~/debug/hha', self._hha),
             )
         )
         self._labels = node.create_lifecycle_publisher(String, '~/labels', LATCHED_QOS)
@@ -88,6 +90,13 @@ class Outputs:
         """Whether anybody subscribes to an output of frames."""
         return any(publisher.get_subscription_count() for publisher, _ in self._frame_outputs)
 
+    def wants_gravity(self) -> bool:
+        """Whether anybody subscribes to what is made of depth and gravity, ~/debug/hha."""
+        return any(
+            make == self._hha and publisher.get_subscription_count()
+            for publisher, make in self._frame_outputs
+        )
+
     def publish_labels(self) -> None:
         """Publish what the class ids mean, for now and for those who subscribe later."""
         self._labels.publish(label_names_to_msg(self._class_names, self._palette))
@@ -97,8 +106,13 @@ class Outputs:
     def publish(
         self, frame: RgbdFrame, result: SegmentationResult, camera_info: CameraInfo
     ) -> None:
-        """Publish one frame's outputs, all under the header of `camera_info`, unchanged."""
+        """Publish one frame's outputs, all under the header of `camera_info`, unchanged.
+
+        Without gravity there is no ~/debug/hha.
+        """
         for publisher, make in self._frame_outputs:
+            if make == self._hha and frame.gravity is None:
+                continue
             if publisher.get_subscription_count():
                 publisher.publish(make(frame, result, camera_info))
 
@@ -116,6 +130,9 @@ class Outputs:
 
     def _camera_info(self, _: RgbdFrame, __: SegmentationResult, info: CameraInfo) -> CameraInfo:
         return info
+
+    def _hha(self, frame: RgbdFrame, _: SegmentationResult, info: CameraInfo) -> Image:
+        return rgb_to_msg(encode_hha(frame.depth_m, frame.intrinsics, frame.gravity), info.header)
 
     def _blend(self, frame: RgbdFrame, result: SegmentationResult) -> np.ndarray:
         blend = overlay(frame.rgb, result.labels, self._palette, self._parameters['overlay.alpha'])

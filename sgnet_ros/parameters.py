@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import array
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,8 @@ RCLPY_PREFIX = 'qos_overrides.'
 class NodeParameter:
     """One parameter. `dynamic`: may change while the node runs.
 
-    Its type is that of `default`; an integer will do for a float.
+    Its type is that of `default`; an integer will do for a float. A list has as many numbers as
+    `default`: rclpy refuses empty ones in files.
     """
 
     name: str
@@ -46,6 +48,8 @@ class NodeParameter:
         Raises:
             ConfigError: another type, or out of range.
         """
+        if isinstance(self.default, list):
+            return self._checked_list(value)
         if isinstance(self.default, float) and type(value) is int:
             value = float(value)
         if type(value) is not type(self.default):
@@ -61,6 +65,16 @@ class NodeParameter:
                 f'parameter {self.name} must be in [{self.range[0]}, {self.range[1]}], got {value}'
             )
         return value
+
+    def _checked_list(self, value: Any) -> list[float]:
+        numbers = list(value) if isinstance(value, (list, tuple, array.array)) else []
+        if len(numbers) != len(self.default) or not all(
+            type(number) in (int, float) and math.isfinite(number) for number in numbers
+        ):
+            raise ConfigError(
+                f'parameter {self.name} must be {len(self.default)} numbers, got {value!r}'
+            )
+        return [float(number) for number in numbers]
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` shows."""
@@ -120,12 +134,34 @@ NODE_PARAMETERS = (
         range=(0.0, 1e4),
         dynamic=True,
     ),
+    NodeParameter('depth.register', False, 'register depth to colour; needs depth/camera_info'),
+    NodeParameter(
+        'depth.extrinsics',
+        [0.0] * 7,
+        'pose x y z qx qy qz qw of the depth camera in the colour camera, optical frames, m; '
+        'all 0 = from TF',
+    ),
     NodeParameter(
         'camera.fx', 0.0, 'focal length, pixels; 0 = all four from camera_info', range=(0.0, 1e6)
     ),
     NodeParameter('camera.fy', 0.0, 'focal length, pixels', range=(0.0, 1e6)),
     NodeParameter('camera.cx', 0.0, 'principal point, 0-based pixels', range=(-1e6, 1e6)),
     NodeParameter('camera.cy', 0.0, 'principal point, 0-based pixels', range=(-1e6, 1e6)),
+    NodeParameter(
+        'hha.gravity_source',
+        'estimate',
+        'what HHA takes for down: an estimate from the surfaces, TF, the downward axis of a level '
+        'camera, or hha.gravity_vector',
+        ('estimate', 'tf', 'level', 'vector'),
+    ),
+    NodeParameter('hha.gravity_frame', 'odom', 'for tf: a frame with z up and z = 0 on the ground'),
+    NodeParameter('hha.gravity_vector', [0.0, 1.0, 0.0], 'for vector: down, in the optical frame'),
+    NodeParameter(
+        'hha.camera_height',
+        0.0,
+        'of the camera above the ground, m; 0 = from TF where gravity is, else the lowest point',
+        range=(0.0, 1e3),
+    ),
     NodeParameter(
         'confidence_threshold',
         0.0,
@@ -187,7 +223,8 @@ class NodeParameters:
         node.add_on_set_parameters_callback(self._check)
 
     def __getitem__(self, name: str) -> Any:
-        return self._node.get_parameter(name).value
+        value = self._node.get_parameter(name).value
+        return list(value) if isinstance(value, array.array) else value
 
     @property
     def depth_range_m(self) -> tuple[float, float]:

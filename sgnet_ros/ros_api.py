@@ -3,7 +3,7 @@
 
 Decided once, at import, and logged. `rclpy` and the message packages are always the real ones;
 `message_filters` and `cv_bridge` come with a ROS distribution only, so `sgnet_ros.standalone`
-holds the few functions of them that are used. `vision_msgs` is optional.
+holds the few functions of them that are used. `vision_msgs` and `tf2_ros` are optional.
 """
 
 import importlib
@@ -73,14 +73,16 @@ def _stand_in_for_broken(name: str, error: Exception) -> ModuleType:
     return importlib.import_module(f'sgnet_ros.standalone.{name}')
 
 
-def _vision_msgs() -> ModuleType | None:
+def _optional(name: str, *contents: str) -> ModuleType | None:
+    """The module `name` where it is installed and has these."""
+    package = name.partition('.')[0]
     try:
-        module = importlib.import_module('vision_msgs.msg')
-        _ = module.LabelInfo, module.VisionClass
+        module = importlib.import_module(name)
+        _ = [getattr(module, content) for content in contents]
     except (ImportError, AttributeError) as error:
-        CHOICES['vision_msgs'] = f'absent ({error})'
+        CHOICES[package] = f'absent ({error})'
         return None
-    CHOICES['vision_msgs'] = 'real'
+    CHOICES[package] = 'real'
     return module
 
 
@@ -91,5 +93,9 @@ SimpleFilter = _message_filters.SimpleFilter
 Subscriber = _message_filters.Subscriber
 CvBridge = _cv_bridge.CvBridge
 CvBridgeError = _cv_bridge.CvBridgeError
-vision_msgs = _vision_msgs()
+vision_msgs = _optional('vision_msgs.msg', 'LabelInfo', 'VisionClass')
 """The module `vision_msgs.msg`, or None."""
+tf2_ros = _optional(
+    'tf2_ros', 'Buffer', 'TransformListener', 'TransformException', 'ExtrapolationException'
+)
+"""The module `tf2_ros`, or None."""

@@ -8,7 +8,7 @@ import time
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
-from sgnet_ros.inputs import CAMERA_INFO, DEPTH, RGB, STREAMS, Inputs, topic_text
+from sgnet_ros.inputs import STREAMS, Inputs, topic_text
 from sgnet_ros.outputs import Outputs
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.statistics import Counts, Statistics
@@ -82,8 +82,7 @@ class SilenceMonitor:
         return simulated and self._node.get_clock().now().nanoseconds == 0
 
     def _facts(self, since_last: Counts) -> tuple[InputFacts, ...]:
-        topics = [RGB, DEPTH] + [CAMERA_INFO] * self._inputs.needs_camera_info
-        return tuple(self._facts_of(topic, since_last) for topic in topics)
+        return tuple(self._facts_of(topic, since_last) for topic in self._inputs.topics)
 
     def _facts_of(self, topic: str, since_last: Counts) -> InputFacts:
         resolved = self._node.resolve_topic_name(topic)

@@ -17,12 +17,13 @@ class Counts:
     """The statistics at one moment.
 
     Attributes:
-        received: stream ('rgb', 'depth', 'camera_info') -> messages.
+        received: stream ('rgb', 'depth', 'camera_info', 'depth_camera_info') -> messages.
         pairs: colour with depth, as the synchronisation made them.
         masks: segmented frames.
         dropped: cause -> how many. Causes of single messages ('rgb_unmatched', 'depth_unmatched',
             'duplicate_stamp', 'time_jump') come before pairs, all others after:
             pairs = masks + those + at most the few under way.
+        reasons: cause -> what was wrong the last time, where that is known.
         latency_ms: of the last masks, colour stamp to publication, oldest first.
         processing_ms: of the same, conversions and network and publication.
     """
@@ -31,6 +32,7 @@ class Counts:
     pairs: int = 0
     masks: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
     latency_ms: tuple[float, ...] = ()
     processing_ms: tuple[float, ...] = ()
 
@@ -60,6 +62,7 @@ class Statistics:
         self._pairs = 0
         self._masks = 0
         self._dropped: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
         self._latency_ms: deque[float] = deque(maxlen=LATENCIES_REMEMBERED)
         self._processing_ms: deque[float] = deque(maxlen=LATENCIES_REMEMBERED)
 
@@ -73,10 +76,12 @@ class Statistics:
         with self._lock:
             self._pairs += 1
 
-    def dropped(self, cause: str, count: int = 1) -> None:
-        """`count` messages or pairs go no further."""
+    def dropped(self, cause: str, count: int = 1, reason: str = '') -> None:
+        """`count` messages or pairs go no further; `reason` says what is wrong with the last."""
         with self._lock:
             self._dropped[cause] += count
+            if reason:
+                self._reasons[cause] = reason
 
     def segmented(self, stamp_ns: int, now_ns: int, started_s: float) -> None:
         """A mask was made of a colour image stamped `stamp_ns`.
@@ -97,6 +102,7 @@ class Statistics:
                 pairs=self._pairs,
                 masks=self._masks,
                 dropped=dict(self._dropped),
+                reasons=dict(self._reasons),
                 latency_ms=tuple(self._latency_ms),
                 processing_ms=tuple(self._processing_ms),
             )

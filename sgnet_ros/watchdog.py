@@ -12,6 +12,7 @@ NO_SUBSCRIBER = 'no_subscriber'
 REMEDIES = {
     'depth/image': '; RealSense: align_depth.enable:=true',
     'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
+    'depth/camera_info': '; or take depth that is registered already, without depth.register',
 }
 
 
@@ -62,7 +63,11 @@ def causes_of_silence(
     if since_last.pairs == 0 and not causes:
         causes.append(_pairing_cause(inputs, period_s, nearest_gap_ns, slop_s))
     elif since_last.pairs and since_last.dropped and NO_SUBSCRIBER not in since_last.dropped:
-        dropped = ', '.join(f'{cause} {n}' for cause, n in sorted(since_last.dropped.items()))
+        dropped = ', '.join(
+            f'{cause} {n}'
+            + (f' ({since_last.reasons[cause]})' if cause in since_last.reasons else '')
+            for cause, n in sorted(since_last.dropped.items())
+        )
         causes.append(f'pairs {since_last.pairs}, masks 0, dropped: {dropped}')
     if busy_s > period_s:
         causes.append(f'one frame has been in the making for {busy_s:.1f} s')
@@ -96,11 +101,13 @@ def _input_cause(facts: InputFacts, period_s: float) -> str:
 
 def difference(now: Counts, before: Counts) -> Counts:
     """What was counted between two moments."""
+    dropped = _subtract(now.dropped, before.dropped)
     return Counts(
         received=_subtract(now.received, before.received),
         pairs=now.pairs - before.pairs,
         masks=now.masks - before.masks,
-        dropped=_subtract(now.dropped, before.dropped),
+        dropped=dropped,
+        reasons={cause: now.reasons[cause] for cause in dropped if cause in now.reasons},
     )
 
 

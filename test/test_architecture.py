@@ -29,7 +29,7 @@ ROS = re.compile(
     r'(rclpy|rosbags|launch|message_filters|cv_bridge|sensor_msgs_py|tf2\w*|builtin_interfaces'
     r'|rcl_interfaces|rosidl\w*|ament\w*|\w+_msgs)'
 )
-ROS_API_ONLY = ('message_filters', 'cv_bridge', 'sensor_msgs_py')
+ROS_API_ONLY = ('message_filters', 'cv_bridge', 'sensor_msgs_py', 'tf2_ros')
 ENCODING = re.compile(r'(rgba?|bgra?|mono)(8|16)|\d+[USF]C\d|yuv422(_yuy2)?|bayer_[rgb]{4}(8|16)')
 ENCODING_MODULES = (
     'sgnet_ros/conversions.py',
@@ -186,6 +186,7 @@ MORE_VIOLATIONS: list[tuple[Rule, str, str]] = [
     (model_imports_torch_and_itself, 'sgnet_core/model/a.py', 'import triton'),
     (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'def f(): import cv_bridge'),
     (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from sgnet_ros.standalone import x'),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from tf2_ros import Buffer'),
     (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from .standalone import cv_bridge'),
     (one_module_knows_encodings, 'sgnet_ros/a.py', 'x = dict(e="bayer_rggb8")'),
     (one_module_knows_encodings, 'sgnet_core/a.py', "e == 'mono8'"),

@@ -31,7 +31,7 @@ def test_segmentation_yaml_lists_the_declared_parameters():
     listed = yaml.safe_load((CONFIG / 'segmentation.yaml').read_text())['/**']['ros__parameters']
     declared = {item.name: item.default for item in parameters.NODE_PARAMETERS}
     assert flattened(listed) == declared
-    assert {type(value) for value in flattened(listed).values()} <= {str, int, float, bool}
+    assert {type(value) for value in flattened(listed).values()} <= {str, int, float, bool, list}
 
 
 def test_the_node_accepts_segmentation_yaml(ros_domain_id):

@@ -68,7 +68,7 @@ def test_table_has_every_topic():
     sources = [
         (REPOSITORY / 'sgnet_ros' / name).read_text() for name in ('outputs.py', 'inputs.py')
     ]
-    used = {name for text in sources for name in re.findall(r"'((?:~|rgb|depth)/\w+)'", text)}
+    used = {name for text in sources for name in re.findall(r"'((?:~|rgb|depth)/[\w/]+)'", text)}
     assert len(used) > 8
     assert used <= set(first_cells(section('Topics of the node `segmentation`')))
 

@@ -5,6 +5,7 @@ It labels by depth: nearer than two metres is 'near', farther is 'far', no measu
 """
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class FakeSegmenter:
     class_names = CLASS_NAMES
     palette = PALETTE
     device = 'cpu'
+    input_spec = SimpleNamespace(spatial='depth')
     description = 'a fake that labels by depth'
 
     def __init__(self, before=lambda frame: None):

@@ -60,6 +60,7 @@ class World:
                     '-r', 'rgb/image:=/cam/rgb',
                     '-r', 'depth/image:=/cam/depth',
                     '-r', 'rgb/camera_info:=/cam/info',
+                    '-r', 'depth/camera_info:=/cam/depth_info',
                 ],
             )
         )  # fmt: skip
@@ -83,6 +84,8 @@ class Camera:
         self.rgb = self.node.create_publisher(Image, '/cam/rgb', qos)
         self.depth = self.node.create_publisher(Image, '/cam/depth', qos)
         self.info = self.node.create_publisher(CameraInfo, '/cam/info', qos)
+        self.depth_info = self.node.create_publisher(CameraInfo, '/cam/depth_info', qos)
+        self.depth_frame = 'optical frame'
         self.received = defaultdict(list)
 
     def listen(self, kind, topic, qos=10):
@@ -100,7 +103,10 @@ class Camera:
         )
 
     def send(self, stamp_ns, rgb=None, depth=None, info=None, depth_late_ns=0):
-        """Publish camera_info, colour and depth, the last stamped `depth_late_ns` later."""
+        """Publish camera_info, colour and depth, the last stamped `depth_late_ns` later.
+
+        Depth comes from `depth_frame`, all else from 'optical frame'.
+        """
         from sensor_msgs.msg import CameraInfo
 
         info = info or CameraInfo(width=6, height=4, k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1.0])
@@ -113,7 +119,7 @@ class Camera:
         ):
             stamp = message.header.stamp
             stamp.sec, stamp.nanosec = divmod(stamp_ns + late_ns, 10**9)
-            message.header.frame_id = 'optical frame'
+            message.header.frame_id = self.depth_frame if message is depth else 'optical frame'
             publisher.publish(message)
 
 

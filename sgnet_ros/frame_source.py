@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a pair of messages to a frame: converted, registered, and told where down is."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import torch
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sgnet_core.errors import ConfigError
+from sgnet_core.registration import register_depth
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_ros.conversions import frame_from_msgs, not_aligned, stamp_ns
+from sgnet_ros.gravity_source import GravitySource
+from sgnet_ros.inputs import DEPTH
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.transforms import NoTransformError, Transforms, rigid_transform
+
+QUATERNION_TOLERANCE = 0.01
+FROM_TF = [0.0] * 7
+"""`depth.extrinsics` that stand for TF: no rotation has a quaternion of zeros."""
+
+
+class FrameSource:
+    """Makes frames, from construction until `close()`, for one thread.
+
+    Args:
+        device: where depth is registered.
+
+    Raises:
+        ConfigError: `depth.extrinsics` is no pose, or TF is needed and tf2_ros not installed.
+        InputError: `hha.gravity_vector` is no direction.
+    """
+
+    def __init__(self, node: Node, parameters: NodeParameters, device: str) -> None:
+        self._logger = node.get_logger()
+        self._parameters = parameters
+        self._device = device
+        pose = parameters['depth.extrinsics']
+        self._extrinsics = None if pose == FROM_TF else pose_to_matrix(pose)
+        from_tf = parameters['depth.register'] and self._extrinsics is None
+        needs_tf = from_tf or parameters['hha.gravity_source'] == 'tf'
+        self._transforms = Transforms(node) if needs_tf else None
+        self._gravity = GravitySource(parameters, self._transforms)
+        self._newest_ns = 0
+
+    def close(self) -> None:
+        """Stop listening to TF."""
+        if self._transforms is not None:
+            self._transforms.close()
+
+    def frame(
+        self,
+        image: Image,
+        depth: Image,
+        intrinsics: CameraIntrinsics,
+        depth_intrinsics: CameraIntrinsics | None = None,
+    ) -> RgbdFrame:
+        """The frame of a pair, without gravity.
+
+        Args:
+            intrinsics: of the colour image.
+            depth_intrinsics: of the depth image, which is then registered; None = it is already.
+
+        Raises:
+            MessageError: a message cannot be used, the two do not fit, or TF does not tell.
+        """
+        self._follow_time(stamp_ns(image.header))
+        register = None
+        if depth_intrinsics is not None:
+            rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
+            register = partial(self._register, depth_intrinsics, intrinsics, rgb_from_depth)
+        elif doubt := not_aligned(image.header, depth.header):
+            self._logger.warning(f'{doubt}, or set depth.register', once=True)
+        return frame_from_msgs(
+            image,
+            depth,
+            intrinsics,
+            self._parameters['depth.scale'],
+            self._parameters.depth_range_m,
+            register,
+        )
+
+    def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:
+        """`frame`, whose colour image has this header, with gravity.
+
+        Raises:
+            NoTransformError: TF does not tell.
+        """
+        return dataclasses.replace(frame, gravity=self._gravity.of(frame, header))
+
+    def describe(self) -> dict[str, str]:
+        """What is known about geometry, for people."""
+        known = {}
+        if (gravity := self._gravity.latest) is not None:
+            known['gravity.down'] = ' '.join(f'{axis:.3f}' for axis in gravity.down)
+            if gravity.camera_height_m is not None:
+                known['gravity.camera_height_m'] = f'{gravity.camera_height_m:.2f}'
+        if self._transforms is not None:
+            known['tf.not_at_stamp'] = str(self._transforms.not_at_stamp)
+        return known
+
+    def _follow_time(self, now_ns: int) -> None:
+        """Where time goes back, what was true before is no longer."""
+        if now_ns < self._newest_ns:
+            self._gravity.restart()
+            if self._transforms is not None:
+                self._transforms.clear()
+        self._newest_ns = now_ns
+
+    def _rgb_from_depth(self, rgb: Header, depth: Header) -> np.ndarray:
+        if self._extrinsics is not None:
+            return self._extrinsics
+        try:
+            return self._transforms.lookup(rgb.frame_id, depth.frame_id, stamp_ns(rgb))
+        except NoTransformError as error:
+            raise NoTransformError(
+                f'{error}; publish it, or give depth.extrinsics', DEPTH
+            ) from error
+
+    def _register(
+        self,
+        depth_intrinsics: CameraIntrinsics,
+        intrinsics: CameraIntrinsics,
+        rgb_from_depth: np.ndarray,
+        depth_m: np.ndarray,
+    ) -> np.ndarray:
+        measured = torch.from_numpy(depth_m).to(self._device)
+        registered = register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
+        return registered.cpu().numpy()
+
+
+def pose_to_matrix(pose: list[float]) -> np.ndarray:
+    """The (4, 4) matrix of `depth.extrinsics`.
+
+    Raises:
+        ConfigError: the quaternion is not of length 1.
+    """
+    length = float(np.linalg.norm(pose[3:]))
+    if abs(length - 1.0) > QUATERNION_TOLERANCE:
+        raise ConfigError(
+            f'depth.extrinsics must be x y z qx qy qz qw with a quaternion of length 1, got {pose}, '
+            f'of length {length:.3g}; all 0 takes them from TF'
+        )
+    return rigid_transform(pose)

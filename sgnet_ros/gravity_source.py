@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which way is down, from where `hha.gravity_source` says."""
+
+from __future__ import annotations
+
+import numpy as np
+from std_msgs.msg import Header
+
+from sgnet_core.gravity import GravityTracker
+from sgnet_core.types import Gravity, RgbdFrame
+from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.transforms import NoTransformError, Transforms
+
+LEVEL = (0.0, 1.0, 0.0)
+"""Down in the optical frame of a camera that looks horizontally."""
+
+
+class GravitySource:
+    """Tells the gravity of one frame after the other, in the optical frame.
+
+    Args:
+        transforms: needed where `hha.gravity_source` is tf.
+
+    Attributes:
+        latest: what it told last, or None.
+
+    Raises:
+        InputError: `hha.gravity_vector` is no direction.
+    """
+
+    def __init__(self, parameters: NodeParameters, transforms: Transforms | None) -> None:
+        source = parameters['hha.gravity_source']
+        self._transforms = transforms if source == 'tf' else None
+        self._tracker = GravityTracker() if source == 'estimate' else None
+        self._level_frame = parameters['hha.gravity_frame']
+        self._height_m = parameters['hha.camera_height'] or None
+        down = parameters['hha.gravity_vector'] if source == 'vector' else LEVEL
+        self._constant = Gravity(np.array(down), self._height_m)
+        self.latest: Gravity | None = None
+
+    def of(self, frame: RgbdFrame, header: Header) -> Gravity:
+        """The gravity of `frame`, whose colour image has this header.
+
+        Raises:
+            NoTransformError: TF does not tell.
+        """
+        if self._transforms is not None:
+            self.latest = self._from_tf(header)
+        elif self._tracker is not None:
+            down = self._tracker.update(frame.depth_m, frame.intrinsics).down
+            self.latest = Gravity(down, self._height_m)
+        else:
+            self.latest = self._constant
+        return self.latest
+
+    def restart(self) -> None:
+        """Forget the frames before: time went back."""
+        if self._tracker is not None:
+            self._tracker.reset()
+
+    def _from_tf(self, header: Header) -> Gravity:
+        try:
+            camera_from_level = self._transforms.lookup(
+                header.frame_id, self._level_frame, stamp_ns(header)
+            )
+        except NoTransformError as error:
+            raise NoTransformError(
+                f'{error}; publish it, or choose another hha.gravity_frame or hha.gravity_source'
+            ) from error
+        up, origin = camera_from_level[:3, 2], camera_from_level[:3, 3]
+        height_m = -float(up @ origin)
+        # A level frame that is not below the camera is not on the ground.
+        return Gravity(-up, self._height_m or (height_m if height_m > 0 else None))

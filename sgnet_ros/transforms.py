@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What TF says: the one module that reads transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.time import Time
+
+from sgnet_core.errors import ConfigError, first_line
+from sgnet_ros.conversions import MessageError
+from sgnet_ros.ros_api import CHOICES, tf2_ros
+
+STALE_S = 1.0
+"""A latest transform that is older than the image by more than this is worth a warning."""
+SAID_EVERY_S = 5.0
+
+
+class NoTransformError(MessageError):
+    """TF does not connect two frames."""
+
+    cause = 'no_transform'
+
+
+class Transforms:
+    """Listens to TF from construction until `close()`. Safe to use from several threads.
+
+    Attributes:
+        not_at_stamp: how many lookups took the latest transform for want of one at their time.
+
+    Raises:
+        ConfigError: tf2_ros is not installed.
+    """
+
+    def __init__(self, node: Node) -> None:
+        if tf2_ros is None:
+            raise ConfigError(
+                'hha.gravity_source tf, and depth.register without depth.extrinsics, need tf2_ros, '
+                f'which is {CHOICES["tf2_ros"]}: install the tf2_ros_py of your ROS distribution, '
+                'or choose another hha.gravity_source and give depth.extrinsics'
+            )
+        self._logger = node.get_logger()
+        self.not_at_stamp = 0
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.unregister()
+
+    def clear(self) -> None:
+        """Forget what moves; static transforms stay. For when time goes back."""
+        self._buffer.clear()
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
+        """`target`_from_`source` at a time, or the latest where TF has none of that time.
+
+        Returns:
+            (4, 4) float64, point_target = T @ point_source, metres.
+
+        Raises:
+            NoTransformError: TF does not connect the two, or a name is empty.
+        """
+        # tf2 refuses the leading slash that frames of old drivers still have.
+        target, source = target.lstrip('/'), source.lstrip('/')
+        try:
+            try:
+                found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
+            except tf2_ros.ExtrapolationException:
+                found = self._buffer.lookup_transform(target, source, Time())
+                self._say_age(target, source, stamp_ns, Time.from_msg(found.header.stamp))
+        except tf2_ros.TransformException as error:
+            raise NoTransformError(
+                f'no transform from {source!r} to {target!r} ({first_line(error).strip()})'
+            ) from error
+        t, r = found.transform.translation, found.transform.rotation
+        return rigid_transform((t.x, t.y, t.z, r.x, r.y, r.z, r.w))
+
+    def _say_age(self, target: str, source: str, stamp_ns: int, latest: Time) -> None:
+        self.not_at_stamp += 1
+        age_s = (stamp_ns - latest.nanoseconds) / 1e9
+        what = (
+            f'the transform from {source!r} to {target!r} is not known at the stamp of the image: '
+            f'took the latest, {abs(age_s) * 1e3:.0f} ms {"older" if age_s > 0 else "newer"}'
+        )
+        if abs(age_s) > STALE_S:
+            self._logger.warning(what, throttle_duration_sec=SAID_EVERY_S)
+        else:
+            self._logger.info(what, once=True)
+
+
+def rigid_transform(pose: Sequence[float]) -> np.ndarray:
+    """The (4, 4) float64 matrix of x, y, z and the rotation qx, qy, qz, qw, of any length but 0."""
+    translation, quaternion = np.array(pose[:3], np.float64), np.array(pose[3:], np.float64)
+    x, y, z, w = quaternion / np.linalg.norm(quaternion)
+    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    matrix = np.eye(4)
+    matrix[:3, :3] += 2 * (w * across + across @ across)
+    matrix[:3, 3] = translation
+    return matrix

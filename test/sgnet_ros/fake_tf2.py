@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tf2_ros` as far as the node uses it: a tree of two frames a branch, no interpolation.
+
+test_transforms.py holds it against the real one where that is installed.
+"""
+
+from collections import defaultdict
+
+import numpy as np
+from geometry_msgs.msg import TransformStamped
+from rclpy.time import Time
+from scipy.spatial.transform import Rotation
+
+
+class TransformException(Exception):  # noqa: N818
+    """The names are those of the real package."""
+
+
+class LookupException(TransformException):
+    """There is no such frame, or nothing between the two."""
+
+
+class ExtrapolationException(TransformException):
+    """There is something between the two, only not at that time."""
+
+
+class Buffer:
+    """Keeps what it is told; `latest` is the one made last, for tests to tell it something."""
+
+    latest = None
+
+    def __init__(self):
+        self._static = {}
+        self._moving = defaultdict(dict)
+        Buffer.latest = self
+
+    def set_transform_static(self, transform, authority):
+        self._static[transform.header.frame_id, transform.child_frame_id] = transform
+
+    def set_transform(self, transform, authority):
+        pair = transform.header.frame_id, transform.child_frame_id
+        self._moving[pair][Time.from_msg(transform.header.stamp).nanoseconds] = transform
+
+    def clear(self):
+        self._moving.clear()
+
+    def lookup_transform(self, target_frame, source_frame, time):
+        if target_frame == source_frame:
+            return stamped(target_frame, source_frame)
+        for pair, turn in (
+            ((target_frame, source_frame), lambda transform: transform),
+            ((source_frame, target_frame), inverse),
+        ):
+            if pair in self._static:
+                return turn(self._static[pair])
+            if self._moving[pair]:
+                return turn(self._at(self._moving[pair], time.nanoseconds))
+        raise LookupException(f'"{source_frame}" and "{target_frame}" are not connected')
+
+    @staticmethod
+    def _at(moving, time_ns):
+        if time_ns == 0:
+            return moving[max(moving)]
+        if time_ns not in moving:
+            raise ExtrapolationException(f'nothing at {time_ns}')
+        return moving[time_ns]
+
+
+class TransformListener:
+    """Listens to nobody: tests fill the buffer."""
+
+    def __init__(self, buffer, node):
+        pass
+
+    def unregister(self):
+        pass
+
+
+def stamped(parent, child, translation=(0, 0, 0), rotation=None, stamp_ns=0):
+    """The message that says where `child` is in `parent`."""
+    message = TransformStamped(child_frame_id=child)
+    message.header.frame_id = parent
+    message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+    t, r = message.transform.translation, message.transform.rotation
+    t.x, t.y, t.z = map(float, translation)
+    r.x, r.y, r.z, r.w = (Rotation.identity() if rotation is None else rotation).as_quat().tolist()
+    return message
+
+
+def inverse(message):
+    t, r = message.transform.translation, message.transform.rotation
+    back = Rotation.from_quat([r.x, r.y, r.z, r.w]).inv()
+    return stamped(
+        message.child_frame_id,
+        message.header.frame_id,
+        -back.apply(np.array([t.x, t.y, t.z])),
+        back,
+        Time.from_msg(message.header.stamp).nanoseconds,
+    )
