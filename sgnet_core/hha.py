@@ -80,8 +80,7 @@ def encode_hha(
         hha[2].nan_to_num_(180.0 + _LEVEL_ANGLE)
     else:
         hha *= depth / depth
-    # MATLAB rounds halves up.
-    return hha.nan_to_num(0.0).add(0.5).byte().permute(1, 2, 0).contiguous().numpy()
+    return hha_image(hha)
 
 
 def depth_to_hha(
@@ -108,6 +107,14 @@ def depth_to_hha(
     depth = holes_as_zero(depth_m)
     hha = _channels(depth, depth, intrinsics, gravity, gravity_step)
     return hha.mul_((depth / depth)[..., None, :, :])  # 1, and NaN in holes
+
+
+def hha_image(hha: Tensor) -> np.ndarray:
+    """(3, H, W) in 0..255, NaN where there is no value, as (H, W, 3) uint8, 0 there.
+
+    Halves are rounded up, as MATLAB does.
+    """
+    return hha.nan_to_num(0.0).add(0.5).byte().permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def _channels(

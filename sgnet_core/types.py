@@ -131,7 +131,8 @@ class RgbdFrame:
         if self.depth_m.shape != size:
             raise InputError(
                 f'depth {_size_text(self.depth_m.shape)}, colour {_size_text(size)}: not aligned; '
-                'register depth to colour first (RealSense: align_depth.enable:=true)'
+                'register depth to colour first (RealSense: align_depth.enable:=true; '
+                'segmentation_node: depth.register:=true)'
             )
         if self.intrinsics.size != size:
             raise InputError(

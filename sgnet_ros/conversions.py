@@ -183,8 +183,8 @@ def not_aligned(image_header: Header, depth_header: Header) -> str:
         return ''
     return (
         f'depth is of frame {depth_header.frame_id!r}, colour of {image_header.frame_id!r}: not '
-        'aligned, unless both are one camera; give depth that is registered to colour '
-        '(RealSense: align_depth.enable:=true)'
+        'aligned, unless both are one camera; register depth to colour first (RealSense: '
+        'align_depth.enable:=true; segmentation_node: depth.register:=true)'
     )
 
 

@@ -76,7 +76,7 @@ class FrameSource:
             rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
             register = partial(self._register, depth_intrinsics, intrinsics, rgb_from_depth)
         elif doubt := not_aligned(image.header, depth.header):
-            self._logger.warning(f'{doubt}, or set depth.register', once=True)
+            self._logger.warning(doubt, once=True)
         return frame_from_msgs(
             image,
             depth,
@@ -144,7 +144,7 @@ def pose_to_matrix(pose: list[float]) -> np.ndarray:
     length = float(np.linalg.norm(pose[3:]))
     if abs(length - 1.0) > QUATERNION_TOLERANCE:
         raise ConfigError(
-            f'depth.extrinsics must be x y z qx qy qz qw with a quaternion of length 1, got {pose}, '
+            f'depth.extrinsics must be x y z qx qy qz qw, the quaternion of length 1, got {pose}, '
             f'of length {length:.3g}; all 0 takes them from TF'
         )
     return rigid_transform(pose)

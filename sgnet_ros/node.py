@@ -186,8 +186,9 @@ class SegmentationNode(LifecycleNode):
             p['checkpoint'] or None, p['device'], p['precision'], p['backend']
         )
         self._segmenter.warm_up(p['warmup_iterations'])
+        network = self._segmenter
         self._outputs = Outputs(
-            self, p, tuple(self._segmenter.class_names), self._segmenter.palette
+            self, p, tuple(network.class_names), network.palette, network.device
         )
         self.get_logger().info(self._segmenter.description)
 

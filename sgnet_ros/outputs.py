@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import numpy as np
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
@@ -14,7 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
-from sgnet_core.hha import encode_hha
+from sgnet_core.hha import depth_to_hha, hha_image
 from sgnet_core.labels import colorize
 from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualize import legend, overlay
@@ -37,7 +38,11 @@ LATCHED_QOS = QoSProfile(
 
 
 class Outputs:
-    """Publishes frames and what the network says about them."""
+    """Publishes frames and what the network says about them.
+
+    Args:
+        device: where HHA is encoded.
+    """
 
     def __init__(
         self,
@@ -45,11 +50,13 @@ class Outputs:
         parameters: NodeParameters,
         class_names: tuple[str, ...],
         palette: np.ndarray,
+        device: str,
     ) -> None:
         self._node = node
         self._parameters = parameters
         self._class_names = class_names
         self._palette = palette
+        self._device = device
         self._frame_outputs: tuple[tuple[Any, Callable[..., Any]], ...] = tuple(
             (node.create_lifecycle_publisher(kind, topic, OUTPUT_QOS), make)
             for kind, topic, make in (
@@ -132,7 +139,9 @@ class Outputs:
         return info
 
     def _hha(self, frame: RgbdFrame, _: SegmentationResult, info: CameraInfo) -> Image:
-        return rgb_to_msg(encode_hha(frame.depth_m, frame.intrinsics, frame.gravity), info.header)
+        depth_m = torch.from_numpy(frame.depth_m).to(self._device)
+        hha = depth_to_hha(depth_m, frame.intrinsics, frame.gravity)
+        return rgb_to_msg(hha_image(hha), info.header)
 
     def _blend(self, frame: RgbdFrame, result: SegmentationResult) -> np.ndarray:
         blend = overlay(frame.rgb, result.labels, self._palette, self._parameters['overlay.alpha'])

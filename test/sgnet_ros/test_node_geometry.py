@@ -73,9 +73,7 @@ def arrived(ros, messages, at_ns):
 
 
 def dropped(ros, node, cause, count):
-    ros.spin_until(
-        lambda: node.statistics.counts().dropped.get(cause) == count, f'{cause} {count}'
-    )
+    ros.spin_until(lambda: node.statistics.counts().dropped.get(cause) == count, f'{cause} {count}')
 
 
 def pixels(message):
