@@ -61,7 +61,8 @@ def send_and_pair(ros, node, camera, stamp_ns):
 
 def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
     node, camera = started(ros, qos__input='reliable')
-    outputs = {'color': Image, 'overlay': Image, 'confidence': Image, 'camera_info': CameraInfo}
+    images = ('color', 'overlay', 'confidence', 'debug/hha')
+    outputs = dict.fromkeys(images, Image) | {'camera_info': CameraInfo}
     for name, kind in outputs.items():
         camera.listen(kind, f'/segmentation/{name}')
     publishers = [publisher for publisher, _ in node._outputs._frame_outputs]
