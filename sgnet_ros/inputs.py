@@ -72,6 +72,7 @@ class Inputs:
         sync: the pairing policy, with its counts.
         qos: of the subscriptions, volatile (REP 2003).
         topics: what frames are made of, colour first.
+        camera_infos: topic -> the latest one.
         unstamped: topics whose messages lately carry a stamp of zero -> how many in a row.
     """
 
@@ -89,7 +90,7 @@ class Inputs:
         self._on_pair = on_pair
         self._on_bad_pair = on_bad_pair
         self._waiting: tuple[Image, Image] | None = None
-        self._camera_infos: dict[str, CameraInfo] = {}
+        self.camera_infos: dict[str, CameraInfo] = {}
         self._info_topics = (CAMERA_INFO, *[DEPTH_CAMERA_INFO] * parameters['depth.register'])
         given = [CAMERA_INFO] if parameters['camera.fx'] else []
         self.topics = tuple(t for t in (RGB, DEPTH, *self._info_topics) if t not in given)
@@ -150,7 +151,7 @@ class Inputs:
     def camera_info_of(self, image: Image) -> CameraInfo:
         """The camera of `image`, under its header: from parameters, or the latest camera_info."""
         if CAMERA_INFO in self.topics:
-            return camera_info_with_header(self._camera_infos[CAMERA_INFO], image.header)
+            return camera_info_with_header(self.camera_infos[CAMERA_INFO], image.header)
         focal_and_centre = (self._parameters[f'camera.{key}'] for key in ('fx', 'fy', 'cx', 'cy'))
         camera = CameraIntrinsics(image.width, image.height, *focal_and_centre)
         return camera_info_to_msg(camera, image.header)
@@ -171,7 +172,7 @@ class Inputs:
         """
         if DEPTH_CAMERA_INFO not in self.topics:
             return None
-        camera_info = self._camera_infos[DEPTH_CAMERA_INFO]
+        camera_info = self.camera_infos[DEPTH_CAMERA_INFO]
         return intrinsics_from_msg(camera_info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
 
     def _rectified(self, topic: str) -> bool:
@@ -186,11 +187,11 @@ class Inputs:
 
     def _missing(self) -> list[str]:
         needed = [topic for topic in self._info_topics if topic in self.topics]
-        return [topic for topic in needed if topic not in self._camera_infos]
+        return [topic for topic in needed if topic not in self.camera_infos]
 
     def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
         self._statistics.received(STREAMS[topic])
-        self._camera_infos[topic] = message
+        self.camera_infos[topic] = message
         if self._waiting is not None and not self._missing():
             waiting, self._waiting = self._waiting, None
             self._on_pair(*waiting)
