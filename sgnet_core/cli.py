@@ -81,6 +81,23 @@ def image_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:
+    """fx, fy, cx, cy of `--camera`.
+
+    Raises:
+        InputError: it is not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        fx, fy, cx, cy = (float(value) for value in text.split(','))
+    except ValueError:
+        raise InputError(
+            f'--camera must be four numbers fx,fy,cx,cy in pixels, got {text!r}'
+        ) from None
+    return fx, fy, cx, cy
+
+
 def check_json_destination(destination: str | Path | None) -> None:
     """Make sure, before a long run, that `write_json` can write there after it; None = nowhere.
 

@@ -7,7 +7,7 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.errors import DataError, SgnetError
 from sgnet_ros.frame_topics import FrameTopics
 
 if TYPE_CHECKING:
@@ -37,23 +37,6 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
 def frame_topics(args: argparse.Namespace) -> FrameTopics:
     """The topics of these options."""
     return FrameTopics(**{p.name: getattr(args, f'{p.name}_topic') for p in fields(FrameTopics)})
-
-
-def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:
-    """fx, fy, cx, cy of `--camera`.
-
-    Raises:
-        InputError: it is not four numbers.
-    """
-    if text is None:
-        return None
-    try:
-        fx, fy, cx, cy = (float(value) for value in text.split(','))
-    except ValueError:
-        raise InputError(
-            f'--camera must be four numbers fx,fy,cx,cy in pixels, got {text!r}'
-        ) from None
-    return fx, fy, cx, cy
 
 
 def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:

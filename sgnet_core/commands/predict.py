@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sgnet_core.cli import parse_camera
+
 if TYPE_CHECKING:
     from sgnet_core.data.sample import Sample
 
@@ -113,11 +115,7 @@ def _sample_from_files(args: argparse.Namespace) -> Sample:
 
     if args.depth is None or args.camera is None:
         raise InputError('--rgb needs --depth IMAGE and --camera FX,FY,CX,CY')
-    try:
-        fx, fy, cx, cy = (float(value) for value in args.camera.split(','))
-    except ValueError as error:
-        raise InputError(f'--camera must be FX,FY,CX,CY, got {args.camera!r}') from error
     rgb = read_rgb(args.rgb)
     depth_m = read_depth(args.depth, args.depth_scale, (0,))
-    intrinsics = CameraIntrinsics(rgb.shape[1], rgb.shape[0], fx, fy, cx, cy)
+    intrinsics = CameraIntrinsics(rgb.shape[1], rgb.shape[0], *parse_camera(args.camera))
     return Sample(args.rgb.stem, RgbdFrame(rgb, depth_m, intrinsics))

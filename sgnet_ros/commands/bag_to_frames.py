@@ -15,13 +15,12 @@ from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli import write_json
+from sgnet_core.cli import parse_camera, write_json
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_ros.bags_options import (
     add_frame_options,
     frame_topics,
     no_frame_error,
-    parse_camera,
     unused,
 )
 from sgnet_ros.frame_topics import FrameTopics

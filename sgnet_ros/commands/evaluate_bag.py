@@ -12,9 +12,9 @@ import logging
 from operator import length_hint
 from pathlib import Path
 
-from sgnet_core.cli import write_json
+from sgnet_core.cli import parse_camera, write_json
 from sgnet_core.errors import SgnetError
-from sgnet_ros.bags_options import add_frame_options, frame_topics, no_frame_error, parse_camera
+from sgnet_ros.bags_options import add_frame_options, frame_topics, no_frame_error
 
 _logger = logging.getLogger(__name__)
 
