@@ -46,6 +46,8 @@ DEPTH_ENCODINGS = {
     'mono16': (np.uint16, 0.001),
     '32FC1': (np.float32, 1.0),
 }
+CONFIDENCE_ENCODINGS = ('mono8', '32FC1')
+
 # 0 is REP 118's "no measurement"; sensors saturate at the largest value, which is none either.
 SATURATED_DEPTH = 65535
 
@@ -290,8 +292,12 @@ def mask_from_msg(msg: Image) -> np.ndarray:
     return _rows(msg, msg.width).copy()
 
 
-def confidence_to_msg(confidence: np.ndarray, header: Header) -> Image:
-    """(H, W) float32 in [0, 1] to mono8, 255 = certain."""
+def confidence_to_msg(
+    confidence: np.ndarray, header: Header, encoding: str = CONFIDENCE_ENCODINGS[0]
+) -> Image:
+    """(H, W) float32 in [0, 1] as it is in 32FC1, or in mono8, 255 = certain."""
+    if encoding == '32FC1':
+        return _image_msg(confidence, encoding, header)
     scaled = np.clip(np.nan_to_num(confidence), 0.0, 1.0) * 255.0
     return _image_msg(np.round(scaled).astype(np.uint8), 'mono8', header)
 

@@ -11,19 +11,19 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from sgnet_ros.interface import DIAGNOSTICS
 from sgnet_ros.statistics import Counts, Statistics, percentiles
 from sgnet_ros.steady_clock import STEADY_CLOCK
 from sgnet_ros.watchdog import difference
 
-PERIOD_S = 1.0
-
 
 class Diagnostics:
-    """Publishes /diagnostics every second, whatever the state of the node.
+    """Publishes /diagnostics every `period_s`, whatever the state of the node.
 
     Args:
         network: asked for what is known about the network, {} = not loaded.
         problem: asked for why there is no output, '' = nothing is wrong.
+        period_s: 0 = only when told to.
     """
 
     def __init__(
@@ -32,14 +32,16 @@ class Diagnostics:
         statistics: Statistics,
         network: Callable[[], dict[str, str]],
         problem: Callable[[], str],
+        period_s: float,
     ) -> None:
         self._node = node
         self._statistics = statistics
         self._network = network
         self._problem = problem
         self._before, self._before_s = statistics.counts(), time.monotonic()
-        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        node.create_timer(PERIOD_S, self.publish, clock=STEADY_CLOCK)
+        self._publisher = node.create_publisher(DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos)
+        if period_s:
+            node.create_timer(period_s, self.publish, clock=STEADY_CLOCK)
 
     def publish(self) -> None:
         """Publish now; between two calls some time must pass."""
@@ -70,8 +72,8 @@ def diagnostics_to_msg(
     """Two statuses, `<node>: frames` and `<node>: network`.
 
     Keys of the first: `pairs`, `masks`, `dropped.<cause>`, `received.<stream>` since the start;
-    `rate_hz.<what>`; `latency_ms.p50` and `.p95` (colour stamp to publication) and
-    `processing_ms.p50` and `.p95` of the last masks.
+    `rate_hz.<what>`; of the last masks `latency_ms.p50` and `.p95` (colour stamp to publication),
+    `processing_ms.p50` and `.p95`, and `stage_ms.<stage>.p50` and `.p95`, whose sum is the latency.
 
     Args:
         now, before: counts at the present and the last message, `period_s` seconds apart.
@@ -100,7 +102,9 @@ def _frames(now: Counts, change: Counts, period_s: float) -> dict[str, str]:
     counted = {**{stream: change.received.get(stream, 0) for stream in sorted(now.received)}}
     counted |= {'pairs': change.pairs, 'masks': change.masks}
     values |= {f'rate_hz.{what}': f'{n / period_s:.1f}' for what, n in counted.items()}
-    for name, times in (('latency_ms', now.latency_ms), ('processing_ms', now.processing_ms)):
+    stages = {f'stage_ms.{stage}': times for stage, times in now.stages_ms.items()}
+    totals = {'latency_ms': now.latency_ms, 'processing_ms': now.processing_ms}
+    for name, times in (totals | stages).items():
         values |= {f'{name}.{p}': f'{ms:.1f}' for p, ms in (percentiles(times) or {}).items()}
     return values
 

@@ -22,6 +22,7 @@ from sgnet_ros.conversions import (
     is_rectified,
     stamp_ns,
 )
+from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, SENSOR_QOS
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.rgbd_filter import RgbdFilter
 from sgnet_ros.rgbd_sync import RgbdSync
@@ -30,8 +31,6 @@ from sgnet_ros.statistics import Statistics
 from sgnet_ros.steady_clock import STEADY_CLOCK
 from sgnet_ros.watchdog import REMEDIES
 
-RGB, DEPTH, CAMERA_INFO = 'rgb/image', 'depth/image', 'rgb/camera_info'
-DEPTH_CAMERA_INFO = 'depth/camera_info'
 STREAMS = {
     RGB: 'rgb',
     DEPTH: 'depth',
@@ -39,8 +38,6 @@ STREAMS = {
     DEPTH_CAMERA_INFO: 'depth_camera_info',
 }
 """Topic, before remapping -> its name in statistics."""
-KEEP_LAST = 5
-
 AUTO_PERIOD_S = 1.0
 """How often `qos.input` auto looks at what the publishers offer."""
 
@@ -114,7 +111,7 @@ class Inputs:
 
     def _subscribe(self, reliable: bool) -> None:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        self.qos = QoSProfile(depth=KEEP_LAST, reliability=reliability)
+        self.qos = QoSProfile(depth=SENSOR_QOS.depth, reliability=reliability)
         rgb = Subscriber(self._node, Image, RGB, qos_profile=self.qos)
         depth = Subscriber(self._node, Image, DEPTH, qos_profile=self.qos)
         rgb.registerCallback(self._count, RGB)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 
-from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.errors import SgnetError
 from sgnet_core.segmenter import Segmenter, resolve_device
 from sgnet_ros import ros_api
 from sgnet_ros.bad_inputs import BadInputs
@@ -20,10 +19,13 @@ from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.diagnostics import Diagnostics
 from sgnet_ros.frame_source import FrameSource
 from sgnet_ros.inputs import Inputs
-from sgnet_ros.outputs import Outputs
+from sgnet_ros.outputs import Outputs, Segmented
 from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.pipeline import Pipeline
 from sgnet_ros.ros_logging import forward_logging, stop_forwarding
+from sgnet_ros.services import Services
 from sgnet_ros.silence import SilenceMonitor
+from sgnet_ros.stage_times import WAIT, StageTimes
 from sgnet_ros.statistics import Statistics
 from sgnet_ros.watchdog import NO_SUBSCRIBER
 from sgnet_ros.worker import Worker
@@ -36,9 +38,10 @@ class SegmentationNode(LifecycleNode):
     `rgb/camera_info`; with `depth.register` instead any `depth/image` and `depth/camera_info`.
     `/tf` and `/tf_static` where a parameter asks for them.
 
-    Outputs: `~/mask`, `~/color`, `~/overlay`, `~/confidence`, `~/camera_info`, `~/debug/hha`
-    (reliable, under the colour image's header, each computed only while somebody subscribes);
-    `~/labels` and, where vision_msgs is installed, `~/label_info` (latched); `/diagnostics`.
+    Outputs: `~/mask`, `~/color`, `~/overlay`, `~/confidence`, `~/points`, `~/camera_info`,
+    `~/debug/hha` (reliable, under the colour image's header, each computed only while somebody
+    subscribes); `~/labels` and, where vision_msgs is installed, `~/label_info` (latched);
+    `/diagnostics`. Services: `~/enable`, `~/reload_model`, `~/save_snapshot`.
 
     Configures and activates itself unless `autostart` is false. Callbacks only store: a worker
     thread converts, segments and publishes.
@@ -49,6 +52,8 @@ class SegmentationNode(LifecycleNode):
         node_arguments: for `rclpy.node.Node`.
 
     Attributes:
+        segmenter: the network; None = not configured.
+        latest: what was made of the latest frame, if any.
         statistics: what came in, went out and was dropped.
         failed: a future, done when the worker has ended by an error that is about no single frame.
         failure: that error, or the one that kept the node from starting.
@@ -63,7 +68,8 @@ class SegmentationNode(LifecycleNode):
         )
         self._log_forwarding = forward_logging(self.get_logger())
         self._load_segmenter = load_segmenter
-        self._segmenter: Segmenter | None = None
+        self.segmenter: Segmenter | None = None
+        self.latest: Segmented | None = None
         self._frames: FrameSource | None = None
         self._inputs: Inputs | None = None
         self._outputs: Outputs | None = None
@@ -72,11 +78,17 @@ class SegmentationNode(LifecycleNode):
         self.statistics = Statistics()
         self.failed = Future()
         self.failure: BaseException | None = None
+        # Not _services: that is rclpy's.
+        self._service_calls = Services(self)
         try:
             self.parameters = NodeParameters(self)
             self._bad_inputs = BadInputs(self, self.statistics)
             self._diagnostics = Diagnostics(
-                self, self.statistics, self._describe_network, self._describe_problem
+                self,
+                self.statistics,
+                self.describe_network,
+                self.describe_problem,
+                self.parameters['diagnostics.period'],
             )
             for package, choice in ros_api.CHOICES.items():
                 self.get_logger().info(f'{package}: {choice}')
@@ -132,7 +144,7 @@ class SegmentationNode(LifecycleNode):
                 that no two threads ever use the network; give a time only to end the process.
 
         Returns:
-            False where the worker is still at that frame.
+            False where the worker is still at that frame, or a thread at the work of a service.
         """
         if self._silence is not None:
             self._silence.close()
@@ -142,10 +154,42 @@ class SegmentationNode(LifecycleNode):
             self._inputs = None
         worker, self._worker = self._worker, None
         if worker is None:
-            return True
+            return not self._service_calls.busy
         ended = worker.stop(timeout_s)
         self._diagnostics.publish()  # the final counts
-        return ended
+        return ended and not self._service_calls.busy
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Activate or deactivate, where it is not so yet.
+
+        Raises:
+            SgnetError: the node is not configured, or the transition failed.
+        """
+        if enabled == (self._worker is not None):
+            return
+        if self.segmenter is None:
+            raise SgnetError('no network is loaded; configure the node')
+        transition = self.trigger_activate if enabled else self.trigger_deactivate
+        if transition() != TransitionCallbackReturn.SUCCESS:
+            raise SgnetError(f'the transition failed: {self.failure}')
+
+    def load_segmenter(self) -> Segmenter:
+        """The network that the parameters name, warmed up. In any thread."""
+        p = self.parameters
+        segmenter = self._load_segmenter(
+            p['checkpoint'] or None, p['device'], p['precision'], p['backend']
+        )
+        segmenter.warm_up(p['warmup_iterations'])
+        return segmenter
+
+    def use_segmenter(self, segmenter: Segmenter) -> None:
+        """Let this one segment the pairs from now on. In the executor's thread."""
+        self.segmenter = segmenter
+        self._publish_labels()
+        self.get_logger().info(segmenter.description)
+
+    def _publish_labels(self) -> None:
+        self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
 
     def _start(self) -> None:
         """Configure and activate; raises what kept it from that."""
@@ -176,24 +220,18 @@ class SegmentationNode(LifecycleNode):
         for part in (self._outputs, self._frames):
             if part is not None:
                 part.close()
-        self._outputs = self._frames = self._segmenter = None
+        self._outputs = self._frames = self.segmenter = self.latest = None
 
     def _configure(self) -> None:
         p = self.parameters
         # Before the network, which takes its time: TF begins to fill, and mistakes are said early.
         self._frames = FrameSource(self, p, resolve_device(p['device']))
-        self._segmenter = self._load_segmenter(
-            p['checkpoint'] or None, p['device'], p['precision'], p['backend']
-        )
-        self._segmenter.warm_up(p['warmup_iterations'])
-        network = self._segmenter
-        self._outputs = Outputs(
-            self, p, tuple(network.class_names), network.palette, network.device
-        )
-        self.get_logger().info(self._segmenter.description)
+        self.segmenter = self.load_segmenter()
+        self._outputs = Outputs(self, p, self.segmenter.device)
+        self.get_logger().info(self.segmenter.description)
 
     def _activate(self) -> None:
-        self._outputs.publish_labels()
+        self._publish_labels()
         self._worker = Worker(
             self._segment,
             self._bad_inputs.add,
@@ -211,33 +249,21 @@ class SegmentationNode(LifecycleNode):
         )
 
     def _store(self, image: Image, depth: Image) -> None:
-        parts = (self._inputs, self._frames, self._segmenter, self._outputs)
-        self._worker.offer((image, depth, *parts))
+        times = StageTimes(stamp_ns(image.header), self.get_clock().now().nanoseconds)
+        pipeline = Pipeline(
+            self, self.parameters, self._inputs, self._frames, self.segmenter, self._outputs
+        )
+        self._worker.offer((pipeline, image, depth, times))
 
-    def _segment(self, item: tuple[Image, Image, Inputs, FrameSource, Segmenter, Outputs]) -> None:
+    def _segment(self, item: tuple[Pipeline, Image, Image, StageTimes]) -> None:
         """One frame, in the worker's thread."""
-        image, depth, inputs, frames, segmenter, outputs = item
-        started_s = time.monotonic()
-        if not outputs.wanted():
+        pipeline, image, depth, times = item
+        times.end(WAIT)
+        if not pipeline.outputs.wanted():
             self.statistics.dropped(NO_SUBSCRIBER)
             return
-        camera_info = inputs.camera_info_of(image)
-        frame = frames.frame(
-            image, depth, inputs.intrinsics_of(camera_info), inputs.depth_intrinsics()
-        )
-        if segmenter.input_spec.spatial == 'hha':
-            frame = frames.with_gravity(frame, image.header)
-        elif outputs.wants_gravity():
-            try:
-                frame = frames.with_gravity(frame, image.header)
-            except InputError as error:
-                # Masks do without.
-                self.get_logger().warning(f'no ~/debug/hha: {error}', throttle_duration_sec=5.0)
-        result = segmenter.segment(frame)
-        result = result.confident(self.parameters['confidence_threshold'])
-        outputs.publish(frame, result, camera_info)
-        now_ns = self.get_clock().now().nanoseconds
-        self.statistics.segmented(stamp_ns(image.header), now_ns, started_s)
+        self.latest = pipeline.run(image, depth, times)
+        self.statistics.segmented(times.ms)
 
     def _fail(self, error: BaseException) -> None:
         """The worker ended by an error that is about no single frame: so does the node."""
@@ -249,18 +275,20 @@ class SegmentationNode(LifecycleNode):
         self.get_logger().fatal(''.join(traceback.format_exception(error)))
         self.failed.set_result(None)
 
-    def _describe_network(self) -> dict[str, str]:
-        if self._segmenter is None:
-            return {}
-        return {
-            'network': self._segmenter.description,
-            'device': self._segmenter.device,
-            'checkpoint': self.parameters['checkpoint'] or 'the shipped one',
-            'classes': str(len(self._segmenter.class_names)),
-            **self._frames.describe(),
-        }
-
-    def _describe_problem(self) -> str:
+    def describe_problem(self) -> str:
+        """Why there is no output; '' = nothing is wrong."""
         if self._silence is None:
             return 'not active'
         return self._silence.problem
+
+    def describe_network(self) -> dict[str, str]:
+        """What is known about the network, for people; {} = not loaded."""
+        if self.segmenter is None:
+            return {}
+        return {
+            'network': self.segmenter.description,
+            'device': self.segmenter.device,
+            'checkpoint': self.parameters['checkpoint'] or 'the shipped one',
+            'classes': str(len(self.segmenter.class_names)),
+            **self._frames.describe(),
+        }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,9 +12,8 @@ import numpy as np
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header, String
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
 
 from sgnet_core.hha import depth_to_hha, hha_image
 from sgnet_core.labels import colorize
@@ -26,15 +26,32 @@ from sgnet_ros.conversions import (
     mask_to_msg,
     rgb_to_msg,
 )
+from sgnet_ros.interface import FRAME_OUTPUTS, LABEL_INFO, LABELS
 from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.point_clouds import points_to_msg
 from sgnet_ros.ros_api import vision_msgs
 
-OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED_QOS = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
+
+@dataclass(frozen=True)
+class Segmented:
+    """One frame and what the network made of it.
+
+    Attributes:
+        palette: (C, 3) uint8 RGB, the colours of the classes of `result`.
+        camera_info: of the frame; its header is the colour image's.
+    """
+
+    frame: RgbdFrame
+    result: SegmentationResult
+    palette: np.ndarray
+    camera_info: CameraInfo
+
+
+@dataclass(frozen=True)
+class _Output:
+    publisher: Any
+    switch: str
+    make: Callable[[Segmented], Any]
 
 
 class Outputs:
@@ -44,46 +61,44 @@ class Outputs:
         device: where HHA is encoded.
     """
 
-    def __init__(
-        self,
-        node: LifecycleNode,
-        parameters: NodeParameters,
-        class_names: tuple[str, ...],
-        palette: np.ndarray,
-        device: str,
-    ) -> None:
+    def __init__(self, node: LifecycleNode, parameters: NodeParameters, device: str) -> None:
         self._node = node
         self._parameters = parameters
-        self._class_names = class_names
-        self._palette = palette
         self._device = device
-        self._frame_outputs: tuple[tuple[Any, Callable[..., Any]], ...] = tuple(
-            (node.create_lifecycle_publisher(kind, topic, OUTPUT_QOS), make)
-            for kind, topic, make in (
-                (Image, '~/mask', self._mask),
-                (Image, '~/color', self._color),
-                (Image, '~/overlay', self._overlay),
-                (Image, '~/confidence', self._confidence),
-                (CameraInfo, '~/camera_info', self._camera_info),
-                (Image, '~/debug/hha', self._hha),
+        self._classes: tuple[tuple[str, ...], np.ndarray] | None = None
+        makers = {
+            '~/mask': self._mask,
+            '~/color': self._color,
+            '~/overlay': self._overlay,
+            '~/confidence': self._confidence,
+            '~/points': self._points,
+            '~/camera_info': self._camera_info,
+            '~/debug/hha': self._hha,
+        }
+        self._frame_outputs = tuple(
+            _Output(
+                node.create_lifecycle_publisher(topic.kind, topic.name, topic.qos),
+                topic.switch,
+                makers[topic.name],
             )
+            for topic in FRAME_OUTPUTS
         )
-        self._labels = node.create_lifecycle_publisher(String, '~/labels', LATCHED_QOS)
+        self._labels = node.create_lifecycle_publisher(LABELS.kind, LABELS.name, LABELS.qos)
+        self._label_info = vision_msgs and node.create_lifecycle_publisher(
+            LABEL_INFO.kind, LABEL_INFO.name, LABEL_INFO.qos
+        )
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
             ),
             # A bag that loops is a new start to those who listen.
-            post_callback=lambda jump: self.publish_labels(),
-        )
-        self._label_info = vision_msgs and node.create_lifecycle_publisher(
-            vision_msgs.LabelInfo, '~/label_info', LATCHED_QOS
+            post_callback=lambda jump: self._publish_labels(),
         )
 
     def close(self) -> None:
         """End the publishers."""
         self._jumps.unregister()
-        publishers = [publisher for publisher, _ in self._frame_outputs]
+        publishers = [output.publisher for output in self._frame_outputs]
         for publisher in [*publishers, self._labels, self._label_info]:
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
@@ -91,64 +106,88 @@ class Outputs:
     @property
     def topics(self) -> tuple[str, ...]:
         """Resolved names of the topics of which each frame makes a message."""
-        return tuple(publisher.topic_name for publisher, _ in self._frame_outputs)
+        return tuple(
+            output.publisher.topic_name
+            for output in self._frame_outputs
+            if self._parameters[output.switch]
+        )
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to an output of frames."""
-        return any(publisher.get_subscription_count() for publisher, _ in self._frame_outputs)
+        return any(self._is_wanted(output) for output in self._frame_outputs)
 
     def wants_gravity(self) -> bool:
         """Whether anybody subscribes to what is made of depth and gravity, ~/debug/hha."""
         return any(
-            make == self._hha and publisher.get_subscription_count()
-            for publisher, make in self._frame_outputs
+            output.make == self._hha and self._is_wanted(output) for output in self._frame_outputs
         )
 
-    def publish_labels(self) -> None:
-        """Publish what the class ids mean, for now and for those who subscribe later."""
-        self._labels.publish(label_names_to_msg(self._class_names, self._palette))
-        if self._label_info is not None:
-            self._label_info.publish(label_info_to_msg(self._class_names, Header()))
+    def publish_labels(self, class_names: tuple[str, ...], palette: np.ndarray) -> None:
+        """Publish what the class ids mean from now on, also for those who subscribe later."""
+        self._classes = class_names, palette
+        self._publish_labels()
 
-    def publish(
-        self, frame: RgbdFrame, result: SegmentationResult, camera_info: CameraInfo
-    ) -> None:
-        """Publish one frame's outputs, all under the header of `camera_info`, unchanged.
+    def publish(self, segmented: Segmented) -> None:
+        """Publish one frame's outputs, all under the header of its camera_info, unchanged.
 
         Without gravity there is no ~/debug/hha.
         """
-        for publisher, make in self._frame_outputs:
-            if make == self._hha and frame.gravity is None:
+        for output in self._frame_outputs:
+            if output.make == self._hha and segmented.frame.gravity is None:
                 continue
-            if publisher.get_subscription_count():
-                publisher.publish(make(frame, result, camera_info))
+            if self._is_wanted(output):
+                output.publisher.publish(output.make(segmented))
 
-    def _mask(self, _: RgbdFrame, result: SegmentationResult, info: CameraInfo) -> Image:
-        return mask_to_msg(result.labels, info.header)
+    def _is_wanted(self, output: _Output) -> bool:
+        return output.publisher.get_subscription_count() > 0 and self._parameters[output.switch]
 
-    def _color(self, _: RgbdFrame, result: SegmentationResult, info: CameraInfo) -> Image:
-        return rgb_to_msg(colorize(result.labels, self._palette), info.header)
+    def _publish_labels(self) -> None:
+        if self._classes is None:
+            return
+        self._labels.publish(label_names_to_msg(*self._classes))
+        if self._label_info is not None:
+            self._label_info.publish(label_info_to_msg(self._classes[0], Header()))
 
-    def _overlay(self, frame: RgbdFrame, result: SegmentationResult, info: CameraInfo) -> Image:
-        return rgb_to_msg(self._blend(frame, result), info.header)
+    def _mask(self, segmented: Segmented) -> Image:
+        return mask_to_msg(segmented.result.labels, segmented.camera_info.header)
 
-    def _confidence(self, _: RgbdFrame, result: SegmentationResult, info: CameraInfo) -> Image:
-        return confidence_to_msg(result.confidence, info.header)
+    def _color(self, segmented: Segmented) -> Image:
+        colors = colorize(segmented.result.labels, segmented.palette)
+        return rgb_to_msg(colors, segmented.camera_info.header)
 
-    def _camera_info(self, _: RgbdFrame, __: SegmentationResult, info: CameraInfo) -> CameraInfo:
-        return info
+    def _overlay(self, segmented: Segmented) -> Image:
+        return rgb_to_msg(self._blend(segmented), segmented.camera_info.header)
 
-    def _hha(self, frame: RgbdFrame, _: SegmentationResult, info: CameraInfo) -> Image:
+    def _confidence(self, segmented: Segmented) -> Image:
+        encoding = self._parameters['confidence.encoding']
+        return confidence_to_msg(
+            segmented.result.confidence, segmented.camera_info.header, encoding
+        )
+
+    def _points(self, segmented: Segmented) -> PointCloud2:
+        return points_to_msg(
+            segmented.frame,
+            segmented.result,
+            segmented.camera_info.header,
+            self._parameters['points.stride'],
+        )
+
+    def _camera_info(self, segmented: Segmented) -> CameraInfo:
+        return segmented.camera_info
+
+    def _hha(self, segmented: Segmented) -> Image:
+        frame = segmented.frame
         depth_m = torch.from_numpy(frame.depth_m).to(self._device)
         hha = depth_to_hha(depth_m, frame.intrinsics, frame.gravity)
-        return rgb_to_msg(hha_image(hha), info.header)
+        return rgb_to_msg(hha_image(hha), segmented.camera_info.header)
 
-    def _blend(self, frame: RgbdFrame, result: SegmentationResult) -> np.ndarray:
-        blend = overlay(frame.rgb, result.labels, self._palette, self._parameters['overlay.alpha'])
+    def _blend(self, segmented: Segmented) -> np.ndarray:
+        labels, palette = segmented.result.labels, segmented.palette
+        blend = overlay(segmented.frame.rgb, labels, palette, self._parameters['overlay.alpha'])
         if not self._parameters['overlay.legend']:
             return blend
         width = blend.shape[1]
-        names = legend(self._class_names, self._palette, np.unique(result.labels), width)
+        names = legend(segmented.result.class_names, palette, np.unique(labels), width)
         # Over the lower edge, so that the overlay keeps the size of the image.
         height = min(len(names), len(blend))
         blend[-height:] = names[:height]

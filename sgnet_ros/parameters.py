@@ -19,6 +19,8 @@ from rclpy.parameter import Parameter
 
 from sgnet_core.errors import ConfigError
 from sgnet_core.known_keys import reject_unknown_keys
+from sgnet_ros.conversions import CONFIDENCE_ENCODINGS
+from sgnet_ros.interface import FRAME_OUTPUTS
 from sgnet_ros.rgbd_sync import MODES
 from sgnet_ros.worker import POLICIES
 
@@ -177,6 +179,38 @@ NODE_PARAMETERS = (
         dynamic=True,
     ),
     NodeParameter('overlay.legend', False, 'name the colours in ~/overlay', dynamic=True),
+    NodeParameter(
+        'confidence.encoding',
+        CONFIDENCE_ENCODINGS[0],
+        'of ~/confidence; 255 or 1.0 is certain',
+        CONFIDENCE_ENCODINGS,
+        dynamic=True,
+    ),
+    NodeParameter(
+        'points.stride',
+        1,
+        'every so many rows and columns make a point of ~/points',
+        range=(1, 100),
+        dynamic=True,
+    ),
+    *(
+        NodeParameter(
+            topic.switch, True, f'false: no {topic.name}, whoever subscribes', dynamic=True
+        )
+        for topic in FRAME_OUTPUTS
+    ),
+    NodeParameter(
+        'snapshot.folder',
+        '',
+        "where ~/save_snapshot makes folders; '' = $ROS_HOME/sgnet_snapshots, in ~/.ros if not set",
+        dynamic=True,
+    ),
+    NodeParameter(
+        'diagnostics.period',
+        1.0,
+        'seconds between two messages on /diagnostics; 0 = only the last one',
+        range=(0.0, 3600.0),
+    ),
     NodeParameter(
         'watchdog.timeout',
         5.0,

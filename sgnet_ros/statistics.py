@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-LATENCIES_REMEMBERED = 1000
+from sgnet_ros.stage_times import CONVERT, PUBLISH, SEGMENT, STAGES
+
+FRAMES_REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,7 @@ class Counts:
             'duplicate_stamp', 'time_jump') come before pairs, all others after:
             pairs = masks + those + at most the few under way.
         reasons: cause -> what was wrong the last time, where that is known.
-        latency_ms: of the last masks, colour stamp to publication, oldest first.
-        processing_ms: of the same, conversions and network and publication.
+        stages_ms: stage (see `stage_times`) -> the times it took for the last masks, oldest first.
     """
 
     received: Mapping[str, int] = field(default_factory=dict)
@@ -33,8 +33,17 @@ class Counts:
     masks: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
-    latency_ms: tuple[float, ...] = ()
-    processing_ms: tuple[float, ...] = ()
+    stages_ms: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def latency_ms(self) -> tuple[float, ...]:
+        """Of the last masks, colour stamp to publication."""
+        return _sums(self.stages_ms.values())
+
+    @property
+    def processing_ms(self) -> tuple[float, ...]:
+        """Of the last masks, conversions and network and publication."""
+        return _sums(self.stages_ms.get(stage, ()) for stage in (CONVERT, SEGMENT, PUBLISH))
 
     def line(self) -> str:
         """One line for people."""
@@ -42,7 +51,7 @@ class Counts:
         return f'pairs {self.pairs}, masks {self.masks}, dropped: {dropped or "none"}'
 
     def to_json(self) -> dict[str, object]:
-        """For `--json`: received, pairs, masks, dropped, latency_ms and processing_ms."""
+        """For `--json`: counts, and `p50` and `p95` of times in ms."""
         return {
             'received': dict(self.received),
             'pairs': self.pairs,
@@ -50,6 +59,7 @@ class Counts:
             'dropped': dict(self.dropped),
             'latency_ms': percentiles(self.latency_ms),
             'processing_ms': percentiles(self.processing_ms),
+            'stages_ms': {stage: percentiles(ms) for stage, ms in self.stages_ms.items()},
         }
 
 
@@ -63,8 +73,9 @@ class Statistics:
         self._masks = 0
         self._dropped: Counter[str] = Counter()
         self._reasons: dict[str, str] = {}
-        self._latency_ms: deque[float] = deque(maxlen=LATENCIES_REMEMBERED)
-        self._processing_ms: deque[float] = deque(maxlen=LATENCIES_REMEMBERED)
+        self._stages_ms: dict[str, deque[float]] = {
+            stage: deque(maxlen=FRAMES_REMEMBERED) for stage in STAGES
+        }
 
     def received(self, stream: str) -> None:
         """A message of `stream` came in."""
@@ -83,16 +94,12 @@ class Statistics:
             if reason:
                 self._reasons[cause] = reason
 
-    def segmented(self, stamp_ns: int, now_ns: int, started_s: float) -> None:
-        """A mask was made of a colour image stamped `stamp_ns`.
-
-        `now_ns` is of the clock that stamps images, `started_s` of `time.monotonic()`.
-        """
-        processing_ms = (time.monotonic() - started_s) * 1e3
+    def segmented(self, stages_ms: Mapping[str, float]) -> None:
+        """A mask was made; it took so long in each of `STAGES`."""
         with self._lock:
             self._masks += 1
-            self._latency_ms.append((now_ns - stamp_ns) / 1e6)
-            self._processing_ms.append(processing_ms)
+            for stage, times in self._stages_ms.items():
+                times.append(stages_ms[stage])
 
     def counts(self) -> Counts:
         """A copy of everything."""
@@ -103,9 +110,12 @@ class Statistics:
                 masks=self._masks,
                 dropped=dict(self._dropped),
                 reasons=dict(self._reasons),
-                latency_ms=tuple(self._latency_ms),
-                processing_ms=tuple(self._processing_ms),
+                stages_ms={stage: tuple(times) for stage, times in self._stages_ms.items()},
             )
+
+
+def _sums(times: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(map(sum, zip(*times, strict=True)))
 
 
 def percentiles(values: tuple[float, ...]) -> dict[str, float] | None:

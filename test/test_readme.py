@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md says what is there: the tree, the commands, the parameters."""
+"""README.md says what is there: the tree, the commands, the interface of the node."""
 
 import re
 from pathlib import Path, PurePosixPath
 
+import interface_tables
 import pytest
+from interface_tables import TABLE
 
 import sgnet_core.__main__
 import sgnet_ros.__main__
@@ -57,20 +59,22 @@ def test_tables_have_every_command():
     assert sorted(listed) == sorted(['sgnet_core', *commands, 'sgnet_ros'])
 
 
-def test_table_has_every_parameter():
-    parameters = pytest.importorskip('sgnet_ros.parameters')
-    declared = [parameter.name for parameter in parameters.NODE_PARAMETERS]
-    assert sorted(first_cells(section('Parameters'))) == sorted(declared)
+@pytest.mark.parametrize('heading', ['Topics of the node `segmentation`', 'Services', 'Parameters'])
+def test_tables_of_the_interface_are_those_of_its_declarations(heading):
+    pytest.importorskip('rclpy')
+    made = interface_tables.tables()[heading]
+    assert made.count('\n') > 4
+    assert TABLE.search(section(heading)).group() == made, 'run: python test/interface_tables.py'
 
 
-def test_table_has_every_topic():
-    # Private names of the node's publishers, and the inputs, as the sources have them.
-    sources = [
-        (REPOSITORY / 'sgnet_ros' / name).read_text() for name in ('outputs.py', 'inputs.py')
-    ]
-    used = {name for text in sources for name in re.findall(r"'((?:~|rgb|depth)/[\w/]+)'", text)}
-    assert len(used) > 8
-    assert used <= set(first_cells(section('Topics of the node `segmentation`')))
+def test_tables_of_the_interface_are_put_in_the_place_of_the_first_table():
+    pytest.importorskip('rclpy')
+    headings = interface_tables.tables()
+    text = ''.join(f'### {heading}\n\nIs:\n\n| a |\n|---|\n\n| b |\n' for heading in headings)
+    written = interface_tables.with_tables(text)
+    for made in headings.values():
+        assert f'Is:\n\n{made}\n| b |\n' in written
+    assert '| a |' not in written
 
 
 def test_tree_is_read_as_it_looks():

@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_world import image
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
 
 from sgnet_core.errors import CheckpointError, ConfigError, SgnetError
@@ -62,10 +62,11 @@ def send_and_pair(ros, node, camera, stamp_ns):
 def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
     node, camera = started(ros, qos__input='reliable')
     images = ('color', 'overlay', 'confidence', 'debug/hha')
-    outputs = dict.fromkeys(images, Image) | {'camera_info': CameraInfo}
+    outputs = dict.fromkeys(images, Image)
+    outputs |= {'camera_info': CameraInfo, 'points': PointCloud2}
     for name, kind in outputs.items():
         camera.listen(kind, f'/segmentation/{name}')
-    publishers = [publisher for publisher, _ in node._outputs._frame_outputs]
+    publishers = [output.publisher for output in node._outputs._frame_outputs]
     ros.spin_until(lambda: all(p.get_subscription_count() for p in publishers), 'discovery')
     camera.send(T0)
     got = {name: camera.received[f'/segmentation/{name}'] for name in ('mask', *outputs)}

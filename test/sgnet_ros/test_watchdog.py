@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from sgnet_ros.stage_times import STAGES
 from sgnet_ros.statistics import Counts, Statistics, percentiles
 from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference
 
@@ -91,7 +92,7 @@ def test_statistics_are_copied_and_told_in_one_line():
     statistics.dropped('bad_rgb')
     counts = statistics.counts()
     statistics.dropped('bad_rgb', 4)
-    statistics.segmented(stamp_ns=10**9, now_ns=10**9 + 25_000_000, started_s=0.0)
+    statistics.segmented(dict.fromkeys(STAGES, 5.0))
     assert counts.dropped == {'bad_rgb': 1}
     assert counts.line() == 'pairs 1, masks 0, dropped: bad_rgb 1'
     assert Counts().line() == 'pairs 0, masks 0, dropped: none'
@@ -99,6 +100,8 @@ def test_statistics_are_copied_and_told_in_one_line():
     assert values['dropped'] == {'bad_rgb': 5}
     assert values['masks'] == 1
     assert values['latency_ms'] == {'p50': 25.0, 'p95': 25.0}
+    assert values['processing_ms'] == {'p50': 15.0, 'p95': 15.0}, 'not what came before'
+    assert values['stages_ms']['segment'] == {'p50': 5.0, 'p95': 5.0}
     assert Counts().to_json()['latency_ms'] is None
 
 

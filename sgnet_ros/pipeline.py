@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of one pair of messages: a frame, its segmentation, and what is published of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from sgnet_core.errors import InputError, first_line
+from sgnet_core.segmenter import Segmenter
+from sgnet_core.types import RgbdFrame
+from sgnet_ros.frame_source import FrameSource
+from sgnet_ros.inputs import Inputs
+from sgnet_ros.outputs import Outputs, Segmented
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.stage_times import CONVERT, PUBLISH, SEGMENT, StageTimes
+
+NO_HHA_WARNING_PERIOD_S = 5.0
+
+
+class OutOfMemoryError(InputError):
+    """There was not enough memory for one frame."""
+
+    cause = 'out_of_memory'
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The parts of the node that a frame goes through, as they were when its pair was complete."""
+
+    node: Node
+    parameters: NodeParameters
+    inputs: Inputs
+    frames: FrameSource
+    segmenter: Segmenter
+    outputs: Outputs
+
+    def run(self, image: Image, depth: Image, times: StageTimes) -> Segmented:
+        """Segment and publish one pair.
+
+        Raises:
+            InputError: about this pair alone: it cannot be used, or memory was short.
+        """
+        with _memory_for_one_frame():
+            camera_info = self.inputs.camera_info_of(image)
+            frame = self._frame(image, depth, camera_info)
+            times.end(CONVERT)
+            result = self.segmenter.segment(frame)
+            result = result.confident(self.parameters['confidence_threshold'])
+            times.end(SEGMENT)
+            segmented = Segmented(frame, result, self.segmenter.palette, camera_info)
+            self.outputs.publish(segmented)
+            times.end(PUBLISH)
+        return segmented
+
+    def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
+        """The frame, with gravity where somebody needs it."""
+        inputs, frames = self.inputs, self.frames
+        frame = frames.frame(
+            image, depth, inputs.intrinsics_of(camera_info), inputs.depth_intrinsics()
+        )
+        if self.segmenter.input_spec.spatial == 'hha':
+            return frames.with_gravity(frame, image.header)
+        if self.outputs.wants_gravity():
+            try:
+                return frames.with_gravity(frame, image.header)
+            except InputError as error:
+                # Masks do without.
+                self.node.get_logger().warning(
+                    f'no ~/debug/hha: {error}', throttle_duration_sec=NO_HHA_WARNING_PERIOD_S
+                )
+        return frame
+
+
+@contextmanager
+def _memory_for_one_frame() -> Iterator[None]:
+    """Names what is about one frame alone: the next may be smaller, or others leave the GPU."""
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        # What PyTorch keeps for later may be what the next frame needs in one piece.
+        torch.cuda.empty_cache()
+        raise OutOfMemoryError(
+            f'out of memory: {first_line(error)}; leave more to the node, or use precision fp16 '
+            'or a smaller network'
+        ) from error

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node publishes beside masks, and what becomes of a frame that memory is short for."""
+
+import torch
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from fake_node import FakeSegmenter
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image, PointCloud2
+
+from sgnet_ros.stage_times import STAGES, StageTimes
+
+SECOND = 10**9
+T0 = 1_700_000_000 * SECOND + 7
+MASK, POINTS, CONFIDENCE = (f'/segmentation/{name}' for name in ('mask', 'points', 'confidence'))
+
+
+def started(ros, segmenter=None, listen=((Image, MASK),), **parameters):
+    node = ros.segmentation(segmenter or FakeSegmenter(), qos__input='reliable', **parameters)
+    camera = ros.camera()
+    for kind, topic in listen:
+        camera.listen(kind, topic)
+    camera.connect(*(topic for _, topic in listen))
+    ros.spin_until(
+        lambda: all(node.count_subscribers(topic) for _, topic in listen), 'the subscribers'
+    )
+    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscribers')
+    return node, camera
+
+
+def test_points_and_exact_confidence_by_parameters_that_change(ros):
+    node, camera = started(
+        ros,
+        listen=((PointCloud2, POINTS), (Image, CONFIDENCE), (Image, MASK)),
+        confidence__encoding='32FC1',
+        points__stride=2,
+    )
+    camera.send(T0)
+    ros.spin_until(lambda: camera.received[POINTS] and camera.received[CONFIDENCE], 'both')
+    (cloud,), (confidence,) = camera.received[POINTS], camera.received[CONFIDENCE]
+    assert (cloud.height, cloud.width, cloud.row_step) == (2, 3, 3 * cloud.point_step)
+    assert cloud.header == confidence.header == camera.received[MASK][0].header
+    z = np.frombuffer(cloud.data, np.float32).reshape(2, 3, -1)[..., 2]
+    # The camera's depth counts up by 0.2 m a pixel, from no measurement.
+    np.testing.assert_allclose(z, [[np.nan, 0.4, 0.8], [2.4, 2.8, 3.2]], rtol=1e-6)
+    assert confidence.encoding == '32FC1'
+    values = np.frombuffer(confidence.data, np.float32)
+    assert sorted(set(values.tolist())) == pytest.approx([0.4, 0.9])
+    changes = {'confidence.encoding': 'mono8', 'points.stride': 1, 'publish.mask': False}
+    for name, value in changes.items():
+        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+    camera.send(T0 + SECOND)
+    ros.spin_until(lambda: len(camera.received[POINTS]) == 2, 'the second cloud')
+    ros.spin_until(lambda: len(camera.received[CONFIDENCE]) == 2, 'the second confidence')
+    assert (camera.received[POINTS][1].height, camera.received[POINTS][1].width) == (4, 6)
+    assert camera.received[CONFIDENCE][1].encoding == 'mono8'
+    assert len(camera.received[MASK]) == 1
+    for name, value in (('confidence.encoding', 'mono16'), ('points.stride', 0)):
+        assert not node.set_parameters([Parameter(name, value=value)])[0].successful
+
+
+def test_nothing_is_computed_for_outputs_that_are_switched_off(ros):
+    segmenter = FakeSegmenter()
+    node, camera = started(ros, segmenter)
+    node.set_parameters([Parameter('publish.mask', value=False)])
+    assert not node._outputs.wanted()
+    assert MASK not in node._outputs.topics
+    camera.send(T0)
+    ros.spin_until(lambda: node.statistics.counts().dropped == {'no_subscriber': 1}, 'the drop')
+    assert segmenter.frames == []
+
+
+@pytest.mark.parametrize(
+    'error', [torch.cuda.OutOfMemoryError('CUDA out of memory.\nA lot'), MemoryError()]
+)
+def test_a_frame_without_memory_is_dropped_and_the_next_is_not(ros, error):
+    errors = [error]
+
+    def short(frame):
+        if errors:
+            raise errors.pop()
+
+    node, camera = started(ros, FakeSegmenter(short))
+    camera.send(T0)
+    ros.spin_until(lambda: node.statistics.counts().dropped == {'out_of_memory': 1}, 'the drop')
+    camera.send(T0 + SECOND)
+    ros.spin_until(lambda: camera.received[MASK], 'a mask')
+    assert camera.received[MASK][0].header.stamp.sec == T0 // SECOND + 1
+    said = [line for line in ros.log() if 'out of memory' in line]
+    assert len(said) == 1
+    assert 'leave more to the node' in said[0]
+    assert not node.failed.done()
+
+
+def test_stages_add_up_to_the_latency(ros):
+    node, camera = started(ros, diagnostics__period=0.1)
+    camera.listen(DiagnosticArray, '/diagnostics')
+    now_ns = node.get_clock().now().nanoseconds
+    camera.send(now_ns - 3 * SECOND)
+    ros.spin_until(lambda: node.statistics.counts().masks, 'a mask')
+    counts = node.statistics.counts()
+    assert set(counts.stages_ms) == set(STAGES)
+    assert sum(ms for (ms,) in counts.stages_ms.values()) == pytest.approx(counts.latency_ms[0])
+    assert counts.stages_ms['arrive'][0] > 3000
+    assert 0 < counts.processing_ms[0] < counts.latency_ms[0] - 3000
+
+    def told():
+        frames = [message.status[0].values for message in camera.received['/diagnostics']]
+        return any(entry.key == 'stage_ms.publish.p95' for values in frames for entry in values)
+
+    ros.spin_until(told, 'the stages in a report')
+
+
+def test_a_stage_takes_what_passed_since_the_one_before(monkeypatch):
+    now_s = iter([10.0, 10.25, 11.0])
+    monkeypatch.setattr('time.monotonic', lambda: next(now_s))
+    times = StageTimes(stamp_ns=5 * SECOND, now_ns=5 * SECOND + 40_000_000)
+    times.end('wait')
+    times.end('convert')
+    assert times.ms == {'arrive': 40.0, 'wait': 250.0, 'convert': 750.0}

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services of the node over real DDS, with a fake network."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from fake_node import FakeSegmenter
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from sgnet_core.data.folder import FolderDataset
+from sgnet_core.data.image_files import read_stored
+from sgnet_core.errors import CheckpointError
+from sgnet_ros.conversions import mask_from_msg
+
+SECOND = 10**9
+T0 = 1_700_000_000 * SECOND + 7
+MASK = '/segmentation/mask'
+
+
+class Fewer(FakeSegmenter):
+    """Another checkpoint: one class, of another colour."""
+
+    class_names = ('all',)
+    palette = np.array([[9, 8, 7]], np.uint8)
+    description = 'another fake'
+
+    def segment(self, frame):
+        result = super().segment(frame)
+        return type(result)(np.zeros_like(result.labels), result.confidence, self.class_names)
+
+
+@pytest.fixture
+def running(ros):
+    """The node, told by `networks` what it loads next, and a camera that listens to it."""
+    networks = [FakeSegmenter()]
+    node = ros.segmentation(networks[0], qos__input='reliable')
+
+    def load(*options):
+        network = networks[-1]
+        if isinstance(network, Exception):
+            raise network
+        return network
+
+    node._load_segmenter = load
+    camera = ros.camera()
+    camera.listen(Image, MASK)
+    camera.connect(MASK)
+    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscriber')
+    return node, camera, networks
+
+
+def ask(ros, camera, name, request=None):
+    request = request or Trigger.Request()
+    kind = SetBool if isinstance(request, SetBool.Request) else Trigger
+    client = camera.node.create_client(kind, f'/segmentation/{name}')
+    ros.spin_until(client.service_is_ready, name)
+    return client.call_async(request)
+
+
+def answer(ros, camera, name, request=None):
+    asked = ask(ros, camera, name, request)
+    ros.spin_until(asked.done, f'the answer of {name}')
+    return asked.result()
+
+
+def mask_of(ros, camera, stamp_ns):
+    """The mask of a frame sent now."""
+    before = len(camera.received[MASK])
+    camera.send(stamp_ns)
+    ros.spin_until(lambda: len(camera.received[MASK]) > before, 'a mask')
+    return mask_from_msg(camera.received[MASK][-1])
+
+
+def test_disabled_it_hears_nothing_and_enabled_it_goes_on(ros, running):
+    node, camera, networks = running
+    for _ in range(2):  # the second time it is so already
+        told = answer(ros, camera, 'enable', SetBool.Request(data=False))
+        assert (told.success, told.message) == (True, 'inactive')
+    ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
+    assert node.segmenter is networks[0], 'still loaded'
+    assert answer(ros, camera, 'enable', SetBool.Request(data=True)).success
+    camera.connect(MASK)
+    ros.spin_until(lambda: node._outputs.wanted(), 'the subscriber')
+    assert mask_of(ros, camera, T0).shape == (4, 6)
+
+
+def test_a_model_is_replaced_between_two_frames(ros, running):
+    node, camera, networks = running
+    camera.listen(String, '/segmentation/labels')
+    assert set(mask_of(ros, camera, T0).ravel()) == {0, 1, 255}
+    networks.append(Fewer())
+    told = answer(ros, camera, 'reload_model')
+    assert (told.success, told.message) == (True, 'another fake')
+    assert networks[-1].warmed_up == 2
+    assert set(mask_of(ros, camera, T0 + SECOND).ravel()) == {0}
+    ros.spin_until(lambda: camera.received['/segmentation/labels'], 'the new labels')
+    (entry,) = json.loads(camera.received['/segmentation/labels'][-1].data)
+    assert entry == {'id': 0, 'name': 'all', 'rgb': [9, 8, 7]}
+
+
+@pytest.mark.parametrize(
+    ('error', 'text'),
+    [
+        (CheckpointError('x.safetensors: damaged'), 'x.safetensors: damaged'),
+        (ZeroDivisionError('a defect'), "ZeroDivisionError('a defect')"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_replaces_nothing(ros, running, error, text):
+    node, camera, networks = running
+    networks.append(error)
+    told = answer(ros, camera, 'reload_model')
+    assert (told.success, told.message) == (False, text)
+    assert set(mask_of(ros, camera, T0).ravel()) == {0, 1, 255}
+
+
+def test_masks_and_services_go_on_while_a_model_is_loaded(ros, running):
+    node, camera, networks = running
+    entered, release = threading.Event(), threading.Event()
+
+    class Slow(Fewer):
+        def warm_up(self, iterations):
+            entered.set()
+            release.wait(30)
+
+    networks.append(Slow())
+    asked = ask(ros, camera, 'reload_model')
+    ros.spin_until(entered.is_set, 'the loading')
+    assert set(mask_of(ros, camera, T0).ravel()) == {0, 1, 255}
+    node.trigger_deactivate()
+    assert not node.stop(0.1), 'a process must not end in order under this thread'
+    node.trigger_cleanup()
+    release.set()
+    ros.spin_until(asked.done, 'the answer')
+    assert not asked.result().success
+    assert 'let go of its network meanwhile' in asked.result().message
+    assert node.segmenter is None
+    for name, request in (('reload_model', None), ('enable', SetBool.Request(data=True))):
+        told = answer(ros, camera, name, request)
+        assert (told.success, told.message) == (False, 'no network is loaded; configure the node')
+
+
+def test_a_snapshot_holds_what_was_published_or_says_why_not(ros, running, tmp_path):
+    from rclpy.parameter import Parameter
+
+    node, camera, _ = running
+    told = answer(ros, camera, 'save_snapshot')
+    assert not told.success
+    assert 'no frame has been segmented yet' in told.message
+    mask = mask_of(ros, camera, T0)
+    folder = tmp_path / 'snapshots'
+    assert node.set_parameters([Parameter('snapshot.folder', value=str(folder))])[0].successful
+    told = answer(ros, camera, 'save_snapshot')
+    (written,) = folder.iterdir()
+    assert told.success
+    assert told.message.startswith(f'{written}: the frame stamped 1700000000.000')
+    (sample,) = FolderDataset(written)
+    assert sample.id == str(T0)
+    np.testing.assert_array_equal(read_stored(written / 'mask' / f'{T0}.png'), mask)
+    assert sample.frame.rgb.ravel().tolist() == list(range(72))
+    about = json.loads((written / 'about.json').read_text())
+    assert about['frame_id'] == 'optical frame'
+    assert about['parameters']['snapshot.folder'] == str(folder)
+    (tmp_path / 'taken').touch()
+    node.set_parameters([Parameter('snapshot.folder', value=str(tmp_path / 'taken'))])
+    told = answer(ros, camera, 'save_snapshot')
+    assert not told.success
+    assert 'cannot be written: Not a directory' in told.message
