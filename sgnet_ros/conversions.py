@@ -70,8 +70,8 @@ class MessageError(InputError):
 
 
 @dataclass(frozen=True)
-class _PackedImage:
-    """What cv_bridge reads of a message, without row padding and in this machine's byte order.
+class PackedImage:
+    """What is read of an Image, without row padding and in this machine's byte order.
 
     The real cv_bridge skews rows whose padding is not a whole number of pixels and calls a method
     that NumPy 2 removed for big-endian messages: it gets neither.
@@ -83,6 +83,14 @@ class _PackedImage:
     is_bigendian: int
     step: int
     data: np.ndarray
+    header: Header
+
+    @classmethod
+    def of_rows(cls, rows: np.ndarray, width: int, encoding: str, header: Header) -> PackedImage:
+        """`rows`: (H, values of a row), contiguous."""
+        big = int(sys.byteorder == 'big')
+        data = rows.reshape(-1).view(np.uint8)
+        return cls(len(rows), width, encoding, big, rows[0].nbytes, data, header)
 
 
 def stamp_ns(header: Header) -> int:
@@ -103,10 +111,8 @@ def rgb_from_msg(msg: Image) -> np.ndarray:
             f'{", ".join([*COLOUR_BYTES_PER_PIXEL, *COLOUR_SYNONYMS])}'
         )
     width_bytes = msg.width * COLOUR_BYTES_PER_PIXEL[encoding]
-    pixels = np.ascontiguousarray(_rows(msg, width_bytes))
-    packed = _PackedImage(
-        msg.height, msg.width, encoding, int(sys.byteorder == 'big'), width_bytes, pixels.ravel()
-    )
+    rows = np.ascontiguousarray(_rows(msg, width_bytes))
+    packed = PackedImage.of_rows(rows, msg.width, encoding, msg.header)
     try:
         return _BRIDGE.imgmsg_to_cv2(packed, 'rgb8')
     except CvBridgeError as error:
@@ -165,9 +171,9 @@ def frame_from_msgs(
     Raises:
         MessageError: with `.stream`, when one message is unusable or the sizes differ.
     """
-    with _about('rgb/image'):
+    with about('rgb/image'):
         rgb = rgb_from_msg(image_msg)
-    with _about('depth/image'):
+    with about('depth/image'):
         depth_m = depth_from_msg(depth_msg, depth_scale)
         nearest, farthest = depth_range_m
         depth_m[(depth_m < nearest) | (depth_m > farthest)] = np.nan
@@ -175,7 +181,7 @@ def frame_from_msgs(
             depth_m = register(depth_m)
         if depth_m.shape != rgb.shape[:2]:
             RgbdFrame(rgb, depth_m, intrinsics)  # raises, with the remedy for unaligned depth
-    with _about('rgb/camera_info'):
+    with about('rgb/camera_info'):
         return RgbdFrame(rgb, depth_m, intrinsics)
 
 
@@ -203,7 +209,7 @@ def intrinsics_from_msg(
     Raises:
         MessageError: K (or P) of zeros, or values that are no camera.
     """
-    with _about(stream):
+    with about(stream):
         # ROS 1 bags, as rosbags reads them, spell the fields in capitals.
         key = 'p' if rectified else 'k'
         matrix = getattr(camera_info, key, None)
@@ -371,7 +377,7 @@ def _image_msg(pixels: np.ndarray, encoding: str, header: Header) -> Image:
 
 
 @contextmanager
-def _about(stream: str) -> Iterator[None]:
+def about(stream: str) -> Iterator[None]:
     """Names the input that an error inside is about."""
     try:
         yield

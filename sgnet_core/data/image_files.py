@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -22,9 +22,7 @@ from sgnet_core.whole_file import whole_file
 MILLIMETRE = 0.001
 JPEG_QUALITY = 95
 
-# A reader that meets a cut-off file may return grey where data are missing, without an error.
-_END_MARKERS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}
-
+_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _PNG_START, _PNG_HEADER = b'\x89PNG\r\n\x1a\n', '>IIBBBBB'
 _PNG_GREY, _PNG_INDEXED = 0, 3
 
@@ -150,9 +148,8 @@ def _read(path: Path) -> bytes:
 
 
 def _decode(name: Path | str, content: bytes, flags: int, indices: bool = False) -> np.ndarray:
-    for start, end in _END_MARKERS.items():
-        if content.startswith(start) and end not in content:
-            raise DataError(f'{name}: cut off after {len(content)} bytes; restore the file')
+    if is_cut_off(content):
+        raise DataError(f'{name}: cut off after {len(content)} bytes; restore the file')
     indexed_bits = _indexed_bits(content) if indices else 0
     if indexed_bits:
         content = _indexed_as_grey(content)
@@ -173,18 +170,41 @@ def _indexed_bits(content: bytes) -> int:
 
 def _indexed_as_grey(content: bytes) -> bytes:
     """The same PNG without its colours: OpenCV would give those instead of the indices."""
-    grey, start = bytearray(_PNG_START), len(_PNG_START)
-    while start + 12 <= len(content):
-        (length,) = struct.unpack_from('>I', content, start)
-        kind = content[start + 4 : start + 8]
-        chunk = bytearray(content[start : start + 12 + length])
+    grey = bytearray(_PNG_START)
+    for kind, chunk in _png_chunks(content):
         if kind == b'IHDR':
-            chunk[17] = _PNG_GREY
-            chunk[-4:] = struct.pack('>I', zlib.crc32(chunk[4:-4]))
+            header = bytearray(chunk)
+            header[17] = _PNG_GREY
+            header[-4:] = struct.pack('>I', zlib.crc32(header[4:-4]))
+            chunk = bytes(header)
         if kind in (b'IHDR', b'IDAT', b'IEND'):
             grey += chunk
-        start += 12 + length
     return bytes(grey)
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and bytes of every chunk of a PNG that is there whole."""
+    start = len(_PNG_START)
+    while start + 12 <= len(content):
+        (length,) = struct.unpack_from('>I', content, start)
+        chunk = content[start : start + 12 + length]
+        if len(chunk) < 12 + length:
+            return
+        yield chunk[4:8], chunk
+        start += len(chunk)
+
+
+def is_cut_off(content: bytes) -> bool:
+    """Whether a JPEG lacks its end, or a PNG its last chunk or all of the bytes of one.
+
+    OpenCV may fill in with grey what is missing, without an error, and takes the length of a
+    damaged chunk on trust: one wrong byte can cost 2 GB and two seconds.
+    """
+    if content.startswith(_JPEG_START):
+        return _JPEG_END not in content
+    if content.startswith(_PNG_START):
+        return all(kind != b'IEND' for kind, _ in _png_chunks(content))
+    return False
 
 
 def _encode(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
