@@ -27,6 +27,8 @@ NODE_PARAMETERS = {
     'checkpoint': (str, None, 'file of a trained network'),
     'device': (str, None, 'auto, cpu, cuda or cuda:N'),
     'precision': (str, ['auto', 'fp32', 'fp16', 'bf16'], 'number format of inference'),
+    'image_transport': (str, ['raw', 'compressed'], 'how colour comes; rgb_topic is the raw topic'),
+    'depth_transport': (str, ['raw', 'compressedDepth'], 'the same of depth_topic'),
     'use_sim_time': (bool, ['true', 'false'], 'take the time from /clock'),
 }
 """Launch argument and node parameter of the same name -> (type, choices, description).

@@ -228,8 +228,11 @@ def intrinsics_from_msg(
 
 
 def is_rectified(topic: str) -> bool:
-    """Whether images of this topic are rectified, which only its name tells: `image_rect_color`."""
-    return topic.rsplit('/', 1)[-1].startswith('image_rect')
+    """Whether images of this topic are rectified, which only its name tells: `image_rect_color`.
+
+    Compressed ones add their transport: `image_rect/compressed`.
+    """
+    return any(name.startswith('image_rect') for name in topic.split('/')[-2:])
 
 
 def _windowed(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:

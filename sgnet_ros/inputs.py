@@ -22,6 +22,7 @@ from sgnet_ros.conversions import (
     is_rectified,
     stamp_ns,
 )
+from sgnet_ros.input_topics import STREAMS, message_type, resolved_topic
 from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, SENSOR_QOS
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.rgbd_filter import RgbdFilter
@@ -31,13 +32,6 @@ from sgnet_ros.statistics import Statistics
 from sgnet_ros.steady_clock import STEADY_CLOCK
 from sgnet_ros.watchdog import REMEDIES
 
-STREAMS = {
-    RGB: 'rgb',
-    DEPTH: 'depth',
-    CAMERA_INFO: 'camera_info',
-    DEPTH_CAMERA_INFO: 'depth_camera_info',
-}
-"""Topic, before remapping -> its name in statistics."""
 AUTO_PERIOD_S = 1.0
 """How often `qos.input` auto looks at what the publishers offer."""
 
@@ -51,18 +45,14 @@ class NoCameraInfoError(MessageError):
         super().__init__(f'nothing received yet; publish it{REMEDIES.get(topic, "")}', topic)
 
 
-def topic_text(node: Node, topic: str) -> str:
-    """`rgb/image (-> /camera/camera/color/image_raw)`: as declared and as resolved."""
-    return f'{topic} (-> {node.resolve_topic_name(topic)})'
-
-
 class Inputs:
     """Subscribes from construction until `close()`.
 
     A pair waits for the first message of every camera_info that intrinsics come from.
 
     Args:
-        on_pair: called with (colour, depth) messages in the executor's thread; may only store.
+        on_pair: called with (colour, depth) messages, raw or compressed as parameters have it, in
+            the executor's thread; may only store.
         on_bad_pair: called with a NoCameraInfoError when a pair without camera_info is replaced.
 
     Attributes:
@@ -112,10 +102,7 @@ class Inputs:
     def _subscribe(self, reliable: bool) -> None:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self.qos = QoSProfile(depth=SENSOR_QOS.depth, reliability=reliability)
-        rgb = Subscriber(self._node, Image, RGB, qos_profile=self.qos)
-        depth = Subscriber(self._node, Image, DEPTH, qos_profile=self.qos)
-        rgb.registerCallback(self._count, RGB)
-        depth.registerCallback(self._count, DEPTH)
+        rgb, depth = (self._subscriber(topic) for topic in (RGB, DEPTH))
         pairs = RgbdFilter(rgb, depth, self.sync, self._statistics.dropped)
         pairs.registerCallback(self._store_pair)
         infos = [
@@ -125,6 +112,12 @@ class Inputs:
             for topic in self._info_topics
         ]
         self._subscriptions = (rgb.sub, depth.sub, *infos)
+
+    def _subscriber(self, topic: str) -> Subscriber:
+        kind, name = message_type(self._node, topic), resolved_topic(self._node, topic)
+        subscriber = Subscriber(self._node, kind, name, qos_profile=self.qos)
+        subscriber.registerCallback(self._count, topic)
+        return subscriber
 
     def _unsubscribe(self) -> None:
         for subscription in self._subscriptions:
@@ -136,7 +129,7 @@ class Inputs:
             publisher.qos_profile.reliability
             for topic in (RGB, DEPTH, *self._info_topics)
             for publisher in self._node.get_publishers_info_by_topic(
-                self._node.resolve_topic_name(topic)
+                resolved_topic(self._node, topic)
             )
         ]
         reliable = bool(offered) and all(one == ReliabilityPolicy.RELIABLE for one in offered)
@@ -173,7 +166,7 @@ class Inputs:
         return intrinsics_from_msg(camera_info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
 
     def _rectified(self, topic: str) -> bool:
-        return is_rectified(self._node.resolve_topic_name(topic))
+        return is_rectified(resolved_topic(self._node, topic))
 
     def _count(self, message: Image, topic: str) -> None:
         self._statistics.received(STREAMS[topic])

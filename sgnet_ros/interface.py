@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -69,6 +69,21 @@ INPUTS = (
     ),
     Topic(CAMERA_INFO, CameraInfo, 'the colour camera; or the parameters `camera.*`', SENSOR_QOS),
     Topic(DEPTH_CAMERA_INFO, CameraInfo, 'the depth camera, with `depth.register`', SENSOR_QOS),
+)
+COMPRESSED_INPUTS = (
+    Topic(
+        f'{RGB}/compressed',
+        CompressedImage,
+        f'instead of `{RGB}`, where `image_transport` is compressed: JPEG or PNG',
+        SENSOR_QOS,
+    ),
+    Topic(
+        f'{DEPTH}/compressedDepth',
+        CompressedImage,
+        f'instead of `{DEPTH}`, where `depth_transport` is compressedDepth: PNG or RVL of 16UC1, '
+        'mono16 or 32FC1',
+        SENSOR_QOS,
+    ),
 )
 
 FRAME_OUTPUTS = (

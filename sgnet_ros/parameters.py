@@ -20,6 +20,7 @@ from rclpy.parameter import Parameter
 from sgnet_core.errors import ConfigError
 from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_ros.conversions import CONFIDENCE_ENCODINGS
+from sgnet_ros.input_topics import RAW, TRANSPORTS
 from sgnet_ros.interface import FRAME_OUTPUTS
 from sgnet_ros.rgbd_sync import MODES
 from sgnet_ros.worker import POLICIES
@@ -124,6 +125,15 @@ NODE_PARAMETERS = (
     ),
     NodeParameter(
         'max_rate', 0.0, 'frames per second at most; 0 = no limit', range=(0.0, 1e4), dynamic=True
+    ),
+    *(
+        NodeParameter(
+            name,
+            RAW,
+            f'how {topic} comes: {RAW}, or {compressed} on {topic}/{compressed}',
+            (RAW, compressed),
+        )
+        for topic, (name, (_, compressed)) in TRANSPORTS.items()
     ),
     NodeParameter(
         'depth.scale', 0.0, 'metres per unit of depth; 0 = by encoding', range=(0.0, 1e3)

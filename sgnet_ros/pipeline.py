@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sgnet_core.errors import InputError, first_line
 from sgnet_core.segmenter import Segmenter
 from sgnet_core.types import RgbdFrame
+from sgnet_ros.compressed_images import raw_pair
 from sgnet_ros.frame_source import FrameSource
 from sgnet_ros.inputs import Inputs
 from sgnet_ros.outputs import Outputs, Segmented
@@ -41,12 +42,13 @@ class Pipeline:
     outputs: Outputs
 
     def run(self, image: Image, depth: Image, times: StageTimes) -> Segmented:
-        """Segment and publish one pair.
+        """Segment and publish one pair, raw or compressed.
 
         Raises:
             InputError: about this pair alone: it cannot be used, or memory was short.
         """
         with _memory_for_one_frame():
+            image, depth = raw_pair(image, depth)
             camera_info = self.inputs.camera_info_of(image)
             frame = self._frame(image, depth, camera_info)
             times.end(CONVERT)

@@ -8,7 +8,14 @@ import time
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
-from sgnet_ros.inputs import STREAMS, Inputs, topic_text
+from sgnet_ros.input_topics import (
+    STREAMS,
+    foreign_types,
+    published_otherwise,
+    resolved_topic,
+    topic_text,
+)
+from sgnet_ros.inputs import Inputs
 from sgnet_ros.outputs import Outputs
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.statistics import Counts, Statistics
@@ -85,8 +92,7 @@ class SilenceMonitor:
         return tuple(self._facts_of(topic, since_last) for topic in self._inputs.topics)
 
     def _facts_of(self, topic: str, since_last: Counts) -> InputFacts:
-        resolved = self._node.resolve_topic_name(topic)
-        publishers = self._node.get_publishers_info_by_topic(resolved)
+        publishers = self._node.get_publishers_info_by_topic(resolved_topic(self._node, topic))
         reasons = []
         for publisher in publishers:
             compatible, reason = qos_check_compatible(publisher.qos_profile, self._inputs.qos)
@@ -99,4 +105,6 @@ class SilenceMonitor:
             '; '.join(reasons) if len(reasons) == len(publishers) else '',
             since_last.received.get(STREAMS[topic], 0),
             topic in self._inputs.unstamped,
+            foreign_types(self._node, topic, publishers),
+            published_otherwise(self._node, topic),
         )

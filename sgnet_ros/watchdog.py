@@ -27,6 +27,8 @@ class InputFacts:
         incompatible: why QoS keeps each unmatched publisher out, '' = it does not.
         received: messages since the last check.
         unstamped: whether its messages carry stamps of zero.
+        foreign: which other types are published, and what to do, '' = none.
+        otherwise: where else it is published, and what makes the node listen there, '' = nowhere.
     """
 
     topic: str
@@ -35,6 +37,8 @@ class InputFacts:
     incompatible: str = ''
     received: int = 0
     unstamped: bool = False
+    foreign: str = ''
+    otherwise: str = ''
 
 
 def causes_of_silence(
@@ -88,8 +92,11 @@ def _pairing_cause(
 
 def _input_cause(facts: InputFacts, period_s: float) -> str:
     if facts.publishers == 0:
-        return f'{facts.text}: 0 publishers{REMEDIES.get(facts.topic, "")}'
+        remedy = f'; {facts.otherwise}' if facts.otherwise else REMEDIES.get(facts.topic, '')
+        return f'{facts.text}: 0 publishers{remedy}'
     publishers = f'{facts.publishers} publisher{"s" if facts.publishers > 1 else ""}'
+    if facts.received == 0 and facts.foreign:
+        return f'{facts.text}: {publishers} of {facts.foreign}'
     if facts.received == 0 and facts.incompatible:
         return f'{facts.text}: {publishers}, incompatible QoS ({facts.incompatible})'
     if facts.received == 0:

@@ -23,11 +23,11 @@ def tables():
 
 
 def topic_table():
-    from sgnet_ros.interface import INPUTS, OUTPUTS
+    from sgnet_ros.interface import COMPRESSED_INPUTS, INPUTS, OUTPUTS
 
     rows = [
         (f'`{topic.name}`', way, topic.type, qos_text(topic.qos), topic.content)
-        for way, topics in (('in', INPUTS), ('out', OUTPUTS))
+        for way, topics in (('in', (*INPUTS, *COMPRESSED_INPUTS)), ('out', OUTPUTS))
         for topic in topics
     ]
     return table(('topic', '', 'type', 'QoS', 'content'), rows)

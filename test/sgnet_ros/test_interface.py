@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is declared is what the node has, as the ROS graph knows it."""
 
+import pytest
 from fake_node import FakeSegmenter
 
 from sgnet_ros import ros_api
-from sgnet_ros.inputs import STREAMS
-from sgnet_ros.interface import DEPTH_CAMERA_INFO, INPUTS, OUTPUTS, SERVICES
+from sgnet_ros.input_topics import STREAMS, declared_topic, resolved_topic
+from sgnet_ros.interface import (
+    COMPRESSED_INPUTS,
+    DEPTH_CAMERA_INFO,
+    INPUTS,
+    OUTPUTS,
+    SERVICES,
+)
 
 OF_RCLPY = ('/parameter_events', '/rosout', '/segmentation/transition_event')
 
@@ -15,18 +22,27 @@ def full(kind, interface):
     return f'{package}/{interface}/{name}'
 
 
-def test_topics_and_services_are_as_declared(ros):
+@pytest.mark.parametrize('transports', [('raw', 'raw'), ('compressed', 'compressedDepth')])
+def test_topics_and_services_are_as_declared(ros, transports):
     node = ros.segmentation(
-        FakeSegmenter(), depth__register=True, depth__extrinsics=[0.0] * 6 + [1.0]
+        FakeSegmenter(),
+        depth__register=True,
+        depth__extrinsics=[0.0] * 6 + [1.0],
+        image_transport=transports[0],
+        depth_transport=transports[1],
     )
     assert {topic.name for topic in INPUTS} == set(STREAMS)
+    by_name = {topic.name: topic for topic in (*INPUTS, *COMPRESSED_INPUTS)}
+    inputs = {resolved_topic(node, name): by_name[declared_topic(node, name)] for name in STREAMS}
     declared = {}
     for topics, infos in (
-        (INPUTS, node.get_subscriptions_info_by_topic),
-        (OUTPUTS, node.get_publishers_info_by_topic),
+        (inputs, node.get_subscriptions_info_by_topic),
+        (
+            {node.resolve_topic_name(topic.name): topic for topic in OUTPUTS},
+            node.get_publishers_info_by_topic,
+        ),
     ):
-        for topic in topics:
-            resolved = node.resolve_topic_name(topic.name)
+        for resolved, topic in topics.items():
             if isinstance(topic.kind, str):
                 assert ros_api.vision_msgs is None
                 assert infos(resolved) == []
