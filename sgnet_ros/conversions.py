@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
@@ -307,8 +308,8 @@ def confidence_to_msg(
     """(H, W) float32 in [0, 1] as it is in 32FC1, or in mono8, 255 = certain."""
     if encoding == '32FC1':
         return _image_msg(confidence, encoding, header)
-    scaled = np.clip(np.nan_to_num(confidence), 0.0, 1.0) * 255.0
-    return _image_msg(np.round(scaled).astype(np.uint8), 'mono8', header)
+    grey = cv2.convertScaleAbs(np.clip(confidence, 0.0, 1.0), alpha=255)  # NaN becomes 0
+    return _image_msg(grey, 'mono8', header)
 
 
 def label_names_to_msg(class_names: Sequence[str], palette: np.ndarray) -> String:
@@ -368,15 +369,16 @@ def _image_msg(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     # array.array goes in unchecked; bytes would be checked one by one in Python (0.3 s a frame).
     data = array.array('B')
     data.frombytes(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8))
-    return Image(
+    msg = Image(
         header=header,
         height=int(pixels.shape[0]),
         width=int(pixels.shape[1]),
         encoding=encoding,
         is_bigendian=int(sys.byteorder == 'big'),
         step=pixels[0].nbytes,
-        data=data,
     )
+    msg.data = data  # the constructor would copy it
+    return msg
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def points_to_msg(
     data = array.array('B', [0]) * (height * width * LANE_BYTES * len(LANES))
     cloud = np.frombuffer(data, np.float32).reshape(height, width, len(LANES))
     cv2.merge([x, y, z, rgb, label, confidence], cloud)
-    return PointCloud2(
+    msg = PointCloud2(
         header=header,
         height=height,
         width=width,
@@ -61,8 +61,9 @@ def points_to_msg(
         point_step=LANE_BYTES * len(LANES),
         row_step=LANE_BYTES * len(LANES) * width,
         is_dense=False,
-        data=data,
     )
+    msg.data = data  # the constructor would copy it
+    return msg
 
 
 def _strided(camera: CameraIntrinsics, stride: int) -> CameraIntrinsics:
