@@ -17,8 +17,9 @@ import numpy as np
 from torch import Tensor
 
 from sgnet_core.errors import InputError
+from sgnet_core.geometry import check_size
 from sgnet_core.gravity import GRAVITY_RADIUS_PX, GRAVITY_STEP, estimate_down
-from sgnet_core.normals import holes_as_zero, surface_normals
+from sgnet_core.normals import holes_as_zero, inverse_depth, of_planes, unit
 from sgnet_core.types import CameraIntrinsics, Gravity
 
 ANGLE_RADIUS_PX = 3
@@ -65,19 +66,16 @@ def encode_hha(
     if compat not in (None, 'matlab'):
         raise InputError(f"compat must be None or 'matlab', got {compat!r}")
     depth = holes_as_zero(torch.from_numpy(np.asarray(depth_m, np.float64)))
-    if raw_depth_m is None:
-        fitted = depth
-    elif raw_depth_m.shape == depth_m.shape:
-        raw = holes_as_zero(torch.from_numpy(np.asarray(raw_depth_m, np.float64)))
-        fitted = depth * (raw > 0)
-    else:
-        raise InputError(
-            f'depth is {tuple(depth_m.shape)}, raw depth {tuple(raw_depth_m.shape)} (height, '
-            'width); give both of one frame'
-        )
-    hha = _channels(depth, fitted, intrinsics, gravity, gravity_step=1)
+    inverse = inverse_depth(depth)
+    if raw_depth_m is not None:
+        raw = torch.from_numpy(np.asarray(raw_depth_m, np.float64))
+        check_size(raw, intrinsics)
+        inverse *= inverse_depth(raw) > 0
+    hha = _channels(depth, inverse, intrinsics, gravity, gravity_step=1)
     if compat == 'matlab':
-        hha[2].nan_to_num_(180.0 + _LEVEL_ANGLE)
+        # Of a point at Z = 0, a normal away from the camera is one with positive z.
+        towards = (depth == 0) & (of_planes(unit, inverse, intrinsics, ANGLE_RADIUS_PX)[2] < 0)
+        hha[2].sub_(2 * (hha[2] - 90.0 - _LEVEL_ANGLE) * towards).nan_to_num_(180.0 + _LEVEL_ANGLE)
     else:
         hha *= depth / depth
     return hha_image(hha)
@@ -105,7 +103,7 @@ def depth_to_hha(
         InputError: the intrinsics are of another size.
     """
     depth = holes_as_zero(depth_m)
-    hha = _channels(depth, depth, intrinsics, gravity, gravity_step)
+    hha = _channels(depth, inverse_depth(depth), intrinsics, gravity, gravity_step)
     return hha.mul_((depth / depth)[..., None, :, :])  # 1, and NaN in holes
 
 
@@ -119,19 +117,20 @@ def hha_image(hha: Tensor) -> np.ndarray:
 
 def _channels(
     depth: Tensor,
-    fitted: Tensor,
+    inverse: Tensor,
     intrinsics: CameraIntrinsics,
     gravity: Gravity | None,
     gravity_step: int,
 ) -> Tensor:
-    """(..., 3, H, W) in 0..255 of a depth whose holes are 0, its planes fitted to another one."""
+    """(..., 3, H, W) in 0..255 of a depth whose holes are 0, and of planes fitted to 1/Z."""
     if gravity is None:
-        coarse = surface_normals(fitted, intrinsics, GRAVITY_RADIUS_PX, gravity_step)
+        coarse = torch.stack(
+            of_planes(unit, inverse, intrinsics, GRAVITY_RADIUS_PX, gravity_step), -3
+        )
         down = estimate_down(coarse).to(depth.dtype)[..., None, None].unbind(-3)
     else:
         # So small an upload to a GPU does not wait for it.
         down = torch.from_numpy(gravity.down).to(depth, non_blocking=True).unbind()
-    normals = surface_normals(fitted, intrinsics, ANGLE_RADIUS_PX).unbind(-3)
     height = _height_above_camera(depth, intrinsics, down)
     if gravity is None or gravity.camera_height_m is None:
         # Holes are as high as the camera, which leaves the rule as it is.
@@ -139,16 +138,26 @@ def _channels(
         ground = torch.where(lowest > _LOWEST_M, _GROUND_BELOW_M, lowest)
     else:
         ground = -gravity.camera_height_m
-    cosine = sum(part * along for part, along in zip(normals, down, strict=True))
     hha = torch.stack(
         [
             _DISPARITY_M / depth.clamp(min=_NEAREST_M),
             (height - ground).mul_(100.0),
-            torch.rad2deg(cosine.clamp_(-1.0, 1.0).acos_()).add_(_LEVEL_ANGLE),
+            _angle_deg(inverse, intrinsics, down).add_(_LEVEL_ANGLE),
         ],
         -3,
     )
     return hha.clamp_(0.0, 255.0)
+
+
+def _angle_deg(inverse: Tensor, intrinsics: CameraIntrinsics, down: Sequence[Tensor]) -> Tensor:
+    """Between gravity and the normals of planes fitted to 1/Z."""
+
+    def angle(direction: list[Tensor], length: Tensor) -> list[Tensor]:
+        x, y, z = direction
+        cosine = (x * down[0]).addcmul_(y, down[1]).addcmul_(z, down[2]).div_(length)
+        return [cosine.clamp_(-1.0, 1.0).acos_().rad2deg_()]
+
+    return of_planes(angle, inverse, intrinsics, ANGLE_RADIUS_PX)[0]
 
 
 def _height_above_camera(

@@ -8,7 +8,7 @@ textbook's moments of X/Z and Y/Z the interesting digits cancel.)
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterator
 
 import torch
 import cv2
@@ -25,8 +25,8 @@ _STRIP_PIXELS = 1 << 15
 
 def holes_as_zero(depth_m: Tensor) -> Tensor:
     """Depth with 0 wherever it is not finite and above 0."""
-    # `where` on scattered holes costs a CPU ten times as much.
-    return depth_m.nan_to_num(0.0, 0.0, 0.0).clamp(min=0.0)
+    # On scattered holes `where` costs a CPU ten times as much.
+    return depth_m.nan_to_num(0.0, 0.0, 0.0).clamp_(min=0.0)
 
 
 def surface_normals(
@@ -47,49 +47,78 @@ def surface_normals(
     Raises:
         InputError: the intrinsics are of another size.
     """
-    check_size(depth_m, intrinsics)
-    inverse = holes_as_zero(depth_m).reciprocal().nan_to_num(0.0, 0.0, 0.0)
-    sums = [
-        *_window_sums(inverse > 0, 2, radius_px, step, inverse.dtype),
-        *_window_sums(inverse, 1, radius_px, step, inverse.dtype),
-    ]
+    return torch.stack(of_planes(unit, inverse_depth(depth_m), intrinsics, radius_px, step), -3)
+
+
+def unit(direction: list[Tensor], length: Tensor) -> list[Tensor]:
+    """For `of_planes`: the normals themselves."""
+    return [part.div_(length) for part in direction]
+
+
+def inverse_depth(depth_m: Tensor) -> Tensor:
+    """1/Z, and 0 where depth is not finite and above 0."""
+    return holes_as_zero(depth_m).reciprocal_().nan_to_num_(0.0, 0.0, 0.0)
+
+
+def of_planes(
+    what: Callable[[list[Tensor], Tensor], list[Tensor]],
+    inverse: Tensor,
+    intrinsics: CameraIntrinsics,
+    radius_px: int,
+    step: int = 1,
+) -> list[Tensor]:
+    """What follows from the planes of `surface_normals`, on a CPU strip by strip.
+
+    Args:
+        what: makes C images (..., h, w) of the x, y and z of normals and their length, NaN where
+            there is none; it may overwrite them.
+        inverse: (..., H, W), see `inverse_depth`.
+
+    Returns:
+        The C images, (..., ceil(H / step), ceil(W / step)).
+
+    Raises:
+        InputError: the intrinsics are of another size.
+    """
+    check_size(inverse, intrinsics)
+    sums = _moments(inverse, radius_px, step)
     columns, rows = (
         torch.arange(0, n, step, dtype=inverse.dtype, device=inverse.device) - middle
         for n, middle in zip(intrinsics.size[::-1], (intrinsics.cx, intrinsics.cy), strict=True)
     )
-    focal = intrinsics.fx, intrinsics.fy
+    rows, focal = rows[:, None], (intrinsics.fx, intrinsics.fy)
     if not _in_opencv(inverse):
-        return torch.stack(_normals_of_sums(sums, columns, rows[:, None], focal), -3)
+        return what(*_normals(sums, columns, rows, focal))
     *batch, height, width = sums[0].shape
-    normals = inverse.new_empty(*batch, 3, height, width)
-    strip_rows = max(1, _STRIP_PIXELS // max(1, width * math.prod(batch)))
+    strip_rows = max(1, _STRIP_PIXELS * height // max(1, sums[0].numel()))
+    found = []
     for top in range(0, height, strip_rows):
-        strip = slice(top, top + strip_rows)
-        of_strip = [moment[..., strip, :] for moment in sums]
-        parts = _normals_of_sums(of_strip, columns, rows[strip, None], focal)
-        for axis, part in enumerate(parts):
-            normals[..., axis, strip, :] = part
-    return normals
+        strip = np.s_[..., top : top + strip_rows, :]
+        images = what(*_normals([moment[strip] for moment in sums], columns, rows[strip], focal))
+        found = found or [torch.empty_like(sums[0]) for _ in images]
+        for whole, image in zip(found, images, strict=True):
+            whole[strip] = image
+    return found
 
 
-def _normals_of_sums(
+def _normals(
     sums: list[Tensor], columns: Tensor, rows: Tensor, focal: tuple[float, float]
-) -> list[Tensor]:
-    """Solve the normal equations of every window: x, y and z of the normals, each (..., h, w).
+) -> tuple[list[Tensor], Tensor]:
+    """Solve the normal equations of every window: x, y and z of the normals, and their length.
 
     Args:
-        sums: of the mask and of 1/Z, as `_window_sums` orders them.
+        sums: as `_moments` gives them, each (..., h, w).
         columns, rows: (w,) and (h, 1) from the principal point, pixels.
         focal: lengths along x and y, pixels.
     """
     s, sx, sxx, sy, sxy, syy, q, qx, qy = sums
     # The adjugate: the solution times the determinant, which is positive.
-    c00 = torch.addcmul(sxx * syy, sxy, sxy, value=-1)
-    c01 = torch.addcmul(sy * sxy, sx, syy, value=-1)
-    c02 = torch.addcmul(sx * sxy, sy, sxx, value=-1)
-    c11 = torch.addcmul(s * syy, sy, sy, value=-1)
-    c12 = torch.addcmul(sx * sy, s, sxy, value=-1)
-    c22 = torch.addcmul(s * sxx, sx, sx, value=-1)
+    c00 = (sxx * syy).addcmul_(sxy, sxy, value=-1)
+    c01 = (sy * sxy).addcmul_(sx, syy, value=-1)
+    c02 = (sx * sxy).addcmul_(sy, sxx, value=-1)
+    c11 = (s * syy).addcmul_(sy, sy, value=-1)
+    c12 = (sx * sy).addcmul_(s, sxy, value=-1)
+    c22 = (s * sxx).addcmul_(sx, sx, value=-1)
     middle = (c00 * q).addcmul_(c01, qx).addcmul_(c02, qy)
     per_column = (c01 * q).addcmul_(c11, qx).addcmul_(c12, qy)
     per_row = (c02 * q).addcmul_(c12, qx).addcmul_(c22, qy)
@@ -98,9 +127,8 @@ def _normals_of_sums(
     x, y = per_column.mul_(focal[0]), per_row.mul_(focal[1])
     # n . P > 0: where the fitted 1/Z is positive, it points away already.
     length = (x * x).addcmul_(y, y).addcmul_(z, z).sqrt_().copysign_(middle)
-    determinant = (s * c00).addcmul_(sx, c01).addcmul_(sy, c02)  # a whole number
-    length.masked_fill_(determinant < 0.5, math.nan)
-    return [part.div_(length) for part in (x, y, z)]
+    determinant = c00.mul_(s).addcmul_(sx, c01).addcmul_(sy, c02)  # a whole number, 0 on a line
+    return [x, y, z], length.mul_(determinant.div_(determinant))
 
 
 def _in_opencv(image: Tensor) -> bool:
@@ -108,41 +136,59 @@ def _in_opencv(image: Tensor) -> bool:
     return image.device.type == 'cpu' and not torch.compiler.is_compiling()
 
 
-def _window_sums(
-    image: Tensor, order: int, radius_px: int, step: int, dtype: torch.dtype
-) -> list[Tensor]:
-    """Sums of image (..., H, W) * dx^i * dy^j over windows, by j and then i, with i + j <= order.
+def _moments(inverse: Tensor, radius_px: int, step: int) -> list[Tensor]:
+    """Sums of dx^i * dy^j over the measured pixels of windows, and of dx^i * dy^j / Z.
 
-    Args:
-        image: bool, or of `dtype`.
+    By j and then i: six with i + j <= 2, three with i + j <= 1; each (..., h, w).
     """
-    exponents = [(i, j) for j in range(order + 1) for i in range(order + 1 - j)]
-    if step == 1 and _in_opencv(image):
-        return _filtered(image, exponents, radius_px, dtype)
-    # TF32, which a GPU may take for float32, has too few digits; float64 has no such thing.
-    work = image.double() if image.is_cuda else image.to(dtype)
-    offsets = torch.arange(-radius_px, radius_px + 1, dtype=work.dtype, device=work.device)
-    powers = torch.stack([offsets**n for n in range(order + 1)])  # (order+1, w)
-    padded = F.pad(work, (radius_px,) * 4)
-    window_px = 2 * radius_px + 1
-    by_row = powers @ padded.unfold(-2, window_px, step).mT  # (..., h, order+1, W + 2r)
-    both = by_row.unfold(-1, window_px, step) @ powers.mT  # (..., h, order+1, w, order+1)
-    return [both[..., j, :, i].to(dtype) for i, j in exponents]
+    if step == 1 and _in_opencv(inverse):
+        # PyTorch takes ten times as long to compare.
+        mask = np.greater(inverse.numpy(), 0).view(np.uint8)
+        return [
+            *_filtered(mask, 2, radius_px, inverse.dtype),
+            *_filtered(inverse.numpy(), 1, radius_px, inverse.dtype),
+        ]
+    return [
+        *_multiplied(inverse.sign(), 2, radius_px, step),
+        *_multiplied(inverse, 1, radius_px, step),
+    ]
 
 
 def _filtered(
-    image: Tensor, exponents: list[tuple[int, int]], radius_px: int, dtype: torch.dtype
-) -> list[Tensor]:
-    """`_window_sums` at every pixel, by OpenCV."""
+    images: np.ndarray, order: int, radius_px: int, dtype: torch.dtype
+) -> Iterator[Tensor]:
+    """Window sums at every pixel, by OpenCV."""
     offsets = np.arange(-radius_px, radius_px + 1, dtype=np.float64)
-    images = image.flatten(0, -3) if image.ndim > 2 else image[None]
-    images = images.contiguous().view(torch.uint8 if image.dtype == torch.bool else dtype).numpy()
-    depth = cv2.CV_32F if dtype == torch.float32 else cv2.CV_64F
-    sums = []
-    for i, j in exponents:
-        of_all = torch.empty(images.shape, dtype=dtype)
-        for source, target in zip(images, of_all.numpy(), strict=True):
-            kernels = offsets**i, offsets**j
-            cv2.sepFilter2D(source, depth, *kernels, dst=target, borderType=cv2.BORDER_CONSTANT)
-        sums.append(of_all.view(image.shape))
-    return sums
+    for i, j in _exponents(order):
+        sums = torch.empty(images.shape, dtype=dtype)
+        for index in np.ndindex(images.shape[:-2]):
+            target = sums[index].numpy()
+            cv2.sepFilter2D(
+                images[index],
+                cv2.CV_32F if dtype == torch.float32 else cv2.CV_64F,
+                offsets**i,
+                offsets**j,
+                dst=target,
+                borderType=cv2.BORDER_CONSTANT,
+            )
+        yield sums
+
+
+def _multiplied(image: Tensor, order: int, radius_px: int, step: int) -> Iterator[Tensor]:
+    """Window sums at every n-th pixel, as products of matrices with the powers of offsets."""
+    # TF32, which a GPU may take for float32, has too few digits; float64 has no such thing.
+    work = F.pad(image.double() if image.is_cuda else image, (radius_px,) * 4)
+    offsets = torch.arange(-radius_px, radius_px + 1, dtype=work.dtype, device=work.device)
+    powers = torch.stack([offsets**n for n in range(order + 1)])  # (J, window)
+    by_row = powers @ work.unfold(-2, len(offsets), step).mT  # (..., h, J, W)
+    # Windows along the first axis overlap in memory; along the last they would be copied out.
+    by_row = by_row.movedim(-1, -3).flatten(-2)  # (..., W, h * J)
+    sums = powers @ by_row.unfold(-2, len(offsets), step).mT  # (..., w, J, h * J)
+    sums = sums.unflatten(-1, (-1, order + 1)).to(image.dtype)  # (..., w, i, h, j)
+    for i, j in _exponents(order):
+        yield sums[..., i, :, j].mT.contiguous()
+
+
+def _exponents(order: int) -> list[tuple[int, int]]:
+    """(i, j) with i + j <= order, by j and then i."""
+    return [(i, j) for j in range(order + 1) for i in range(order + 1 - j)]

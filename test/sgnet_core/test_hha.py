@@ -11,12 +11,12 @@ import pytest
 
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.errors import InputError
+from sgnet_core.gravity import GRAVITY_RADIUS_PX
 from sgnet_core.hha import (
-    GRAVITY_RADIUS_PX,
     depth_to_hha,
     encode_hha,
-    surface_normals,
 )
+from sgnet_core.normals import surface_normals
 from sgnet_core.types import CameraIntrinsics, Gravity
 
 CAMERA = CameraIntrinsics(width=117, height=90, fx=95.5, fy=96.25, cx=57.1, cy=46.9)
