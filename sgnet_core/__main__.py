@@ -9,6 +9,7 @@ COMMANDS: dict[str, str] = {
     'train': 'train a network on a folder data set',
     'evaluate': 'measure a checkpoint on a labelled data set',
     'predict': 'segment frames and write masks and pictures',
+    'evaluate_gravity': 'measure how well gravity is estimated from depth',
     'ablation': 'compare what guides the S-Convs, under one schedule',
     'export': 'write a checkpoint as an ONNX graph, checked against PyTorch',
     'benchmark': 'measure speed and memory here, side by side',
