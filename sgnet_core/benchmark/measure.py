@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 
-from sgnet_core.benchmark import clock, memory, networks, operators, training
+from sgnet_core.benchmark import clock, geometry, memory, networks, operators, training
 from sgnet_core.benchmark.memory_process import MemoryProcess
 from sgnet_core.benchmark.networks import NetworkCase
 from sgnet_core.benchmark.operators import Position
 from sgnet_core.benchmark.plan import Plan
 from sgnet_core.benchmark.results import Results, Row
+from sgnet_core.benchmark.sensor import Size
 from sgnet_core.errors import InputError
 
 
@@ -46,6 +47,12 @@ def steps(plan: Plan, positions: list[Position]) -> list[Step]:
     if 'memory' in plan.parts:
         for backend in training.backends(plan):
             found.append(Step(f'training, {backend}', partial(weigh_training, plan, backend)))
+    if 'geometry' in plan.parts:
+        for size in plan.geometry_sizes:
+            encodings = partial(time_encodings, plan, size)
+            found.append(Step(f'geometry {size[0]}x{size[1]}', encodings))
+        if not plan.quick:
+            found.append(Step('memory of many frames', weigh_many_frames))
     return found
 
 
@@ -149,3 +156,27 @@ def weigh_training(plan: Plan, backend: str, results: Results, process: MemoryPr
         results.add(Row(key, training.VARIANT, (), peaks[0], {'batch': 1}))
     else:
         results.skipped[key] = problem or memory.NOT_TOLD
+
+
+def time_encodings(plan: Plan, size: Size, results: Results, _: MemoryProcess) -> None:
+    """Every encoding of depth at one size, taking turns; in float64 at the first size only."""
+    with torch.inference_mode():
+        calls = geometry.calls(size, plan.device, float64=size == plan.geometry_sizes[0])
+        if plan.device.startswith('cuda'):
+            calls, problems = clock.working(calls, clock.captured)
+            times = clock.interleave(calls, plan.operator_budget, clock.cuda_graph_ms)
+        else:
+            calls, problems = clock.working(calls)
+            times = clock.interleave(calls, plan.operator_budget, clock.wall_ms)
+    results.skipped |= problems
+    for key, of_rounds in times.items():
+        results.add(Row(key, '', of_rounds))
+
+
+def weigh_many_frames(results: Results, process: MemoryProcess) -> None:
+    """Memory of a process that encodes one frame after the other."""
+    after, problem = process.measure('many_frames')
+    results.note(problem)
+    frames = geometry.FIRST_FRAMES, geometry.ALL_FRAMES
+    for count, resident in zip(frames, after, strict=False):
+        results.add(Row(geometry.memory_key(count), '', (), resident))

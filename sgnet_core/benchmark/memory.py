@@ -27,7 +27,8 @@ DEFINITION = (
     + ' '.join(f'{name}={value}' for name, value in MALLOC.items())
     + ', network as Segmenter sets the heap. cuda: torch.cuda.max_memory_allocated. operator: '
     'inputs are there before; network: building it is inside, so weights count; training: network '
-    'and inputs are there before, gradients count'
+    'and inputs are there before, gradients count; geometry: all that the process holds (VmRSS; '
+    'cuda: torch.cuda.memory_reserved)'
 )
 
 
@@ -51,6 +52,16 @@ def peak_mb(call: Callable[[], object], device: str) -> float | None:
         return None
     del result
     return max(peak - before, 0) / 1e6
+
+
+def resident_mb(device: str) -> float | None:
+    """10^6 bytes that this process holds now; None where the system does not tell."""
+    if device.startswith('cuda'):
+        return torch.cuda.memory_reserved() / 1e6
+    try:
+        return _status_bytes('VmRSS') / 1e6
+    except OSError:
+        return None
 
 
 def _return_free_memory() -> None:

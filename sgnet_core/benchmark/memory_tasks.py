@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sgnet_core.benchmark.geometry import resident_after_frames
 from sgnet_core.benchmark.memory import peak_mb
 from sgnet_core.benchmark.networks import NetworkCase, build, segment_call
 from sgnet_core.benchmark.operators import Position, contenders, random_inputs
@@ -53,4 +54,5 @@ TASKS: dict[str, Callable[..., list[Any]]] = {
     'operator': operator_peaks,
     'network': network_peaks,
     'training': training_peaks,
+    'many_frames': resident_after_frames,
 }

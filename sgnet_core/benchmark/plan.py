@@ -13,7 +13,7 @@ from sgnet_core.errors import InputError
 from sgnet_core.model.sgnet import VARIANTS
 from sgnet_core.segmenter import PRECISIONS, resolve_device
 
-PARTS = ('operator', 'network', 'memory')
+PARTS = ('operator', 'network', 'memory', 'geometry')
 BACKENDS = ('torch', 'onnxruntime')
 DEFAULT_VARIANTS = ('sgnet_lite0', 'sgnet_r50', 'sgnet_r101', 'sgnet_aspp_r101')
 DEFAULT_SIZE = (480, 640)
@@ -22,6 +22,7 @@ HALF_SIZE = (240, 320)
 OPERATOR_VARIANTS = ('sgnet_r50', 'sgnet_r101')
 """The operator is measured at the positions of the first, and where the second has other shapes."""
 DEFAULT_SECONDS = 8.0
+GEOMETRY_SIZES = (DEFAULT_SIZE, HALF_SIZE, (720, 1280), (1080, 1920))
 QUICK_SIZE = (96, 128)
 QUICK_VARIANTS = ('sgnet_lite0',)
 QUICK_BACKENDS = ('torch',)
@@ -57,6 +58,11 @@ class Plan:
         if self.sizes_are_default and variant.startswith('sgnet_lite'):
             return (*self.sizes, HALF_SIZE)
         return self.sizes
+
+    @property
+    def geometry_sizes(self) -> tuple[Size, ...]:
+        """Frame sizes to encode."""
+        return GEOMETRY_SIZES if self.sizes_are_default else self.sizes
 
     @property
     def network_budget(self) -> Budget:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sgnet_core.benchmark import operators, training
+from sgnet_core.benchmark import geometry, operators, training
 from sgnet_core.benchmark.networks import SHIPPED, NetworkCase
 from sgnet_core.benchmark.plan import Plan, Size
 from sgnet_core.benchmark.results import Key, Results
@@ -14,12 +15,13 @@ from sgnet_core.benchmark.results import Key, Results
 
 @dataclass(frozen=True)
 class Quotient:
-    """`figure` of the rows of `top` added up, over that of `bottom`."""
+    """`figure` of the rows of `top` added up, over that of `bottom`, times `scale`."""
 
     name: str
     top: tuple[Key, ...]
     bottom: tuple[Key, ...]
     figure: str = 'median_ms'
+    scale: float = 1.0
 
     def value(self, results: Results) -> float:
         """Raises NotMeasured, which says why, where a row is missing."""
@@ -27,7 +29,7 @@ class Quotient:
             sum(_figure(results, key, self.figure) for key in keys)
             for keys in (self.top, self.bottom)
         )
-        return top / bottom
+        return self.scale * top / bottom
 
 
 class NotMeasured(Exception):  # noqa: N818 - nothing is wrong with it
@@ -69,6 +71,7 @@ def quotients(plan: Plan, positions: list[operators.Position]) -> Iterator[Quoti
     for substitute in training.SUBSTITUTES:
         ours, other = (training.row_key(name, main_size) for name in (training.OURS, substitute))
         yield Quotient(f'training_memory_over_{substitute}', (ours,), (other,), 'peak_mb')
+    yield from _of_geometry(plan)
 
 
 def _of_operators(
@@ -90,6 +93,24 @@ def _of_operators(
     for name, backends in pairs.items():
         for top, bottom in zip(*map(keys, backends), strict=True):
             yield Quotient(f'{name}.{top.name}{suffix}', (top,), (bottom,))
+
+
+def _of_geometry(plan: Plan) -> Iterator[Quotient]:
+    main_size = plan.geometry_sizes[0]
+    ours, float64 = (
+        (geometry.row_key('hha', main_size, backend),)
+        for backend in (geometry.OURS, geometry.FLOAT64)
+    )
+    yield Quotient('hha_over_float64', ours, float64)
+    smallest, largest = (choose(plan.geometry_sizes, key=math.prod) for choose in (min, max))
+    for name in geometry.NAMES:
+        keys = [(geometry.row_key(name, size),) for size in (largest, smallest)]
+        scale = math.prod(smallest) / math.prod(largest)
+        yield Quotient(f'{name}_per_pixel_largest_over_smallest', *keys, scale=scale)
+    first, last = (
+        (geometry.memory_key(frames),) for frames in (geometry.FIRST_FRAMES, geometry.ALL_FRAMES)
+    )
+    yield Quotient('hha_memory_1000_over_100_frames', last, first, 'peak_mb')
 
 
 def _of_networks(variant: str, precision: str, size: Size, suffix: str) -> Iterator[Quotient]:

@@ -17,7 +17,8 @@ from sgnet_core.model.sgnet import VARIANTS
 INSIDE_THE_CLOCK = (
     'network: from sensor bytes (uint8 RGB, uint16 depth in millimetres) to the finished class '
     'mask and its confidence at the resolution of the frame, in memory of the CPU, frame by frame; '
-    'operator: features, offsets and masks to features (on a GPU kernels alone, from a CUDA graph)'
+    'operator: features, offsets and masks to features; geometry: depth in float32 metres to its '
+    'encoding, gravity estimated (both on a GPU kernels alone, from a CUDA graph)'
 )
 ORDER = (
     'what is compared takes turns in one loop (A B C A B C ...), after two runs each that are not '
@@ -84,6 +85,7 @@ def text(figures: dict[str, Any]) -> str:
         _operator_table([row for row in rows if row['part'] == 'operator']),
         _table(rows, 'network', ('median_ms', 'p95_ms', 'fps', 'peak_mb')),
         _table(rows, 'training', ('peak_mb',)),
+        _table(rows, 'geometry', ('median_ms', 'p95_ms', 'peak_mb')),
         _ratio_list(figures['ratios'], figures['not_measured']),
         _target_list(figures['targets']),
     ]

@@ -16,10 +16,10 @@ class Key(NamedTuple):
     """What one row is about; the device is the same for the whole run.
 
     Attributes:
-        part: `operator`, `network` or `training`.
-        name: an S-Conv position, or what is special about a network or a step.
+        part: `operator`, `network`, `training` or `geometry`.
+        name: an S-Conv position, what is special about a network or a step, or an encoding.
         backend: who computes it.
-        precision: `fp32`, `fp16` or `bf16`.
+        precision: `fp32`, `fp16`, `bf16` or `fp64`.
         size: of the frame, `HEIGHTxWIDTH`.
     """
 

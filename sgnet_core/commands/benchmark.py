@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure speed and memory here: the operator, whole networks, a training step; and their ratios.
+"""Measure speed and memory here: the operator, whole networks, a training step, geometry.
 
 What forms a ratio is measured in turn, in one loop. The default run takes some minutes.
 """
@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--only',
         action='append',
         metavar='PART',
-        help='operator, network or memory (of a training step); may be repeated',
+        help='operator, network, memory (of a training step) or geometry (encodings of depth); '
+        'may be repeated',
     )
     parser.add_argument(
         '--variant',

@@ -29,10 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_json_destination(args.json)
     data = FolderDataset(args.data, args.split, labels=False)
-    if args.rotations:
-        figures = errors(data, read_rotations(args.rotations))
-    else:
-        figures = flicker(data)
+    figures = errors(data, read_rotations(args.rotations)) if args.rotations else flicker(data)
     if args.json != '-':
         print(f'{data.name}, split {args.split or "all"}, {len(data)} frames')
         for name, values in figures.items():

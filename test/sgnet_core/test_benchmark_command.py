@@ -20,7 +20,10 @@ from sgnet_core.model.sgnet import VARIANTS
     ('asked', 'message'),
     [
         ({'variant': ['resnet50']}, "unknown variant 'resnet50'; there are sgnet_r18, "),
-        ({'part': ['speed']}, "unknown part 'speed'; there are operator, network, memory"),
+        (
+            {'part': ['speed']},
+            "unknown part 'speed'; there are operator, network, memory, geometry",
+        ),
         ({'backend': ['tensorrt']}, "unknown backend 'tensorrt'; there are torch, onnxruntime"),
         ({'precision': ['int8']}, "unknown precision 'int8'; there are fp32, fp16, bf16"),
     ],
