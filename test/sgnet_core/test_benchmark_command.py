@@ -72,6 +72,8 @@ def test_quick_writes_the_fixed_keys(quick_figures):
         'sgnet_lite0', 'sgnet_lite0_none', 'sgnet_lite0_unfused',
     }  # fmt: skip
     assert [row['backend'] for row in parts['training']] == ['sgnet', 'im2col']
+    encodings = [row['name'] for row in parts['geometry'] if row['backend'] == 'torch']
+    assert encodings == ['hha', 'xyz', 'normals', 'registration']
 
 
 def test_ratios_are_quotients_of_the_rows(quick_figures):
@@ -93,6 +95,8 @@ def test_ratios_are_quotients_of_the_rows(quick_figures):
         / medians('sgnet_lite0_none', 'torch', 'network'),
         'fused_over_unfused.sgnet_lite0': medians('sgnet_lite0', 'torch', 'network')
         / medians('sgnet_lite0_unfused', 'torch', 'network'),
+        'hha_over_float64': medians('hha', 'torch', 'geometry')
+        / medians('hha', 'float64', 'geometry'),
     }
     for name, value in expected.items():
         assert ratios[name] == pytest.approx(value, rel=0.01)
