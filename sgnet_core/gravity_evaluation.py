@@ -53,7 +53,7 @@ def errors(data: FolderDataset, down: np.ndarray) -> Figures:
                 'those of NYUv2 are; give the rotations of this data set'
             )
     truth = down[np.array(numbers) - 1]
-    estimates = _estimates(data, tracked=False)
+    estimates, _ = _estimates(data, tracked=False)
     return {
         'estimate': _distribution(_angles_deg(estimates, truth)),
         'level': _distribution(_angles_deg(LEVEL[None], truth)),
@@ -74,21 +74,22 @@ def flicker(data: FolderDataset) -> Figures:
         raise InputError(f'{data.root}: a video has at least 2 frames, this has {len(data)}')
     figures = {}
     for name in ('single', 'tracked'):
-        down = _estimates(data, tracked=name == 'tracked')
+        down, poses = _estimates(data, tracked=name == 'tracked')
+        down = np.einsum('nij,nj->ni', np.array(poses)[:, :3, :3], down)
         figures[name] = _distribution(_angles_deg(down[1:], down[:-1]))
     return figures
 
 
-def _estimates(data: FolderDataset, tracked: bool) -> np.ndarray:
-    """(N, 3): the downward axis of every frame, in the world where there are poses."""
+def _estimates(data: FolderDataset, tracked: bool) -> tuple[np.ndarray, list[np.ndarray | None]]:
+    """The downward axis of every frame, (N, 3), and its pose."""
     tracker = GravityTracker()
-    found = []
+    found, poses = [], []
     for sample in tqdm(data, 'gravity', unit='frame', disable=None):
         if not tracked:
             tracker.reset()
-        down = tracker.update(sample.frame.depth_m, sample.frame.intrinsics).down
-        found.append(down if sample.pose is None else sample.pose[:3, :3] @ down)
-    return np.array(found)
+        found.append(tracker.update(sample.frame.depth_m, sample.frame.intrinsics).down)
+        poses.append(sample.pose)
+    return np.array(found), poses
 
 
 def _angles_deg(some: np.ndarray, others: np.ndarray) -> np.ndarray:

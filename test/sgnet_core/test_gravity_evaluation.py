@@ -6,6 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from test_hha import CAMERA, room, rotation
 
 from sgnet_core.__main__ import COMMANDS
 from sgnet_core.cli import main
@@ -16,7 +17,6 @@ from sgnet_core.errors import DataError
 from sgnet_core.gravity import GravityTracker
 from sgnet_core.gravity_evaluation import read_rotations
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
-from test_hha import CAMERA, room, rotation
 
 TILTS = [(10.0, 4.0), (16.0, -3.0), (-12.0, 8.0)]
 
@@ -86,7 +86,7 @@ def test_estimates_of_real_frames_are_near_the_published_rotations(research_data
 def test_a_tracked_video_of_a_real_camera_holds_still(research_data):
     data = FolderDataset(research_data / 'kinect_sequence')
     tracker = GravityTracker()
-    samples = [data[index] for index in range(100, 106)]
+    samples = [data[index] for index in range(100, 103)]
     down = [
         sample.pose[:3, :3] @ tracker.update(sample.frame.depth_m, sample.frame.intrinsics).down
         for sample in samples
