@@ -22,6 +22,7 @@ INPUTS = {
     'rgb_topic': [*CAMERA, '/color/image_raw'],
     'depth_topic': [*CAMERA, '/aligned_depth_to_color/image_raw'],
     'camera_info_topic': [*CAMERA, '/color/camera_info'],
+    'depth_camera_info_topic': [*CAMERA, '/depth/camera_info'],
 }
 """Arguments of segmentation.launch.py whose default is another one here."""
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The segmentation node, for any camera whose depth is registered to its colour image.
+"""The segmentation node, for any camera.
+
+Depth that is not registered to the colour image needs depth.register in params_file.
 
 ros2 launch sgnet_ros segmentation.launch.py rgb_topic:=/kinect/rgb/image_raw \
     depth_topic:=/kinect/depth_registered/image_raw camera_info_topic:=/kinect/rgb/camera_info
@@ -20,6 +22,10 @@ INPUTS = {
     'rgb_topic': ('rgb/image', 'colour images, sensor_msgs/Image'),
     'depth_topic': ('depth/image', 'depth registered to the colour image, sensor_msgs/Image'),
     'camera_info_topic': ('rgb/camera_info', 'intrinsics of the colour camera'),
+    'depth_camera_info_topic': (
+        'depth/camera_info',
+        'intrinsics of the depth camera, where the node is to register depth',
+    ),
 }
 """Launch argument -> (name of the topic in the node, description)."""
 

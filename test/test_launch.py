@@ -14,7 +14,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAUNCH_FILES = sorted((REPOSITORY / 'launch').glob('*.launch.py'))
 DEFAULT_PARAMETERS = str(REPOSITORY / 'config' / 'segmentation.yaml')
-INPUTS = ('rgb/image', 'depth/image', 'rgb/camera_info')
+INPUTS = ('rgb/image', 'depth/image', 'rgb/camera_info', 'depth/camera_info')
 
 # launch_ros removes the parameter files that it makes, so the node has to read them.
 NODE = """\
@@ -157,6 +157,7 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
     assert remappings['rgb/image'] == '/camera/camera/color/image_raw'
     assert remappings['depth/image'] == '/camera/camera/aligned_depth_to_color/image_raw'
     assert remappings['rgb/camera_info'] == '/camera/camera/color/camera_info'
+    assert remappings['depth/camera_info'] == '/camera/camera/depth/camera_info'
     assert {'device': 'cpu'} in [
         values['ros__parameters'] for file in robot.node()['parameters'] for values in file.values()
     ]
