@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
@@ -17,9 +21,12 @@ from sgnet_ros.conversions import (
     is_rectified,
     label_names_from_msg,
     mask_from_msg,
+    not_aligned,
 )
 from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.rgbd_sync import RgbdSync
+
+_logger = logging.getLogger(__name__)
 
 CAMERA_OPTION = '--camera fx,fy,cx,cy'
 QUEUE_SIZE = 64
@@ -39,6 +46,7 @@ class BagFrames:
         topics: where the parts of a frame are.
         camera: fx, fy, cx, cy instead of the bag's camera_info.
         sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
+        rgb_from_depth: (4, 4) transform by which depth is registered; None = it is already.
         skip_bad: go on after a frame that cannot be used, and say in `problems` what is wrong.
 
     Attributes:
@@ -61,8 +69,10 @@ class BagFrames:
         sync_mode: str = 'auto',
         slop_s: float = 0.015,
         skip_bad: bool = False,
+        rgb_from_depth: np.ndarray | None = None,
     ) -> None:
         self._bag = bag
+        self._rgb_from_depth = rgb_from_depth
         self._skip_bad = skip_bad
         self.topics = topics or FrameTopics()
         self._camera = camera
@@ -72,6 +82,8 @@ class BagFrames:
             if name is not None:
                 bag.topic(name)
         self._first_intrinsics = None if camera else self._read_first_intrinsics()
+        self._depth_intrinsics = None if rgb_from_depth is None else self._read_depth_intrinsics()
+        self._doubted = False
         self.class_names = self._read_class_names()
         self._labelled = self._read_label_stamps()
         self._reset()
@@ -161,7 +173,9 @@ class BagFrames:
             intrinsics = self._intrinsics or CameraIntrinsics(
                 int(image.width), int(image.height), *self._camera
             )
-            frame = frame_from_msgs(image, self._bag.deserialize(depth), intrinsics)
+            depth_image = self._bag.deserialize(depth)
+            register = self._registration(image, depth_image, intrinsics)
+            frame = frame_from_msgs(image, depth_image, intrinsics, register=register)
             labels = None if label is None else mask_from_msg(self._bag.deserialize(label))
             return Sample(sample_id, frame, labels)
         except DataError:
@@ -169,16 +183,47 @@ class BagFrames:
         except InputError as error:
             raise DataError(f'{self._bag.path}: frame {sample_id}: {error}') from error
 
+    def _registration(
+        self, image: Any, depth: Any, intrinsics: CameraIntrinsics
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What registers `depth`; None where it is to be registered already."""
+        if self._depth_intrinsics is not None:
+            # Not above: most bags are read without torch.
+            from sgnet_core.registration import register_depth
+
+            return partial(
+                register_depth,
+                depth_intrinsics=self._depth_intrinsics,
+                rgb_intrinsics=intrinsics,
+                rgb_from_depth=self._rgb_from_depth,
+            )
+        doubt = not_aligned(image.header, depth.header)
+        if doubt and not self._doubted:
+            self._doubted = True
+            _logger.warning('%s: %s; here: --extrinsics', self._bag.path, doubt)
+        return None
+
     def _read_first_intrinsics(self) -> CameraIntrinsics:
-        name = self.topics.camera_info
         try:
-            self._bag.topic(name, 'sensor_msgs/msg/CameraInfo')
-            first = next(self._bag.messages([name]), None)
-            if first is None:
-                raise DataError(f'{self._bag.path}: no message on {name}')
+            first = self._first_camera_info(self.topics.camera_info)
         except DataError as error:
             raise DataError(f'{error}; or give the camera by hand: {CAMERA_OPTION}') from error
         return self._intrinsics_of(first)
+
+    def _read_depth_intrinsics(self) -> CameraIntrinsics:
+        first = self._first_camera_info(self.topics.depth_camera_info)
+        try:
+            rectified = is_rectified(self.topics.depth)
+            return intrinsics_from_msg(self._bag.deserialize(first), rectified)
+        except InputError as error:
+            raise DataError(f'{self._bag.path}: {first.topic}: {error}') from error
+
+    def _first_camera_info(self, name: str) -> BagMessage:
+        self._bag.topic(name, 'sensor_msgs/msg/CameraInfo')
+        first = next(self._bag.messages([name]), None)
+        if first is None:
+            raise DataError(f'{self._bag.path}: no message on {name}')
+        return first
 
     def _intrinsics_of(self, message: BagMessage) -> CameraIntrinsics:
         try:

@@ -7,10 +7,12 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sgnet_core.errors import DataError, SgnetError
+from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_ros.frame_topics import FrameTopics
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_frames import BagFrames
 
@@ -27,6 +29,12 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
         help='pixels, 0-based; for bags without camera_info, or with a wrong one',
     )
     parser.add_argument(
+        '--extrinsics',
+        metavar='X,Y,Z,QX,QY,QZ,QW',
+        help='register depth to colour: the pose of the depth camera in the colour camera, '
+        'optical frames, metres, as tf2_echo COLOUR DEPTH prints it',
+    )
+    parser.add_argument(
         '--sync-mode', default='auto', help='auto (default), exact or approximate, as in the node'
     )
     parser.add_argument(
@@ -37,6 +45,29 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
 def frame_topics(args: argparse.Namespace) -> FrameTopics:
     """The topics of these options."""
     return FrameTopics(**{p.name: getattr(args, f'{p.name}_topic') for p in fields(FrameTopics)})
+
+
+def parse_extrinsics(text: str | None) -> np.ndarray | None:
+    """rgb_from_depth, (4, 4), of `--extrinsics`.
+
+    Raises:
+        InputError: it is not seven numbers, or no pose.
+    """
+    if text is None:
+        return None
+    # torch comes before whatever loads cv2.
+    from sgnet_core.registration import checked_transform
+    from sgnet_ros.poses import extrinsics
+
+    try:
+        pose = [float(number) for number in text.split(',')]
+    except ValueError:
+        pose = []
+    if len(pose) != 7:
+        raise InputError(
+            f'--extrinsics must be seven numbers x,y,z,qx,qy,qz,qw in metres, got {text!r}'
+        )
+    return checked_transform(extrinsics(pose, '--extrinsics'))
 
 
 def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:

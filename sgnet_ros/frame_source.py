@@ -12,16 +12,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sgnet_core.errors import ConfigError
 from sgnet_core.registration import register_depth
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.conversions import frame_from_msgs, not_aligned, stamp_ns
 from sgnet_ros.gravity_source import GravitySource
 from sgnet_ros.input_topics import DEPTH
 from sgnet_ros.parameters import NodeParameters
-from sgnet_ros.transforms import NoTransformError, Transforms, rigid_transform
+from sgnet_ros.poses import extrinsics
+from sgnet_ros.transforms import NoTransformError, Transforms
 
-QUATERNION_TOLERANCE = 0.01
 FROM_TF = [0.0] * 7
 """`depth.extrinsics` that stand for TF: no rotation has a quaternion of zeros."""
 
@@ -42,7 +41,7 @@ class FrameSource:
         self._parameters = parameters
         self._device = device
         pose = parameters['depth.extrinsics']
-        self._extrinsics = None if pose == FROM_TF else pose_to_matrix(pose)
+        self._extrinsics = None if pose == FROM_TF else extrinsics(pose, 'depth.extrinsics')
         from_tf = parameters['depth.register'] and self._extrinsics is None
         needs_tf = from_tf or parameters['hha.gravity_source'] == 'tf'
         self._transforms = Transforms(node) if needs_tf else None
@@ -133,18 +132,3 @@ class FrameSource:
         measured = torch.from_numpy(depth_m).to(self._device)
         registered = register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
         return registered.cpu().numpy()
-
-
-def pose_to_matrix(pose: list[float]) -> np.ndarray:
-    """The (4, 4) matrix of `depth.extrinsics`.
-
-    Raises:
-        ConfigError: the quaternion is not of length 1.
-    """
-    length = float(np.linalg.norm(pose[3:]))
-    if abs(length - 1.0) > QUATERNION_TOLERANCE:
-        raise ConfigError(
-            f'depth.extrinsics must be x y z qx qy qz qw, the quaternion of length 1, got {pose}, '
-            f'of length {length:.3g}; all 0 takes them from TF'
-        )
-    return rigid_transform(pose)

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from rclpy.node import Node
 from rclpy.time import Time
 
 from sgnet_core.errors import ConfigError, first_line
 from sgnet_ros.conversions import MessageError
+from sgnet_ros.poses import rigid_transform
 from sgnet_ros.ros_api import CHOICES, tf2_ros
 
 STALE_S = 1.0
@@ -89,14 +88,3 @@ class Transforms:
             self._logger.warning(what, throttle_duration_sec=SAID_EVERY_S)
         else:
             self._logger.info(what, once=True)
-
-
-def rigid_transform(pose: Sequence[float]) -> np.ndarray:
-    """The (4, 4) float64 matrix of x, y, z and the rotation qx, qy, qz, qw, of any length but 0."""
-    translation, quaternion = np.array(pose[:3], np.float64), np.array(pose[3:], np.float64)
-    x, y, z, w = quaternion / np.linalg.norm(quaternion)
-    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    matrix = np.eye(4)
-    matrix[:3, :3] += 2 * (w * across + across @ across)
-    matrix[:3, 3] = translation
-    return matrix

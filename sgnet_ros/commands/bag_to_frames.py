@@ -21,6 +21,7 @@ from sgnet_ros.bags_options import (
     add_frame_options,
     frame_topics,
     no_frame_error,
+    parse_extrinsics,
     unused,
 )
 from sgnet_ros.frame_topics import FrameTopics
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f'--every and --limit must be 1 or more, got {args.every}, {args.limit}')
     if args.rate is not None and not args.rate > 0:
         raise InputError(f'--rate must be above 0, got {args.rate:g}')
+    args.rgb_from_depth = parse_extrinsics(args.extrinsics)
     from tqdm import tqdm
 
     from sgnet_core.data.labels_to_paint import read_own_classes
@@ -95,8 +97,15 @@ def _open(bag: 'Bag', args: argparse.Namespace, labels: bool) -> 'BagFrames':
     asked_for = topics.labels != FrameTopics().labels
     if not labels or not (asked_for or (recorded and recorded.count)):
         topics = replace(topics, labels=None)
-    camera = parse_camera(args.camera)
-    frames = BagFrames(bag, topics, camera, args.sync_mode, args.sync_slop, skip_bad=True)
+    frames = BagFrames(
+        bag,
+        topics,
+        parse_camera(args.camera),
+        args.sync_mode,
+        args.sync_slop,
+        skip_bad=True,
+        rgb_from_depth=args.rgb_from_depth,
+    )
     if topics.labels and frames.class_names is None:
         raise DataError(
             f'{bag.path}: there are labels on {topics.labels}, but nothing on '

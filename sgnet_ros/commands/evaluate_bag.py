@@ -14,7 +14,12 @@ from pathlib import Path
 
 from sgnet_core.cli import parse_camera, write_json
 from sgnet_core.errors import SgnetError
-from sgnet_ros.bags_options import add_frame_options, frame_topics, no_frame_error
+from sgnet_ros.bags_options import (
+    add_frame_options,
+    frame_topics,
+    no_frame_error,
+    parse_extrinsics,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -30,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    camera = parse_camera(args.camera)
+    camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     # torch comes before whatever loads cv2.
     from sgnet_core.evaluation import evaluate, report
     from sgnet_core.segmenter import Segmenter
@@ -41,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
 
     topics = frame_topics(args)
     with Bag(args.bag) as bag:
-        frames = BagFrames(bag, topics, camera, args.sync_mode, args.sync_slop)
+        frames = BagFrames(
+            bag, topics, camera, args.sync_mode, args.sync_slop, rgb_from_depth=rgb_from_depth
+        )
         segmenter = Segmenter.from_checkpoint(
             args.checkpoint, args.device, args.precision, args.backend
         )

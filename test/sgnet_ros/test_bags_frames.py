@@ -10,10 +10,12 @@ from bag_files import assert_same, rewrite, without
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.typesys import Stores, get_typestore
 
-from sgnet_core.errors import DataError
+from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU40
+from sgnet_core.registration import register_depth
 from sgnet_ros.bags import Bag, standard_types, with_header_stamp
 from sgnet_ros.bags_frames import BagFrames
+from sgnet_ros.bags_options import parse_extrinsics
 from sgnet_ros.bags_writer import write_bag
 from sgnet_ros.frame_topics import FrameTopics
 
@@ -73,6 +75,59 @@ def test_camera_info_of_zeros(bag_path, tmp_path):
         BagFrames(bag)
     assert TOPICS.camera_info in str(error.value)
     assert '--camera' in str(error.value)
+
+
+def changed_depth(bag_path, target, change):
+    """The bag with `change(message)` done to every depth image."""
+    types = standard_types()
+
+    def of_depth(topic, index, cdr, time_ns):
+        if topic == TOPICS.depth:
+            message = types.deserialize_cdr(cdr, 'sensor_msgs/msg/Image')
+            change(message)
+            cdr = bytes(types.serialize_cdr(message, 'sensor_msgs/msg/Image'))
+        return cdr, time_ns
+
+    return rewrite(bag_path, target, of_depth)
+
+
+def test_depth_of_another_camera_is_doubted_once_or_registered(
+    bag_path, tmp_path, tiny_samples, caplog
+):
+    def of_another_camera(message):
+        message.header.frame_id = 'depth frame'
+
+    path = changed_depth(bag_path, tmp_path / 'new', of_another_camera)
+    rgb_from_depth = parse_extrinsics('0.3,-0.1,0.02,0,0,0.0998334,0.9950042')
+    topics = replace(TOPICS, depth_camera_info=TOPICS.camera_info)
+    with Bag(path) as bag:
+        assert len(list(BagFrames(bag))) == 5
+        doubts = [r.getMessage() for r in caplog.records if 'not aligned' in r.getMessage()]
+        registered = list(BagFrames(bag, topics, rgb_from_depth=rgb_from_depth))
+        with pytest.raises(DataError, match=TOPICS.depth_camera_info):
+            BagFrames(bag, rgb_from_depth=rgb_from_depth)
+    assert len(doubts) == 1
+    assert "depth is of frame 'depth frame'" in doubts[0]
+    for sample, original in zip(registered, tiny_samples, strict=True):
+        camera = original.frame.intrinsics
+        expected = register_depth(original.frame.depth_m, camera, camera, rgb_from_depth)
+        np.testing.assert_array_equal(sample.frame.depth_m, expected)
+        assert 0.2 < np.isfinite(expected).mean() < 0.95
+
+
+def test_depth_of_another_size_is_named_with_the_remedy(bag_path, tmp_path):
+    def half_as_high(message):
+        message.height //= 2
+
+    path = changed_depth(bag_path, tmp_path / 'new', half_as_high)
+    with Bag(path) as bag, pytest.raises(DataError, match='36x12, colour 36x24: not aligned'):
+        list(BagFrames(bag))
+
+
+@pytest.mark.parametrize('text', ['1,2,3', '0,0,0,0,0,0,x', '0,0,0,0,0,0,2', '0,0,0,0,0,0,0'])
+def test_extrinsics_that_are_no_pose(text):
+    with pytest.raises(InputError, match='--extrinsics must be'):
+        parse_extrinsics(text)
 
 
 def test_only_frames_with_labels_come_out(bag_path, tmp_path, tiny_samples):

@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from sgnet_core.errors import ConfigError
 from sgnet_ros import ros_api, transforms
-from sgnet_ros.transforms import NoTransformError, Transforms, rigid_transform
+from sgnet_ros.poses import rigid_transform
+from sgnet_ros.transforms import NoTransformError, Transforms
 
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND + 7

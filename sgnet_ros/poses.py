@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses as ROS writes them, x y z qx qy qz qw, to matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sgnet_core.errors import ConfigError
+
+QUATERNION_TOLERANCE = 0.01
+"""How far from 1 the length of a quaternion may be that somebody has typed."""
+
+
+def rigid_transform(pose: Sequence[float]) -> np.ndarray:
+    """The (4, 4) float64 matrix of x, y, z and the rotation qx, qy, qz, qw, of any length but 0."""
+    translation, quaternion = np.array(pose[:3], np.float64), np.array(pose[3:], np.float64)
+    x, y, z, w = quaternion / np.linalg.norm(quaternion)
+    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    matrix = np.eye(4)
+    matrix[:3, :3] += 2 * (w * across + across @ across)
+    matrix[:3, 3] = translation
+    return matrix
+
+
+def extrinsics(pose: Sequence[float], name: str) -> np.ndarray:
+    """rgb_from_depth, (4, 4), of the pose of the depth camera in the colour camera, metres.
+
+    Raises:
+        ConfigError: it is no pose; `name` is what the user knows it by.
+    """
+    length = float(np.linalg.norm(pose[3:]))
+    if len(pose) != 7 or not abs(length - 1.0) <= QUATERNION_TOLERANCE:
+        raise ConfigError(
+            f'{name} must be x y z qx qy qz qw with a quaternion of length 1, got '
+            f'{[float(number) for number in pose]}, a quaternion of length {length:.3g}'
+        )
+    return rigid_transform(pose)
