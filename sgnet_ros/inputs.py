@@ -22,7 +22,7 @@ from sgnet_ros.conversions import (
     is_rectified,
     stamp_ns,
 )
-from sgnet_ros.input_topics import STREAMS, message_type, resolved_topic
+from sgnet_ros.input_topics import STREAMS, message_type, resolved_topic, topic_text
 from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, SENSOR_QOS
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.rgbd_filter import RgbdFilter
@@ -154,8 +154,8 @@ class Inputs:
         """
         return intrinsics_from_msg(camera_info, self._rectified(RGB))
 
-    def depth_intrinsics(self) -> CameraIntrinsics | None:
-        """The camera of depth images, where they are to be registered.
+    def depth_intrinsics(self, depth: Image) -> CameraIntrinsics | None:
+        """The camera of `depth`, where it is to be registered.
 
         Raises:
             MessageError: depth/camera_info is no camera.
@@ -163,6 +163,13 @@ class Inputs:
         if DEPTH_CAMERA_INFO not in self.topics:
             return None
         camera_info = self.camera_infos[DEPTH_CAMERA_INFO]
+        if camera_info.header.frame_id not in ('', depth.header.frame_id):
+            self._node.get_logger().warning(
+                f'{topic_text(self._node, DEPTH_CAMERA_INFO)} is of frame '
+                f'{camera_info.header.frame_id!r}, depth/image of {depth.header.frame_id!r}: not '
+                'of one camera? Depth that is registered already needs no depth.register',
+                once=True,
+            )
         return intrinsics_from_msg(camera_info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
 
     def _rectified(self, topic: str) -> bool:

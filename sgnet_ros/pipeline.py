@@ -64,7 +64,7 @@ class Pipeline:
         """The frame, with gravity where somebody needs it."""
         inputs, frames = self.inputs, self.frames
         frame = frames.frame(
-            image, depth, inputs.intrinsics_of(camera_info), inputs.depth_intrinsics()
+            image, depth, inputs.intrinsics_of(camera_info), inputs.depth_intrinsics(depth)
         )
         if self.segmenter.input_spec.spatial == 'hha':
             return frames.with_gravity(frame, image.header)

@@ -137,13 +137,17 @@ def test_a_depth_camera_info_of_another_size_is_named(ros):
     send_unaligned(camera, T0)
     dropped(ros, node, 'bad_depth', 1)
     ros.spin_until(lambda: any('depth is 8x4' in x and '6x4' in x for x in ros.log()), 'why')
-    camera.depth_info.publish(CameraInfo(width=8, height=4))
+    aligned = CameraInfo(width=8, height=4)
+    aligned.header.frame_id = 'color frame'
+    camera.depth_info.publish(aligned)
     received = node.statistics.counts().received
     ros.spin_until(
         lambda: node.statistics.counts().received != received, 'the second depth/camera_info'
     )
     send_unaligned(camera, T0 + SECOND)
     dropped(ros, node, 'bad_depth_camera_info', 1)
+    doubt = "is of frame 'color frame', depth/image of 'depth frame': not of one camera?"
+    ros.spin_until(lambda: any(doubt in line for line in ros.log()), 'the doubt')
 
 
 def test_depth_of_another_frame_makes_doubt_once(ros):
