@@ -123,17 +123,17 @@ class Bag:
                 f'({_reason(error)}); the bag is damaged'
             ) from error
 
-    def topic(self, name: str, msgtype: str = IMAGE) -> BagTopic:
-        """The topic called `name`, whose messages must be of `msgtype`.
+    def topic(self, name: str, *msgtypes: str) -> BagTopic:
+        """The topic called `name`, whose messages must be of one of `msgtypes`.
 
         Raises:
             DataError: it is absent or of another type; lists the topics that would do and names
                 the nearest.
         """
-        candidates = [t.name for t in self.topics.values() if t.msgtype == msgtype]
+        candidates = [t.name for t in self.topics.values() if t.msgtype in msgtypes]
         if name in candidates:
             return self.topics[name]
-        kind = msgtype.rsplit('/', 1)[-1]
+        kind = ' or '.join(msgtype.rsplit('/', 1)[-1] for msgtype in msgtypes)
         if name not in self.topics:
             problem = f'no topic {name} in this bag'
         elif self.topics[name].msgtype == COMPRESSED_IMAGE:
@@ -143,7 +143,9 @@ class Bag:
         if not candidates:
             remedy = f'it has no {kind} topic at all; its topics: {_listed(self.topics)}'
         else:
-            nearest = difflib.get_close_matches(name, candidates, n=1, cutoff=0.0)[0]
+            # What is compressed has the name of the raw topic and a suffix.
+            same = [candidate for candidate in candidates if candidate.startswith(f'{name}/')]
+            nearest = difflib.get_close_matches(name, same or candidates, n=1, cutoff=0.0)[0]
             remedy = f'nearest: {nearest}; its {kind} topics: {_listed(candidates)}'
         raise DataError(f'{self.path}: {problem}; {remedy}')
 

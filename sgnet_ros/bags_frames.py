@@ -14,7 +14,8 @@ import numpy as np
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.types import CameraIntrinsics
-from sgnet_ros.bags import Bag, BagMessage, header_stamp_ns
+from sgnet_ros.bags import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns
+from sgnet_ros.compressed_images import raw_pair
 from sgnet_ros.conversions import (
     frame_from_msgs,
     intrinsics_from_msg,
@@ -24,6 +25,7 @@ from sgnet_ros.conversions import (
     not_aligned,
 )
 from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.interface import DEPTH, RGB
 from sgnet_ros.rgbd_sync import RgbdSync
 
 _logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class BagFrames:
 
     Args:
         bag: open.
-        topics: where the parts of a frame are.
+        topics: where the parts of a frame are; colour and depth raw or compressed.
         camera: fx, fy, cx, cy instead of the bag's camera_info.
         sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
         rgb_from_depth: (4, 4) transform by which depth is registered; None = it is already.
@@ -78,9 +80,10 @@ class BagFrames:
         self._camera = camera
         self._new_sync = lambda: RgbdSync(slop_s, QUEUE_SIZE, sync_mode)
         self._new_sync()  # raises at once where mode or slop are out of range
-        for name in (self.topics.rgb, self.topics.depth, self.topics.labels):
-            if name is not None:
-                bag.topic(name)
+        for name in (self.topics.rgb, self.topics.depth):
+            bag.topic(name, IMAGE, COMPRESSED_IMAGE)
+        if self.topics.labels is not None:
+            bag.topic(self.topics.labels, IMAGE)
         self._first_intrinsics = None if camera else self._read_first_intrinsics()
         self._depth_intrinsics = None if rgb_from_depth is None else self._read_depth_intrinsics()
         self._doubted = False
@@ -169,11 +172,10 @@ class BagFrames:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
         sample_id = f'{seconds}.{nanoseconds:09d}'
         try:
-            image = self._bag.deserialize(rgb)
+            image, depth_image = raw_pair(self._bag.deserialize(rgb), self._bag.deserialize(depth))
             intrinsics = self._intrinsics or CameraIntrinsics(
                 int(image.width), int(image.height), *self._camera
             )
-            depth_image = self._bag.deserialize(depth)
             register = self._registration(image, depth_image, intrinsics)
             frame = frame_from_msgs(image, depth_image, intrinsics, register=register)
             labels = None if label is None else mask_from_msg(self._bag.deserialize(label))
@@ -181,7 +183,10 @@ class BagFrames:
         except DataError:
             raise
         except InputError as error:
-            raise DataError(f'{self._bag.path}: frame {sample_id}: {error}') from error
+            where = {RGB: self.topics.rgb, DEPTH: self.topics.depth}
+            topic = where.get(getattr(error, 'stream', ''), '')
+            frame_text = f'frame {sample_id}' + (f', {topic}' if topic else '')
+            raise DataError(f'{self._bag.path}: {frame_text}: {error}') from error
 
     def _registration(
         self, image: Any, depth: Any, intrinsics: CameraIntrinsics

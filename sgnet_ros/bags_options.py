@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_frames import BagFrames
 
+COMPRESSED_SUFFIXES = {'rgb': '/compressed', 'depth': '/compressedDepth'}
+
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
     """Where the parts of a frame are, its camera, and what pairs colour with depth."""
     for part in fields(FrameTopics):
         option = f'--{part.name.replace("_", "-")}-topic'
-        help_text = f'default {part.default}'
+        suffix = COMPRESSED_SUFFIXES.get(part.name)
+        help_text = f'default {part.default}' + (
+            f'; or one that ends in {suffix}' if suffix else ''
+        )
         parser.add_argument(option, default=part.default, metavar='TOPIC', help=help_text)
     parser.add_argument(
         '--camera',

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class FrameTopics:
     """Where in a bag the parts of a frame are; the defaults are those of a RealSense camera.
 
+    Colour and depth may be compressed: `.../compressed`, `.../compressedDepth`.
+
     Attributes:
         depth_camera_info: needed only where depth is to be registered.
         labels: class ids by pixel; None = frames without labels.

@@ -2,6 +2,7 @@
 """Bags that differ from a good one in one thing, and frames compared to the bit."""
 
 import numpy as np
+from compressed_bytes import compressed_depth, png
 from rosbags.rosbag2 import Writer
 
 from sgnet_ros.bags import Bag, standard_types
@@ -23,6 +24,47 @@ def rewrite(source, target, change):
                 cdr, time_ns = changed
                 writer.write(connections[message.topic], time_ns, cdr)
     return target
+
+
+def compressed(source, target, topics, codec):
+    """Copy a bag with colour as PNG and depth of 16UC1 as `codec`, on topics with a suffix."""
+    types = standard_types()
+    kind = 'sensor_msgs/msg/CompressedImage'
+    encoders = {
+        topics.rgb: (
+            '/compressed',
+            lambda image: ('rgb8; png compressed bgr8', png(pixels(image))),
+        ),
+        topics.depth: (
+            '/compressedDepth',
+            lambda image: (
+                f'16UC1; compressedDepth {codec}',
+                compressed_depth(pixels(image).view('<u2')[:, :, 0], codec),
+            ),
+        ),
+    }
+    with Bag(source) as bag, Writer(target, version=8) as writer:
+        connections = {
+            t.name: writer.add_connection(t.name + encoders[t.name][0], kind, typestore=types)
+            if t.name in encoders
+            else writer.add_connection(t.name, t.msgtype, typestore=types)
+            for t in bag.topics.values()
+        }
+        for message in bag.messages():
+            cdr = message.cdr
+            if message.topic in encoders:
+                image = bag.deserialize(message)
+                image_format, data = encoders[message.topic][1](image)
+                octets = np.frombuffer(data, np.uint8)
+                smaller = types.types[kind](header=image.header, format=image_format, data=octets)
+                cdr = types.serialize_cdr(smaller, kind)
+            writer.write(connections[message.topic], message.time_ns, cdr)
+    return target
+
+
+def pixels(image):
+    """(H, W, bytes of a pixel) of an image without row padding."""
+    return image.data.reshape(image.height, image.width, -1)
 
 
 def without(*topics):

@@ -121,7 +121,10 @@ def test_bad_frames_are_skipped_counted_and_named(bag_path, convert, tmp_path, t
         assert_same(sample, tiny_samples[index])
     assert 'bag_to_frames: 3 frames of 4 pairs' in said
     assert 'messages not used: rgb_unmatched 1' in said
-    assert f'1 frames skipped; the first: {path}: frame {IDS[1]}: unknown colour enc' in said
+    assert (
+        f'1 frames skipped; the first: {path}: frame {IDS[1]}, {TOPICS.rgb}: unknown colour enc'
+        in said
+    )
     summary = json.loads(figures.read_text())
     assert (summary['frames'], summary['pairs'], len(summary['skipped'])) == (3, 4, 1)
 

@@ -191,7 +191,7 @@ def test_something_else(tmp_path):
 
 def test_absent_topic_names_the_nearest_and_lists_the_images(bag_path):
     with Bag(bag_path) as bag, pytest.raises(DataError) as error:
-        bag.topic('/camera/colour')
+        bag.topic('/camera/colour', 'sensor_msgs/msg/Image')
     assert 'no topic /camera/colour' in str(error.value)
     assert 'nearest: /camera/color' in str(error.value)
     assert all(name in str(error.value) for name in TOPICS)
@@ -209,7 +209,7 @@ def test_compressed_topic_says_what_to_do(tmp_path):
         writer.add_connection('/camera/color/compressed', kind, typestore=types)
         writer.add_connection('/camera/color', 'sensor_msgs/msg/Image', typestore=types)
     with Bag(tmp_path / 'bag') as bag, pytest.raises(DataError) as error:
-        bag.topic('/camera/color/compressed')
+        bag.topic('/camera/color/compressed', 'sensor_msgs/msg/Image')
     assert 'compressed; record the raw topic' in str(error.value)
     assert 'nearest: /camera/color;' in str(error.value)
 

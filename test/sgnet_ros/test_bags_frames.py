@@ -2,13 +2,16 @@
 """Frames of a bag: paired by stamp, labelled, and of a bad bag what is wrong with it."""
 
 import os
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from bag_files import assert_same, rewrite, without
+from bag_files import assert_same, compressed, rewrite, without
+from rclpy.node import Node
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.typesys import Stores, get_typestore
+from sensor_msgs.msg import CompressedImage
 
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU40
@@ -16,6 +19,7 @@ from sgnet_core.registration import register_depth
 from sgnet_ros.bags import Bag, standard_types, with_header_stamp
 from sgnet_ros.bags_frames import BagFrames
 from sgnet_ros.bags_options import parse_extrinsics
+from sgnet_ros.bags_player import BagPlayer
 from sgnet_ros.bags_writer import write_bag
 from sgnet_ros.frame_topics import FrameTopics
 
@@ -34,6 +38,58 @@ def test_cut_off_bag_gives_the_frames_before_the_cut(tmp_path, tiny_samples, sto
         assert 15 <= len(samples) <= 25
         for index, sample in enumerate(samples):
             assert_same(sample, tiny_samples[index % 5])
+
+
+@pytest.mark.parametrize('codec', ['png', 'rvl'])
+def test_compressed_frames_are_the_same_to_the_bit(bag_path, tmp_path, tiny_samples, codec):
+    path = compressed(bag_path, tmp_path / 'compressed', TOPICS, codec)
+    small = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
+    camera = tiny_samples[0].frame.intrinsics
+    given = (camera.fx, camera.fy, camera.cx, camera.cy)
+    with Bag(path) as bag:
+        for frames in (BagFrames(bag, small), BagFrames(bag, small, camera=given)):
+            for sample, expected in zip(frames, tiny_samples, strict=True):
+                assert_same(sample, expected)
+        with pytest.raises(DataError) as error:
+            BagFrames(bag)
+    assert f'no topic {TOPICS.rgb} in this bag; nearest: {small.rgb};' in str(error.value)
+    assert f'its Image or CompressedImage topics: {small.depth}, {small.rgb}' in str(error.value)
+
+
+def test_play_bag_sends_compressed_messages_as_they_are(ros, bag_path, tmp_path):
+    path = compressed(bag_path, tmp_path / 'compressed', TOPICS, 'rvl')
+    name = f'{TOPICS.depth}/compressedDepth'
+    received = []
+    node = ros.add(Node('listener', context=ros.context))
+    node.create_subscription(CompressedImage, name, received.append, 10)
+    with Bag(path) as bag:
+        player = BagPlayer(bag, node, [name], rate=10.0)
+        ros.spin_until(lambda: not player.topics_without_subscriber(), 'discovery')
+        player.play(threading.Event())
+        ros.spin_until(lambda: len(received) == 5, 'all')
+        for message, recorded in zip(received, bag.messages([name]), strict=True):
+            assert message.format == '16UC1; compressedDepth rvl'
+            assert bytes(message.data) == bytes(bag.deserialize(recorded).data)
+
+
+def test_damaged_compressed_frames_are_named(bag_path, tmp_path, tiny_samples):
+    good = compressed(bag_path, tmp_path / 'compressed', TOPICS, 'rvl')
+    small = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
+
+    def damage(topic, index, cdr, time_ns):
+        # Of frame 1 another codec, of frame 3 the end of the data.
+        if topic == small.depth and index == 1:
+            cdr = bytes(cdr).replace(b'rvl', b'zip')
+        if topic == small.depth and index == 3:
+            cdr = bytes(cdr[:-4]) + b'\xff' * 4
+        return cdr, time_ns
+
+    with Bag(rewrite(good, tmp_path / 'damaged', damage)) as bag:
+        frames = BagFrames(bag, small, skip_bad=True)
+        assert len(list(frames)) == 3
+        assert 'neither JPEG nor PNG' in frames.problems[0]
+        assert len(frames.problems) == 2
+        assert all(small.depth in problem for problem in frames.problems)
 
 
 @pytest.mark.parametrize('part', ['rgb', 'depth', 'labels'])
