@@ -18,9 +18,10 @@ from sgnet_ros.input_topics import (
 from sgnet_ros.inputs import Inputs
 from sgnet_ros.outputs import Outputs
 from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.stage_times import ARRIVE
 from sgnet_ros.statistics import Counts, Statistics
 from sgnet_ros.steady_clock import STEADY_CLOCK
-from sgnet_ros.watchdog import NO_SUBSCRIBER, InputFacts, causes_of_silence, difference
+from sgnet_ros.watchdog import NO_SUBSCRIBER, InputFacts, causes_of_silence, difference, doubts
 from sgnet_ros.worker import Worker
 
 
@@ -49,6 +50,7 @@ class SilenceMonitor:
         self._before, self._before_s = statistics.counts(), time.monotonic()
         self.problem = ''
         self._unwanted = False
+        self._doubted: set[str] = set()
         period_s = parameters['watchdog.timeout']
         self._timer = period_s and node.create_timer(period_s, self._check, clock=STEADY_CLOCK)
 
@@ -61,6 +63,7 @@ class SilenceMonitor:
         now, now_s = self._statistics.counts(), time.monotonic()
         since_last, period_s = difference(now, self._before), now_s - self._before_s
         self._before, self._before_s = now, now_s
+        self._say_doubts(now)
         if since_last.masks:
             self.problem, self._unwanted = '', False
             return
@@ -83,6 +86,16 @@ class SilenceMonitor:
             topics = ', '.join(self._outputs.topics)
             self._node.get_logger().info(f'nobody subscribes to {topics}: nothing is computed')
         self.problem, self._unwanted = '', not wanted
+
+    def _say_doubts(self, now: Counts) -> None:
+        """Each once, for as long as it lasts."""
+        own = self._node.get_name(), self._node.get_namespace()
+        namesakes = self._node.get_node_names_and_namespaces().count(own)
+        ahead_s = -now.stages_ms[ARRIVE][-1] / 1e3 if now.masks else 0.0
+        found = doubts(self._node.get_fully_qualified_name(), namesakes, ahead_s)
+        for about in found.keys() - self._doubted:
+            self._node.get_logger().warning(found[about])
+        self._doubted = set(found)
 
     def _clock_is_silent(self) -> bool:
         simulated = self._node.get_parameter('use_sim_time').value

@@ -9,6 +9,8 @@ from sgnet_ros.statistics import Counts
 
 NO_SUBSCRIBER = 'no_subscriber'
 """Of what is dropped: pairs that nobody wanted. They came as far as they should."""
+MOST_AHEAD_S = 0.1
+"""Clocks of two machines may differ by so much before it is said."""
 REMEDIES = {
     'depth/image': '; RealSense: align_depth.enable:=true',
     'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
@@ -104,6 +106,28 @@ def _input_cause(facts: InputFacts, period_s: float) -> str:
     if facts.unstamped:
         return f'{facts.text}: stamps are zero'
     return ''
+
+
+def doubts(name: str, namesakes: int, ahead_s: float) -> dict[str, str]:
+    """What does not keep output away and is hardly meant: what it is about -> what to do.
+
+    Args:
+        name: of the node.
+        namesakes: how many nodes have it.
+        ahead_s: by how much the latest colour image was stamped after it came.
+    """
+    found = {}
+    if namesakes > 1:
+        found['name'] = (
+            f'{namesakes} nodes are called {name}: their outputs and services mix; rename one by '
+            '-r __node:=NAME or a namespace (one that crashed is gone after 20 s)'
+        )
+    if ahead_s > MOST_AHEAD_S:
+        found['clock'] = (
+            f'rgb/image is stamped {ahead_s:.1f} s in the future; synchronise the clocks of camera '
+            'and node (chrony, PTP), or set use_sim_time for a simulation'
+        )
+    return found
 
 
 def difference(now: Counts, before: Counts) -> Counts:

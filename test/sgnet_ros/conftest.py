@@ -31,5 +31,8 @@ def ros(ros_domain_id, capfd):
     for node in world.nodes:
         executor.remove_node(node)
         node.destroy_node()
+    for node in world.strangers:
+        node.destroy_node()
+        rclpy.try_shutdown(context=node.context)
     executor.shutdown()
     rclpy.try_shutdown(context=context)

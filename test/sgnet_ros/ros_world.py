@@ -19,6 +19,7 @@ class World:
         self.context = context
         self.executor = executor
         self.nodes = []
+        self.strangers = []
         self._read_stderr = read_stderr
         self._stderr = ''
 
@@ -32,6 +33,17 @@ class World:
         self.nodes.append(node)
         self.executor.add_node(node)
         return node
+
+    def stranger(self, name):
+        """A node of another process, as far as DDS can tell; nobody spins it."""
+        import rclpy
+        from rclpy.context import Context
+        from rclpy.node import Node
+
+        context = Context()
+        rclpy.init(context=context, domain_id=self.context.get_domain_id())
+        self.strangers.append(Node(name, context=context))
+        return self.strangers[-1]
 
     def spin_until(self, happened, what):
         """Let callbacks run until `happened()` is true; fail at the deadline."""
@@ -85,7 +97,7 @@ class Camera:
         self.depth = self.node.create_publisher(Image, '/cam/depth', qos)
         self.info = self.node.create_publisher(CameraInfo, '/cam/info', qos)
         self.depth_info = self.node.create_publisher(CameraInfo, '/cam/depth_info', qos)
-        self.depth_frame = 'optical frame'
+        self.frame = self.depth_frame = 'optical frame'
         self.received = defaultdict(list)
 
     def listen(self, kind, topic, qos=10):
@@ -105,7 +117,7 @@ class Camera:
     def send(self, stamp_ns, rgb=None, depth=None, info=None, depth_late_ns=0):
         """Publish camera_info, colour and depth, the last stamped `depth_late_ns` later.
 
-        Depth comes from `depth_frame`, all else from 'optical frame'.
+        Depth comes from `depth_frame`, all else from `frame`.
         """
         from sensor_msgs.msg import CameraInfo
 
@@ -119,7 +131,7 @@ class Camera:
         ):
             stamp = message.header.stamp
             stamp.sec, stamp.nanosec = divmod(stamp_ns + late_ns, 10**9)
-            message.header.frame_id = self.depth_frame if message is depth else 'optical frame'
+            message.header.frame_id = self.depth_frame if message is depth else self.frame
             publisher.publish(message)
 
 

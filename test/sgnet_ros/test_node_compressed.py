@@ -5,10 +5,8 @@ import array
 
 import numpy as np
 import pytest
-import rclpy
 from compressed_bytes import compressed_depth, png
 from fake_node import FakeSegmenter
-from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -100,21 +98,16 @@ def test_the_watchdog_finds_images_of_the_other_transport(ros):
     ros.spin_until(lambda: any(all(t in line for t in texts) for line in ros.log()), 'both')
 
 
-def test_the_watchdog_names_a_topic_of_another_type(ros, ros_domain_id):
+def test_the_watchdog_names_a_topic_of_another_type(ros):
     ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2)
-    # In one context of DDS a topic has one type.
-    context = Context()
-    rclpy.init(context=context, domain_id=ros_domain_id)
-    camera = Node('camera', context=context)
-    camera.create_publisher(CompressedImage, '/cam/rgb', 10)
+    # In one process a topic has one type.
+    ros.stranger('camera').create_publisher(CompressedImage, '/cam/rgb', 10)
     text = (
         'rgb/image (-> /cam/rgb): 1 publisher of sensor_msgs/msg/CompressedImage, not '
         'sensor_msgs/msg/Image; remap rgb/image to the raw topic, without its suffix, and '
         'image_transport:=compressed'
     )
     ros.spin_until(lambda: any(text in line for line in ros.log()), 'the cause')
-    camera.destroy_node()
-    rclpy.shutdown(context=context)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from sgnet_ros.stage_times import STAGES
 from sgnet_ros.statistics import Counts, Statistics, percentiles
-from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference
+from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference, doubts
 
 
 def facts(topic, **changes):
@@ -74,6 +74,28 @@ def test_a_silent_clock_comes_first():
     causes = causes_of_silence((rgb, DEPTH, INFO), Counts(), 5.0, clock_is_silent=True)
     assert causes[0] == 'use_sim_time is true but /clock is silent'
     assert len(causes) == 2
+
+
+def test_images_elsewhere_or_of_another_type_are_named():
+    elsewhere = facts('rgb/image', publishers=0, otherwise='/cam/x is published: do this')
+    foreign = facts('depth/image', received=0, foreign='b/msg/B, not a/msg/A; do that')
+    assert causes_of_silence((elsewhere, foreign, INFO), Counts(), 5.0) == [
+        'rgb/image (-> /cam/rgb/image): 0 publishers; /cam/x is published: do this',
+        'depth/image (-> /cam/depth/image): 1 publisher of b/msg/B, not a/msg/A; do that',
+    ]
+    heard = facts('depth/image', foreign='b/msg/B, not a/msg/A')
+    assert 'b/msg/B' not in causes_of_silence((RGB, heard, INFO), Counts(), 5.0)[0]
+
+
+@pytest.mark.parametrize(
+    ('namesakes', 'ahead_s', 'about'),
+    [(1, 0.0, set()), (1, 0.1, set()), (3, -900.0, {'name'}), (2, 0.2, {'name', 'clock'})],
+)
+def test_doubts(namesakes, ahead_s, about):
+    found = doubts('/robot/segmentation', namesakes, ahead_s)
+    assert set(found) == about
+    if 'name' in about:
+        assert f'{namesakes} nodes are called /robot/segmentation' in found['name']
 
 
 def test_difference_leaves_out_what_did_not_change():

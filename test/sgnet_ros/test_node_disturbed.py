@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node over real DDS while everything around it changes, dies or talks nonsense."""
+
+import struct
+import threading
+import time
+
+import numpy as np
+import pytest
+from fake_node import FakeSegmenter
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from ros_world import image
+from sensor_msgs.msg import CameraInfo, Image
+
+from sgnet_ros.conversions import stamp_ns
+
+SECOND = 10**9
+T0 = 1_700_000_000 * SECOND + 7
+MASK = '/segmentation/mask'
+QUIET = {'qos__input': 'reliable', 'watchdog__timeout': 3600.0}
+LOUD = {'qos__input': 'reliable', 'watchdog__timeout': 0.2}
+
+
+def started(ros, segmenter=None, **parameters):
+    """Node and camera, connected, the camera listening to masks."""
+    node = ros.segmentation(segmenter or FakeSegmenter(), **parameters)
+    camera = ros.camera()
+    camera.listen(Image, MASK)
+    camera.connect(MASK)
+    ros.spin_until(node._outputs.wanted, 'the node sees its subscriber')
+    return node, camera
+
+
+def masked(ros, camera, at_ns):
+    masks = camera.received[MASK]
+    ros.spin_until(lambda: at_ns in [stamp_ns(m.header) for m in masks], f'the mask of {at_ns}')
+    return masks[-1]
+
+
+def said(ros, text):
+    ros.spin_until(lambda: any(text in line for line in ros.log()), text)
+
+
+def view(width, height):
+    """Colour, depth of one metre and camera_info of this size."""
+    return {
+        'rgb': image('rgb8', bytes(width * height * 3), width, height),
+        'depth': image('16UC1', struct.pack('<H', 1000) * width * height, width, height),
+        'info': CameraInfo(
+            width=width, height=height, k=[5.0, 0, width / 2, 0, 5.0, height / 2, 0, 0, 1.0]
+        ),
+    }
+
+
+def test_a_camera_that_changes_its_resolution(ros):
+    """With all three messages, and with a camera_info that stays behind."""
+    segmenter = FakeSegmenter()
+    node, camera = started(ros, segmenter, **QUIET)
+    camera.send(T0, **view(6, 4))
+    masked(ros, camera, T0)
+    camera.send(T0 + SECOND, **view(8, 5))
+    mask = masked(ros, camera, T0 + SECOND)
+    assert (mask.width, mask.height) == (8, 5)
+    assert segmenter.frames[-1].intrinsics.cx == 4.0
+    camera.send(T0 + 2 * SECOND, **{**view(6, 4), 'info': view(8, 5)['info']})
+    said(ros, 'rgb/camera_info (-> /cam/info): intrinsics are for 8x5')
+    assert node.statistics.counts().dropped == {'bad_camera_info': 1}
+    camera.send(T0 + 3 * SECOND, **view(6, 4))
+    assert masked(ros, camera, T0 + 3 * SECOND).width == 6
+
+
+def test_frames_that_are_renamed(ros):
+    _, camera = started(ros, **QUIET)
+    for second, name in enumerate(('left_optical', 'right_optical', '')):
+        camera.frame = camera.depth_frame = name
+        camera.send(T0 + second * SECOND)
+        assert masked(ros, camera, T0 + second * SECOND).header.frame_id == name
+
+
+def test_a_publisher_that_dies_and_returns(ros):
+    node, camera = started(ros, **LOUD)
+    camera.send(T0)
+    masked(ros, camera, T0)
+    qos, topic = camera.depth.qos_profile, camera.depth.topic_name
+    camera.node.destroy_publisher(camera.depth)
+    said(ros, 'depth/image (-> /cam/depth): 0 publishers')
+    camera.depth = camera.node.create_publisher(Image, topic, qos)
+    camera.connect()
+    camera.send(T0 + 60 * SECOND)
+    masked(ros, camera, T0 + 60 * SECOND)
+    ros.spin_until(lambda: node._silence.problem == '', 'no problem any more')
+
+
+def test_stamps_of_zero_are_named_and_survived(ros):
+    _, camera = started(ros, **LOUD)
+
+    def named():
+        camera.send(0)
+        return any(
+            'rgb/image (-> /cam/rgb): stamps are zero' in line
+            and 'depth/image (-> /cam/depth): stamps are zero' in line
+            for line in ros.log()
+        )
+
+    ros.spin_until(named, 'the cause')
+    camera.send(T0)
+    masked(ros, camera, T0)
+
+
+def test_stamps_in_the_future_are_told_once_and_survived(ros):
+    node, camera = started(ros, **QUIET)
+    now = time.time_ns()
+    for stamp in (now, now + 3600 * SECOND, now + 3601 * SECOND):
+        camera.send(stamp)
+        masked(ros, camera, stamp)
+        node._silence._check()
+    back = now + SECOND // 2
+    camera.send(back)
+    masked(ros, camera, back)
+    said(ros, 's in the future; synchronise the clocks')
+    warnings = [line for line in ros.log() if 'in the future' in line]
+    assert len(warnings) == 1
+    assert 'rgb/image is stamped 3' in warnings[0]
+    assert node.statistics.counts().masks == 4
+
+
+def test_the_watchdog_names_a_missing_camera_info(ros):
+    _, camera = started(ros, **LOUD)
+    camera.node.destroy_publisher(camera.info)
+    said(
+        ros,
+        'rgb/camera_info (-> /cam/info): 0 publishers; or give camera.fx, camera.fy, camera.cx',
+    )
+
+
+def test_the_watchdog_names_sizes_that_are_not_aligned(ros):
+    _, camera = started(ros, **LOUD)
+    stamps = iter(range(1000))
+
+    def named():
+        camera.send(T0 + next(stamps) * SECOND, **{**view(6, 4), 'depth': view(9, 5)['depth']})
+        return any(
+            'no output' in line and 'depth 9x5, colour 6x4: not aligned' in line
+            for line in ros.log()
+        )
+
+    ros.spin_until(named, 'the cause')
+
+
+def test_the_watchdog_names_a_frame_that_takes_for_ever(ros):
+    release = threading.Event()
+    _, camera = started(ros, FakeSegmenter(lambda frame: release.wait(20)), **LOUD)
+    camera.send(T0)
+    said(ros, 'one frame has been in the making for')
+    release.set()
+    masked(ros, camera, T0)
+
+
+NONSENSE = [
+    ('max_rate', float('nan'), 'max_rate out of range'),
+    ('max_rate', float('inf'), 'max_rate out of range'),
+    ('max_rate', -1.0, 'max_rate out of range'),
+    ('max_rate', 'fast', "expected 'Type.DOUBLE' got 'Type.STRING'"),
+    ('depth.max', [1.0, 2.0], "expected 'Type.DOUBLE'"),
+    ('overlay.legend', 1, "expected 'Type.BOOL'"),
+    ('overlay.alpha', 7.0, 'overlay.alpha out of range'),
+    ('overlay.alhpa', 0.5, 'declared'),
+    ('device', 'cuda', 'read-only'),
+]
+
+
+def test_parameters_set_to_nonsense_are_refused_with_a_reason(ros):
+    node, camera = started(ros, **QUIET)
+    before = {name: node.parameters[name] for name in ('max_rate', 'depth.max', 'overlay.alpha')}
+    client = camera.node.create_client(SetParameters, '/segmentation/set_parameters')
+    ros.spin_until(client.service_is_ready, 'the parameter service')
+    changes = [Parameter(name, value=value).to_parameter_msg() for name, value, _ in NONSENSE]
+    answer = client.call_async(SetParameters.Request(parameters=changes))
+    ros.spin_until(answer.done, 'the answer')
+    for result, (name, value, reason) in zip(answer.result().results, NONSENSE, strict=True):
+        assert not result.successful, (name, value)
+        assert reason in result.reason, name
+    assert {name: node.parameters[name] for name in before} == before
+    camera.send(T0)
+    masked(ros, camera, T0)
+
+
+def test_a_second_node_of_the_same_name_is_told_once(ros):
+    node, camera = started(ros, **LOUD)
+    ros.stranger('segmentation')
+    said(ros, '2 nodes are called /segmentation')
+    camera.send(T0)
+    masked(ros, camera, T0)
+    checks = iter(range(3))
+    ros.spin_until(lambda: node._silence._check() or next(checks) == 2, 'more checks')
+    assert sum('nodes are called' in line for line in ros.log()) == 1
+
+
+@pytest.mark.parametrize('frames', [120])
+def test_every_frame_of_a_disturbed_stream_is_accounted_for(ros, frames):
+    """Good ones, sizes that differ, damage, duplicates and jumps back, in any order."""
+    node, camera = started(ros, queue__policy='all', **QUIET)
+    rng = np.random.default_rng(0)
+    stamp = T0
+    for index in range(frames):
+        kind = rng.integers(0, 6)
+        stamp += {4: 0, 5: -3 * SECOND}.get(int(kind), SECOND // 30)
+        parts = view(6, 4)
+        if kind == 1:
+            parts['depth'] = view(7, 4)['depth']
+        if kind == 2:
+            parts['rgb'].data = parts['rgb'].data[:-1]
+        camera.send(stamp, **parts)
+        ros.spin_until(
+            lambda n=index + 1: node.statistics.counts().received.get('depth') == n, 'the frame'
+        )
+
+    def settled():
+        counts = node.statistics.counts()
+        single = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')
+        after = sum(n for cause, n in counts.dropped.items() if cause not in single)
+        return counts.pairs == counts.masks + after
+
+    ros.spin_until(settled, 'every pair has its end')
+    counts = node.statistics.counts()
+    assert counts.masks > frames / 4
+    assert {'bad_rgb', 'bad_depth', 'duplicate_stamp'} <= set(counts.dropped)
