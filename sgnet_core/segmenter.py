@@ -136,10 +136,13 @@ class Segmenter:
 
     def warm_up(self, iterations: int = 1) -> None:
         """Segment blank frames, so that the first real one is as fast as the next."""
-        height, width = self.input_spec.size
+        # Neither of the network's size nor without holes: resizing and filling begin slowly, too.
+        height, width = (2 * side for side in self.input_spec.size)
+        depth_m = np.ones((height, width), np.float32)
+        depth_m[: height // 4] = np.nan
         frame = RgbdFrame(
             np.zeros((height, width, 3), np.uint8),
-            np.ones((height, width), np.float32),
+            depth_m,
             CameraIntrinsics(width, height, width, width, width / 2, height / 2),
         )
         for _ in range(iterations):
@@ -197,6 +200,8 @@ class Segmenter:
         if self._can_record and self._graph is None:
             try:
                 self._graph = CudaGraph(self._network, tuple(inputs))
+            except torch.cuda.OutOfMemoryError:
+                raise  # the next frame may find more
             except RuntimeError as error:
                 self._can_record = False
                 logger.warning('no CUDA graph, every kernel is launched by itself: %s', error)

@@ -69,6 +69,32 @@ def test_the_recorded_network_gives_what_the_launched_one_gives(tiny_samples):
         torch.testing.assert_close(scores, launched.scores(sample.frame))
 
 
+def test_too_little_memory_to_record_is_about_one_frame_alone(tiny_samples, monkeypatch):
+    errors = [torch.cuda.OutOfMemoryError('CUDA out of memory'), RuntimeError('not recordable')]
+
+    def fail(*_):
+        raise errors.pop(0)
+
+    monkeypatch.setattr('sgnet_core.segmenter.CudaGraph', fail)
+    checkpoint = untrained()
+    segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
+    segmenter._can_record = True
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        segmenter.segment(tiny_samples[0].frame)
+    segmenter.segment(tiny_samples[0].frame)  # tries again, and then never more
+    segmenter.segment(tiny_samples[0].frame)
+    assert errors == []
+
+
+def test_warming_up_resizes_and_fills_as_frames_of_a_camera_need(segmenter, monkeypatch):
+    frames = []
+    monkeypatch.setattr(segmenter, 'segment', frames.append)
+    segmenter.warm_up(3)
+    assert len(frames) == 3
+    assert frames[0].size != segmenter.input_spec.size
+    assert 0 < np.isnan(frames[0].depth_m).mean() < 1
+
+
 def test_depth_matters_and_its_absence_is_no_accident(segmenter, tiny_samples):
     frame = tiny_samples[2].frame
     blind = type(frame)(frame.rgb, np.full_like(frame.depth_m, np.nan), frame.intrinsics)
