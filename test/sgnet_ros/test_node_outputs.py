@@ -22,10 +22,11 @@ def started(ros, segmenter=None, listen=((Image, MASK),), **parameters):
     for kind, topic in listen:
         camera.listen(kind, topic)
     camera.connect(*(topic for _, topic in listen))
+    publishers = [output.publisher for output in node._outputs._frame_outputs]
     ros.spin_until(
-        lambda: all(node.count_subscribers(topic) for _, topic in listen), 'the subscribers'
+        lambda: sum(p.get_subscription_count() for p in publishers) == len(listen),
+        'the node sees its subscribers',
     )
-    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscribers')
     return node, camera
 
 
@@ -37,7 +38,8 @@ def test_points_and_exact_confidence_by_parameters_that_change(ros):
         points__stride=2,
     )
     camera.send(T0)
-    ros.spin_until(lambda: camera.received[POINTS] and camera.received[CONFIDENCE], 'both')
+    topics = (POINTS, CONFIDENCE, MASK)
+    ros.spin_until(lambda: all(camera.received[topic] for topic in topics), 'all three')
     (cloud,), (confidence,) = camera.received[POINTS], camera.received[CONFIDENCE]
     assert (cloud.height, cloud.width, cloud.row_step) == (2, 3, 3 * cloud.point_step)
     assert cloud.header == confidence.header == camera.received[MASK][0].header
