@@ -9,6 +9,7 @@ textbook's moments of X/Z and Y/Z the interesting digits cancel.)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 import cv2
@@ -144,34 +145,31 @@ def _moments(inverse: Tensor, radius_px: int, step: int) -> list[Tensor]:
     if step == 1 and _in_opencv(inverse):
         # PyTorch takes ten times as long to compare.
         mask = np.greater(inverse.numpy(), 0).view(np.uint8)
-        return [
-            *_filtered(mask, 2, radius_px, inverse.dtype),
-            *_filtered(inverse.numpy(), 1, radius_px, inverse.dtype),
-        ]
+        filters = [(mask, *n) for n in _exponents(2)]
+        filters += [(inverse.numpy(), *n) for n in _exponents(1)]
+        # OpenCV keeps each to one core.
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            return list(threads.map(lambda f: _filtered(*f, radius_px, inverse.dtype), filters))
     return [
         *_multiplied(inverse.sign(), 2, radius_px, step),
         *_multiplied(inverse, 1, radius_px, step),
     ]
 
 
-def _filtered(
-    images: np.ndarray, order: int, radius_px: int, dtype: torch.dtype
-) -> Iterator[Tensor]:
-    """Window sums at every pixel, by OpenCV."""
+def _filtered(images: np.ndarray, i: int, j: int, radius_px: int, dtype: torch.dtype) -> Tensor:
+    """Sums of images (..., H, W) * dx^i * dy^j over the windows of every pixel, by OpenCV."""
     offsets = np.arange(-radius_px, radius_px + 1, dtype=np.float64)
-    for i, j in _exponents(order):
-        sums = torch.empty(images.shape, dtype=dtype)
-        for index in np.ndindex(images.shape[:-2]):
-            target = sums[index].numpy()
-            cv2.sepFilter2D(
-                images[index],
-                cv2.CV_32F if dtype == torch.float32 else cv2.CV_64F,
-                offsets**i,
-                offsets**j,
-                dst=target,
-                borderType=cv2.BORDER_CONSTANT,
-            )
-        yield sums
+    sums = torch.empty(images.shape, dtype=dtype)
+    for index in np.ndindex(images.shape[:-2]):
+        cv2.sepFilter2D(
+            images[index],
+            cv2.CV_32F if dtype == torch.float32 else cv2.CV_64F,
+            offsets**i,
+            offsets**j,
+            dst=sums[index].numpy(),
+            borderType=cv2.BORDER_CONSTANT,
+        )
+    return sums
 
 
 def _multiplied(image: Tensor, order: int, radius_px: int, step: int) -> Iterator[Tensor]:
