@@ -6,8 +6,10 @@ import math
 import torch
 import numpy as np
 import pytest
-from test_hha import CAMERA, room
+from test_hha import CAMERA, room, rotation
 
+from sgnet_core.data.rooms import RoomDataset
+from sgnet_core.data.rooms.cast import cast
 from sgnet_core.errors import InputError
 from sgnet_core.gravity import (
     GRAVITY_RADIUS_PX,
@@ -16,6 +18,7 @@ from sgnet_core.gravity import (
     estimate_down,
 )
 from sgnet_core.normals import surface_normals
+from sgnet_core.types import CameraIntrinsics
 
 
 def degrees_between(one, other):
@@ -31,6 +34,28 @@ def coarse_normals(depth_m):
 def test_gravity_of_a_tilted_camera(pitch_deg, roll_deg):
     depth_m, _, gravity = room(pitch_deg, roll_deg)
     assert degrees_between(estimate_down(coarse_normals(depth_m)).numpy(), gravity) < 1
+
+
+@pytest.fixture(scope='module')
+def furnished_rooms():
+    data = RoomDataset(4, (48, 64), seed=5, frames_per_room=1)
+    return [(room.scene, camera.pose(0.0)) for room, camera in map(data.room, range(len(data)))]
+
+
+@pytest.mark.parametrize(
+    ('pitch_deg', 'roll_deg'), [(0.0, 0.0), (-30.0, 0.0), (30.0, 0.0), (0.0, 30.0), (20.0, -20.0)]
+)
+def test_gravity_of_a_tilted_camera_in_furnished_rooms(furnished_rooms, pitch_deg, roll_deg):
+    camera = CameraIntrinsics(640, 480, 520.0, 525.0, 318.0, 241.0)
+    down = np.array([0.0, 0.0, -1.0])
+    for scene, pose in furnished_rooms:
+        right = np.cross(down, pose[:3, 2])
+        right /= np.linalg.norm(right)
+        level = np.stack([right, down, np.cross(right, down)], axis=1)
+        tilted = level @ rotation(pitch_deg, roll_deg)
+        depth_m = 1 / cast(scene, tilted, pose[:3, 3], camera)[0]
+        estimate = GravityTracker().update(depth_m, camera)
+        assert degrees_between(estimate.down, tilted.T @ down) < 1
 
 
 def test_a_flat_wall_leaves_gravity_where_it_was():
