@@ -172,7 +172,7 @@ def test_one_bad_frame_in_a_hundred_is_named_skipped_and_counted(tmp_path, capsy
     ('file', 'damage', 'message'),
     [
         ('image/f.jpg', b'', '0 bytes that are no image'),
-        ('depth_bfx/f_abs.png', b'\x89PNG\r\n', 'cut off after 6 bytes'),
+        ('depth_bfx/f_abs.png', b'\x89PNG\r\n\x1a\n', 'cut off after 8 bytes'),
         ('depth_bfx/f_abs.png', None, 'no depth_bfx beside kv1/NYUdata/NYU0001/image/f.jpg'),
         ('intrinsics.txt', b'\xff\xfe 1', r'intrinsics\.txt: no 3x3 matrix'),
         ('seg.mat', b'MATLAB 5.0 MAT-file, cut', r'seg\.mat: no MATLAB file, or a damaged one'),

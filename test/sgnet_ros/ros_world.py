@@ -53,8 +53,8 @@ class World:
                 pytest.fail(f'after {DEADLINE_S:.0f} s: {what} did not happen')
             self.executor.spin_once(timeout_sec=0.05)
 
-    def segmentation(self, segmenter, **parameters):
-        """The node under test; parameter names have `__` for a dot."""
+    def segmentation(self, segmenter, name='segmentation', **parameters):
+        """The node under test, called `name`; parameter names have `__` for a dot."""
         from rclpy.parameter import Parameter
 
         from sgnet_ros.node import SegmentationNode
@@ -69,6 +69,7 @@ class World:
                 parameter_overrides=overrides,
                 cli_args=[
                     '--ros-args',
+                    '-r', f'__node:={name}',
                     '-r', 'rgb/image:=/cam/rgb',
                     '-r', 'depth/image:=/cam/depth',
                     '-r', 'rgb/camera_info:=/cam/info',

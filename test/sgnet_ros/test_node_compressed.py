@@ -70,6 +70,7 @@ def test_intrinsics_from_parameters_know_the_size_of_a_compressed_image(ros):
 def test_damage_is_counted_named_and_survived(ros):
     node, camera = started(ros, FakeSegmenter())
     send(camera, T0, 'rvl', rgb=compressed('jpeg', b'\xff\xd8 and no more'))
+    ros.spin_until(lambda: node.statistics.counts().dropped.get('bad_rgb'), 'the first drop')
     cut = compressed('16UC1; compressedDepth rvl', compressed_depth(DEPTH, 'rvl')[:-8])
     send(camera, T0 + SECOND, 'rvl', depth=cut)
     ros.spin_until(lambda: node.statistics.counts().dropped.get('bad_depth'), 'the second drop')
