@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -61,19 +61,13 @@ def time_operator(
 ) -> None:
     """Every contender at one position, taking turns; of two layouts the faster one counts."""
     size = plan.sizes[0]
-    on_gpu = plan.device.startswith('cuda')
     # The opponents at their best, and fp32 as fp32: the product of ours does not round to TF32.
     cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
     with torch.inference_mode(), cudnn:
         inputs = operators.random_inputs(position, plan.device, precision)
         wanted = operators.wanted_backends(plan, precision)
         calls, missing = operators.contenders(inputs, wanted)
-        if on_gpu:
-            calls, problems = clock.working(calls, clock.captured)
-            times = clock.interleave(calls, plan.operator_budget, clock.cuda_graph_ms)
-        else:
-            calls, problems = clock.working(calls)
-            times = clock.interleave(calls, plan.operator_budget, clock.wall_ms)
+        times, problems = _taking_turns(plan, calls)
     missing |= {backend: problem for (backend, _), problem in problems.items()}
     for backend, reason in missing.items():
         results.skipped[operators.row_key(position, backend, precision, size)] = reason
@@ -158,16 +152,22 @@ def weigh_training(plan: Plan, backend: str, results: Results, process: MemoryPr
         results.skipped[key] = problem or memory.NOT_TOLD
 
 
+def _taking_turns(
+    plan: Plan, calls: Mapping[clock.Key, clock.Call]
+) -> tuple[dict[clock.Key, list[float]], dict[clock.Key, str]]:
+    """Milliseconds of the calls that run, and what is wrong with the others."""
+    if plan.device.startswith('cuda'):
+        ready, problems = clock.working(calls, clock.captured)
+        return clock.interleave(ready, plan.operator_budget, clock.cuda_graph_ms), problems
+    ready, problems = clock.working(calls)
+    return clock.interleave(ready, plan.operator_budget, clock.wall_ms), problems
+
+
 def time_encodings(plan: Plan, size: Size, results: Results, _: MemoryProcess) -> None:
     """Every encoding of depth at one size, taking turns; in float64 at the first size only."""
     with torch.inference_mode():
         calls = geometry.calls(size, plan.device, float64=size == plan.geometry_sizes[0])
-        if plan.device.startswith('cuda'):
-            calls, problems = clock.working(calls, clock.captured)
-            times = clock.interleave(calls, plan.operator_budget, clock.cuda_graph_ms)
-        else:
-            calls, problems = clock.working(calls)
-            times = clock.interleave(calls, plan.operator_budget, clock.wall_ms)
+        times, problems = _taking_turns(plan, calls)
     results.skipped |= problems
     for key, of_rounds in times.items():
         results.add(Row(key, '', of_rounds))
