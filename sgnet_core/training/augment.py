@@ -15,6 +15,7 @@ from torch import Tensor
 from sgnet_core.data.sample import Sample
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.training.depth_sensor import degrade_depth
+from sgnet_core.training.paste import paste_classes
 from sgnet_core.types import UNLABELLED, RgbdFrame
 
 FLIP_PROBABILITY = 0.5
@@ -29,19 +30,19 @@ def augment(
     crop_size: tuple[int, int],
     scale: tuple[float, float],
     rng: np.random.Generator,
+    donor: Sample | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One training view.
+    """One training view, with things of `donor` in it where there is one.
 
     Returns:
         image (3, h, w) and spatial (c', h, w) float32 as `spec` encodes them (spatial has no
         channels for `none`), labels (h, w) int64; (h, w) = `crop_size`.
     """
-    zoom = np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))) * spec.height
-    frame, labels = random_window(sample, crop_size, zoom / sample.frame.size[0], rng)
     # Geometry first: everything after it then works on the pixels of the crop only.
-    frame, labels = resize_view(frame, labels, crop_size)
-    if rng.random() < FLIP_PROBABILITY:
-        frame, labels = flip_view(frame, labels)
+    frame, labels = _random_view(sample, spec.height, crop_size, scale, rng)
+    if donor is not None:
+        other = _random_view(donor, spec.height, crop_size, scale, rng)
+        frame, labels = paste_classes((frame, labels), other, rng)
     depth_m = degrade_depth(frame.depth_m, frame.rgb, rng)
     rgb = degrade_colour(jitter_colour(frame.rgb, rng), rng)
     image, spatial = spec.encode(
@@ -51,6 +52,18 @@ def augment(
     )
     spatial = image.new_empty(0, *crop_size) if spatial is None else spatial[0]
     return image[0], spatial, torch.from_numpy(labels).long()
+
+
+def _random_view(
+    sample: Sample,
+    height: int,
+    crop_size: tuple[int, int],
+    scale: tuple[float, float],
+    rng: np.random.Generator,
+) -> tuple[RgbdFrame, np.ndarray]:
+    zoom = np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))) * height / sample.frame.size[0]
+    view = resize_view(*random_window(sample, crop_size, zoom, rng), crop_size)
+    return flip_view(*view) if rng.random() < FLIP_PROBABILITY else view
 
 
 def random_window(

@@ -31,6 +31,7 @@ class TrainConfig:
         crop_size: (height, width) of the crops it is trained on; multiples of 32.
         scale: range of the random zoom, 1 = as seen at `input_size`.
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
+        paste_probability: of a view that gets things of another one, see `paste_classes`.
         room_frames: frames of generated rooms mixed into every epoch (classes must be NYU 40).
         epochs, batch_size: as usual; a batch is of all processes together.
         accumulate: parts a batch is computed in, one after the other, to save memory; each is
@@ -60,6 +61,7 @@ class TrainConfig:
     scale: tuple[float, float] = (0.75, 1.75)
     train_split: str = 'fit'
     val_split: str = 'val'
+    paste_probability: float = 0.0
     room_frames: int = 0
     epochs: int = 100
     batch_size: int = 8
@@ -101,6 +103,10 @@ class TrainConfig:
                 raise ConfigError(f'{name} must be multiples of {SIZE_MULTIPLE}, got {list(size)}')
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f'scale must be [low, high] with 0 < low <= high, got {self.scale}')
+        if not 0 <= self.paste_probability <= 1:
+            raise ConfigError(
+                f'paste_probability must be from 0 to 1, got {self.paste_probability}'
+            )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f'ema_decay must be at least 0 and below 1, got {self.ema_decay}')
 

@@ -73,15 +73,22 @@ class TrainingViews(Dataset):
         problems: list[str] = []
         while len(problems) < REPLACEMENTS:
             try:
-                sample = self._sample(position)
+                sample, donor = self._sample(position), self._donor(rng)
             except DataError as error:
                 problems.append(str(error))
                 position = int(rng.integers(len(self)))
             else:
-                view = augment(sample, self._spec, config.crop_size, config.scale, rng)
-                return view, problems
+                size, scale = config.crop_size, config.scale
+                return augment(sample, self._spec, size, scale, rng, donor), problems
         # Raised here, it would come out of a loading process as a traceback.
         return None, problems
+
+    def _donor(self, rng: np.random.Generator) -> Sample | None:
+        probability = self._config.paste_probability
+        # Without any, nothing is drawn: recipes from before see what they saw.
+        if probability == 0 or rng.random() >= probability:
+            return None
+        return self._sample(int(rng.integers(len(self))))
 
     def _sample(self, position: int) -> Sample:
         real = len(self._data)

@@ -32,6 +32,7 @@ TINY = {
     'scale': [0.8, 1.2],
     'epochs': 3,
     'batch_size': 2,
+    'paste_probability': 0.5,
     'room_frames': 1,
     'seed': 4,
 }
@@ -82,6 +83,18 @@ def test_a_view_is_drawn_from_its_seed_alone(room, spatial):
     assert torch.isfinite(spatial).all()
     assert all(torch.equal(a, b) for a, b in zip(views[0], views[1], strict=True))
     assert not torch.equal(views[0][0], views[2][0])
+
+
+def test_a_view_has_things_of_its_donor(room):
+    spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
+    other = RoomDataset(frames=1, size=(90, 120), seed=8)[0]
+    alone, mixed = (
+        augment(room, spec, (32, 64), (0.5, 2.0), np.random.default_rng(8), donor)[2]
+        for donor in (None, other)
+    )
+    pasted = alone != mixed
+    assert 0 < pasted.sum() < pasted.numel()
+    assert np.isin(mixed[pasted], other.labels).all()
 
 
 def test_a_resumed_run_ends_with_the_same_weights(config_file, tiny_dataset, tmp_path):
