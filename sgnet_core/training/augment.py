@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.input_spec import InputSpec
+from sgnet_core.training.config import TrainConfig
 from sgnet_core.training.depth_sensor import degrade_depth
 from sgnet_core.training.paste import paste_classes
 from sgnet_core.types import UNLABELLED, RgbdFrame
@@ -27,8 +28,7 @@ JPEG_PROBABILITY, JPEG_QUALITY = 0.15, (30, 90)
 def augment(
     sample: Sample,
     spec: InputSpec,
-    crop_size: tuple[int, int],
-    scale: tuple[float, float],
+    config: TrainConfig,
     rng: np.random.Generator,
     donor: Sample | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,33 +36,32 @@ def augment(
 
     Returns:
         image (3, h, w) and spatial (c', h, w) float32 as `spec` encodes them (spatial has no
-        channels for `none`), labels (h, w) int64; (h, w) = `crop_size`.
+        channels for `none`), labels (h, w) int64; (h, w) = `config.crop_size`.
     """
     # Geometry first: everything after it then works on the pixels of the crop only.
-    frame, labels = _random_view(sample, spec.height, crop_size, scale, rng)
+    frame, labels = _random_view(sample, spec, config, rng)
     if donor is not None:
-        other = _random_view(donor, spec.height, crop_size, scale, rng)
+        other = _random_view(donor, spec, config, rng)
         frame, labels = paste_classes((frame, labels), other, rng)
-    depth_m = degrade_depth(frame.depth_m, frame.rgb, rng)
+    depth_m = frame.depth_m
+    if config.degrade_depth:
+        depth_m = degrade_depth(depth_m, frame.rgb, rng)
     rgb = degrade_colour(jitter_colour(frame.rgb, rng), rng)
     image, spatial = spec.encode(
         torch.from_numpy(np.stack(cv2.split(rgb))).float(),
         torch.from_numpy(depth_m),
         frame.intrinsics,
     )
-    spatial = image.new_empty(0, *crop_size) if spatial is None else spatial[0]
+    spatial = image.new_empty(0, *config.crop_size) if spatial is None else spatial[0]
     return image[0], spatial, torch.from_numpy(labels).long()
 
 
 def _random_view(
-    sample: Sample,
-    height: int,
-    crop_size: tuple[int, int],
-    scale: tuple[float, float],
-    rng: np.random.Generator,
+    sample: Sample, spec: InputSpec, config: TrainConfig, rng: np.random.Generator
 ) -> tuple[RgbdFrame, np.ndarray]:
-    zoom = np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))) * height / sample.frame.size[0]
-    view = resize_view(*random_window(sample, crop_size, zoom, rng), crop_size)
+    zoom = np.exp(rng.uniform(*np.log(config.scale))) * spec.height / sample.frame.size[0]
+    window = random_window(sample, config.crop_size, zoom, rng)
+    view = resize_view(*window, config.crop_size)
     return flip_view(*view) if rng.random() < FLIP_PROBABILITY else view
 
 

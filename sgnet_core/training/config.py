@@ -31,6 +31,7 @@ class TrainConfig:
         crop_size: (height, width) of the crops it is trained on; multiples of 32.
         scale: range of the random zoom, 1 = as seen at `input_size`.
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
+        degrade_depth: measure the depth of a view as a worse camera would, see `degrade_depth`.
         paste_probability: of a view that gets things of another one, see `paste_classes`.
         room_frames: frames of generated rooms mixed into every epoch (classes must be NYU 40).
         epochs, batch_size: as usual; a batch is of all processes together.
@@ -61,6 +62,7 @@ class TrainConfig:
     scale: tuple[float, float] = (0.75, 1.75)
     train_split: str = 'fit'
     val_split: str = 'val'
+    degrade_depth: bool = True
     paste_probability: float = 0.0
     room_frames: int = 0
     epochs: int = 100

@@ -78,8 +78,7 @@ class TrainingViews(Dataset):
                 problems.append(str(error))
                 position = int(rng.integers(len(self)))
             else:
-                size, scale = config.crop_size, config.scale
-                return augment(sample, self._spec, size, scale, rng, donor), problems
+                return augment(sample, self._spec, config, rng, donor), problems
         # Raised here, it would come out of a loading process as a traceback.
         return None, problems
 

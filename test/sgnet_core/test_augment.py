@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random views: geometry that stays consistent, and colour that stays colour."""
 
+import dataclasses
+
 import torch
 import numpy as np
 import pytest
@@ -18,9 +20,11 @@ from sgnet_core.training.augment import (
     random_window,
     resize_view,
 )
+from sgnet_core.training.config import TrainConfig
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 CAMERA = CameraIntrinsics(168, 120, 150.0, 145.0, 80.5, 62.0)
+CONFIG = TrainConfig(crop_size=(64, 96), scale=(0.6, 1.5))
 NORMAL, DISTANCE_M = np.array([0.4, -0.3, 1.0]), 2.0
 
 
@@ -87,12 +91,23 @@ def test_labels_know_nothing_of_sensors(plane, monkeypatch):
             for name in [n for n in vars(module) if n.endswith('_PROBABILITY')]:
                 if name not in ('FLIP_PROBABILITY', 'TOTAL_LOSS_PROBABILITY'):
                     monkeypatch.setattr(module, name, probability)
-        seen.append(augment(plane, spec, (64, 96), (0.6, 1.5), np.random.default_rng(6)))
+        seen.append(augment(plane, spec, CONFIG, np.random.default_rng(6)))
     (image, spatial, labels), (worse_image, worse_spatial, same_labels) = seen
     assert torch.equal(labels, same_labels)
     assert not torch.equal(spatial, worse_spatial)
     assert (worse_spatial == 0).sum() > (spatial == 0).sum()
     assert not torch.equal(image, worse_image)
+
+
+def test_depth_is_left_as_measured_where_the_recipe_says_so(plane, monkeypatch):
+    monkeypatch.setattr(views, 'degrade_depth', lambda depth_m, *_: np.full_like(depth_m, np.nan))
+    spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
+    degraded, measured = (
+        augment(plane, spec, config, np.random.default_rng(6))[1]
+        for config in (CONFIG, dataclasses.replace(CONFIG, degrade_depth=False))
+    )
+    assert (degraded == degraded[0, 0, 0]).all()
+    assert len(measured.unique()) > 100
 
 
 def test_jitter_is_gain_contrast_and_saturation_in_turn():

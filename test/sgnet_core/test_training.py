@@ -75,7 +75,8 @@ def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
 @pytest.mark.parametrize('spatial', ['xyz', 'hha'])
 def test_a_view_is_drawn_from_its_seed_alone(room, spatial):
     spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, spatial)
-    views = [augment(room, spec, (32, 64), (0.5, 2.0), np.random.default_rng(s)) for s in (8, 8, 9)]
+    config = TrainConfig(crop_size=(32, 64), scale=(0.5, 2.0))
+    views = [augment(room, spec, config, np.random.default_rng(s)) for s in (8, 8, 9)]
     image, spatial, labels = views[0]
     assert image.shape == (3, 32, 64)
     assert spatial.shape == (3, 32, 64)
@@ -88,9 +89,9 @@ def test_a_view_is_drawn_from_its_seed_alone(room, spatial):
 def test_a_view_has_things_of_its_donor(room):
     spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
     other = RoomDataset(frames=1, size=(90, 120), seed=8)[0]
+    config = TrainConfig(crop_size=(32, 64), scale=(0.5, 2.0))
     alone, mixed = (
-        augment(room, spec, (32, 64), (0.5, 2.0), np.random.default_rng(8), donor)[2]
-        for donor in (None, other)
+        augment(room, spec, config, np.random.default_rng(8), donor)[2] for donor in (None, other)
     )
     pasted = alone != mixed
     assert 0 < pasted.sum() < pasted.numel()
