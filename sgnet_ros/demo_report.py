@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from sgnet_core.data.sample import Sample
+from sgnet_core.evaluation import ConfusionMatrix
 from sgnet_core.labels import label_set_of
-from sgnet_core.metrics import ConfusionMatrix
 from sgnet_core.types import UNLABELLED
 from sgnet_core.visualize import contact_sheet, depth_to_rgb, legend, overlay
 from sgnet_ros.bags import Bag

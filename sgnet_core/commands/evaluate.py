@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.cli import write_json
     from sgnet_core.data.folder import FolderDataset
     from sgnet_core.errors import InputError
-    from sgnet_core.evaluation import check_same_classes, evaluate, report
+    from sgnet_core.evaluation import check_same_classes, evaluate
     from sgnet_core.segmenter import Segmenter
     from sgnet_core.training.depth_sensor import without_some_depth
 
@@ -45,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
     samples = data
     if share:
         samples = (without_some_depth(sample, share, seed) for seed, sample in enumerate(data))
-    confusion, frames = evaluate(segmenter, samples, len(data))
+    evaluation = evaluate(segmenter, samples, len(data))
     if args.json != '-':
-        print(f'{segmenter.description}\n{data.name}, split {args.split or "all"}, {frames} frames')
+        print(segmenter.description)
+        print(f'{data.name}, split {args.split or "all"}, {len(data)} frames')
         if share:
             print(f'without {share:.0%} of the depth')
-        print(confusion.table())
+        print(evaluation.confusion.table())
     if args.json:
         changes = {'missing_depth': share} if share else {}
-        write_json(args.json, report(confusion, frames) | changes)
+        write_json(args.json, evaluation.to_json() | changes)
     return 0

@@ -87,8 +87,7 @@ class SunRgbdDataset:
 
     def camera(self, sample_id: str) -> str:
         """`kv1`, `kv2`, `realsense` or `xtion`; `unknown` for a frame in none of their folders."""
-        first = sample_id.partition('-')[0]
-        return first if first in CAMERAS else 'unknown'
+        return camera_of(sample_id) or 'unknown'
 
     def load(self, sample_id: str) -> Sample:
         """The frame of this id.
@@ -190,6 +189,12 @@ class SunRgbdDataset:
         self.splits['fit'], self.splits['val'] = fit_and_val(self.splits['train'])
         missing = f'; {absent} of its frames are not here' if absent else ''
         return f'split: {SPLIT} of {toolbox.path.absolute().name}{missing}'
+
+
+def camera_of(sample_id: str) -> str | None:
+    """The camera that an id of `frame_id` names; None where it names none."""
+    first = sample_id.partition('-')[0]
+    return first if first in CAMERAS else None
 
 
 def frame_id(path: str, within: Path = Path()) -> str:

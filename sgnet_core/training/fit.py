@@ -225,11 +225,11 @@ class Training:
             checkpoint.build(), self.spec, self.label_set, self.device, precision='fp32'
         )
         mine = range(self.processes.rank, len(self.val_data), self.processes.count)
-        confusion, _ = evaluate(
+        confusion = evaluate(
             segmenter, (self.val_data[i] for i in mine), len(mine), self.processes.is_first
-        )
-        for counts in (confusion.counts, confusion.unpredicted):
-            counts[:] = self.processes.sum(torch.from_numpy(counts).to(self.device)).cpu().numpy()
+        ).confusion
+        pixels = self.processes.sum(torch.from_numpy(confusion.pixels).to(self.device))
+        confusion.pixels[:] = pixels.cpu().numpy()
         scores = confusion.scores()
         if scores['miou'] is None:
             raise DataError(f'{self.val_data.root}: {self.config.val_split} has no labelled pixel')

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     # torch comes before whatever loads cv2.
-    from sgnet_core.evaluation import evaluate, report
+    from sgnet_core.evaluation import evaluate
     from sgnet_core.segmenter import Segmenter
 
     # isort: split
@@ -55,15 +55,16 @@ def run(args: argparse.Namespace) -> int:
         _check_classes(segmenter, frames, args)
         if args.json != '-':
             print(f'{segmenter.description}\n{args.bag}')
-        confusion, count = evaluate(segmenter, frames, length_hint(frames))
+        evaluation = evaluate(segmenter, frames, length_hint(frames))
+        count = len(evaluation.frames)
         if not count:
             raise no_frame_error(bag, frames)
         if args.json != '-':
-            _print_report(confusion, count, frames)
+            _print_report(evaluation.confusion, count, frames)
         if args.json:
             counts = {'pairs': frames.pairs, 'unlabelled': frames.unlabelled}
             counts |= {'unpaired': dict(frames.dropped), 'damage': bag.damage}
-            write_json(args.json, {**report(confusion, count), **counts})
+            write_json(args.json, {**evaluation.to_json(), **counts})
         if bag.damage:
             recorded = bag.recorded.get(topics.rgb)
             of = f' of {recorded}' if recorded else ''

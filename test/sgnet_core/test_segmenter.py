@@ -8,7 +8,7 @@ from networks import untrained
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation import check_same_classes, evaluate, report
+from sgnet_core.evaluation import check_same_classes, evaluate
 from sgnet_core.labels import NYU13
 from sgnet_core.model.sgnet import resize_scores
 from sgnet_core.segmenter import Segmenter
@@ -103,17 +103,18 @@ def test_depth_matters_and_its_absence_is_no_accident(segmenter, tiny_samples):
 
 
 def test_evaluation_counts_every_labelled_pixel(segmenter, tiny_samples):
-    confusion, frames = evaluate(segmenter, tiny_samples, progress=False)
-    assert frames == len(tiny_samples)
-    assert confusion.counts.sum() == sum((s.labels != 255).sum() for s in tiny_samples)
-    figures = report(confusion, frames)
+    evaluation = evaluate(segmenter, tiny_samples, progress=False)
+    assert len(evaluation.frames) == len(tiny_samples)
+    labelled = sum((s.labels != 255).sum() for s in tiny_samples)
+    assert evaluation.confusion.counts.sum() == labelled
+    figures = evaluation.to_json()
     assert {'miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou', 'per_class_iou',
             'confusion', 'frames', 'protocol'} <= set(figures)  # fmt: skip
 
 
 def test_a_frame_without_labels_is_named(segmenter, tiny_samples):
     bare = Sample('0042', tiny_samples[0].frame)
-    with pytest.raises(InputError, match='0042 has no labels'):
+    with pytest.raises(InputError, match='0042 has no labels and no pose'):
         evaluate(segmenter, [bare], progress=False)
 
 

@@ -42,7 +42,9 @@ def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_pat
     expected = json.loads(figures.read_text())
     np.testing.assert_array_equal(written['confusion'], expected['confusion'])
     assert np.count_nonzero(np.sum(expected['confusion'], axis=0)) > 5, 'one answer proves little'
-    assert {key: written[key] for key in expected} == expected
+    # Times differ, and a bag has neither the ids nor the poses of the data set.
+    for key in set(expected) - {'frame_scores', 'latency_ms', 'temporal_consistency'}:
+        assert written[key] == expected[key], key
     assert written['frames'] == len(tiny_dataset)
     assert written['unpaired'] == {}
     for key in (
@@ -83,7 +85,7 @@ def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, cap
     assert f'scored the {written["frames"]} of 20 frames' in error
     # What was scored is what the same frames give.
     segmenter = Segmenter.from_checkpoint(checkpoint)
-    expected, _ = evaluate(segmenter, (tiny_samples * 4)[: written['frames']])
+    expected = evaluate(segmenter, (tiny_samples * 4)[: written['frames']]).confusion
     np.testing.assert_array_equal(written['confusion'], expected.counts)
 
 

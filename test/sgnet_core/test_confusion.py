@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sgnet_core.errors import InputError
-from sgnet_core.metrics import ConfusionMatrix
+from sgnet_core.evaluation import ConfusionMatrix
 from sgnet_core.types import UNLABELLED
 
 NAMES = ('a', 'b', 'c', 'd')

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether masks of a film agree about the same points: needs depth and poses, and no truth.
+
+Every second pixel of every second row is carried by its depth and the two poses into the frame
+before. Where that frame saw the same surface, both have said what it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import InputError
+from sgnet_core.types import UNLABELLED
+
+STRIDE = 2
+DEPTH_TOLERANCE = 0.05
+"""Of the depth: farther apart it is another surface, which hid the one or was hidden by it."""
+
+
+class TemporalConsistency:
+    """Pixels that both of two neighbouring frames saw, and how many got the same class.
+
+    Attributes:
+        frames: pairs of neighbours that saw something in common.
+        pixels, agreeing: of all those.
+    """
+
+    def __init__(self) -> None:
+        self.frames, self.pixels, self.agreeing = 0, 0, 0
+        self._previous: tuple[Sample, np.ndarray] | None = None
+
+    def update(self, sample: Sample, labels: np.ndarray) -> None:
+        """Compare with the frame before; a frame without a pose interrupts the film.
+
+        Raises:
+            InputError: the pose does not turn and move, but scale or shear.
+        """
+        previous, self._previous = self._previous, None
+        if sample.pose is None:
+            return
+        _check_pose(sample)
+        self._previous = sample, labels
+        if previous is not None:
+            pixels, agreeing = _compare(*previous, sample, labels)
+            self.frames += pixels > 0
+            self.pixels += pixels
+            self.agreeing += agreeing
+
+    def start(self, sample: Sample, labels: np.ndarray) -> None:
+        """Let this be the frame before the next, without comparing it."""
+        self._previous = None
+        self.update(sample, labels)
+
+    def add(self, other: TemporalConsistency) -> None:
+        """Add the counts of another part of the film."""
+        self.frames += other.frames
+        self.pixels += other.pixels
+        self.agreeing += other.agreeing
+
+    def figures(self) -> dict[str, float] | None:
+        """For JSON; None where no two frames saw anything in common."""
+        if not self.pixels:
+            return None
+        agreement = self.agreeing / self.pixels
+        return {'frames': self.frames, 'pixels': self.pixels, 'agreement': agreement}
+
+
+def _compare(
+    before: Sample, labels_before: np.ndarray, sample: Sample, labels: np.ndarray
+) -> tuple[int, int]:
+    """Pixels of `sample` that `before` saw as well, and how many of them have one class."""
+    every = (slice(None, None, STRIDE), slice(None, None, STRIDE))
+    z, labels = sample.frame.depth_m[every], labels[every]
+    v, u = np.indices(z.shape, np.float32) * STRIDE
+    camera = sample.frame.intrinsics
+    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], -1)
+    known = (z > 0) & (labels != UNLABELLED)
+    points, labels = points[known], labels[known]
+    move = (np.linalg.inv(before.pose) @ sample.pose).astype(np.float32)
+    points = points @ move[:3, :3].T + move[:3, 3]
+    ahead = points[:, 2] > 0
+    points, labels = points[ahead], labels[ahead]
+    camera = before.frame.intrinsics
+    u = np.rint(points[:, 0] / points[:, 2] * camera.fx + camera.cx)
+    v = np.rint(points[:, 1] / points[:, 2] * camera.fy + camera.cy)
+    inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+    points, labels = points[inside], labels[inside]
+    at = v[inside].astype(np.intp), u[inside].astype(np.intp)
+    difference = np.abs(before.frame.depth_m[at] - points[:, 2])
+    same = difference <= DEPTH_TOLERANCE * points[:, 2]
+    labels_before = labels_before[at]
+    same &= labels_before != UNLABELLED
+    return int(same.sum()), int((labels_before == labels)[same].sum())
+
+
+def _check_pose(sample: Sample) -> None:
+    rotation = sample.pose[:3, :3]
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=0.01):
+        raise InputError(
+            f'the pose of frame {sample.id} is no rotation and translation: {rotation.tolist()}; '
+            'it must be camera-to-world, in metres'
+        )
