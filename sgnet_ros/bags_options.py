@@ -8,15 +8,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sgnet_core.errors import DataError, InputError, SgnetError
-from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_frames import BagFrames
-
-COMPRESSED_SUFFIXES = {'rgb': '/compressed', 'depth': '/compressedDepth'}
 
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:

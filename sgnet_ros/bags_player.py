@@ -17,7 +17,17 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosgraph_msgs.msg import Clock
 
 from sgnet_core.errors import DataError, SgnetError
-from sgnet_ros.bags import Bag, BagMessage, BagTopic, has_header, header_stamp_ns, with_header_stamp
+from sgnet_ros.bags import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    Bag,
+    BagMessage,
+    BagTopic,
+    has_header,
+    header_stamp_ns,
+    with_header_stamp,
+)
+from sgnet_ros.bags_answers import Answers
 
 _logger = logging.getLogger(__name__)
 
@@ -25,6 +35,7 @@ QUEUE_DEPTH = 30
 """Messages that wait, per topic, for a subscriber that the machine has no time for: 50 MB."""
 LAST_ACKNOWLEDGEMENT_S = 2.0
 """How long the end of a bag waits for slow subscribers to have taken everything."""
+ANSWERED_TYPES = (IMAGE, COMPRESSED_IMAGE, 'sensor_msgs/msg/CameraInfo')
 
 
 class BagPlayer:
@@ -41,6 +52,7 @@ class BagPlayer:
         restamp: stamp each header with the wall time at publishing. Messages that were recorded
             with equal stamps keep equal stamps.
         clock_hz: publish the bag's time on /clock this often; 0 = never.
+        answers: holds images back until earlier ones are answered; None = keep pace.
 
     Attributes:
         sent: messages published, by topic.
@@ -59,8 +71,10 @@ class BagPlayer:
         rate: float = 1.0,
         restamp: bool = False,
         clock_hz: float = 0.0,
+        answers: Answers | None = None,
     ) -> None:
         self._bag = bag
+        self._answers = answers
         self._rate = rate
         self._clock_hz = clock_hz
         self._clock_publisher = node.create_publisher(Clock, '/clock', 1) if clock_hz else None
@@ -115,6 +129,8 @@ class BagPlayer:
                 if clock is None:
                     clock = self._start_clock(message.time_ns)
                 self._wait_until(clock.due(message.time_ns), stop)
+                if self._is_answered(message):
+                    self._answers.wait(message.topic, stop)
                 if stop.is_set():
                     return
                 clock.publish(message.time_ns)
@@ -128,6 +144,10 @@ class BagPlayer:
         """Wait, for a bounded time, until all reliable subscribers have got everything."""
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=LAST_ACKNOWLEDGEMENT_S))
+
+    def _is_answered(self, message: BagMessage) -> bool:
+        msgtype = self._bag.topics[message.topic].msgtype
+        return self._answers is not None and msgtype in ANSWERED_TYPES
 
     def _start_clock(self, first_ns: int) -> BagClock:
         return BagClock(first_ns, self._rate, self._clock_publisher, self._clock_hz)
@@ -145,6 +165,8 @@ class BagPlayer:
             cdr = self._restamp(cdr)
         self._publishers[message.topic].publish(cdr)
         self.sent[message.topic] += 1
+        if self._is_answered(message):
+            self._answers.expect(message.topic, header_stamp_ns(cdr))
 
     def _restamp(self, cdr: bytes) -> bytes:
         recorded = header_stamp_ns(cdr)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo tells about a run: figures that add up, and pictures."""
+"""What the demo tells about a run: a table and pictures."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from sgnet_core.types import UNLABELLED
 from sgnet_core.visualize import contact_sheet, depth_to_rgb, legend, overlay
 from sgnet_ros.bags import Bag
 from sgnet_ros.bags_frames import BagFrames, stamp_of
-from sgnet_ros.demo_run import Recording
 from sgnet_ros.frame_topics import FrameTopics
-from sgnet_ros.mask_recorder import BEFORE_PAIRING, RecordedMask
-from sgnet_ros.statistics import percentiles
+from sgnet_ros.mask_recorder import RecordedMask
+from sgnet_ros.recording import Recording
 
 SHEET_ROWS = 5
 VISIBLE = 0.003
@@ -47,7 +46,7 @@ class Picked:
         truth = self.sample.labels
         if truth is None or not (truth != UNLABELLED).any():
             return text
-        right = (truth == self.mask.labels)[truth != UNLABELLED].mean()
+        right = (truth == self.mask.load())[truth != UNLABELLED].mean()
         return f'{text}, {100 * right:.0f} % of its pixels right'
 
 
@@ -66,36 +65,6 @@ class Comparison:
     def scores(self) -> dict[str, Any]:
         """As `evaluate` has them; empty without labels."""
         return {} if self.confusion is None else self.confusion.scores()
-
-
-def account(recording: Recording) -> dict[str, Any]:
-    """The keys of design section 7 that need no labels; masks + dropped = pairs, always.
-
-    Two causes are the demo's own: `not_recorded`, masks that were published and never arrived
-    here, and `unfinished`, pairs that the node was still at when it was stopped.
-    """
-    node, masks = recording.node, recording.masks
-    dropped = {k: n for k, n in node['dropped'].items() if k not in BEFORE_PAIRING and n}
-    unpaired = {k: n for k, n in node['dropped'].items() if k in BEFORE_PAIRING and n}
-    for cause, count in (
-        ('not_recorded', node['masks'] - len(masks)),
-        ('unfinished', node['pairs'] - node['masks'] - sum(dropped.values())),
-    ):
-        if count:
-            dropped[cause] = count
-    arrivals = [mask.arrived_s for mask in masks.values()]
-    spread_s = max(arrivals) - min(arrivals) if len(arrivals) > 1 else 0.0
-    return {
-        'frames_sent': recording.played['messages'][FrameTopics().rgb],
-        'received': node['received'],
-        'unpaired': unpaired,
-        'pairs': node['pairs'],
-        'masks': len(masks),
-        'dropped': dropped,
-        'fps': (len(masks) - 1) / spread_s if spread_s > 0 else None,
-        'latency_ms': percentiles(tuple(mask.latency_ms for mask in masks.values())),
-        'processing_ms': node['processing_ms'],
-    }
 
 
 def compare(
@@ -118,7 +87,7 @@ def compare(
             if mask is None:
                 continue
             if confusion is not None:
-                confusion.update(sample.labels, mask.labels)
+                confusion.update(sample.labels, mask.load())
             if stamp in chosen:
                 picked.append(Picked(numbers[stamp], sample, mask))
     return Comparison(confusion, picked)
@@ -175,13 +144,13 @@ def contact_sheet_of(
     rows, captions = [], []
     present: set[int] = set()
     for item in picked:
-        frame = item.sample.frame
+        frame, labels = item.sample.frame, item.mask.load()
         row = [
             frame.rgb,
             depth_to_rgb(frame.depth_m),
-            overlay(frame.rgb, item.mask.labels, palette),
+            overlay(frame.rgb, labels, palette),
         ]
-        present |= visible_classes(item.mask.labels)
+        present |= visible_classes(labels)
         if with_truth:
             row.append(overlay(frame.rgb, item.sample.labels, palette))
             present |= visible_classes(item.sample.labels)

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+COMPRESSED_SUFFIXES = {'rgb': '/compressed', 'depth': '/compressedDepth'}
+"""What ends the name of a compressed topic, by field of `FrameTopics`."""
+
 
 @dataclass(frozen=True)
 class FrameTopics:

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from os import SEEK_END
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,7 +25,6 @@ from sgnet_ros.conversions import label_names_from_msg, mask_from_msg, rgb_from_
 QUEUE_DEPTH = 50
 SPIN_S = 0.1
 
-
 BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')
 """The node's causes that are about single messages; all others are about pairs."""
 
@@ -31,42 +34,65 @@ class RecordedMask:
     """One mask as it arrived.
 
     Attributes:
-        labels: (H, W) uint8 class ids.
+        load: returns the (H, W) uint8 class ids.
         latency_ms: from the stamp of the colour image to the arrival here.
         arrived_s: on the monotonic clock.
     """
 
-    labels: np.ndarray
+    load: Callable[[], np.ndarray]
     latency_ms: float
     arrived_s: float
 
 
+class MaskFile:
+    """Masks in a temporary file, compressed: a long run needs no more memory than a short one."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as a mask in it
+
+    def store(self, labels: np.ndarray) -> Callable[[], np.ndarray]:
+        """Keep (H, W) uint8 class ids; returns what loads them."""
+        place = self._file.seek(0, SEEK_END)
+        size = self._file.write(zlib.compress(labels, level=1))
+        return partial(self._load, place, size, labels.shape)
+
+    def _load(self, place: int, size: int, shape: tuple[int, int]) -> np.ndarray:
+        self._file.seek(place)
+        return np.frombuffer(zlib.decompress(self._file.read(size)), np.uint8).reshape(shape)
+
+
 class MaskRecorder:
-    """Subscribes to the outputs of the node called `node_name`.
+    """Subscribes to the outputs of a segmentation node.
 
     Args:
-        on_overlay: called with the stamp in ns and the (H, W, 3) uint8 picture.
+        on_overlay: called with the stamp in ns and the (H, W, 3) uint8 picture; None = the overlay
+            is not asked for.
+        node_name: with its namespace, as in `/robot1/segmentation`.
 
     Attributes:
         masks: by stamp in ns, in order of arrival.
         class_names: of the node's network; None until it is ready.
         network: a line about it.
         reports: how many reports of the node on /diagnostics came.
-        totals: `pairs`, `masks`, `dropped.<cause>`, `received.<stream>` of the latest report.
+        totals: `pairs`, `masks`, `dropped.<cause>`, `received.<stream>` of the latest report, since
+            `count_from_here`.
     """
 
     def __init__(
         self,
         node: Node,
-        on_overlay: Callable[[int, np.ndarray], None],
-        node_name: str = 'segmentation',
+        on_overlay: Callable[[int, np.ndarray], None] | None = None,
+        node_name: str = '/segmentation',
     ) -> None:
         self.masks: dict[int, RecordedMask] = {}
         self.class_names: tuple[str, ...] | None = None
         self.network = ''
         self.reports = 0
         self.totals: dict[str, int] = {}
-        self._node_name = node_name
+        self._before: dict[str, int] = {}
+        self._masks_on_disk = MaskFile()
+        # A status bears the name without the namespace.
+        self._status_name = node_name.rpartition('/')[2]
         self._on_overlay = on_overlay
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
@@ -75,13 +101,12 @@ class MaskRecorder:
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
-        for message_class, topic, callback, qos in (
-            (Image, f'/{node_name}/mask', self._store_mask, QUEUE_DEPTH),
-            (Image, f'/{node_name}/overlay', self._store_overlay, QUEUE_DEPTH),
-            (String, f'/{node_name}/labels', self._store_names, latched),
-            (DiagnosticArray, '/diagnostics', self._store_report, QUEUE_DEPTH),
-        ):
-            node.create_subscription(message_class, topic, callback, qos)
+        subscribe = node.create_subscription
+        subscribe(Image, f'{node_name}/mask', self._store_mask, QUEUE_DEPTH)
+        if on_overlay is not None:
+            subscribe(Image, f'{node_name}/overlay', self._store_overlay, QUEUE_DEPTH)
+        subscribe(String, f'{node_name}/labels', self._store_names, latched)
+        subscribe(DiagnosticArray, '/diagnostics', self._store_report, QUEUE_DEPTH)
 
     @property
     def under_way(self) -> int:
@@ -93,6 +118,10 @@ class MaskRecorder:
         )
         return self.totals.get('pairs', 0) - self.totals.get('masks', 0) - after_pairing
 
+    def count_from_here(self) -> None:
+        """Leave what the node has reported so far out of `totals`."""
+        self._before, self.totals = self.totals, dict.fromkeys(self.totals, 0)
+
     def spin(self, timeout_s: float = SPIN_S) -> None:
         """Take one message, or wait for it so long at most."""
         self._executor.spin_once(timeout_sec=timeout_s)
@@ -101,7 +130,9 @@ class MaskRecorder:
         arrived_ns, arrived_s = time.time_ns(), time.monotonic()
         stamp = stamp_ns(message.header)
         latency_ms = (arrived_ns - stamp) / 1e6
-        self.masks[stamp] = RecordedMask(mask_from_msg(message), latency_ms, arrived_s)
+        self.masks[stamp] = RecordedMask(
+            self._masks_on_disk.store(mask_from_msg(message)), latency_ms, arrived_s
+        )
 
     def _store_overlay(self, message: Image) -> None:
         self._on_overlay(stamp_ns(message.header), rgb_from_msg(message))
@@ -111,12 +142,12 @@ class MaskRecorder:
 
     def _store_report(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name == f'{self._node_name}: network':
+            if status.name == f'{self._status_name}: network':
                 self.network = status.message
-            elif status.name == f'{self._node_name}: frames':
+            elif status.name == f'{self._status_name}: frames':
                 self.reports += 1
                 self.totals = {
-                    entry.key: int(entry.value)
+                    entry.key: int(entry.value) - self._before.get(entry.key, 0)
                     for entry in status.values
                     if entry.value.isdecimal()
                 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sgnet_ros.stage_times import CONVERT, PUBLISH, SEGMENT, STAGES
@@ -118,10 +118,12 @@ def _sums(times: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
     return tuple(map(sum, zip(*times, strict=True)))
 
 
-def percentiles(values: tuple[float, ...]) -> dict[str, float] | None:
-    """`p50` and `p95` (nearest rank) of the values; None of nothing."""
-    if not values:
+def percentiles(
+    values: Collection[float], percents: Collection[int] = (50, 95)
+) -> dict[str, float] | None:
+    """`p50` and `p95`, or others (nearest rank), of the values; None of nothing."""
+    if not len(values):
         return None
     ordered = sorted(values)
-    rank = {name: -(-len(ordered) * percent // 100) for name, percent in (('p50', 50), ('p95', 95))}
-    return {name: ordered[max(index - 1, 0)] for name, index in rank.items()}
+    rank = {f'p{percent}': -(-len(ordered) * percent // 100) for percent in percents}
+    return {name: float(ordered[max(index - 1, 0)]) for name, index in rank.items()}

@@ -147,7 +147,7 @@ def _write_bag(args: argparse.Namespace, data, indices: Sequence[int], bag: Path
 def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
     """Run player and node; returns the recording, with the overlays in their folder."""
     from sgnet_core.visualize import write_png
-    from sgnet_ros.demo_run import record_run
+    from sgnet_ros.replay import Replay, record_run
 
     print(f'2/3  playing them at {args.rate:g} Hz to segmentation_node, over DDS', flush=True)
     parameters = {'device': args.device}
@@ -156,13 +156,12 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
     folder = args.out / OVERLAYS
     # While it runs only the stamps sent are known; a run that is cut short leaves its pictures.
     recording = record_run(
-        bag,
-        args.out,
-        parameters,
-        lambda sent_ns, picture: write_png(folder / f'{sent_ns}.png', picture),
+        Replay(bag, args.out, parameters=parameters, frames=frames),
         stop,
-        frames,
+        lambda sent_ns, picture: write_png(folder / f'{sent_ns}.png', picture),
     )
+    if stop.is_set():
+        raise KeyboardInterrupt
     for number, sent_ns in enumerate(recording.sent_stamps.values()):
         picture = folder / f'{sent_ns}.png'
         if picture.exists():
@@ -173,7 +172,7 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
 def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
     """Print the table, write pictures and figures; returns the figures."""
     from sgnet_core.visualize import write_png
-    from sgnet_ros.demo_report import account, compare, contact_sheet_of, table
+    from sgnet_ros.demo_report import compare, contact_sheet_of, table
 
     print('3/3  comparing and drawing\n', flush=True)
     comparison = compare(bag, recording, data.class_names if data.has_labels else None)
@@ -181,7 +180,7 @@ def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
         'source': _source(args, data),
         'network': recording.network,
         'rate_hz': args.rate,
-        **account(recording),
+        **recording.figures(),
         **comparison.scores(),
     }
     write_json(args.out / METRICS, metrics)

@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='wait up to so long until every played topic has a subscriber, fail if one has none',
     )
     parser.add_argument(
+        '--wait-for-answers',
+        metavar='TOPIC',
+        help='of a node: hold images back until the masks (images of the same stamp) of earlier '
+        'ones have come on TOPIC, so that no frame is lost however slow it is',
+    )
+    parser.add_argument(
         '--start-delay',
         type=float,
         default=0.0,
@@ -57,11 +63,13 @@ def run(args: argparse.Namespace) -> int:
 
     os.environ.update(large_image_profile(os.environ))
     from sgnet_ros.bags import Bag
+    from sgnet_ros.bags_answers import Answers
     from sgnet_ros.bags_player import BagPlayer
     from sgnet_ros.interruption import interruptible
 
     with Bag(args.bag) as bag, _ros_node('play_bag') as node, interruptible() as stop:
-        player = BagPlayer(bag, node, args.topics, args.rate, args.restamp, args.clock)
+        answers = Answers(node, args.wait_for_answers) if args.wait_for_answers else None
+        player = BagPlayer(bag, node, args.topics, args.rate, args.restamp, args.clock, answers)
         if args.wait_for_subscribers:
             player.wait_for_subscribers(args.wait_for_subscribers, stop)
         stop.wait(args.start_delay)

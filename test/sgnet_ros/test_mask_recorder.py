@@ -55,7 +55,7 @@ def test_keeps_masks_overlays_names_and_counts(ros):
         spin_until(lambda: recorder.masks and overlays and recorder.reports, 'all messages')
     finally:
         node.destroy_node()
-    np.testing.assert_array_equal(recorder.masks[stamp_ns].labels, labels)
+    np.testing.assert_array_equal(recorder.masks[stamp_ns].load(), labels)
     assert recorder.masks[stamp_ns].latency_ms >= 20.0
     np.testing.assert_array_equal(overlays[stamp_ns], picture)
     assert recorder.network == 'a fake'

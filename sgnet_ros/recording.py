@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came of a bag that was played to the node: masks, and figures that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_recorder import BEFORE_PAIRING, RecordedMask
+from sgnet_ros.statistics import percentiles
+
+PERCENTS = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What came of a run.
+
+    Attributes:
+        masks: by the stamp, in ns, under which the frame was recorded in the bag.
+        class_names: of the node's network.
+        network: a line about it.
+        played: what play_bag says it sent.
+        node: what the node says it received, made and dropped.
+        sent_stamps: recorded stamp -> stamp sent, in ns.
+    """
+
+    masks: dict[int, RecordedMask]
+    class_names: tuple[str, ...]
+    network: str
+    played: dict[str, Any]
+    node: dict[str, Any]
+    sent_stamps: dict[int, int]
+
+    def figures(self, rgb_topic: str = FrameTopics().rgb) -> dict[str, Any]:
+        """The keys of design section 7 that need no labels; masks + dropped = pairs, always.
+
+        Two causes are ours: `not_recorded`, masks that were published and never arrived here, and
+        `unfinished`, pairs that the node was still at when it was stopped. `label_age_ms` is how
+        old the newest mask is whenever somebody looks.
+        """
+        node, masks = self.node, self.masks
+        dropped = {k: n for k, n in node['dropped'].items() if k not in BEFORE_PAIRING and n}
+        unpaired = {k: n for k, n in node['dropped'].items() if k in BEFORE_PAIRING and n}
+        for cause, count in (
+            ('not_recorded', node['masks'] - len(masks)),
+            ('unfinished', node['pairs'] - node['masks'] - sum(dropped.values())),
+        ):
+            if count:
+                dropped[cause] = count
+        arrivals = [mask.arrived_s for mask in masks.values()]
+        spread_s = max(arrivals) - min(arrivals) if len(arrivals) > 1 else 0.0
+        return {
+            'frames_sent': self.played['messages'][rgb_topic],
+            'received': node['received'],
+            'unpaired': unpaired,
+            'pairs': node['pairs'],
+            'masks': len(masks),
+            'dropped': dropped,
+            'fps': (len(masks) - 1) / spread_s if spread_s > 0 else None,
+            'latency_ms': percentiles([mask.latency_ms for mask in masks.values()], PERCENTS),
+            'label_age_ms': percentiles(label_ages_ms(masks.values()), PERCENTS),
+            'processing_ms': node['processing_ms'],
+        }
+
+
+def label_ages_ms(masks: Iterable[RecordedMask]) -> np.ndarray:
+    """How old the newest mask was at each millisecond between the first mask and the last.
+
+    Age counts from the stamp of the colour image: a mask that arrives after 80 ms and is replaced
+    100 ms later is 80 to 180 ms old.
+    """
+    ordered = sorted(masks, key=lambda mask: mask.arrived_s)
+    if len(ordered) < 2:
+        return np.empty(0)
+    arrived_s = np.array([mask.arrived_s for mask in ordered])
+    stamped_s = arrived_s - np.array([mask.latency_ms for mask in ordered]) / 1e3
+    now_s = np.arange(arrived_s[0], arrived_s[-1], 1e-3)
+    newest = np.searchsorted(arrived_s, now_s, side='right') - 1
+    return (now_s - np.maximum.accumulate(stamped_s)[newest]) * 1e3
