@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 
 from sgnet_core.benchmark.clock import Budget
-from sgnet_core.benchmark.machine import bf16_is_fast
 from sgnet_core.benchmark.sensor import Size
 from sgnet_core.errors import InputError
+from sgnet_core.machine import bf16_is_fast
 from sgnet_core.model.sgnet import VARIANTS
 from sgnet_core.segmenter import PRECISIONS, resolve_device
 

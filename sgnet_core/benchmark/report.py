@@ -7,11 +7,11 @@ import datetime
 from typing import Any
 
 from sgnet_core.benchmark import memory, operators
-from sgnet_core.benchmark.machine import describe
 from sgnet_core.benchmark.plan import OPERATOR_VARIANTS, Plan
 from sgnet_core.benchmark.ratios import compute
 from sgnet_core.benchmark.results import NOT_ASKED_FOR, Results
 from sgnet_core.benchmark.targets import judge
+from sgnet_core.machine import describe
 from sgnet_core.model.sgnet import VARIANTS
 
 INSIDE_THE_CLOCK = (

@@ -6,13 +6,13 @@ from __future__ import annotations
 import torch
 from tqdm import tqdm
 
-from sgnet_core.benchmark.machine import load_average
 from sgnet_core.benchmark.measure import steps
 from sgnet_core.benchmark.memory_process import MemoryProcess
 from sgnet_core.benchmark.operators import Position, positions_of_all
 from sgnet_core.benchmark.plan import OPERATOR_VARIANTS, Plan
 from sgnet_core.benchmark.results import Results
 from sgnet_core.cpu_memory import keep_freed_memory
+from sgnet_core.machine import load_average
 
 
 def run_plan(plan: Plan) -> tuple[Results, list[Position]]:

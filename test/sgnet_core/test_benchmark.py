@@ -15,7 +15,6 @@ import pytest
 from sgnet_core.benchmark import clock, training
 from sgnet_core.benchmark.clock import Budget, interleave
 from sgnet_core.benchmark.im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
-from sgnet_core.benchmark.machine import cpu_class, describe
 from sgnet_core.benchmark.memory import peak_mb
 from sgnet_core.benchmark.memory_process import MemoryProcess
 from sgnet_core.benchmark.networks import NetworkCase, build, checkpoint_of, segment_call
@@ -31,6 +30,7 @@ from sgnet_core.benchmark.plan import OPERATOR_VARIANTS
 from sgnet_core.benchmark.results import Key, Row
 from sgnet_core.benchmark.sensor import generated_bytes, network_size
 from sgnet_core.errors import InputError
+from sgnet_core.machine import cpu_class, describe
 from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
 
 WINDOWS = (
