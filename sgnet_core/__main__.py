@@ -8,6 +8,7 @@ from sgnet_core.cli import main
 COMMANDS: dict[str, str] = {
     'train': 'train a network on a folder data set',
     'evaluate': 'measure a checkpoint on a labelled data set',
+    'report': 'compare two runs of evaluate or evaluate_bag',
     'predict': 'segment frames and write masks and pictures',
     'evaluate_gravity': 'measure how well gravity is estimated from depth',
     'ablation': 'compare what guides the S-Convs, under one schedule',

@@ -2,8 +2,9 @@
 """Runs one command of a table: arguments, logging, errors to exit status, Ctrl-C.
 
 A command is a module with a docstring (its help), `add_arguments(parser)` and
-`run(args) -> int | None`. It imports torch, cv2 and rclpy inside `run`, so that `--help`
-stays instant. Exit status: 0 success, 1 a run that failed, 2 wrong usage or bad input.
+`run(args) -> int | None`, where `args.command_line` is what was typed. It imports torch, cv2 and
+rclpy inside `run`, so that `--help` stays instant. Exit status: 0 success, 1 a run that failed,
+2 wrong usage or bad input.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +56,7 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
     if '--ros-args' in arguments:
         arguments = arguments[: arguments.index('--ros-args')]
     args = parser.parse_args(arguments)
+    args.command_line = shlex.join(['python', '-m', package, command, *arguments])
     logging.basicConfig(level=logging.INFO, format='%(levelname)s %(name)s: %(message)s')
     try:
         return int(module.run(args) or 0)

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SHARE',
         help='first take away this share of the depth, in patches; 1 = all of it',
     )
+    parser.add_argument('--out', type=Path, metavar='DIR', help='write a report into this folder')
     parser.add_argument(
         '--json', metavar='FILE', help='write the figures here (- = standard output)'
     )
@@ -31,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.data.folder import FolderDataset
     from sgnet_core.errors import InputError
     from sgnet_core.evaluation import check_same_classes, evaluate
+    from sgnet_core.provenance import provenance
+    from sgnet_core.report.write import ReportFolder
     from sgnet_core.segmenter import Segmenter
     from sgnet_core.training.depth_sensor import without_some_depth
 
@@ -42,17 +45,24 @@ def run(args: argparse.Namespace) -> int:
         args.checkpoint, args.device, args.precision, args.backend
     )
     check_same_classes(segmenter, data.class_names, str(args.data))
+    report = ReportFolder(args.out) if args.out else None
     samples = data
     if share:
         samples = (without_some_depth(sample, share, seed) for seed, sample in enumerate(data))
-    evaluation = evaluate(segmenter, samples, len(data))
+    evaluation = evaluate(segmenter, samples, len(data), watch=report and report.watch)
     if args.json != '-':
         print(segmenter.description)
         print(f'{data.name}, split {args.split or "all"}, {len(data)} frames')
         if share:
             print(f'without {share:.0%} of the depth')
         print(evaluation.confusion.table())
+    metrics = evaluation.to_json()
+    if share:
+        metrics['missing_depth'] = share
+    source = {'name': data.name, 'split': args.split or 'all'}
+    metrics['provenance'] = provenance(args.command_line, args.checkpoint, segmenter, source)
     if args.json:
-        changes = {'missing_depth': share} if share else {}
-        write_json(args.json, evaluation.to_json() | changes)
+        write_json(args.json, metrics)
+    if report:
+        report.write(metrics, segmenter.label_set)
     return 0

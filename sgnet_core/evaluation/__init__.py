@@ -2,7 +2,14 @@
 """How good masks are: one implementation for data sets and for bags, offline and live."""
 
 from sgnet_core.evaluation.confusion import ConfusionMatrix
-from sgnet_core.evaluation.evaluation import PROTOCOL, Evaluation
+from sgnet_core.evaluation.evaluation import PROTOCOL, Evaluation, FrameCounts
 from sgnet_core.evaluation.run import check_same_classes, evaluate
 
-__all__ = ['PROTOCOL', 'ConfusionMatrix', 'Evaluation', 'check_same_classes', 'evaluate']
+__all__ = [
+    'PROTOCOL',
+    'ConfusionMatrix',
+    'Evaluation',
+    'FrameCounts',
+    'check_same_classes',
+    'evaluate',
+]

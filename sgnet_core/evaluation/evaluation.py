@@ -9,6 +9,7 @@ One frame adds some hundred bytes, whatever its size, and a film's last frame is
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,7 @@ class FrameCounts:
         seconds: that the mask took; None where nobody measured.
         missing_depth: share of pixels without a measurement.
         tally: (3, C) uint32, see `tally.py`; None of a frame without labels.
+        digest: SHA-256 of colour, depth and labels, as they were given to the network.
     """
 
     id: str
@@ -59,15 +61,22 @@ class FrameCounts:
     seconds: float | None
     missing_depth: float
     tally: np.ndarray | None
+    digest: bytes
+
+    @property
+    def miou(self) -> float | None:
+        """Over the classes of this frame; None where nothing is labelled."""
+        return None if self.tally is None else number(mean_iou(self.tally))
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `frame_scores`."""
         scored = self.tally is not None
         return {
             'id': self.id,
-            'miou': number(mean_iou(self.tally)) if scored else None,
+            'miou': self.miou,
             'pixel_accuracy': number(pixel_accuracy(self.tally)) if scored else None,
             'ms': None if self.seconds is None else 1000 * self.seconds,
+            'classes': _sparse(self.tally) if scored else [],
         }
 
 
@@ -120,7 +129,8 @@ class Evaluation:
         tally = None if sample.labels is None else self._count(sample, result)
         depth_m = sample.frame.depth_m
         missing = np.count_nonzero(np.isnan(depth_m)) / depth_m.size
-        counts = FrameCounts(sample.id, _camera(sample), seconds, missing, tally)
+        digest = _digest(sample)
+        counts = FrameCounts(sample.id, _camera(sample), seconds, missing, tally, digest)
         self.frames.append(counts)
         return counts
 
@@ -159,6 +169,7 @@ class Evaluation:
             'frame_scores': [frame.to_json() for frame in self.frames],
             'latency_ms': self._latency_ms(),
             'robustness': None,
+            'data_sha256': hashlib.sha256(b''.join(f.digest for f in self.frames)).hexdigest(),
         }
 
     def _count(self, sample: Sample, result: SegmentationResult) -> np.ndarray:
@@ -246,6 +257,19 @@ class Evaluation:
             return None
         p50, p95, p99 = np.percentile(times, [50, 95, 99]).tolist()
         return {'p50': p50, 'p95': p95, 'p99': p99}
+
+
+def _sparse(tally: np.ndarray) -> list[list[int]]:
+    """[class, hits, true, predicted] of each class that occurs."""
+    return [[index, *tally[:, index].tolist()] for index in np.flatnonzero(tally.any(0)).tolist()]
+
+
+def _digest(sample: Sample) -> bytes:
+    digest = hashlib.sha256()
+    for image in (sample.frame.rgb, sample.frame.depth_m, sample.labels):
+        if image is not None:
+            digest.update(np.ascontiguousarray(image))
+    return digest.digest()
 
 
 def _distance_range(depth_m: np.ndarray) -> np.ndarray:

@@ -31,13 +31,7 @@ def intervals(tallies: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]
     protocol = {'level': LEVEL, 'resamples': RESAMPLES, 'seed': SEED}
     if len(tallies) < 2:
         return {**dict.fromkeys(SCORES), 'per_class_iou': None, **protocol}
-    rng = np.random.default_rng(SEED)
-    flat = tallies.reshape(len(tallies), -1).astype(np.float64)
-    drawn = []
-    for _ in range(0, RESAMPLES, _TOGETHER):
-        times = rng.multinomial(len(flat), np.full(len(flat), 1 / len(flat)), _TOGETHER)
-        drawn.append((times @ flat).reshape(_TOGETHER, *tallies.shape[1:]))
-    drawn = np.concatenate(drawn)
+    drawn = resampled(tallies, RESAMPLES, SEED)
     per_class = zip(class_names, _limits(class_iou(drawn)).T, strict=True)
     return {
         **{key: _limits(score(drawn)).tolist() for key, score in SCORES.items()},
@@ -46,6 +40,22 @@ def intervals(tallies: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]
         },
         **protocol,
     }
+
+
+def resampled(tallies: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, ...) float64: sums over as many frames as there are, drawn with replacement.
+
+    Args:
+        tallies: (frames, ...), of one frame or more.
+    """
+    rng = np.random.default_rng(seed)
+    flat = tallies.reshape(len(tallies), -1).astype(np.float64)
+    drawn = np.empty((resamples, flat.shape[1]))
+    for start in range(0, resamples, _TOGETHER):
+        part = drawn[start : start + _TOGETHER]
+        times = rng.multinomial(len(flat), np.full(len(flat), 1 / len(flat)), len(part))
+        np.matmul(times, flat, out=part)
+    return drawn.reshape(resamples, *tallies.shape[1:])
 
 
 def _limits(values: np.ndarray) -> np.ndarray:

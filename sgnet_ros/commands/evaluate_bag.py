@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--precision', default='auto', help='auto (default), fp32, fp16 or bf16')
     parser.add_argument('--backend', default='auto', help='auto (default), torch or onnxruntime')
     add_frame_options(parser)
+    parser.add_argument('--out', type=Path, metavar='DIR', help='write a report into this folder')
     parser.add_argument('--json', metavar='FILE', help='write the figures; - = standard output')
 
 
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     # torch comes before whatever loads cv2.
     from sgnet_core.evaluation import evaluate
+    from sgnet_core.provenance import provenance
+    from sgnet_core.report.write import ReportFolder
     from sgnet_core.segmenter import Segmenter
 
     # isort: split
@@ -55,16 +58,27 @@ def run(args: argparse.Namespace) -> int:
         _check_classes(segmenter, frames, args)
         if args.json != '-':
             print(f'{segmenter.description}\n{args.bag}')
-        evaluation = evaluate(segmenter, frames, length_hint(frames))
+        report = ReportFolder(args.out) if args.out else None
+        watch = report and report.watch
+        evaluation = evaluate(segmenter, frames, length_hint(frames), watch=watch)
         count = len(evaluation.frames)
         if not count:
             raise no_frame_error(bag, frames)
         if args.json != '-':
             _print_report(evaluation.confusion, count, frames)
+        metrics = evaluation.to_json() | {
+            'pairs': frames.pairs,
+            'unlabelled': frames.unlabelled,
+            'unpaired': dict(frames.dropped),
+            'damage': bag.damage,
+            'provenance': provenance(
+                args.command_line, args.checkpoint, segmenter, {'name': args.bag.name}
+            ),
+        }
         if args.json:
-            counts = {'pairs': frames.pairs, 'unlabelled': frames.unlabelled}
-            counts |= {'unpaired': dict(frames.dropped), 'damage': bag.damage}
-            write_json(args.json, {**evaluation.to_json(), **counts})
+            write_json(args.json, metrics)
+        if report:
+            report.write(metrics, segmenter.label_set)
         if bag.damage:
             recorded = bag.recorded.get(topics.rgb)
             of = f' of {recorded}' if recorded else ''

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare two runs of evaluate or evaluate_bag: what got better, what got worse, by class.
+
+Takes what `--out` or `--json` of both wrote. Differences are B - A over the frames of both, with
+their 95 % intervals and p from a paired bootstrap over frames; p of classes are adjusted for being
+many (Holm).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('a', type=Path, help='metrics.json, or the folder it is in')
+    parser.add_argument('b', type=Path, help='the run to hold against it')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='write comparison.html and .json')
+    parser.add_argument('--json', metavar='FILE', help='write the figures; - = standard output')
+    parser.add_argument(
+        '--resamples', type=int, default=10_000, help='of the bootstrap (default 10000)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default 0)')
+
+
+def run(args: argparse.Namespace) -> None:
+    from sgnet_core.cli import write_json
+    from sgnet_core.errors import InputError
+    from sgnet_core.report.comparison import compare
+    from sgnet_core.report.comparison_page import comparison_page, comparison_text
+    from sgnet_core.report.write import write_page
+
+    if args.resamples < 100:
+        raise InputError(f'--resamples must be 100 or more, got {args.resamples}')
+    a, b = _read(args.a), _read(args.b)
+    found = compare(a, b, args.resamples, args.seed)
+    if args.json != '-':
+        print(comparison_text(a, b, found))
+    if args.json:
+        write_json(args.json, found)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_json(args.out / 'comparison.json', found)
+        write_page(args.out / 'comparison.html', comparison_page(a, b, found))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The figures of a run.
+
+    Raises:
+        InputError: there is no such file, or it is not of `evaluate`.
+    """
+    from sgnet_core.errors import InputError
+    from sgnet_core.report.write import METRICS
+
+    file = path / METRICS if path.is_dir() else path
+    remedy = 'give what `evaluate --out DIR` or `--json FILE` wrote'
+    try:
+        values = json.loads(file.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise InputError(f'no file {file}; {remedy}') from None
+    except ValueError as error:
+        raise InputError(f'{file} is no JSON ({error}); {remedy}') from None
+    missing = {'per_class', 'frame_scores', 'frames'} - set(values if type(values) is dict else ())
+    if missing:
+        raise InputError(f'{file} has no {", ".join(sorted(missing))}; {remedy}')
+    return values

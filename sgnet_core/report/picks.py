@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The best, the median and the worst frames of a stream, without keeping the stream."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from statistics import median
+
+import cv2
+import numpy as np
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.evaluation import FrameCounts
+from sgnet_core.types import SegmentationResult
+
+WIDTH = 400
+"""Of the pictures kept, at most, in pixels."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """One frame, as small as it will be shown.
+
+    Attributes:
+        id: of the sample.
+        score: by which it was picked.
+        rgb: (h, w, 3) uint8.
+        depth_m: (h, w) float32, NaN = no measurement.
+        truth, prediction: (h, w) uint8 class ids, 255 = unlabelled.
+    """
+
+    id: str
+    score: float
+    rgb: np.ndarray
+    depth_m: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+class FramePicker:
+    """Watches frames go by; holds `4 * each + POOL` small ones at most, however many there are."""
+
+    POOL = 24
+
+    def __init__(self, each: int = 2, seed: int = 0) -> None:
+        """Pick `each` best, median and worst frames."""
+        self._each = each
+        self._random = random.Random(seed)
+        self._scores: list[float] = []
+        self._best: list[Picked] = []
+        self._worst: list[Picked] = []
+        # Which frame is the median is known at the end only: it is sought in a fair sample of all.
+        self._pool: list[Picked] = []
+
+    def update(self, sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
+        """Look at one frame, by its mIoU; one without labels is passed over."""
+        score = counts.miou
+        if score is None:
+            return
+        self._scores.append(score)
+        slot = self._random.randrange(len(self._scores))
+        best = len(self._best) < self._each or score > self._best[-1].score
+        worst = len(self._worst) < self._each or score < self._worst[-1].score
+        if not (best or worst or slot < self.POOL):
+            return
+        picked = _small(sample, result, score)
+        if best:
+            self._best = sorted([*self._best, picked], key=lambda p: -p.score)[: self._each]
+        if worst:
+            self._worst = sorted([*self._worst, picked], key=lambda p: p.score)[: self._each]
+        if len(self._pool) < self.POOL:
+            self._pool.append(picked)
+        elif slot < self.POOL:
+            self._pool[slot] = picked
+
+    def picked(self) -> dict[str, list[Picked]]:
+        """`best`, `median`, `worst`, no frame twice: of few frames some lists are short."""
+        if not self._scores:
+            return {}
+        middle = median(self._scores)
+        near = sorted(self._pool, key=lambda p: abs(p.score - middle))
+        # The median one first: of one or two frames it says most.
+        chosen, seen = {}, set()
+        for name, candidates in (('median', near), ('worst', self._worst), ('best', self._best)):
+            fresh = [p for p in candidates if p.id not in seen][: self._each]
+            seen |= {p.id for p in fresh}
+            chosen[name] = fresh
+        return {name: chosen[name] for name in ('best', 'median', 'worst') if chosen[name]}
+
+
+def _small(sample: Sample, result: SegmentationResult, score: float) -> Picked:
+    height, width = sample.frame.size
+    size = (min(width, WIDTH), max(1, round(height * min(1, WIDTH / width))))
+
+    def shrink(image: np.ndarray, how: int = cv2.INTER_NEAREST) -> np.ndarray:
+        # A copy in any case: the sample is not to be kept alive.
+        return cv2.resize(image, size, interpolation=how)
+
+    return Picked(
+        sample.id,
+        score,
+        shrink(sample.frame.rgb, cv2.INTER_AREA),
+        shrink(sample.frame.depth_m),
+        shrink(sample.labels),
+        shrink(result.labels),
+    )

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sections about a run itself: how long frames took, what was lost, how to get it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sgnet_core.report.chart import Chart, histogram
+from sgnet_core.report.page import facts, figure, section, side_by_side
+
+Metrics = Mapping[str, Any]
+
+
+def timing(metrics: Metrics) -> str:
+    """How long frames took, and how well each was done."""
+    frames = metrics.get('frame_scores') or []
+    charts = []
+    times = [frame['ms'] for frame in frames if frame['ms'] is not None]
+    if times:
+        bins = histogram(times)
+        chart = _histogram('Frames by time', bins, 'ms')
+        for name, value in (metrics.get('latency_ms') or {}).items():
+            if value is not None and chart.x_range[0] <= value <= chart.x_range[1]:
+                chart.upright(value, f'{name} {value:.0f}')
+        charts.append(figure(chart.svg(), 'Frames by the time each took.'))
+    scores = [100 * frame['miou'] for frame in frames if frame['miou'] is not None]
+    if scores:
+        chart = _histogram('Frames by their own mIoU', histogram(scores), 'mIoU of the frame, %')
+        charts.append(figure(chart.svg(), 'Frames by their own mIoU, over the classes in them.'))
+    return section('Frame by frame', side_by_side(charts), _live(metrics))
+
+
+def _histogram(title: str, bins: Sequence[tuple[float, float, int]], label: str) -> Chart:
+    most = max(count for _, _, count in bins)
+    chart = Chart(title, (bins[0][0], bins[-1][1]), (0, most * 1.15), label, 'frames')
+    chart.bars(
+        (left, right, count, f'{left:.4g} to {right:.4g}: {count} frames')
+        for left, right, count in bins
+        if count
+    )
+    return chart
+
+
+def _live(metrics: Metrics) -> str:
+    """What only a run through the node can tell."""
+    if metrics.get('fps') is None:
+        return ''
+    age = metrics.get('label_age_ms') or {}
+    lost = ', '.join(f'{cause} {n}' for cause, n in (metrics.get('dropped') or {}).items() if n)
+    return '<h3>Through the running node</h3>' + facts(
+        {
+            'pairs of colour and depth': metrics.get('pairs'),
+            'dropped': lost or 'none',
+            'masks per second': f'{metrics["fps"]:.1f}',
+            'age of a label': ', '.join(
+                f'{name} {value:.0f} ms' for name, value in age.items() if value is not None
+            )
+            or None,
+        }
+    )
+
+
+def origin(metrics: Metrics) -> str:
+    """How the figures came about, in enough words to get them again."""
+    rows = origin_facts(metrics)
+    code = [name for name in rows if name in ('command', 'commit') or name.endswith('sha256')]
+    return section('How this was measured', facts(rows, code))
+
+
+def origin_facts(metrics: Metrics) -> dict[str, object]:
+    """Name -> value, without what is not known."""
+    rows = {name: metrics.get(name) for name in ('protocol', 'frames', 'data_sha256')}
+    for name, value in (metrics.get('provenance') or {}).items():
+        if isinstance(value, Mapping):
+            rows |= {f'{name}, {key}': inner for key, inner in value.items()}
+        else:
+            rows[name] = value
+    return {name: value for name, value in rows.items() if value is not None}

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report as a folder: metrics.json for programs, report.html for people."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sgnet_core.cli import write_json
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import InputError
+from sgnet_core.evaluation import FrameCounts
+from sgnet_core.labels import LabelSet
+from sgnet_core.report import run_sections, sections
+from sgnet_core.report.page import page, section
+from sgnet_core.report.picks import FramePicker, Picked
+from sgnet_core.report.shots import shots
+from sgnet_core.types import SegmentationResult
+from sgnet_core.whole_file import whole_file
+
+METRICS, REPORT = 'metrics.json', 'report.html'
+
+
+class ReportFolder:
+    """What `--out` names: watches an evaluation, then holds its report."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder, so that a long run does not end in vain.
+
+        Raises:
+            InputError: it cannot be made, or not written to.
+        """
+        self._folder, self._picker = folder, FramePicker()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise InputError(
+                f'--out {folder} cannot be written to ({error.strerror}): give a folder that can'
+            ) from error
+
+    def watch(self, sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
+        """Look at one frame of the evaluation, which may become a picture."""
+        self._picker.update(sample, result, counts)
+
+    def write(self, metrics: Mapping[str, Any], label_set: LabelSet) -> None:
+        """Write metrics.json and report.html in place of those of an earlier run.
+
+        Args:
+            metrics: of `Evaluation.to_json`, with `provenance`.
+            label_set: the classes of the metrics.
+        """
+        write_json(self._folder / METRICS, dict(metrics))
+        write_page(self._folder / REPORT, report_page(metrics, self._picker.picked(), label_set))
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write an HTML page, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding='utf-8')
+
+
+def report_page(
+    metrics: Mapping[str, Any],
+    picked: Mapping[str, Sequence[Picked]],
+    label_set: LabelSet,
+) -> str:
+    """The page of one run."""
+    known = metrics.get('provenance') or {}
+    return page(
+        title_of(metrics),
+        f'{metrics["frames"]} frames, {len(label_set)} classes, {known.get("time", "")}',
+        [
+            sections.headline(metrics),
+            sections.per_class(metrics, label_set.palette.tolist()),
+            section(
+                'Frames',
+                shots(picked, label_set),
+                note='By their own mIoU. Errors are red; white is not labelled. The median frame '
+                'is the nearest to it of a random two dozen.',
+            ),
+            sections.confusion(metrics),
+            sections.where(metrics),
+            sections.calibration(metrics),
+            sections.robustness(metrics),
+            run_sections.timing(metrics),
+            run_sections.origin(metrics),
+        ],
+    )
+
+
+def title_of(metrics: Mapping[str, Any]) -> str:
+    """`sgnet_lite0 on nyuv2, split val`."""
+    known = metrics.get('provenance') or {}
+    network = (known.get('checkpoint') or {}).get('network', 'a network').partition(' (')[0]
+    data = known.get('data') or {}
+    split = f', split {data["split"]}' if data.get('split') else ''
+    return f'{network} on {data.get("name", "a data set")}{split}'

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two runs compared: differences are those of the common frames, and chance is called chance."""
+
+import json
+
+import numpy as np
+import pytest
+from report_cases import NAMES, StrictReader, evaluation_of
+
+from sgnet_core.cli import run_command
+from sgnet_core.errors import InputError
+from sgnet_core.report.comparison import compare, holm
+from sgnet_core.report.comparison_page import comparison_page, comparison_text, verdict
+
+NAMES_SEEN = NAMES[:-1]
+
+
+@pytest.fixture(scope='module')
+def runs():
+    """A good run and a bad one; the second has not seen the first two frames."""
+    return (
+        evaluation_of(0.3, seed=1).to_json(),
+        evaluation_of(0.7, range(2, 11), seed=2).to_json(),
+    )
+
+
+def test_figures_are_those_of_the_common_frames(runs):
+    found = compare(*runs, resamples=200)
+    assert found['frames'] == 7
+    for run, wrong, seed in (('a', 0.3, 1), ('b', 0.7, 2)):
+        alone = evaluation_of(wrong, range(2, 9), seed).to_json()
+        for name, entry in found['scores'].items():
+            assert entry[run] == pytest.approx(alone[name])
+        for name, entry in found['per_class'].items():
+            assert entry[run] == pytest.approx(alone['per_class_iou'][name])
+
+
+def test_a_worse_run_is_found_worse_and_the_other_way_round_better(runs):
+    found, turned = compare(*runs, resamples=500), compare(*runs[::-1], resamples=500)
+    assert sorted(found['worse']) == sorted(NAMES_SEEN) and found['better'] == []
+    assert turned['better'] == found['worse'] and turned['worse'] == []
+    for name, entry in found['scores'].items():
+        other = turned['scores'][name]
+        assert other['difference'] == -entry['difference']
+        assert other['p'] == entry['p'] < 0.05
+        assert other['interval'] == pytest.approx([-entry['interval'][1], -entry['interval'][0]])
+
+
+def test_a_run_does_not_differ_from_itself(runs):
+    found = compare(runs[0], runs[0], resamples=100)
+    entries = [*found['scores'].values(), *(found['per_class'][name] for name in NAMES_SEEN)]
+    assert all(e['difference'] == 0 and e['p'] == 1 and e['interval'] == [0, 0] for e in entries)
+    assert found['better'] == found['worse'] == []
+    assert found['per_class']['never there'] == {
+        'a': None,
+        'b': None,
+        'difference': None,
+        'interval': None,
+        'p': None,
+        'frames': 0,
+    }
+
+
+def test_resamples_are_frames_drawn_with_replacement_the_same_for_both(runs):
+    """Against a loop over matrices of frames drawn one by one."""
+    tables = [{f['id']: f['classes'] for f in run['frame_scores']} for run in runs]
+    common = [i for i in tables[0] if i in tables[1]]
+    rng = np.random.default_rng(5)
+    differences = []
+    for _ in range(1500):
+        drawn = rng.choice(common, len(common))
+        accuracy = []
+        for table in tables:
+            rows = np.array([row[1:] for i in drawn for row in table[i]])
+            accuracy.append(rows[:, 0].sum() / rows[:, 1].sum())
+        differences.append(accuracy[1] - accuracy[0])
+    entry = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
+    assert entry['interval'] == pytest.approx(np.quantile(differences, (0.025, 0.975)), abs=0.01)
+
+
+def test_chance_is_called_significant_about_as_often_as_it_says():
+    """Twins that differ by chance alone: p below 0.05 for about one of twenty."""
+    rng = np.random.default_rng(0)
+    below = 0
+    for _ in range(200):
+        pair = []
+        for _ in range(2):
+            frames = []
+            for index, hits in enumerate(rng.binomial(100, 0.7, 40)):
+                wrong = 100 - int(hits)
+                counts = [[0, int(hits), 100, 100], [1, 50, 50, 50 + 0 * wrong]]
+                frames.append({'id': str(index), 'miou': 0.5, 'classes': counts})
+            pair.append({'per_class': {'x': {}, 'y': {}}, 'frame_scores': frames})
+        below += compare(*pair, resamples=300)['scores']['pixel_accuracy']['p'] < 0.05
+    assert 2 <= below <= 24
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert holm([0.4, 0.3]) == pytest.approx([0.6, 0.6])
+    assert holm([]) == []
+
+
+def test_other_classes_and_other_frames_are_refused(runs):
+    renamed = runs[1] | {'per_class': {'desk': {}}}
+    with pytest.raises(InputError, match="other classes: 'wall', .* and 'desk'"):
+        compare(runs[0], renamed)
+    with pytest.raises(InputError, match='no frame in common'):
+        compare(runs[0], evaluation_of(0.1, range(20, 22)).to_json())
+
+
+def test_page_and_text_say_it(runs):
+    a, b = (
+        run | {'provenance': {'checkpoint': {'network': name}, 'data': {'name': '<rooms>'}}}
+        for run, name in zip(runs, ('first (x)', 'second (y)'), strict=True)
+    )
+    found = compare(a, b, resamples=200)
+    page = StrictReader(comparison_page(a, b, found))
+    text = comparison_text(a, b, found)
+    assert all(address.startswith('data:') for address in page.addresses)
+    for shown in (page.text, text):
+        assert 'second on <rooms>' in shown and 'first on <rooms>' in shown
+        assert verdict(found) in shown and 'paired bootstrap' in shown
+        assert f'{100 * found["scores"]["miou"]["difference"]:+.1f}' in shown
+    assert all(name in page.text for name in NAMES_SEEN)
+    assert page.tags['circle'] == found['frames'] + len(NAMES_SEEN)
+
+
+@pytest.fixture
+def files(runs, tmp_path):
+    for name, run in zip('ab', runs, strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'metrics.json').write_text(json.dumps(run))
+    return tmp_path
+
+
+def test_command_writes_page_and_figures(files, capsys):
+    out = files / 'out'
+    arguments = [str(files / 'a'), str(files / 'b' / 'metrics.json'), '--resamples', '300']
+    assert run_command('sgnet_core', 'report', [*arguments, '--out', str(out)]) == 0
+    assert 'B is worse than A' in capsys.readouterr().out
+    found = json.loads((out / 'comparison.json').read_text())
+    assert found['test']['resamples'] == 300
+    StrictReader((out / 'comparison.html').read_text())
+    assert run_command('sgnet_core', 'report', [*arguments, '--json', '-']) == 0
+    assert json.loads(capsys.readouterr().out) == found
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, 'no file'),
+        ('not json', 'is no JSON'),
+        ('[]', 'has no frame_scores, frames, per_class'),
+        ('{"per_class": {}, "frames": 3}', 'has no frame_scores'),
+    ],
+)
+def test_command_says_what_is_wrong_with_a_file(files, capsys, content, message):
+    file = files / 'c.json'
+    if content is not None:
+        file.write_text(content)
+    assert run_command('sgnet_core', 'report', [str(files / 'a'), str(file)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and 'evaluate --out DIR' in error and error.count('\n') == 1
+
+
+def test_command_refuses_too_few_resamples(files, capsys):
+    arguments = [str(files / 'a'), str(files / 'b'), '--resamples', '0']
+    assert run_command('sgnet_core', 'report', arguments) == 2
+    assert '--resamples must be 100 or more, got 0' in capsys.readouterr().err
