@@ -6,6 +6,7 @@ A little over 300 lines: all of them share the builders of messages.
 
 import array
 import json
+import math
 import struct
 from types import SimpleNamespace
 
@@ -143,6 +144,26 @@ def test_depth_scale_replaces_the_unit_of_the_encoding():
     np.testing.assert_allclose(conversions.depth_from_msg(msg, depth_scale=0.0001)[0, 1], 0.1)
     msg = image_msg('32FC1', [struct.pack('<6f', 1, 1500, 1, 1, 1, 1)])
     np.testing.assert_allclose(conversions.depth_from_msg(msg, depth_scale=0.001)[0, 1], 1.5)
+
+
+@pytest.mark.parametrize('scale', [1e-4, 7.0, 1000.0])
+@pytest.mark.parametrize('range_m', [(0.0, math.inf), (0.3, 4.7)])
+@pytest.mark.parametrize(('encoding', 'dtype'), [('16UC1', np.uint16), ('32FC1', np.float32)])
+def test_depth_is_invalid_where_the_definition_says_so(encoding, dtype, scale, range_m):
+    rng = np.random.default_rng(5)
+    raw = rng.choice([0, 1, 47, 4700, 46999, 47000, 47001, 65534, 65535], (HEIGHT, WIDTH))
+    raw = raw.astype(dtype)
+    if dtype is np.float32:
+        raw[0] = [math.nan, math.inf, -math.inf, -3, -0.0, 3.4e38]
+    msg = image_msg(encoding, [row.tobytes() for row in raw])
+    with np.errstate(over='ignore'):
+        expected = raw.astype(np.float32) * np.float32(scale)
+        got = conversions.depth_from_msg(msg, scale, range_m)
+    for at, value in np.ndenumerate(raw):
+        none = not math.isfinite(expected[at]) or value <= 0 or (dtype, value) == (np.uint16, 65535)
+        if none or not np.float32(range_m[0]) <= expected[at] <= np.float32(range_m[1]):
+            expected[at] = math.nan
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_messages_of_rosbags_give_the_same():
