@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     'bag_to_frames': 'make a folder data set of a bag, to label and to train on',
     'play_bag': 'publish a bag over ROS 2 at the pace it was recorded',
     'evaluate_bag': 'score a checkpoint on every labelled frame of a bag',
+    'benchmark_node': 'measure the node from camera to mask, over DDS',
     'demo': 'see it work: generated rooms through the node, with figures and pictures',
 }
 """Name -> one line of help. The module is `sgnet_ros.commands.<name>`."""

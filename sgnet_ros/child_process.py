@@ -20,26 +20,32 @@ STOP_TIMEOUT_S = 30.0
 
 
 class ChildProcess:
-    """A command of this package in a process of its own, its output in a file.
+    """A module of this package in a process of its own, its output in a file.
 
     As a context manager it ends the process, whatever happens: SIGTERM first, which a shell that
     starts things in the background does not have ignored, then SIGKILL.
 
     Args:
         name: for messages.
-        argv: after `python -m sgnet_ros`.
+        argv: its arguments.
         log: what it prints goes here.
         environ: its environment.
+        module: what Python runs, as after `python -m`.
     """
 
     def __init__(
-        self, name: str, argv: Sequence[str], log: Path, environ: Mapping[str, str]
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        environ: Mapping[str, str],
+        module: str = 'sgnet_ros',
     ) -> None:
         self.name = name
         self.log = log
         with log.open('wb') as output:
             self._process = subprocess.Popen(
-                [sys.executable, '-m', 'sgnet_ros', *argv],
+                [sys.executable, '-m', module, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -55,6 +61,11 @@ class ChildProcess:
         self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Of the process, also after its end."""
+        return self._process.pid
 
     @property
     def running(self) -> bool:

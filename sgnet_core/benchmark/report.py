@@ -81,18 +81,18 @@ def text(figures: dict[str, Any]) -> str:
     """All of it for a terminal."""
     rows = figures['rows']
     parts = [
-        _protocol_text(figures['protocol']),
+        protocol_text(figures['protocol']),
         _operator_table([row for row in rows if row['part'] == 'operator']),
         _table(rows, 'network', ('median_ms', 'p95_ms', 'fps', 'peak_mb')),
         _table(rows, 'training', ('peak_mb',)),
         _table(rows, 'geometry', ('median_ms', 'p95_ms', 'peak_mb')),
         _ratio_list(figures['ratios'], figures['not_measured']),
-        _target_list(figures['targets']),
+        target_list(figures['targets']),
     ]
     return '\n\n'.join(part for part in parts if part)
 
 
-def _protocol_text(protocol: dict[str, Any]) -> str:
+def protocol_text(protocol: dict[str, Any]) -> str:
     lines = []
     for name, value in protocol.items():
         if isinstance(value, dict):
@@ -160,7 +160,7 @@ def _is_single(name: str) -> bool:
     return name.startswith(('sconv_op_over_plain.', 'torchvision_over_triton.')) and '.conv' in name
 
 
-def _target_list(targets: list[dict[str, Any]]) -> str:
+def target_list(targets: list[dict[str, Any]]) -> str:
     lines = []
     for target in targets:
         if target['met'] is None:

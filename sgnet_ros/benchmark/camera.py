@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that is a camera: colour, depth and camera_info at a steady rate, of any size.
+
+python -m sgnet_ros.benchmark.camera HEIGHT WIDTH HZ SECONDS FILE
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Header
+
+from sgnet_core.benchmark.sensor import generated_bytes
+from sgnet_core.cli import write_json
+from sgnet_core.errors import SgnetError
+from sgnet_ros.bags import with_header_stamp
+from sgnet_ros.conversions import camera_info_to_msg, depth_to_msg, rgb_to_msg
+from sgnet_ros.interface import CAMERA_INFO, DEPTH, RGB
+from sgnet_ros.interruption import interruptible
+
+READY_TIMEOUT_S = 120.0
+"""For the node to load the network: a cold disk is slow."""
+SETTLE_S = 1.0
+"""Between "the camera sees the node" and the first frame: the node must see the camera, too."""
+QUEUE_DEPTH = 5
+POLL_S = 0.05
+
+
+class Camera:
+    """Publishes the same generated view again and again, each time under the present stamp.
+
+    Messages are encoded once, so that the camera takes hardly more of the machine than a driver.
+    Publishers are reliable, which subscribers of either reliability accept.
+    """
+
+    def __init__(self, node: Node, height: int, width: int) -> None:
+        view = generated_bytes((height, width)).frame()
+        header = Header(frame_id='camera')
+        qos = QoSProfile(depth=QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+        self._outputs = [
+            (node.create_publisher(type(message), topic, qos), serialize_message(message))
+            for topic, message in (
+                (CAMERA_INFO, camera_info_to_msg(view.intrinsics, header)),
+                (RGB, rgb_to_msg(view.rgb, header)),
+                (DEPTH, depth_to_msg(view.depth_m, header)),
+            )
+        ]
+
+    def wait_for_node(self, stop: threading.Event) -> None:
+        """Until all three topics have a subscriber, and it knows us.
+
+        Raises:
+            SgnetError: nobody subscribes.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not all(publisher.get_subscription_count() for publisher, _ in self._outputs):
+            if time.monotonic() > deadline:
+                raise SgnetError(f'after {READY_TIMEOUT_S:g} s nobody subscribes to the camera')
+            # There is no event for "somebody subscribed" on Humble.
+            if stop.wait(POLL_S):
+                return
+        stop.wait(SETTLE_S)
+
+    def run(self, rate_hz: float, seconds: float, stop: threading.Event) -> int:
+        """Publish for so long, inf Hz = as fast as it goes; returns the number of frames."""
+        start = time.monotonic()
+        sent = 0
+        for due_s in _times(rate_hz, seconds):
+            if stop.wait(max(0.0, start + due_s - time.monotonic())):
+                break
+            if time.monotonic() > start + seconds:
+                break
+            stamp_ns = time.time_ns()
+            for publisher, cdr in self._outputs:
+                publisher.publish(with_header_stamp(cdr, stamp_ns))
+            sent += 1
+        return sent
+
+
+def _times(rate_hz: float, seconds: float) -> Iterator[float]:
+    if rate_hz == float('inf'):
+        return itertools.repeat(0.0)
+    return (index / rate_hz for index in range(round(rate_hz * seconds)))
+
+
+def main(height: str, width: str, rate_hz: str, seconds: str, json_file: str) -> None:
+    """Be that camera, then write `{"sent": frames}`."""
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    with interruptible() as stop:
+        node = rclpy.create_node('benchmark_camera')
+        camera = Camera(node, int(height), int(width))
+        camera.wait_for_node(stop)
+        sent = camera.run(float(rate_hz), float(seconds), stop)
+        node.destroy_node()
+    rclpy.try_shutdown()
+    write_json(Path(json_file), {'sent': sent})
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs cases: camera and node as processes, the listener here, all connected by DDS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from tqdm import tqdm
+
+from sgnet_core.errors import SgnetError
+from sgnet_ros.benchmark.listener import Listener
+from sgnet_ros.benchmark.plan import Case
+from sgnet_ros.benchmark.process_usage import Usage, usage_of
+from sgnet_ros.child_process import ChildProcess
+
+SPIN_S = 0.1
+SAMPLE_S = 0.25
+"""Between two looks at what the processes use."""
+QUIET_S = 0.5
+"""After the camera has ended, and twice the latency without a mask, none is under way any more."""
+
+Sample = tuple[float, dict[str, Usage]]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen of one case.
+
+    Attributes:
+        sent: frames of the camera.
+        latency_ms: frame by frame, from the stamp to the last of the outputs.
+        outputs_ms: ... to each output by itself: output -> milliseconds, in order of arrival.
+        node: what the node says at its end, as `segmentation_node --json`.
+        samples: monotonic seconds and what each process had used until then, while the camera
+            published, from the first arrival on.
+    """
+
+    sent: int
+    latency_ms: list[float]
+    outputs_ms: dict[str, list[float]]
+    node: dict[str, Any]
+    samples: list[Sample]
+
+
+def run_cases(
+    cases: Sequence[Case], parameters: Mapping[str, str], stop: threading.Event
+) -> dict[str, Observation]:
+    """Name -> what was seen, of every case, or of those before `stop`; see `run_case`."""
+    seen: dict[str, Observation] = {}
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory(prefix='benchmark_node_') as folder,
+        tqdm(cases, 'benchmark_node', unit='case', disable=None) as bar,
+    ):
+        for case in bar:
+            bar.set_postfix_str(case.name)
+            seen[case.name] = run_case(case, parameters, Path(folder), stop)
+    return seen
+
+
+def run_case(
+    case: Case, parameters: Mapping[str, str], folder: Path, stop: threading.Event
+) -> Observation:
+    """Measure one case, all processes anew.
+
+    Args:
+        parameters: of the node, as after `-p`.
+        folder: for logs and for what the processes say at their end.
+        stop: gives up early, with KeyboardInterrupt.
+
+    Raises:
+        SgnetError: a process ended by itself; with its last words.
+    """
+    node_json, camera_json = folder / 'node.json', folder / 'camera.json'
+    with (
+        _listener(case) as listener,
+        _start_node(case, parameters, folder, node_json) as node,
+        _start_camera(case, folder, camera_json) as camera,
+    ):
+        samples: list[Sample] = []
+        looked_s = 0.0
+        while camera.running:
+            _spin(listener, node, stop)
+            # Neither before the first arrival nor after the last: how processes begin and end is
+            # not what is measured.
+            if listener.last_arrival_s is not None and listener.last_arrival_s > looked_s:
+                looked_s = time.monotonic()
+                _sample(samples, {'camera': camera.pid, 'node': node.pid, 'listener': os.getpid()})
+        camera.check()
+        ended_s = time.monotonic()
+        while not _is_quiet(listener, ended_s):
+            _spin(listener, node, stop)
+        node.stop()
+        node.check()
+        return Observation(
+            json.loads(camera_json.read_text())['sent'],
+            listener.end_to_end_ms(),
+            {output: list(ms.values()) for output, ms in listener.latency_ms.items()},
+            json.loads(node_json.read_text()),
+            samples,
+        )
+
+
+@contextlib.contextmanager
+def _listener(case: Case) -> Iterator[Listener]:
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node('benchmark_listener')
+    try:
+        yield Listener(node, case.outputs)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _start_node(
+    case: Case, parameters: Mapping[str, str], folder: Path, json_file: Path
+) -> ChildProcess:
+    ros = ['--ros-args']
+    for name, value in parameters.items():
+        ros += ['-p', f'{name}:={value}']
+    log = folder / 'node.log'
+    if case.stand_in_ms is None:
+        argv = ['segmentation_node', '--json', str(json_file), *ros]
+        return ChildProcess('segmentation_node', argv, log, os.environ)
+    argv = [str(case.stand_in_ms), str(json_file), *ros]
+    return ChildProcess('stand-in', argv, log, os.environ, 'sgnet_ros.benchmark.stand_in')
+
+
+def _start_camera(case: Case, folder: Path, json_file: Path) -> ChildProcess:
+    argv = [str(value) for value in (*case.size, case.rate_hz, case.seconds, json_file)]
+    log = folder / 'camera.log'
+    return ChildProcess('camera', argv, log, os.environ, 'sgnet_ros.benchmark.camera')
+
+
+def _spin(listener: Listener, node: ChildProcess, stop: threading.Event) -> None:
+    listener.spin(SPIN_S)
+    if stop.is_set():
+        raise KeyboardInterrupt
+    if not node.running:
+        raise SgnetError(f'{node.name} ended by itself: {node.describe_end()}')
+
+
+def _sample(samples: list[Sample], pids: Mapping[str, int]) -> None:
+    now_s = time.monotonic()
+    if samples and now_s < samples[-1][0] + SAMPLE_S:
+        return
+    used = {name: usage_of(pid) for name, pid in pids.items()}
+    if all(used.values()):
+        samples.append((now_s, used))
+
+
+def _is_quiet(listener: Listener, ended_s: float) -> bool:
+    """Whether nothing has come for a while since the camera ended."""
+    longest_ms = max((ms for of in listener.latency_ms.values() for ms in of.values()), default=0.0)
+    latest_s = max(ended_s, listener.last_arrival_s or 0.0)
+    return time.monotonic() > latest_s + QUIET_S + 2e-3 * longest_ms

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that is the node, with something that takes a given time in place of the network.
+
+python -m sgnet_ros.benchmark.stand_in MILLISECONDS FILE --ros-args ...
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+
+from sgnet_core.cpu_memory import keep_freed_memory
+from sgnet_core.labels import NYU40
+from sgnet_core.types import RgbdFrame, SegmentationResult
+from sgnet_ros.commands.segmentation_node import serve
+from sgnet_ros.node import SegmentationNode
+
+BLOCKS = (12, 16)
+"""The image is so many rectangles of one class each."""
+
+
+class StandIn:
+    """Says the same of every frame, `ms` milliseconds later, in which it leaves the CPU alone.
+
+    So would a network on a GPU. Its interface is that of `sgnet_core.segmenter.Segmenter`.
+    """
+
+    class_names = NYU40.class_names
+    palette = NYU40.palette
+    device = 'cpu'
+    input_spec = SimpleNamespace(spatial='depth')
+
+    def __init__(self, ms: float) -> None:
+        self._seconds = ms / 1e3
+        self._results: dict[tuple[int, int], SegmentationResult] = {}
+        keep_freed_memory()  # as the real one
+
+    @property
+    def description(self) -> str:
+        """One line for a log."""
+        return f'a stand-in that takes {1e3 * self._seconds:g} ms'
+
+    def warm_up(self, iterations: int = 1) -> None:
+        """Nothing gets faster."""
+
+    def segment(self, frame: RgbdFrame) -> SegmentationResult:
+        """Rectangles of random classes."""
+        time.sleep(self._seconds)
+        if frame.size not in self._results:
+            self._results[frame.size] = _rectangles(*frame.size)
+        return self._results[frame.size]
+
+
+def _rectangles(height: int, width: int) -> SegmentationResult:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, len(NYU40), BLOCKS).astype(np.uint8)
+    labels = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_NEAREST)
+    return SegmentationResult(labels, rng.random(labels.shape, np.float32), NYU40.class_names)
+
+
+def main(ms: str, json_file: str) -> None:
+    """Be that node, until SIGTERM."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        serve(SegmentationNode(lambda *options: StandIn(float(ms))), json_file)
+    finally:
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:3])

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ratios of what was measured, and what the project asks of the node, held against both.
+
+They are never tests: a busy machine is not a bug.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sgnet_ros.benchmark.plan import MEMORY
+
+Row = Mapping[str, Any]
+
+OVERHEAD_SIZE = '480x640'
+OVERHEAD_MS = {('mask',): 8.0, ('mask', 'color', 'overlay'): 15.0}
+"""Outputs subscribed to -> the most that the node may add to the network, median."""
+OVERLOAD = 4.0
+"""A camera so many times faster than the network."""
+OVERLOAD_MODEL_TIMES = 1.5
+FIRST_OVER_TENTH = 1.5
+MEMORY_END_OVER_START = 1.01
+
+NO_CALM_ROW = 'in no such row was the camera slower than the node: give a lower --rate'
+
+
+def ratios_of(rows: Sequence[Row]) -> dict[str, float]:
+    """Name -> ratio, of those that these rows give.
+
+    `first_over_tenth`: latency of the first frame of a node over that of the tenth, where the
+    camera is slower than the node; median of those rows.
+    `overload_model_times.<row>`: where the camera is `OVERLOAD` times faster than the network, the
+    99th percentile of the latency, less the overhead of a slow camera, over the median time of
+    the network.
+    `memory_end_over_start`: of the row about memory.
+    """
+    ratios = {}
+    calm = [row for row in rows if is_calm(row) and row['tenth_ms'] and row['name'] != MEMORY]
+    if calm:
+        first = statistics.median(row['first_ms'] / row['tenth_ms'] for row in calm)
+        ratios['first_over_tenth'] = first
+    for row in rows:
+        overhead = overhead_ms(rows, row['size'], tuple(row['outputs']))
+        if overhead is not None and is_overload(row):
+            latency, segment = row['latency_ms']['p99'], row['segment_ms']['p50']
+            ratios[f'overload_model_times.{row["name"]}'] = (latency - overhead) / segment
+        if row['name'] == MEMORY and row['memory_mb']:
+            memory = row['memory_mb']
+            ratios['memory_end_over_start'] = memory['end'] / memory['start']
+    return {name: round(value, 4) for name, value in ratios.items()}
+
+
+def is_calm(row: Row) -> bool:
+    """Whether 95 % of the frames were done before the next one came."""
+    return bool(row['latency_ms']) and _hz(row) * row['processing_ms']['p95'] < 1e3
+
+
+def is_overload(row: Row) -> bool:
+    """Whether the camera was `OVERLOAD` times as fast as the network."""
+    return bool(row['latency_ms']) and _hz(row) * row['segment_ms']['p50'] >= 1e3 * OVERLOAD
+
+
+def overhead_ms(rows: Sequence[Row], size: str, outputs: tuple[str, ...]) -> float | None:
+    """The largest median overhead at any rate that the node keeps up with."""
+    found = [
+        row['overhead_ms']
+        for row in rows
+        if row['size'] == size and tuple(row['outputs']) == outputs and is_calm(row)
+    ]
+    return max(found, default=None)
+
+
+def judge(rows: Sequence[Row], ratios: Mapping[str, float]) -> list[dict[str, Any]]:
+    """One entry a target: `name`, `limit`, `sense`, and `value` and `met`, or `reason`."""
+    overload = [value for name, value in ratios.items() if name.startswith('overload_model_times')]
+    unaccounted = [abs(row['unaccounted']) for row in rows]
+    faster = f'no camera was {OVERLOAD:g} times as fast as the network; give a higher --rate'
+    return [
+        *(
+            _entry(
+                f'overhead {OVERHEAD_SIZE} {",".join(outputs)}, ms',
+                limit,
+                overhead_ms(rows, OVERHEAD_SIZE, outputs),
+                NO_CALM_ROW,
+            )
+            for outputs, limit in OVERHEAD_MS.items()
+        ),
+        _entry(
+            'overload, p99 in model times',
+            OVERLOAD_MODEL_TIMES,
+            max(overload, default=None),
+            faster,
+        ),
+        _entry('pairs unaccounted for', 0, max(unaccounted, default=None), 'nothing was measured'),
+        _entry(
+            'first frame over tenth', FIRST_OVER_TENTH, ratios.get('first_over_tenth'), NO_CALM_ROW
+        ),
+        _entry(
+            'memory, end over start',
+            MEMORY_END_OVER_START,
+            ratios.get('memory_end_over_start'),
+            'left out by --memory-frames',
+        ),
+    ]
+
+
+def _entry(name: str, limit: float, value: float | None, reason: str) -> dict[str, Any]:
+    entry = {'name': name, 'limit': limit, 'sense': 'at most'}
+    if value is None:
+        return {**entry, 'value': None, 'met': None, 'reason': reason}
+    return {**entry, 'value': round(value, 4), 'met': value <= limit}
+
+
+def _hz(row: Row) -> float:
+    return row['sent'] / row['seconds']
