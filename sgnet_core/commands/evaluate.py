@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
     share = args.missing_depth
     if not 0 <= share <= 1:
         raise InputError(f'--missing-depth must be from 0 to 1, got {share}')
+    report = ReportFolder(args.out) if args.out else None
     data = FolderDataset(args.data, args.split)
     segmenter = Segmenter.from_checkpoint(
         args.checkpoint, args.device, args.precision, args.backend
     )
     check_same_classes(segmenter, data.class_names, str(args.data))
-    report = ReportFolder(args.out) if args.out else None
     samples = data
     if share:
         samples = (without_some_depth(sample, share, seed) for seed, sample in enumerate(data))

@@ -2,8 +2,8 @@
 """Compare two runs of evaluate or evaluate_bag: what got better, what got worse, by class.
 
 Takes what `--out` or `--json` of both wrote. Differences are B - A over the frames of both, with
-their 95 % intervals and p from a paired bootstrap over frames; p of classes are adjusted for being
-many (Holm).
+95 % intervals (paired bootstrap over frames) and p (paired randomization test; of classes adjusted
+for their number by Holm's method).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, metavar='DIR', help='write comparison.html and .json')
     parser.add_argument('--json', metavar='FILE', help='write the figures; - = standard output')
     parser.add_argument(
-        '--resamples', type=int, default=10_000, help='of the bootstrap (default 10000)'
+        '--resamples', type=int, default=10_000, help='of both methods (default 10000)'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the bootstrap (default 0)')
+    parser.add_argument('--seed', type=int, default=0, help='of the resamples (default 0)')
 
 
 def run(args: argparse.Namespace) -> None:

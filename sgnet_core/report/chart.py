@@ -50,7 +50,7 @@ class Chart:
     size: tuple[int, int] = (260, 460)
     _marks: list[str] = field(default_factory=list, init=False, repr=False)
 
-    _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
+    _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 22, 14, 46
 
     def x(self, value: float) -> float:
         """Pixels from the left."""

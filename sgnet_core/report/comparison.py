@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What differs between two runs over the same frames, and whether that can be chance.
 
-The test is the paired bootstrap (Efron and Tibshirani 1993, chapter 16; Koehn 2004): frames are
-drawn with replacement, the same for both runs, and pixels counted anew. The interval holds 95 % of
-the differences so found; p is twice the share of them on the other side of zero. Frames count as
-independent, which neighbours in a video are not: there p is too small.
+p is of the paired randomization test (Noreen 1989; Yeh 2000): were the runs equally good, either
+result of a frame might as well be of the other run, so results are swapped at random, frame by
+frame, pixels are counted anew, and p is the share of such swaps that differ as much as the runs do.
+It is exact for any number of frames: a class in few of them is never called significant. Intervals
+are of the paired bootstrap: frames are drawn with replacement, the same for both runs.
 
+Both take frames for independent, which neighbours in a video are not: there p is too small.
 Classes are many tests at once: their p are adjusted by Holm's method, so that the chance of even
 one false alarm among all classes is the level.
 """
@@ -23,7 +25,10 @@ from sgnet_core.evaluation.tally import SCORES, class_iou, number
 
 LEVEL = 0.05
 RESAMPLES = 10_000
-TEST = 'paired bootstrap over the frames of both runs'
+TEST = 'paired randomization of frames'
+
+_TOGETHER = 100
+"""Resamples that are in memory at a time."""
 
 
 def compare(
@@ -36,8 +41,9 @@ def compare(
 
     Returns:
         `frames`, `test`, `scores` (name -> a, b, difference, interval, p), `per_class` (the same
-        of IoU, with p adjusted, and `frames` that show the class), `better` and `worse` (classes
-        whose p is below `LEVEL`, the largest difference first), `frame_scores` (id, a, b: mIoU).
+        of IoU, with p adjusted, and in how many `frames` the class is), `better` and `worse`
+        (classes whose p is below `LEVEL`, the largest difference first), `frame_scores` (id, a, b:
+        mIoU).
 
     Raises:
         InputError: they are of other classes, or have no frame in common.
@@ -55,11 +61,12 @@ def compare(
             f'the runs have no frame in common: {_some(list(frames_a))} and '
             f'{_some(list(frames_b))}; evaluate both on the same data'
         )
-    tallies = [_tallies([frames[i] for i in common], len(names)) for frames in (frames_a, frames_b)]
-    # Frames are drawn once for both runs.
-    drawn = np.moveaxis(resampled(np.stack(tallies, 1), resamples, seed), 1, 0)
-    shown = (np.stack(tallies)[:, :, 1:].sum((0, 2)) > 0).sum(0)
-    scores, per_class = _differences(tallies, drawn, names, shown)
+    tallies = np.stack(
+        [_tallies([f[i] for i in common], len(names)) for f in (frames_a, frames_b)], axis=1
+    )
+    scores, per_class = _differences(
+        tallies, resampled(tallies, resamples, seed), _swapped(tallies, resamples, seed), names
+    )
     significant = {n: d['difference'] for n, d in per_class.items() if _is_significant(d)}
     ranked = sorted(significant, key=significant.get)
     return {
@@ -85,22 +92,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _differences(
-    tallies: Sequence[np.ndarray],
-    drawn: Sequence[np.ndarray],
-    names: Sequence[str],
-    shown: np.ndarray,
+    tallies: np.ndarray, drawn: np.ndarray, swapped: np.ndarray, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of the averages, and of the IoU of each class."""
-    whole = [tally.sum(0) for tally in tallies]
-    scores = {
-        name: _difference(*map(score, whole), *map(score, drawn)) for name, score in SCORES.items()
-    }
-    ious, drawn_ious = [class_iou(t) for t in whole], [class_iou(t) for t in drawn]
+    """Of the averages, and of the IoU of each class.
+
+    Args:
+        tallies: (N, 2, 3, C) of N frames in both runs.
+        drawn, swapped: (resamples, 2, 3, C), what bootstrap and randomization make of them.
+    """
+    parts = (tallies.sum(0), drawn, swapped)
+    scores = {key: _difference(*map(score, parts)) for key, score in SCORES.items()}
+    ious = [class_iou(part) for part in parts]
+    showing = (tallies[:, 0, 1] > 0).sum(0)
     per_class = {
-        name: {
-            **_difference(*(iou[c] for iou in ious), *(iou[:, c] for iou in drawn_ious)),
-            'frames': int(shown[c]),
-        }
+        name: {**_difference(*(iou[..., c] for iou in ious)), 'frames': int(showing[c])}
         for c, name in enumerate(names)
     }
     tested = [entry for entry in per_class.values() if entry['p'] is not None]
@@ -109,18 +114,31 @@ def _differences(
     return scores, per_class
 
 
-def _difference(a: float, b: float, drawn_a: np.ndarray, drawn_b: np.ndarray) -> dict[str, Any]:
-    """One figure of both runs, and how the difference scatters over the resamples."""
+def _difference(runs: np.ndarray, drawn: np.ndarray, swapped: np.ndarray) -> dict[str, Any]:
+    """One figure (2,) of both runs, its interval and p; (resamples, 2) of the resamples."""
+    a, b = runs
     values = {'a': number(a), 'b': number(b), 'difference': number(b - a)}
-    scatter = drawn_b - drawn_a
-    scatter = scatter[~np.isnan(scatter)]
-    if np.isnan(b - a) or not scatter.size:
+    if np.isnan(b - a):
         return {**values, 'interval': None, 'p': None}
-    tail = min((scatter <= 0).sum(), (scatter >= 0).sum())
-    # Never 0: of so many resamples none on the other side says no more than that.
-    p = min(1.0, 2 * (tail + 1) / (scatter.size + 1))
-    interval = np.quantile(scatter, (LEVEL / 2, 1 - LEVEL / 2)).tolist()
-    return {**values, 'interval': interval, 'p': float(p)}
+    scatter = drawn[:, 1] - drawn[:, 0]
+    interval = np.nanquantile(scatter, (LEVEL / 2, 1 - LEVEL / 2)).tolist()
+    # Sums of another order differ in the last digits; what is undefined is no evidence.
+    as_much = ~(np.abs(swapped[:, 1] - swapped[:, 0]) < abs(b - a) - 1e-12)
+    # The runs as they are count as one more.
+    return {**values, 'interval': interval, 'p': float((as_much.sum() + 1) / (len(swapped) + 1))}
+
+
+def _swapped(tallies: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, 2, 3, C): sums after results of random frames changed the run."""
+    whole, change = tallies.sum(0), (tallies[:, 1] - tallies[:, 0]).reshape(len(tallies), -1)
+    rng = np.random.default_rng(seed)
+    swapped = np.empty((resamples, *whole.shape))
+    for row in range(0, resamples, _TOGETHER):
+        part = swapped[row : row + _TOGETHER]
+        moved = rng.integers(0, 2, (len(part), len(change))) @ change
+        moved = moved.reshape(len(part), *whole.shape[1:])
+        part[:, 0], part[:, 1] = whole[0] + moved, whole[1] - moved
+    return swapped
 
 
 def _tallies(frames: Sequence[Mapping[str, Any]], classes: int) -> np.ndarray:
@@ -133,7 +151,7 @@ def _tallies(frames: Sequence[Mapping[str, Any]], classes: int) -> np.ndarray:
 
 
 def _is_significant(entry: Mapping[str, Any]) -> bool:
-    return entry['p'] is not None and entry['p'] < LEVEL and entry['difference'] != 0
+    return entry['p'] is not None and entry['p'] < LEVEL
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 
 from sgnet_core.report.chart import Chart, interval_bar, percent
-from sgnet_core.report.comparison import TEST
 from sgnet_core.report.page import figure, page, section, side_by_side, table, tiles
 from sgnet_core.report.run_sections import origin_facts
 from sgnet_core.report.sections import HEADLINES
@@ -17,12 +16,11 @@ from sgnet_core.report.write import title_of
 Metrics = Mapping[str, Any]
 
 NAMED_FRAMES = 12
-_NARROW = '\N{NO-BREAK SPACE}'
 
 
 def points(difference: float | None, digits: int = 1) -> str:
     """`+1.2`: a difference of fractions in percentage points; a dash for None."""
-    return '–' if difference is None else f'{100 * difference:+.{digits}f}'
+    return '–' if difference is None else f'{100 * difference:+.{digits}f}'.replace('-', '−')
 
 
 def p_text(p: float | None) -> str:
@@ -35,8 +33,8 @@ def p_text(p: float | None) -> str:
 def comparison_page(a: Metrics, b: Metrics, found: Metrics) -> str:
     """HTML of what `compare(a, b)` found."""
     return page(
-        f'{title_of(b)} against {title_of(a)}',
-        f'B against A, over the {found["frames"]} frames of both',
+        'Two runs compared',
+        f'A: {title_of(a)}. B: {title_of(b)}. {found["frames"]} frames of both.',
         [
             tiles(
                 (
@@ -60,7 +58,7 @@ def verdict(found: Metrics) -> str:
     miou = found['scores']['miou']
     if miou['p'] is None:
         head = 'There is no mIoU to compare.'
-    elif miou['p'] < found['test']['level'] and miou['difference']:
+    elif miou['p'] < found['test']['level']:
         word = 'better' if miou['difference'] > 0 else 'worse'
         head = f'B is {word} than A by {points(abs(miou["difference"]))[1:]} points of mIoU.'
     else:
@@ -78,9 +76,10 @@ def test_text(found: Metrics) -> str:
     """What was tested how."""
     test = found['test']
     return (
-        f'{TEST}, {test["resamples"]} resamples, seed {test["seed"]}; two-sided p, of classes '
-        f'adjusted by Holm; level {test["level"]:g}; intervals hold 95 %. Neighbouring frames of '
-        'a video are alike, and then p is too small.'
+        f'p: {test["name"]}, two-sided, that of classes adjusted for their number (Holm); '
+        f'significant below {test["level"]:g}. Intervals: 95 %, paired bootstrap over frames. Both '
+        f'of {test["resamples"]} resamples, seed {test["seed"]}. Neighbouring frames of a video '
+        'are alike: there p is too small.'
     )
 
 

@@ -13,7 +13,7 @@ FAINTEST = 0.005
 """Share of a class below which a cell stays empty: it could not be seen."""
 _LABELLED_CELL = 9
 """Pixels; names do not fit beside smaller cells and are read by pointing."""
-_WIDTH, _NAMES, _CHARACTER = 620, 112, 17
+_WIDTH, _NAMES, _LONGEST = 570, 104, 16
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,5 @@ def heat_map(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 
 
 def _label(name: str, x: float, y: float, attributes: str) -> str:
-    text = name if len(name) <= _CHARACTER else f'{name[: _CHARACTER - 1]}…'
+    text = name if len(name) <= _LONGEST else f'{name[: _LONGEST - 1]}…'
     return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" {attributes}>{escape(text)}</text>'

@@ -27,13 +27,22 @@ def timing(metrics: Metrics) -> str:
     scores = [100 * frame['miou'] for frame in frames if frame['miou'] is not None]
     if scores:
         chart = _histogram('Frames by their own mIoU', histogram(scores), 'mIoU of the frame, %')
-        charts.append(figure(chart.svg(), 'Frames by their own mIoU, over the classes in them.'))
+        caption = 'Frames by their own mIoU, over the classes true or predicted there.'
+        charts.append(figure(chart.svg(), caption))
     return section('Frame by frame', side_by_side(charts), _live(metrics))
 
 
 def _histogram(title: str, bins: Sequence[tuple[float, float, int]], label: str) -> Chart:
     most = max(count for _, _, count in bins)
-    chart = Chart(title, (bins[0][0], bins[-1][1]), (0, most * 1.15), label, 'frames')
+    # There are no half frames.
+    chart = Chart(
+        title,
+        (bins[0][0], bins[-1][1]),
+        (0, most * 1.15),
+        label,
+        'frames',
+        y_text=lambda count: f'{count:.0f}' if count == round(count) else '',
+    )
     chart.bars(
         (left, right, count, f'{left:.4g} to {right:.4g}: {count} frames')
         for left, right, count in bins
@@ -70,8 +79,10 @@ def origin(metrics: Metrics) -> str:
 
 def origin_facts(metrics: Metrics) -> dict[str, object]:
     """Name -> value, without what is not known."""
-    rows = {name: metrics.get(name) for name in ('protocol', 'frames', 'data_sha256')}
-    for name, value in (metrics.get('provenance') or {}).items():
+    rows = {name: metrics.get(name) for name in ('protocol', 'frames')}
+    known = dict(metrics.get('provenance') or {})
+    known['data'] = {**known.get('data', {}), 'sha256': metrics.get('data_sha256')}
+    for name, value in known.items():
         if isinstance(value, Mapping):
             rows |= {f'{name}, {key}': inner for key, inner in value.items()}
         else:

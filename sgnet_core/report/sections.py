@@ -45,9 +45,7 @@ def headline(metrics: Metrics) -> str:
         shown.append(('calibration error', percent(calibration['ece']), 'ECE; 0 is honest'))
     latency = metrics.get('latency_ms')
     if latency:
-        name = (
-            'camera to mask' if 'pairs' in metrics and 'fps' in metrics else 'median time per frame'
-        )
+        name = 'camera to mask' if 'fps' in metrics else 'time per frame'
         shown.append((name, f'{latency["p50"]:.0f} ms', f'median; 95 %: {latency["p95"]:.0f}'))
     if metrics.get('fps') is not None:
         dropped = sum((metrics.get('dropped') or {}).values())
@@ -155,7 +153,8 @@ def where(metrics: Metrics) -> str:
                 ('depth missing', holes, 'frames', 'frames'),
                 ('camera', cameras, 'frames', 'frames'),
             )
-            if rows
+            # Of one kind alone it is the headline again.
+            if len(rows) > 1
         ),
     )
 

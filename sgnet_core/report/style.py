@@ -24,9 +24,9 @@ h2 { font-size: 1.2rem; margin: 2.75rem 0 .25rem; }
 h3 { font-size: 1rem; margin: 1.25rem 0 .35rem; }
 p { margin: .25rem 0 .9rem; max-width: 78ch; }
 .faint, caption, figcaption { color: var(--faint); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); gap: .75rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: .75rem;
   margin: 1.5rem 0 0; }
-.tile { background: var(--card); border-radius: 8px; padding: .8rem 1rem; }
+.tile { background: var(--card); border-radius: 8px; padding: .8rem .9rem; }
 .tile b { display: block; font-size: 1.6rem; line-height: 1.2; font-weight: 600; }
 .tile span { display: block; font-size: .85rem; color: var(--faint); }
 .charts { display: flex; flex-wrap: wrap; gap: 1.25rem 2rem; align-items: flex-start; }

@@ -78,8 +78,9 @@ def report_page(
             section(
                 'Frames',
                 shots(picked, label_set),
-                note='By their own mIoU. Errors are red; white is not labelled. The median frame '
-                'is the nearest to it of a random two dozen.',
+                note='By their own mIoU. Errors are red; what is not labelled is black in the '
+                'truth and white among the errors. The median is the nearest to it of two dozen '
+                'frames at random.',
             ),
             sections.confusion(metrics),
             sections.where(metrics),

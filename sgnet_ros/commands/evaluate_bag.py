@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.bags_frames import BagFrames
 
     topics = frame_topics(args)
+    report = ReportFolder(args.out) if args.out else None
     with Bag(args.bag) as bag:
         frames = BagFrames(
             bag, topics, camera, args.sync_mode, args.sync_slop, rgb_from_depth=rgb_from_depth
@@ -58,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
         _check_classes(segmenter, frames, args)
         if args.json != '-':
             print(f'{segmenter.description}\n{args.bag}')
-        report = ReportFolder(args.out) if args.out else None
         watch = report and report.watch
         evaluation = evaluate(segmenter, frames, length_hint(frames), watch=watch)
         count = len(evaluation.frames)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two runs compared: differences are those of the common frames, and chance is called chance."""
 
+import itertools
 import json
 
 import numpy as np
@@ -19,16 +20,16 @@ NAMES_SEEN = NAMES[:-1]
 def runs():
     """A good run and a bad one; the second has not seen the first two frames."""
     return (
-        evaluation_of(0.3, seed=1).to_json(),
-        evaluation_of(0.7, range(2, 11), seed=2).to_json(),
+        evaluation_of(0.2, range(15), seed=1).to_json(),
+        evaluation_of(0.5, range(2, 17), seed=2).to_json(),
     )
 
 
 def test_figures_are_those_of_the_common_frames(runs):
     found = compare(*runs, resamples=200)
-    assert found['frames'] == 7
-    for run, wrong, seed in (('a', 0.3, 1), ('b', 0.7, 2)):
-        alone = evaluation_of(wrong, range(2, 9), seed).to_json()
+    assert found['frames'] == 13
+    for run, wrong, seed in (('a', 0.2, 1), ('b', 0.5, 2)):
+        alone = evaluation_of(wrong, range(2, 15), seed).to_json()
         for name, entry in found['scores'].items():
             assert entry[run] == pytest.approx(alone[name])
         for name, entry in found['per_class'].items():
@@ -61,21 +62,57 @@ def test_a_run_does_not_differ_from_itself(runs):
     }
 
 
-def test_resamples_are_frames_drawn_with_replacement_the_same_for_both(runs):
-    """Against a loop over matrices of frames drawn one by one."""
-    tables = [{f['id']: f['classes'] for f in run['frame_scores']} for run in runs]
-    common = [i for i in tables[0] if i in tables[1]]
+def pixel_counts(run: dict, drawn: list[str]) -> np.ndarray:
+    """Right ones and all of the frames in `drawn`."""
+    classes = {frame['id']: frame['classes'] for frame in run['frame_scores']}
+    return np.array([row[1:3] for sample_id in drawn for row in classes[sample_id]]).sum(0)
+
+
+def pixel_accuracy(run: dict, drawn: list[str]) -> float:
+    return np.divide(*pixel_counts(run, drawn))
+
+
+def test_intervals_are_of_frames_drawn_with_replacement_the_same_for_both(runs):
+    common = [f'frame <{index}>' for index in range(2, 15)]
     rng = np.random.default_rng(5)
-    differences = []
-    for _ in range(1500):
-        drawn = rng.choice(common, len(common))
-        accuracy = []
-        for table in tables:
-            rows = np.array([row[1:] for i in drawn for row in table[i]])
-            accuracy.append(rows[:, 0].sum() / rows[:, 1].sum())
-        differences.append(accuracy[1] - accuracy[0])
+    draws = [list(rng.choice(common, len(common))) for _ in range(1000)]
+    differences = [pixel_accuracy(runs[1], d) - pixel_accuracy(runs[0], d) for d in draws]
     entry = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
     assert entry['interval'] == pytest.approx(np.quantile(differences, (0.025, 0.975)), abs=0.01)
+
+
+def test_p_is_the_share_of_all_swaps_that_differ_as_much():
+    """Of six frames all 64 swaps can be tried."""
+    runs = [
+        evaluation_of(wrong, range(6), seed).to_json() for seed, wrong in ((1, 0.30), (4, 0.33))
+    ]
+    counts = np.array(
+        [[pixel_counts(run, [f'frame <{index}>']) for index in range(6)] for run in runs]
+    )
+    seen = []
+    for swaps in itertools.product((0, 1), repeat=6):
+        a, b = (counts[np.abs(np.array(swaps) - run), range(6)].sum(0) for run in (0, 1))
+        seen.append(abs(b[0] / b[1] - a[0] / a[1]))
+    exact = np.mean(np.array(seen) >= seen[0] - 1e-12)
+    assert 0.05 < exact < 0.95, 'a p of nearly 0 or 1 would prove little'
+    found = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
+    assert found['p'] == pytest.approx(exact, abs=0.03)
+
+
+def test_a_class_in_few_frames_is_never_called_different():
+    """However much it differs: chance alone gives p = 2 / 2^4 with four frames."""
+    pair = []
+    for hits in (90, 10):
+        frames = [
+            {'id': f'{i}', 'miou': 0.5, 'classes': [[0, 50 + i % 3, 99, 99], [1, hits, 99, 99]]}
+            if i < 4
+            else {'id': f'{i}', 'miou': 0.5, 'classes': [[0, 50 + i % 3, 99, 99]]}
+            for i in range(30)
+        ]
+        pair.append({'per_class': {'x': {}, 'y': {}}, 'frame_scores': frames})
+    found = compare(*pair, resamples=1000)
+    assert found['per_class']['y']['p'] >= 0.1 and found['per_class']['y']['frames'] == 4
+    assert found['better'] == found['worse'] == []
 
 
 def test_chance_is_called_significant_about_as_often_as_it_says():
@@ -87,8 +124,7 @@ def test_chance_is_called_significant_about_as_often_as_it_says():
         for _ in range(2):
             frames = []
             for index, hits in enumerate(rng.binomial(100, 0.7, 40)):
-                wrong = 100 - int(hits)
-                counts = [[0, int(hits), 100, 100], [1, 50, 50, 50 + 0 * wrong]]
+                counts = [[0, int(hits), 100, 100], [1, 50, 50, 50]]
                 frames.append({'id': str(index), 'miou': 0.5, 'classes': counts})
             pair.append({'per_class': {'x': {}, 'y': {}}, 'frame_scores': frames})
         below += compare(*pair, resamples=300)['scores']['pixel_accuracy']['p'] < 0.05
@@ -120,8 +156,8 @@ def test_page_and_text_say_it(runs):
     assert all(address.startswith('data:') for address in page.addresses)
     for shown in (page.text, text):
         assert 'second on <rooms>' in shown and 'first on <rooms>' in shown
-        assert verdict(found) in shown and 'paired bootstrap' in shown
-        assert f'{100 * found["scores"]["miou"]["difference"]:+.1f}' in shown
+        assert verdict(found) in shown and 'paired randomization' in shown
+        assert f'−{-100 * found["scores"]["miou"]["difference"]:.1f}' in shown
     assert all(name in page.text for name in NAMES_SEEN)
     assert page.tags['circle'] == found['frames'] + len(NAMES_SEEN)
 

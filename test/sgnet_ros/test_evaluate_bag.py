@@ -89,6 +89,16 @@ def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, cap
     np.testing.assert_array_equal(written['confusion'], expected.counts)
 
 
+def test_report_of_a_bag(tiny_samples, checkpoint, tmp_path):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    assert command(tmp_path / 'bag', '--checkpoint', checkpoint, '--out', tmp_path / 'report') == 0
+    metrics = json.loads((tmp_path / 'report' / 'metrics.json').read_text())
+    assert metrics['pairs'] == metrics['frames'] == 5
+    assert metrics['provenance']['data'] == {'name': 'bag'}
+    page = (tmp_path / 'report' / 'report.html').read_text()
+    assert page.count('<img ') == 5 * 5 and metrics['data_sha256'] in page
+
+
 def test_bag_with_other_classes(tiny_samples, checkpoint, tmp_path, capsys):
     names = tuple(f'kind {index}' for index in range(40))
     write_bag(tiny_samples, tmp_path / 'bag', 10.0, names)
