@@ -7,14 +7,22 @@ The topics are those of realsense-ros 4.55 and newer, which start with the camer
 name. With `launch_camera:=false` the camera is somebody else's, who must align depth to colour.
 """
 
+import os
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    SetEnvironmentVariable,
+)
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
+
+from sgnet_ros.dds_profile import large_image_profile
 
 CAMERA = ['/', LaunchConfiguration('camera_namespace'), '/', LaunchConfiguration('camera_name')]
 
@@ -57,6 +65,11 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             )
             for name, topic in INPUTS.items()
         ),
+        DeclareLaunchArgument(
+            'fixed_frame',
+            default_value=[LaunchConfiguration('camera_name'), '_color_optical_frame'],
+            description='in which rviz2 shows the points; default: by camera_name',
+        ),
     ]
 
 
@@ -81,8 +94,10 @@ def camera() -> GroupAction:
     launch_file = PathJoinSubstitution(
         [FindPackageShare('realsense2_camera'), 'launch', 'rs_launch.py']
     )
+    # For the camera as for the node: the shared memory of its images is the sender's.
+    profile = [SetEnvironmentVariable(*item) for item in large_image_profile(os.environ).items()]
     return GroupAction(
-        [IncludeLaunchDescription(PythonLaunchDescriptionSource(launch_file))],
+        [*profile, IncludeLaunchDescription(PythonLaunchDescriptionSource(launch_file))],
         scoped=True,
         forwarding=False,
         launch_configurations=configuration,
@@ -94,6 +109,10 @@ def generate_launch_description() -> LaunchDescription:
     """Arguments, the camera, and segmentation.launch.py with the camera's topics."""
     segmentation = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('segmentation.launch.py'))),
-        launch_arguments={name: LaunchConfiguration(name) for name in INPUTS}.items(),
+        launch_arguments={
+            'camera': 'realsense',
+            'fixed_frame': LaunchConfiguration('fixed_frame'),
+            **{name: LaunchConfiguration(name) for name in INPUTS},
+        }.items(),
     )
     return LaunchDescription([*declare_arguments(), camera(), segmentation])

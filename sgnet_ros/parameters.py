@@ -20,14 +20,11 @@ from rclpy.parameter import Parameter
 from sgnet_core.errors import ConfigError
 from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_ros.conversions import CONFIDENCE_ENCODINGS
+from sgnet_ros.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
 from sgnet_ros.input_topics import RAW, TRANSPORTS
 from sgnet_ros.interface import FRAME_OUTPUTS
 from sgnet_ros.rgbd_sync import MODES
 from sgnet_ros.worker import POLICIES
-
-# What rclpy itself understands among the overrides.
-RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service')
-RCLPY_PREFIX = 'qos_overrides.'
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 
 from sgnet_core.errors import SgnetError
+from sgnet_ros.distributions import stay_on_this_machine
 
 # The highest whose ports stay below those that Linux hands out to anybody.
 DOMAINS = range(1, 102)
@@ -22,15 +23,9 @@ def own_domain(environ: Mapping[str, str]) -> dict[str, str]:
     Returns:
         What to set, for this process and its children, before rclpy starts.
     """
-    changes = {}
+    changes = stay_on_this_machine(environ)
     if 'ROS_DOMAIN_ID' not in environ:
         changes['ROS_DOMAIN_ID'] = str(free_domain_id())
-    if environ.get('ROS_DISTRO') == 'humble':
-        changes['ROS_LOCALHOST_ONLY'] = environ.get('ROS_LOCALHOST_ONLY', '1')
-    elif 'ROS_LOCALHOST_ONLY' not in environ:
-        # Since Iron; the older variable still works there, with a warning.
-        name = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
-        changes[name] = environ.get(name, 'LOCALHOST')
     return changes
 
 

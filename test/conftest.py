@@ -12,6 +12,7 @@ import pytest
 from sgnet_core.data.folder import FolderDataset, FolderWriter, Sample
 from sgnet_core.labels import NYU40
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
+from sgnet_ros.distributions import stay_on_this_machine
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOMAINS = range(1, 101)
@@ -20,11 +21,10 @@ DOMAINS = range(1, 101)
 @pytest.fixture(scope='session', autouse=True)
 def everything_stays_on_this_machine(tmp_path_factory):
     """No test speaks to the network or fills the user's caches, whatever the user has set."""
-    # Humble knows only the older variable; the others warn about it.
-    humble = os.environ.get('ROS_DISTRO') == 'humble'
-    name = 'ROS_LOCALHOST_ONLY' if humble else 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+    distribution = {'ROS_DISTRO': os.environ.get('ROS_DISTRO', '')}
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(name, '1' if humble else 'LOCALHOST')
+        for name, value in stay_on_this_machine(distribution).items():
+            environment.setenv(name, value)
         environment.delenv('ROS_STATIC_PEERS', raising=False)
         environment.setenv('ORT_DISABLE_TELEMETRY', '1')
         environment.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))

@@ -125,6 +125,17 @@ def one_module_knows_encodings(path: PurePosixPath, text: str) -> list[str]:
     ]
 
 
+def one_module_knows_distributions(path: PurePosixPath, text: str) -> list[str]:
+    if path.as_posix() == 'sgnet_ros/distributions.py' or not path.parts[0].startswith('sgnet_'):
+        return []
+    return [
+        f'{path}:{node.lineno}: {node.value!r} is for sgnet_ros/distributions.py to know'
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant)
+        and node.value in ('ROS_DISTRO', 'humble', 'jazzy', 'kilted')
+    ]
+
+
 def torch_comes_before_opencv(path: PurePosixPath, text: str) -> list[str]:
     first = {}
     for line, name in imports(path, text):
@@ -167,6 +178,7 @@ PYTHON_RULES: dict[Rule, tuple[str, str]] = {
     ),
     one_module_chooses_the_ros_api: ('sgnet_ros/a.py', 'from message_filters import Cache'),
     one_module_knows_encodings: ('sgnet_ros/a.py', "if e in ('16UC1', None): pass"),
+    one_module_knows_distributions: ('sgnet_ros/a.py', "if os.environ.get('ROS_DISTRO'): pass"),
     torch_comes_before_opencv: ('sgnet_ros/a.py', 'import cv2\nimport torch.nn'),
     long_files_say_why: ('test/a.py', '"""Long."""\n' + 'x = 1\n' * LINES),
 }
@@ -221,6 +233,7 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (one_module_chooses_the_ros_api, 'sgnet_ros/ros_api.py', 'import cv_bridge'),
     (one_module_knows_encodings, 'sgnet_ros/conversions.py', "e == 'mono8'"),
     (one_module_knows_encodings, 'sgnet_ros/a.py', '"""A mono8 image."""'),
+    (one_module_knows_distributions, 'sgnet_ros/a.py', '"""For humble, too."""'),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import torch\nimport cv2'),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import cv2'),
     (names_say_what_is_inside, 'sgnet_core/database.py', ''),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files in config/ say what the code that reads them understands."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from sgnet_core.training.config import load_train_config
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 FASTDDS = CONFIG / 'fastdds_large_images.xml'
+LARGE_IMAGE = 1280 * 720 * 3
 
 
 def flattened(values: dict, prefix: str = '') -> dict:
@@ -52,6 +54,28 @@ def test_the_node_accepts_segmentation_yaml(ros_domain_id):
             assert parameters[item.name] == item.default
     finally:
         rclpy.shutdown(context=context)
+
+
+def cameras():
+    """The table of segmentation.launch.py, where launch is not installed, too."""
+    source = ast.parse((CONFIG.parent / 'launch' / 'segmentation.launch.py').read_text())
+    tables = [item for item in source.body if isinstance(item, ast.Assign)]
+    (table,) = (item.value for item in tables if item.targets[0].id == 'CAMERAS')
+    return ast.literal_eval(table)
+
+
+@pytest.mark.parametrize('camera', [name for name in cameras() if name])
+def test_a_cameras_file_says_what_differs_and_names_its_topics(camera):
+    declared = pytest.importorskip('sgnet_ros.parameters').NODE_PARAMETERS
+    known = {item.name: item for item in declared}
+    text = (CONFIG / f'{camera}.yaml').read_text()
+    assert f'camera:={camera}' in text or 'realsense.launch.py' in text
+    changed = flattened(yaml.safe_load(text)['/**']['ros__parameters'])
+    for name, value in changed.items():
+        assert known[name].checked(value) != known[name].default, name
+    topics = cameras()[camera]
+    assert topics['rgb_topic'] in text
+    assert topics['depth_topic'] in text
 
 
 @pytest.mark.parametrize('path', sorted(CONFIG.glob('train_*.yaml')), ids=lambda path: path.stem)
@@ -94,7 +118,7 @@ def test_the_papers_recipes_are_the_papers(name, rate, epochs):
 def test_shared_memory_holds_several_large_images():
     root = ElementTree.fromstring(FASTDDS.read_bytes())
     (size,) = (int(node.text) for node in root.iter() if node.tag.endswith('}segment_size'))
-    assert size > 10 * 1280 * 720 * 3
+    assert size > 10 * LARGE_IMAGE
 
 
 @pytest.mark.parametrize('spoil', [False, True])
@@ -104,7 +128,14 @@ def test_fast_dds_accepts_the_profile(ros_domain_id, tmp_path, spoil):
     profile = tmp_path / 'profile.xml'
     text = FASTDDS.read_text()
     profile.write_text(text.replace('segment_size>', 'segment_length>') if spoil else text)
-    code = f'import rclpy; rclpy.init(domain_id={ros_domain_id}); rclpy.create_node("profile")'
+    # The largest file that it maps from shared memory.
+    code = f"""
+import os, pathlib, rclpy
+rclpy.init(domain_id={ros_domain_id})
+node = rclpy.create_node('profile')
+maps = pathlib.Path('/proc/self/maps').read_text().split()
+print(max(os.path.getsize(name) for name in maps if name.startswith('/dev/shm/fast')))
+"""
     names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
     done = subprocess.run(
         [sys.executable, '-c', code],
@@ -115,3 +146,4 @@ def test_fast_dds_accepts_the_profile(ros_domain_id, tmp_path, spoil):
     )
     assert done.returncode == 0, done.stdout
     assert ('XMLPARSER' in done.stdout) is spoil, done.stdout
+    assert (int(done.stdout.splitlines()[-1]) > 10 * LARGE_IMAGE) is not spoil

@@ -6,6 +6,7 @@ The runs use stand-ins for the node and for the camera that write down how they 
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAUNCH_FILES = sorted((REPOSITORY / 'launch').glob('*.launch.py'))
-DEFAULT_PARAMETERS = str(REPOSITORY / 'config' / 'segmentation.yaml')
+CONFIG = REPOSITORY / 'config'
+DEFAULT_PARAMETERS = str(CONFIG / 'segmentation.yaml')
 INPUTS = ('rgb/image', 'depth/image', 'rgb/camera_info', 'depth/camera_info')
 
 # launch_ros removes the parameter files that it makes, so the node has to read them.
@@ -25,7 +27,7 @@ words = sys.argv[1:]
 files = [words[i + 1] for i, word in enumerate(words) if word == '--params-file']
 parameters = [yaml.safe_load(pathlib.Path(name).read_text()) for name in files]
 record = dict(words=words, files=files, parameters=parameters)
-pathlib.Path({record!r}).write_text(json.dumps(record))
+pathlib.Path(sys.argv[0]).with_suffix('.json').write_text(json.dumps(record))
 """
 
 # Like rs_launch.py it declares a name that ours declares, and takes whatever is in its scope.
@@ -35,7 +37,8 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 def record(context):
-    pathlib.Path({record!r}).write_text(json.dumps(dict(context.launch_configurations)))
+    seen = dict(context.launch_configurations), dict(context.environment)
+    pathlib.Path({record!r}).write_text(json.dumps(seen))
 
 def generate_launch_description():
     log_level = DeclareLaunchArgument('log_level', default_value='info')
@@ -48,10 +51,10 @@ class Robot:
 
     def __init__(self, prefix: Path) -> None:
         self.prefix = prefix
-        for package in ('sgnet_ros', 'realsense2_camera'):
+        for package in ('sgnet_ros', 'realsense2_camera', 'rviz2'):
             self._write(f'share/ament_index/resource_index/packages/{package}', '')
-        node = NODE.format(python=sys.executable, record=str(prefix / 'node.json'))
-        self._write('lib/sgnet_ros/segmentation_node', node).chmod(0o755)
+        for name in ('sgnet_ros/segmentation_node', 'rviz2/rviz2'):
+            self._write(f'lib/{name}', NODE.format(python=sys.executable)).chmod(0o755)
         camera = CAMERA.format(record=str(prefix / 'camera.json'))
         self._write('share/realsense2_camera/launch/rs_launch.py', camera)
 
@@ -72,21 +75,22 @@ class Robot:
         service.include_launch_description(launch.LaunchDescription([ours]))
         return service.run()
 
-    def camera(self) -> dict[str, str] | None:
-        """The launch configurations that the camera's launch file saw; None: it was not run."""
+    def camera(self) -> tuple[dict[str, str], dict[str, str]] | None:
+        """Launch configurations and environment of the camera's launch file; None: not run."""
         record = self.prefix / 'camera.json'
         return json.loads(record.read_text()) if record.exists() else None
 
-    def node(self) -> dict:
-        """How the node was started: words, files and content of --params-file."""
-        return json.loads((self.prefix / 'node.json').read_text())
+    def started(self, name: str = 'sgnet_ros/segmentation_node') -> dict | None:
+        """How it was started: words, files and content of --params-file; None: it was not."""
+        record = self.prefix / 'lib' / f'{name}.json'
+        return json.loads(record.read_text()) if record.exists() else None
 
-    def values_of(self, option: str) -> list[str]:
-        words = self.node()['words']
+    def values_of(self, option: str, **name: str) -> list[str]:
+        words = self.started(**name)['words']
         return [words[index + 1] for index, word in enumerate(words) if word == option]
 
-    def remappings(self) -> dict[str, str]:
-        return dict(value.split(':=') for value in self.values_of('-r'))
+    def remappings(self, **name: str) -> dict[str, str]:
+        return dict(value.split(':=') for value in self.values_of('-r', **name))
 
 
 @pytest.fixture
@@ -100,11 +104,31 @@ def robot(tmp_path, monkeypatch) -> Robot:
 
 def test_segmentation_leaves_everything_to_the_parameter_file(robot):
     assert robot.launch('segmentation.launch.py') == 0
-    assert robot.node()['files'] == [DEFAULT_PARAMETERS]
+    assert robot.started()['files'] == [DEFAULT_PARAMETERS]
     names = {'__node': 'segmentation', '__ns': '/'}
     assert robot.remappings() == names | {topic: topic for topic in INPUTS}
     assert robot.values_of('--log-level') == ['info']
     assert robot.camera() is None
+
+
+def test_a_camera_brings_its_topics_and_parameters_and_arguments_win(robot):
+    assert robot.launch('segmentation.launch.py', camera='oak_d', rgb_topic='/oak/image_rect') == 0
+    assert robot.started()['files'] == [str(CONFIG / 'oak_d.yaml')]
+    remappings = robot.remappings()
+    assert remappings['rgb/image'] == '/oak/image_rect'
+    assert remappings['depth/image'] == '/oak/stereo/image_raw'
+    assert remappings['depth/camera_info'] == '/oak/stereo/camera_info'
+    assert robot.started('rviz2/rviz2') is None
+
+
+def test_rviz_shows_the_outputs_of_a_node_in_a_namespace(robot):
+    status = robot.launch('realsense.launch.py', rviz='true', namespace='/left', camera_name='d455')
+    assert status == 0
+    assert robot.values_of('-f', name='rviz2/rviz2') == ['d455_color_optical_frame']
+    (file,) = robot.values_of('-d', name='rviz2/rviz2')
+    shown = re.findall(r'Value: (/.*)', Path(file).read_text())
+    assert '/segmentation/points' in shown
+    assert robot.remappings(name='rviz2/rviz2') == {topic: f'/left{topic}' for topic in shown}
 
 
 def test_arguments_win_over_the_parameter_file_and_keep_their_types(robot, tmp_path):
@@ -121,7 +145,7 @@ def test_arguments_win_over_the_parameter_file_and_keep_their_types(robot, tmp_p
         log_level='debug',
     )
     assert status == 0
-    first, second = robot.node()['parameters']
+    first, second = robot.started()['parameters']
     assert first['/**']['ros__parameters'] == {'device': 'cuda', 'precision': 'fp16'}
     (given,) = second.values()
     assert given['ros__parameters'] == {'checkpoint': '1e5', 'device': '0', 'use_sim_time': True}
@@ -130,10 +154,10 @@ def test_arguments_win_over_the_parameter_file_and_keep_their_types(robot, tmp_p
     assert robot.values_of('--log-level') == ['debug']
 
 
-@pytest.mark.parametrize('wrong', [{'precision': 'fp8'}, {'rviz': 'perhaps'}])
+@pytest.mark.parametrize('wrong', [{'precision': 'fp8'}, {'rviz': 'perhaps'}, {'camera': 'webcam'}])
 def test_a_wrong_choice_starts_nothing(robot, wrong):
     assert robot.launch('segmentation.launch.py', **wrong) != 0
-    assert not (robot.prefix / 'node.json').exists()
+    assert robot.started() is None
 
 
 def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
@@ -141,7 +165,8 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
         'realsense.launch.py', serial_no='831612073525', color_profile='848x480x30', device='cpu'
     )
     assert status == 0
-    assert robot.camera() == {
+    configurations, environment = robot.camera()
+    assert configurations == {
         'camera_namespace': 'camera',
         'camera_name': 'camera',
         'serial_no': "'831612073525'",
@@ -153,19 +178,23 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
         'align_depth.enable': 'true',
         'log_level': 'info',
     }
+    assert Path(environment['FASTRTPS_DEFAULT_PROFILES_FILE']).is_file()
+    assert robot.started()['files'][0] == str(CONFIG / 'realsense.yaml')
     remappings = robot.remappings()
     assert remappings['rgb/image'] == '/camera/camera/color/image_raw'
     assert remappings['depth/image'] == '/camera/camera/aligned_depth_to_color/image_raw'
     assert remappings['rgb/camera_info'] == '/camera/camera/color/camera_info'
     assert remappings['depth/camera_info'] == '/camera/camera/depth/camera_info'
     assert {'device': 'cpu'} in [
-        values['ros__parameters'] for file in robot.node()['parameters'] for values in file.values()
+        values['ros__parameters']
+        for file in robot.started()['parameters']
+        for values in file.values()
     ]
 
 
 def test_log_level_is_the_nodes_not_the_cameras(robot):
     assert robot.launch('realsense.launch.py', log_level='debug') == 0
-    assert robot.camera()['log_level'] == 'info'
+    assert robot.camera()[0]['log_level'] == 'info'
     assert robot.values_of('--log-level') == ['debug']
 
 

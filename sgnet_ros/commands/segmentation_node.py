@@ -45,17 +45,24 @@ def run(args: argparse.Namespace) -> int:
     # the background had SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    from sgnet_ros.dds_profile import large_image_profile, profile_text
+
+    os.environ.update(large_image_profile(os.environ))
     from sgnet_core.segmenter import Segmenter  # isort: skip  torch comes before cv2
 
     import rclpy
     from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import get_rmw_implementation_identifier
 
     from sgnet_ros.node import SegmentationNode
 
     # rclpy's own handlers would take the publishers away from under the last frame.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        return serve(SegmentationNode(Segmenter.from_checkpoint), args.json)
+        node = SegmentationNode(Segmenter.from_checkpoint)
+        middleware = get_rmw_implementation_identifier()
+        node.get_logger().info(profile_text(os.environ, middleware))
+        return serve(node, args.json)
     finally:
         rclpy.try_shutdown()
 

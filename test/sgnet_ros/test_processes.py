@@ -12,9 +12,11 @@ import pytest
 
 from sgnet_core.errors import SgnetError
 from sgnet_core.labels import NYU40
+from sgnet_ros import dds_profile
 from sgnet_ros.bags_writer import write_bag
 from sgnet_ros.child_process import ChildProcess
-from sgnet_ros.dds_profile import VARIABLES, large_image_profile
+from sgnet_ros.dds_profile import USERS_CHOICES, large_image_profile, profile_text
+from sgnet_ros.distributions import PROFILE_VARIABLES
 from sgnet_ros.interruption import interruptible
 from sgnet_ros.ros_domain import DOMAINS, discovery_ports, free_domain_id, own_domain
 
@@ -74,16 +76,30 @@ def test_own_domain_keeps_what_the_user_has_set():
     assert humble == {'ROS_LOCALHOST_ONLY': '1'}
 
 
-def test_large_image_profile_unless_the_user_has_one(monkeypatch, tmp_path, caplog):
+def test_large_image_profile_unless_the_user_has_chosen(monkeypatch, tmp_path, caplog):
     changes = large_image_profile({})
-    assert set(changes) == set(VARIABLES)
-    assert len(set(changes.values())) == 1
-    assert '<segment_size>' in Path(changes[VARIABLES[0]]).read_text()
-    for name in VARIABLES:
-        assert large_image_profile({name: '/their/own.xml'}) == {}
-    monkeypatch.setattr('sgnet_ros.dds_profile._config_folders', lambda: [tmp_path])
+    assert set(changes) == set(PROFILE_VARIABLES)
+    (file,) = set(changes.values())
+    assert '<segment_size>' in Path(file).read_text()
+    assert file in profile_text(changes, 'rmw_fastrtps_cpp')
+    assert file not in profile_text(changes, 'rmw_cyclonedds_cpp')
+    for name in USERS_CHOICES:
+        assert large_image_profile({name: 'theirs'}) == {}
+        assert f'{name}=theirs' in profile_text({name: 'theirs'}, 'rmw_fastrtps_cpp')
+    assert caplog.text == ''
+    monkeypatch.setattr(dds_profile, '_config_folders', lambda: [tmp_path])
     assert large_image_profile({}) == {}
     assert 'may lose large images' in caplog.text
+
+
+def test_no_large_image_profile_without_shared_memory_for_it(monkeypatch, tmp_path, caplog):
+    """Fast DDS would go without shared memory at all, after three errors for every process."""
+    monkeypatch.setattr(dds_profile, 'ROOM', 2**62)
+    assert large_image_profile({}) == {}
+    assert '--shm-size' in caplog.text
+    monkeypatch.undo()
+    monkeypatch.setattr(dds_profile, 'SHARED_MEMORY', tmp_path / 'none')
+    assert large_image_profile({}) == {}
 
 
 def test_ctrl_c_sets_the_event_and_a_second_one_raises():
