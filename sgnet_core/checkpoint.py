@@ -146,7 +146,7 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
                 '(SGNet.pth.tar) with `convert_checkpoint`, of a run take best.safetensors'
             )
         raise CheckpointError(f'{path} {problem}') from error
-    return _parse(path, metadata, weights)
+    return parse_header(path, metadata, weights)
 
 
 def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) -> None:
@@ -175,11 +175,16 @@ def _is_pytorch_file(path: Path) -> bool:
         return file.read(2) in (b'\x80\x02', b'PK')
 
 
-def _parse(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) -> Checkpoint:
+def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) -> Checkpoint:
+    """The checkpoint that the metadata of `path` describes, around `weights`.
+
+    Raises:
+        CheckpointError: it is none of ours, damaged, or of another format version.
+    """
     if HEADER_KEY not in metadata:
         raise CheckpointError(
             f'{path} has no {HEADER_KEY!r} header: it was not written by this package; give '
-            'a file made by `train` or `convert_checkpoint`'
+            'a file made by `train`, `convert_checkpoint` or `export`'
         )
     try:
         header = json.loads(metadata[HEADER_KEY])

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import torch
 import numpy as np
 from torch import Tensor, nn
 
-from sgnet_core.checkpoint import Checkpoint
-from sgnet_core.errors import InputError, first_line
+from sgnet_core.checkpoint import Checkpoint, parse_header
+from sgnet_core.errors import CheckpointError, InputError, first_line
 from sgnet_core.model.sgnet import SGNetConfig
 from sgnet_core.onnx_cache import cached_graph, file_of
 from sgnet_core.onnx_graph import checkpoint_to_onnx
@@ -69,6 +70,21 @@ class OnnxRuntimeNetwork(nn.Module):
             if path is None:
                 raise
             raise GraphError(f'{error}; or delete {path}, to have it made anew') from error
+
+    @classmethod
+    def from_file(cls, path: Path, device: str = 'cpu') -> tuple[OnnxRuntimeNetwork, Checkpoint]:
+        """A graph that `export` wrote, and its checkpoint without the weights.
+
+        Raises:
+            CheckpointError: no such file, or not one of ours.
+            InputError: see the constructor.
+        """
+        if not path.is_file():
+            raise CheckpointError(f'no exported network at {path}; make one with `export`')
+        graph = path.read_bytes()
+        metadata = make_session(import_onnxruntime(), graph, torch.device('cpu')).get_modelmeta()
+        checkpoint = parse_header(path, metadata.custom_metadata_map, {})
+        return cls(graph, checkpoint.config, device), checkpoint
 
     def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
         """Class scores before softmax, float32, on the device of the inputs.

@@ -24,6 +24,7 @@ from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sgnet import VARIANTS, LiteVariant, SGNet
+from sgnet_core.onnx_graph import at_size
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
 from sgnet_core.score_maps import most_probable_at
 from sgnet_core.taps import LayerTaps
@@ -89,15 +90,18 @@ class Segmenter:
         device: str = 'auto',
         precision: str = 'auto',
         backend: str = 'auto',
+        input_size: tuple[int, int] | None = None,
     ) -> Segmenter:
         """Load a checkpoint; None or '' is the one that ships with the package.
 
         Args:
-            path: a `.safetensors` checkpoint.
+            path: a `.safetensors` checkpoint, or an `.onnx` file that `export` made of one.
             device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
             precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
             backend: `auto` (the fastest, see `_fastest_backend`), `torch`, or `onnxruntime`, which
                 computes in fp32 and makes a graph the first time it meets a checkpoint.
+            input_size: (height, width) of the network's input, multiples of 32; None = the
+                checkpoint's. That of an `.onnx` file is fixed.
 
         Raises:
             CheckpointError: the file is missing, damaged, or not a checkpoint.
@@ -109,8 +113,16 @@ class Segmenter:
         if backend == 'onnxruntime':
             precision = _single_precision(precision, 'the backend onnxruntime')
         device = resolve_device(device)
-        checkpoint = load_checkpoint(path)
-        network = _network(checkpoint, device, precision, backend)
+        if path and Path(path).suffix == '.onnx':
+            if backend == 'torch' or input_size:
+                raise InputError(
+                    f'{path} runs in ONNX Runtime at its own input size; give the checkpoint it '
+                    'was made of for the backend torch or another size'
+                )
+            network, checkpoint = OnnxRuntimeNetwork.from_file(Path(path), device)
+        else:
+            checkpoint = at_size(load_checkpoint(path), input_size)
+            network = _network(checkpoint, device, precision, backend)
         return cls(network, checkpoint.input_spec, checkpoint.label_set, device, precision)
 
     @property

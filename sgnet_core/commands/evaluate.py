@@ -1,19 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure a checkpoint on a labelled folder data set: single scale, full image."""
+"""Measure checkpoints on a folder data set: against its labels, and on films with poses for
+whether masks of neighbouring frames agree.
+
+With torchrun, processes share the frames; the figures are the same, and pictures are of those of
+the first process. After Ctrl-C the figures are those of the frames seen so far.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sgnet_core.data.sample import Sample
+    from sgnet_core.evaluation import Evaluation
+    from sgnet_core.evaluation.views import AveragedViews
+    from sgnet_core.report.write import ReportFolder
+    from sgnet_core.segmenter import Segmenter
+    from sgnet_core.training.processes import Processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', type=Path, required=True, help='folder with a dataset.yaml')
     parser.add_argument('--split', help='of the data set, for example val; default: all frames')
-    parser.add_argument('--checkpoint', type=Path, help='default: the shipped one')
+    parser.add_argument('--limit', type=int, metavar='N', help='the first N frames only')
+    parser.add_argument(
+        '--checkpoint',
+        type=Path,
+        nargs='+',
+        metavar='FILE',
+        default=[None],
+        help='checkpoint, or .onnx file of `export`; several are shown side by side; default: the '
+        'shipped one',
+    )
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto', help='auto, fp32, fp16 or bf16')
     parser.add_argument('--backend', default='auto', help='auto, torch or onnxruntime')
+    parser.add_argument(
+        '--scales',
+        type=_scales,
+        default=[1.0],
+        metavar='S,S,...',
+        help='average over these scales of the input, for example 0.8,1.0,2.0',
+    )
+    parser.add_argument(
+        '--flip', action='store_true', help='average over every view and its mirror image'
+    )
     parser.add_argument(
         '--missing-depth',
         type=float,
@@ -21,48 +54,192 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SHARE',
         help='first take away this share of the depth, in patches; 1 = all of it',
     )
-    parser.add_argument('--out', type=Path, metavar='DIR', help='write a report into this folder')
+    parser.add_argument(
+        '--robustness',
+        action='store_true',
+        help='afterwards again with worse colour and depth: 30 times, on films 33 times',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='write a report into this folder; of several checkpoints into a folder of it for each',
+    )
     parser.add_argument(
         '--json', metavar='FILE', help='write the figures here (- = standard output)'
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    from sgnet_core.cli import write_json
-    from sgnet_core.data.folder import FolderDataset
+    import logging
+
+    from sgnet_core.cli import INTERRUPTED, check_json_destination, write_json
+    from sgnet_core.evaluation.text import side_by_side
+    from sgnet_core.training.processes import joined_processes
+
+    _check(args)
+    check_json_destination(args.json)
+    samples = _Samples(args)
+    found: dict[str, dict[str, Any]] = {}
+    with joined_processes(args.device) as (processes, device):
+        if not processes.is_first:
+            logging.disable(logging.INFO)
+        for number, checkpoint in enumerate(args.checkpoint, 1):
+            several = len(args.checkpoint) > 1
+            name = f'{number}_{checkpoint.stem}' if several else ''
+            figures = _measure(args, samples, checkpoint, device, processes, name)
+            found[str(checkpoint)] = figures
+            if figures['interrupted']:
+                break
+    if processes.is_first:
+        if len(found) > 1 and args.json != '-':
+            print(side_by_side(found))
+        if args.json:
+            write_json(args.json, {'checkpoints': found} if several else figures)
+    return INTERRUPTED if figures['interrupted'] else 0
+
+
+class _Samples:
+    """The frames of the data set that the arguments choose, changed as they say."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from sgnet_core.data.folder import FolderDataset
+        from sgnet_core.errors import InputError
+
+        self.data = FolderDataset(args.data, args.split)
+        self.name = f'{self.data.name}, split {args.split or "all"}'
+        self.is_film = self.data.has_poses or self.data.rate_hz is not None
+        self._missing_depth = args.missing_depth
+        self._length = min(len(self.data), args.limit or len(self.data))
+        if not self.data.has_labels and (args.robustness or not self.data.has_poses):
+            needed = 'labels' if args.robustness else 'labels and no poses'
+            raise InputError(f'{args.data} has no {needed}: there is nothing to compare with')
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Sample:
+        from sgnet_core.training.depth_sensor import without_some_depth
+
+        sample, share = self.data[index], self._missing_depth
+        return without_some_depth(sample, share, index) if share else sample
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise InputError where values of arguments are not allowed, or not together."""
     from sgnet_core.errors import InputError
-    from sgnet_core.evaluation import check_same_classes, evaluate
+
+    if not 0 <= args.missing_depth <= 1:
+        raise InputError(f'--missing-depth must be from 0 to 1, got {args.missing_depth}')
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f'--limit must be 1 or more, got {args.limit}')
+    if args.robustness and args.missing_depth:
+        raise InputError('--robustness takes depth away itself: give it without --missing-depth')
+
+
+def _scales(text: str) -> list[float]:
+    from argparse import ArgumentTypeError
+
+    try:
+        return [float(scale) for scale in text.split(',')]
+    except ValueError:
+        raise ArgumentTypeError(f'{text!r} are not numbers with commas, as 0.8,1.0,2.0') from None
+
+
+def _measure(
+    args: argparse.Namespace,
+    samples: _Samples,
+    checkpoint: Path | None,
+    device: str,
+    processes: Processes,
+    name: str,
+) -> dict[str, Any]:
+    """The figures of one checkpoint, printed and reported by the first process.
+
+    Args:
+        name: of the folder of its report within `--out`.
+    """
+    from sgnet_core.evaluation import check_same_classes
+    from sgnet_core.evaluation.robustness import retained
+    from sgnet_core.evaluation.views import load_views
     from sgnet_core.provenance import provenance
     from sgnet_core.report.write import ReportFolder
-    from sgnet_core.segmenter import Segmenter
-    from sgnet_core.training.depth_sensor import without_some_depth
 
-    share = args.missing_depth
-    if not 0 <= share <= 1:
-        raise InputError(f'--missing-depth must be from 0 to 1, got {share}')
-    report = ReportFolder(args.out) if args.out else None
-    data = FolderDataset(args.data, args.split)
-    segmenter = Segmenter.from_checkpoint(
-        args.checkpoint, args.device, args.precision, args.backend
-    )
-    check_same_classes(segmenter, data.class_names, str(args.data))
-    samples = data
-    if share:
-        samples = (without_some_depth(sample, share, seed) for seed, sample in enumerate(data))
-    evaluation = evaluate(segmenter, samples, len(data), watch=report and report.watch)
-    if args.json != '-':
-        print(segmenter.description)
-        print(f'{data.name}, split {args.split or "all"}, {len(data)} frames')
-        if share:
-            print(f'without {share:.0%} of the depth')
-        print(evaluation.confusion.table())
-    metrics = evaluation.to_json()
-    if share:
-        metrics['missing_depth'] = share
-    source = {'name': data.name, 'split': args.split or 'all'}
-    metrics['provenance'] = provenance(args.command_line, args.checkpoint, segmenter, source)
-    if args.json:
-        write_json(args.json, metrics)
+    options = device, args.precision, args.backend
+    segmenter = load_views(checkpoint, args.scales, args.flip, *options)
+    if samples.data.has_labels:
+        check_same_classes(segmenter, samples.data.class_names, str(args.data))
+    report = ReportFolder(args.out / name) if args.out and processes.is_first else None
+    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, report)
+    figures = evaluation.to_json() | {'robustness': rows or None, 'interrupted': interrupted}
+    figures['retained_miou'] = retained(rows, figures['miou'])
+    if args.missing_depth:
+        figures['missing_depth'] = args.missing_depth
+    source = {'name': samples.data.name, 'split': args.split or 'all'}
+    figures['provenance'] = provenance(args.command_line, checkpoint, segmenter, source)
+    if processes.is_first and args.json != '-':
+        _print(args, samples, segmenter.description, evaluation, figures)
     if report:
-        report.write(metrics, segmenter.label_set)
-    return 0
+        report.write(figures, segmenter.label_set)
+    return figures
+
+
+def _evaluate(
+    args: argparse.Namespace,
+    segmenter: Segmenter | AveragedViews,
+    samples: _Samples,
+    processes: Processes,
+    report: ReportFolder | None,
+) -> tuple[Evaluation, list[dict[str, Any]], bool]:
+    """Counts of all processes, robustness, and whether Ctrl-C came."""
+    from sgnet_core.evaluation import Evaluation, evaluate
+    from sgnet_core.evaluation.robustness import measure_robustness
+    from sgnet_core.evaluation.views import protocol
+
+    def whole(part: Evaluation) -> Evaluation:
+        first, *others = processes.gather(part)
+        for other in others:
+            first.add(other)
+        return first
+
+    mine, rows, shown = processes.part(len(samples)), [], processes.is_first
+    evaluation = Evaluation(segmenter.class_names, protocol(args.scales, args.flip))
+    if mine.start and samples.data.has_poses:
+        before = samples[mine.start - 1]
+        evaluation.start_after(before, segmenter.segment(before.frame))
+    frames, watch = (samples[i] for i in mine), report and report.watch
+    try:
+        evaluate(segmenter, frames, len(mine), shown, evaluation, watch)
+        evaluation = whole(evaluation)
+        if args.robustness:
+            film = samples.is_film
+            rows += measure_robustness(segmenter, samples, mine, film, whole, shown)
+    except KeyboardInterrupt:
+        # Others would wait in vain for what this process has counted.
+        if processes.count > 1 or not evaluation.frames:
+            raise
+        return evaluation, rows, True
+    return evaluation, rows, False
+
+
+def _print(
+    args: argparse.Namespace,
+    samples: _Samples,
+    network: str,
+    evaluation: Evaluation,
+    figures: dict[str, Any],
+) -> None:
+    from sgnet_core.evaluation.robustness import table
+    from sgnet_core.evaluation.text import details
+
+    seen = f'{figures["frames"]} frames'
+    if figures['interrupted']:
+        seen = f'interrupted, {figures["frames"]} of {len(samples)} frames seen'
+    print(f'{network}\n{samples.name}, {seen}\n{figures["protocol"]}')
+    if args.missing_depth:
+        print(f'without {args.missing_depth:.0%} of the depth')
+    if samples.data.has_labels:
+        print(evaluation.confusion.table())
+    print(details(figures))
+    if figures['retained_miou']:
+        print(table(figures['robustness'], figures['retained_miou']))

@@ -86,14 +86,19 @@ class Evaluation:
     Attributes:
         confusion: over all pixels with labels.
         frames: what is kept of each, in their order.
+        protocol: what was compared with what, in words.
     """
 
-    def __init__(self, class_names: Sequence[str]) -> None:
+    def __init__(self, class_names: Sequence[str], protocol: str = PROTOCOL) -> None:
         """Start at zero.
+
+        Args:
+            protocol: what is compared with what, in words.
 
         Raises:
             InputError: no class, or more than a uint8 mask can hold.
         """
+        self.protocol = protocol
         self.confusion = ConfusionMatrix(class_names)
         self.frames: list[FrameCounts] = []
         size = len(self.confusion.class_names)
@@ -156,7 +161,7 @@ class Evaluation:
         return {
             **self.confusion.scores(),
             'frames': len(self.frames),
-            'protocol': PROTOCOL,
+            'protocol': self.protocol,
             'per_class': self._per_class(),
             'boundary_iou': number(mean_iou(self._boundary)),
             'by_distance': self._distances(),

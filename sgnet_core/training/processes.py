@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that share one run: `torchrun --nproc-per-node N -m sgnet_core train ...`."""
+"""The processes that share one run: `torchrun --nproc-per-node N -m sgnet_core train ...`, or
+`evaluate`."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed
@@ -15,6 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sgnet_core.segmenter import resolve_device
 from sgnet_core.training.synchronised_norm import synchronise_norms
+
+T = TypeVar('T')
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,17 @@ class Processes:
         if self.count > 1:
             torch.distributed.all_reduce(tensor)
         return tensor
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank, in each of them."""
+        values = [value] * self.count
+        if self.count > 1:
+            torch.distributed.all_gather_object(values, value)
+        return values
+
+    def part(self, length: int) -> range:
+        """The part of `length` things, in order, that is this process's: neighbours."""
+        return range(length * self.rank // self.count, length * (self.rank + 1) // self.count)
 
     def wait(self) -> None:
         """Go on when all processes have come here."""

@@ -112,18 +112,24 @@ def test_auto_does_without_onnxruntime(monkeypatch, caplog):
 
 
 def test_evaluation_is_the_same(runtime, cache, tmp_path, tiny_dataset):
-    path = tmp_path / 'a.safetensors'
+    path, exported = tmp_path / 'a.safetensors', tmp_path / 'a.onnx'
     save_checkpoint(path, bent(untrained()))
     cached_graph(bent(untrained()), bent_graph)
+    exported.write_bytes(bent_graph())
     confusion = {}
-    for backend in ('torch', 'onnxruntime'):
-        report = tmp_path / f'{backend}.json'
-        arguments = ['--data', str(tiny_dataset.root), '--checkpoint', str(path)]
+    for name, file, backend in (
+        ('torch', path, 'torch'),
+        ('onnxruntime', path, 'onnxruntime'),
+        ('exported', exported, 'auto'),
+    ):
+        report = tmp_path / f'{name}.json'
+        arguments = ['--data', str(tiny_dataset.root), '--checkpoint', str(file)]
         arguments += ['--device', 'cpu', '--backend', backend, '--json', str(report)]
         assert run_command('sgnet_core', 'evaluate', arguments) == 0
-        confusion[backend] = np.array(json.loads(report.read_text())['confusion'])
+        confusion[name] = np.array(json.loads(report.read_text())['confusion'])
     assert confusion['torch'].sum() > 1000
     assert abs(confusion['torch'] - confusion['onnxruntime']).sum() <= 10
+    np.testing.assert_array_equal(confusion['onnxruntime'], confusion['exported'])
 
 
 @pytest.mark.parametrize('command', ['evaluate', 'predict'])

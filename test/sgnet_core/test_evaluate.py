@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `evaluate`: what it reads, shows and writes, alone and in several processes."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from networks import bent, untrained
+
+from sgnet_core.checkpoint import save_checkpoint
+from sgnet_core.cli import run_command
+from sgnet_core.data.folder import FolderDataset, FolderWriter
+from sgnet_core.evaluation import ConfusionMatrix, Evaluation, evaluate
+from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+from sgnet_core.labels import NYU40
+from sgnet_core.segmenter import Segmenter
+from sgnet_core.types import SegmentationResult
+
+TIMES = {'frame_scores', 'latency_ms', 'provenance'}
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp('checkpoint') / 'bent.safetensors'
+    save_checkpoint(path, bent(untrained()))
+    return path
+
+
+def command(data, *argv, status=0):
+    argv = ['--data', data, '--device', 'cpu', '--backend', 'torch', *argv]
+    assert run_command('sgnet_core', 'evaluate', [str(a) for a in argv]) == status
+
+
+def figures_of(data, tmp_path, *argv, status=0):
+    command(data, *argv, '--json', tmp_path / 'figures.json', status=status)
+    return json.loads((tmp_path / 'figures.json').read_text())
+
+
+@pytest.fixture
+def film_without_labels(tmp_path, tiny_samples):
+    root = tmp_path / 'film'
+    camera = tiny_samples[0].frame.intrinsics
+    with FolderWriter(root, 'film', camera, None, 30.0, with_pose=True) as writer:
+        for sample in tiny_samples:
+            sample.pose[:3, 3] = 0
+            writer.write(dataclasses.replace(sample, labels=None))
+    return root
+
+
+def test_keys_and_figures(tiny_dataset, checkpoint, tmp_path, capsys):
+    figures = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
+    evaluation = evaluate(Segmenter.from_checkpoint(checkpoint, backend='torch'), tiny_dataset)
+    expected = evaluation.to_json()
+    assert {key: figures[key] for key in set(expected) - TIMES} == {
+        key: expected[key] for key in set(expected) - TIMES
+    }
+    assert figures['interrupted'] is False
+    text = capsys.readouterr().out
+    assert 'tiny, split all, 5 frames' in text
+    assert 'boundary IoU' in text
+    assert '95 % of resampled frames' in text
+
+
+def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint, tmp_path):
+    launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
+    launch += ['-m', 'sgnet_core', 'evaluate', '--data', tiny_dataset.root, '--device', 'cpu']
+    launch += ['--checkpoint', checkpoint, '--backend', 'torch', '--json', tmp_path / 'two.json']
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('pixel accuracy  ') == 1
+    two = json.loads((tmp_path / 'two.json').read_text())
+    one = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
+    assert [score['id'] for score in two['frame_scores']] == list(tiny_dataset.ids)
+    assert {k: two[k] for k in set(one) - TIMES} == {k: one[k] for k in set(one) - TIMES}
+    assert one['frames'] == 5
+
+
+def test_checkpoints_side_by_side(tiny_dataset, checkpoint, tmp_path, capsys):
+    other = tmp_path / 'other.safetensors'
+    save_checkpoint(other, untrained())
+    both = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, other)
+    assert list(both['checkpoints']) == [str(checkpoint), str(other)]
+    for path, figures in both['checkpoints'].items():
+        alone = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', path)
+        assert figures['confusion'] == alone['confusion']
+    text = capsys.readouterr().out
+    assert f'[2] {other}' in text
+    first, second = (f'{100 * f["miou"]:.2f}' for f in both['checkpoints'].values())
+    assert ['mIoU', first, second] in [line.split() for line in text.splitlines()]
+
+
+def test_an_exported_network_that_cannot_be_used_is_named(tiny_dataset, tmp_path, capsys):
+    for name, argv, message in (
+        ('none.onnx', ['--backend', 'auto'], 'no exported network at'),
+        ('none.onnx', [], 'runs in ONNX Runtime'),
+    ):
+        command(tiny_dataset.root, '--checkpoint', tmp_path / name, *argv, status=2)
+        assert message in capsys.readouterr().err
+
+
+def test_robustness_is_measured_for_every_corruption(tiny_dataset, checkpoint, tmp_path, capsys):
+    figures = figures_of(
+        tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, '--robustness', '--limit', 2
+    )
+    rows = [(row['corruption'], row['severity']) for row in figures['robustness']]
+    assert rows == [(name, severity) for name in CORRUPTIONS for severity in SEVERITIES]
+    kept = figures['retained_miou']
+    for name in CORRUPTIONS:
+        found = [r['miou'] for r in figures['robustness'] if r['corruption'] == name]
+        assert kept[name] == pytest.approx(np.mean(found) / figures['miou'])
+    assert kept['mean'] == pytest.approx(np.mean([kept[name] for name in CORRUPTIONS]))
+    assert f'{100 * kept["mean"]:.1f}' in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_film_without_labels_has_consistency_only(
+    film_without_labels, checkpoint, tmp_path, capsys
+):
+    figures = figures_of(film_without_labels, tmp_path, '--checkpoint', checkpoint)
+    assert figures['miou'] is None
+    assert figures['temporal_consistency']['frames'] == 4
+    assert figures['frames'] == 5
+    assert 'of the points that two neighbouring frames saw' in capsys.readouterr().out
+    command(film_without_labels, '--robustness', status=2)
+    assert 'has no labels: there is nothing' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--scales', '0.1'], 'scales must be from 0.25 to 4, got 0.1'),
+        (['--limit', '0'], '--limit must be 1 or more, got 0'),
+        (['--missing-depth', '2'], '--missing-depth must be from 0 to 1, got 2.0'),
+        (['--robustness', '--missing-depth', '0.5'], 'give it without --missing-depth'),
+        (['--json', '/proc/none/a.json'], 'cannot be written'),
+    ],
+)
+def test_wrong_arguments_are_named(tiny_dataset, capsys, argv, message):
+    command(tiny_dataset.root, *argv, status=2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count('\n') == 1
+
+
+class Interrupting:
+    """A network that says what it is told to, and presses Ctrl-C at its third frame."""
+
+    class_names = NYU40.class_names
+    description = 'nothing'
+
+    def __init__(self):
+        self.frames = 0
+
+    def segment(self, frame):
+        self.frames += 1
+        if self.frames == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        labels = np.full(frame.size, min(self.frames, 39), np.uint8)
+        return SegmentationResult(labels, np.ones(frame.size, np.float32), self.class_names)
+
+
+def test_after_ctrl_c_the_figures_are_of_what_was_seen(tiny_dataset, tmp_path, monkeypatch, capsys):
+    from sgnet_core.evaluation import views
+
+    data = FolderDataset(tiny_dataset.root, ids=list(tiny_dataset.ids) * 40)
+    monkeypatch.setattr('sgnet_core.data.folder.FolderDataset', lambda *_: data)
+    monkeypatch.setattr(views, 'load_views', lambda *_: Interrupting())
+    figures = figures_of(tiny_dataset.root, tmp_path, status=130)
+    assert figures['interrupted'] is True
+    assert 2 <= figures['frames'] < 150
+    assert 'frames seen' in capsys.readouterr().out
+    expected = ConfusionMatrix(NYU40.class_names)
+    for number in range(figures['frames']):
+        truth = data[number].labels
+        expected.update(truth, np.full_like(truth, min(number + 1, 39)))
+    assert figures['confusion'] == expected.counts.tolist()
+
+
+def test_frames_are_counted_in_order_and_watched(tiny_samples):
+    segmenter, seen = Interrupting(), []
+    segmenter.frames = 3
+
+    def watch(sample, result, counts):
+        seen.append((sample.id, int(result.labels[0, 0]), counts.id))
+
+    evaluation = evaluate(segmenter, tiny_samples, progress=False, watch=watch)
+    assert seen == [(str(i), i + 4, str(i)) for i in range(5)]
+    assert [frame.id for frame in evaluation.frames] == list('01234')
+    assert all(frame.seconds > 0 for frame in evaluation.frames)
+
+
+def test_an_error_of_the_data_ends_it_and_what_was_seen_is_counted(tiny_samples):
+    def broken():
+        yield from tiny_samples[:3]
+        raise OSError('the disk is gone')
+
+    segmenter, evaluation = Interrupting(), Evaluation(NYU40.class_names)
+    segmenter.frames = 3
+    with pytest.raises(OSError, match='the disk is gone'):
+        evaluate(segmenter, broken(), evaluation=evaluation, progress=False)
+    assert 1 <= len(evaluation.frames) <= 3
