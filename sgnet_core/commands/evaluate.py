@@ -81,22 +81,29 @@ def run(args: argparse.Namespace) -> int:
     check_json_destination(args.json)
     samples = _Samples(args)
     found: dict[str, dict[str, Any]] = {}
+    several, interrupted = len(args.checkpoint) > 1, False
     with joined_processes(args.device) as (processes, device):
         if not processes.is_first:
             logging.disable(logging.INFO)
         for number, checkpoint in enumerate(args.checkpoint, 1):
-            several = len(args.checkpoint) > 1
             name = f'{number}_{checkpoint.stem}' if several else ''
-            figures = _measure(args, samples, checkpoint, device, processes, name)
+            try:
+                figures = _measure(args, samples, checkpoint, device, processes, name)
+            except KeyboardInterrupt:
+                if not found:
+                    raise
+                interrupted = True
+                break
             found[str(checkpoint)] = figures
-            if figures['interrupted']:
+            interrupted = figures['interrupted']
+            if interrupted:
                 break
     if processes.is_first:
         if len(found) > 1 and args.json != '-':
             print(side_by_side(found))
         if args.json:
             write_json(args.json, {'checkpoints': found} if several else figures)
-    return INTERRUPTED if figures['interrupted'] else 0
+    return INTERRUPTED if interrupted else 0
 
 
 class _Samples:

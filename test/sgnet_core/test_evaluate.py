@@ -5,11 +5,12 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
+import socket
 
+import torch
 import numpy as np
 import pytest
+import torch.multiprocessing
 from networks import bent, untrained
 
 from sgnet_core.checkpoint import save_checkpoint
@@ -66,14 +67,19 @@ def test_keys_and_figures(tiny_dataset, checkpoint, tmp_path, capsys):
     assert '95 % of resampled frames' in text
 
 
+def evaluate_in_two(rank, port, argv):
+    torch.set_num_threads(1)
+    os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
+    os.environ |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
+    command(*argv)
+
+
 def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint, tmp_path):
-    launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
-    launch += ['-m', 'sgnet_core', 'evaluate', '--data', tiny_dataset.root, '--device', 'cpu']
-    launch += ['--checkpoint', checkpoint, '--backend', 'torch', '--json', tmp_path / 'two.json']
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count('pixel accuracy  ') == 1
+    """As torchrun starts them."""
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+    argv = [tiny_dataset.root, '--checkpoint', checkpoint, '--json', tmp_path / 'two.json']
+    torch.multiprocessing.spawn(evaluate_in_two, (port, argv), 2)
     two = json.loads((tmp_path / 'two.json').read_text())
     one = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
     assert [score['id'] for score in two['frame_scores']] == list(tiny_dataset.ids)
@@ -152,6 +158,7 @@ class Interrupting:
 
     class_names = NYU40.class_names
     description = 'nothing'
+    device = 'cpu'
 
     def __init__(self):
         self.frames = 0
