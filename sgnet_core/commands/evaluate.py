@@ -172,11 +172,11 @@ def _measure(
     from sgnet_core.provenance import provenance
     from sgnet_core.report.write import ReportFolder
 
+    report = ReportFolder(args.out / name) if args.out and processes.is_first else None
     options = device, args.precision, args.backend
     segmenter = load_views(checkpoint, args.scales, args.flip, *options)
     if samples.data.has_labels:
         check_same_classes(segmenter, samples.data.class_names, str(args.data))
-    report = ReportFolder(args.out / name) if args.out and processes.is_first else None
     evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, report)
     figures = evaluation.to_json() | {'robustness': rows or None, 'interrupted': interrupted}
     figures['retained_miou'] = retained(rows, figures['miou'])
