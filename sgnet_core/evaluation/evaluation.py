@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch  # noqa: F401  before cv2
+import cv2
 import numpy as np
 
 from sgnet_core.data.sample import Sample
@@ -271,7 +273,9 @@ def _sparse(tally: np.ndarray) -> list[list[int]]:
 
 def _digest(sample: Sample) -> bytes:
     digest = hashlib.sha256()
-    for image in (sample.frame.rgb, sample.frame.depth_m, sample.labels):
+    # There are many NaNs, and one "no measurement".
+    depth_m = cv2.patchNaNs(sample.frame.depth_m.copy(), 0)
+    for image in (sample.frame.rgb, depth_m, sample.labels):
         if image is not None:
             digest.update(np.ascontiguousarray(image))
     return digest.digest()
