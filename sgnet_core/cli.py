@@ -127,7 +127,12 @@ def check_json_destination(destination: str | Path | None) -> None:
 
 def write_json(destination: str | Path, values: dict[str, Any]) -> None:
     """Write `values` to a file, or to standard output where `destination` is `-`."""
-    text = json.dumps(values, indent=2, allow_nan=False)
+    # A list of numbers stays on its line: a matrix looks like one. No string holds a line's end.
+    text = re.sub(
+        r'\[\n[^][{}"]*\]',
+        lambda numbers: re.sub(r'\n\s*', '', numbers[0]).replace(',', ', '),
+        json.dumps(values, indent=2, allow_nan=False),
+    )
     if str(destination) == '-':
         print(text)
     else:

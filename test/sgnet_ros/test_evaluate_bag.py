@@ -92,7 +92,8 @@ def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, cap
 
 def test_report_of_a_bag(tiny_samples, checkpoint, tmp_path):
     write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    assert command(tmp_path / 'bag', '--checkpoint', checkpoint, '--out', tmp_path / 'report') == 0
+    argv = ['--checkpoint', checkpoint, '--backend', 'torch', '--out', tmp_path / 'report']
+    assert command(tmp_path / 'bag', *argv) == 0
     metrics = json.loads((tmp_path / 'report' / 'metrics.json').read_text())
     assert metrics['pairs'] == metrics['frames'] == 5
     assert metrics['provenance']['data'] == {'name': 'bag'}
