@@ -7,7 +7,7 @@ A section about which a run knows nothing is empty. Figures are those of design 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -30,26 +30,11 @@ HEADLINES = {
 def headline(metrics: Metrics) -> str:
     """The figures that people quote, with their intervals."""
     intervals = metrics.get('intervals') or {}
-    shown = [
+    averages = [
         (name, percent(metrics[key]), _interval(intervals.get(key)))
         for key, name in HEADLINES.items()
         if metrics.get(key) is not None
     ]
-    consistency = metrics.get('temporal_consistency')
-    if consistency:
-        shown.append(
-            ('temporal consistency', percent(consistency['agreement']), 'same label a frame later')
-        )
-    calibration = metrics.get('calibration')
-    if calibration and calibration['ece'] is not None:
-        shown.append(('calibration error', percent(calibration['ece']), 'ECE; 0 is honest'))
-    latency = metrics.get('latency_ms')
-    if latency:
-        name = 'camera to mask' if 'fps' in metrics else 'time per frame'
-        shown.append((name, f'{latency["p50"]:.0f} ms', f'median; 95 %: {latency["p95"]:.0f}'))
-    if metrics.get('fps') is not None:
-        dropped = sum((metrics.get('dropped') or {}).values())
-        shown.append(('masks per second', f'{metrics["fps"]:.1f}', f'{dropped} frames dropped'))
     note = ''
     if intervals.get('miou'):
         note = (
@@ -57,7 +42,26 @@ def headline(metrics: Metrics) -> str:
             f'{metrics["frames"]} frames of the same kind been chosen (bootstrap over frames, '
             f'{intervals["resamples"]} resamples, seed {intervals["seed"]}).</p>'
         )
+    shown = [*averages, *_other_tiles(metrics)]
     return tiles(shown) + note if shown else ''
+
+
+def _other_tiles(metrics: Metrics) -> Iterator[tuple[str, str, str]]:
+    """Tiles of what not every run knows."""
+    film, latency = metrics.get('temporal_consistency'), metrics.get('latency_ms')
+    calibration, kept = metrics.get('calibration'), metrics.get('retained_miou')
+    if film:
+        yield 'temporal consistency', percent(film['agreement']), 'same class a frame later'
+    if calibration:
+        yield 'calibration error', percent(calibration['ece']), 'ECE; 0 is honest'
+    if kept:
+        yield 'mIoU kept', percent(kept['mean']), 'with worse colour or depth'
+    if latency:
+        name = 'camera to mask' if 'fps' in metrics else 'time per frame'
+        yield name, f'{latency["p50"]:.0f} ms', f'median; 95 %: {latency["p95"]:.0f}'
+    if metrics.get('fps') is not None:
+        dropped = sum((metrics.get('dropped') or {}).values())
+        yield 'masks per second', f'{metrics["fps"]:.1f}', f'{dropped} frames dropped'
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
@@ -215,29 +219,35 @@ def calibration(metrics: Metrics) -> str:
 
 
 def robustness(metrics: Metrics) -> str:
-    """A small chart per corruption."""
-    measured = metrics.get('robustness') or []
-    by_name: dict[str, list[Metrics]] = {}
-    for row in measured:
-        by_name.setdefault(row['corruption'], []).append(row)
-    top = max((row['miou'] or 0 for row in measured), default=0) * 1.1 or 1
+    """A small chart per corruption, from clean frames on."""
+    rows, kept = metrics.get('robustness') or [], metrics.get('retained_miou') or {}
+    clean = metrics['miou']
+    if not rows or clean is None:
+        return ''
+    top = 1.1 * max(clean, *(row['miou'] for row in rows)) or 1
     charts = []
-    for name, rows in by_name.items():
-        points = sorted((row['severity'], row['miou']) for row in rows if row['miou'] is not None)
-        if not points:
-            continue
-        if points[0][0] > 0 and metrics.get('miou') is not None:
-            points = [(0, metrics['miou']), *points]
+    for corruption in dict.fromkeys(row['corruption'] for row in rows):
+        mine = [row for row in rows if row['corruption'] == corruption]
+        levels = {0: 'none', **{row['severity']: f'{row["level"]:g}' for row in mine}}
         chart = Chart(
-            f'mIoU under {name}',
-            (points[0][0], points[-1][0] if points[-1][0] > points[0][0] else points[0][0] + 1),
+            f'mIoU with {corruption}',
+            (0, max(levels)),
             (0, top),
-            'severity',
+            mine[0]['unit'],
             'mIoU',
-            y_text=lambda value: percent(value, 0),
-            size=(190, 300),
+            lambda value, levels=levels: levels.get(round(value, 6), ''),
+            lambda value: percent(value, 0),
+            size=(190, 248),
         )
+        points = [(0, clean), *((row['severity'], row['miou']) for row in mine)]
         chart.line(points)
-        chart.dots((x, y, f'severity {x:g}: {percent(y)}') for x, y in points)
-        charts.append(figure(f'<h3>{escape(name)}</h3>{chart.svg()}'))
-    return section('When the camera is worse', side_by_side(charts))
+        chart.dots((x, y, f'{levels[x]}: {percent(y)}') for x, y in points)
+        share = f', {percent(kept[corruption], 0)} kept' if corruption in kept else ''
+        name = escape(corruption.replace('_', ' '))
+        charts.append(figure(f'<h3>{name}<span class="faint">{share}</span></h3>{chart.svg()}'))
+    mean = f' Over all of them {percent(kept["mean"])} of the mIoU are kept.' if kept else ''
+    return section(
+        'When colour or depth are worse',
+        side_by_side(charts),
+        note=f'mIoU with one thing wrong at a time, in three severities.{mean}',
+    )

@@ -70,7 +70,7 @@ svg text { font-family: inherit; fill: var(--ink); }
   @page { margin: 14mm; }
   body { padding: 0; font-size: 10.5pt; max-width: none; }
   .tile { border: 1px solid var(--rule); }
-  h2, h3 { break-after: avoid; }
+  h2, h3, section > p { break-after: avoid; }
   figure, tr, .tile, .shots, svg { break-inside: avoid; }
   .wide { overflow: visible; }
 }

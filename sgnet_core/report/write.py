@@ -68,10 +68,9 @@ def report_page(
     label_set: LabelSet,
 ) -> str:
     """The page of one run."""
-    known = metrics.get('provenance') or {}
     return page(
         title_of(metrics),
-        f'{metrics["frames"]} frames, {len(label_set)} classes, {known.get("time", "")}',
+        _subtitle(metrics, len(label_set)),
         [
             sections.headline(metrics),
             sections.per_class(metrics, label_set.palette.tolist()),
@@ -99,3 +98,12 @@ def title_of(metrics: Mapping[str, Any]) -> str:
     data = known.get('data') or {}
     split = f', split {data["split"]}' if data.get('split') else ''
     return f'{network} on {data.get("name", "a data set")}{split}'
+
+
+def _subtitle(metrics: Mapping[str, Any], classes: int) -> str:
+    parts = [f'{metrics["frames"]} frames', f'{classes} classes']
+    parts.append((metrics.get('provenance') or {}).get('time'))
+    if metrics.get('interrupted'):
+        parts.append('interrupted: of the frames seen until then')
+    parts.append(metrics.get('damage'))
+    return ', '.join(filter(None, parts))

@@ -26,7 +26,7 @@ SECTIONS = [
     'What is taken for what',
     'Where it is right',
     'Does it know when it is wrong?',
-    'When the camera is worse',
+    'When colour or depth are worse',
     'Frame by frame',
     'How this was measured',
 ]
@@ -38,10 +38,18 @@ def run():
     picker = FramePicker()
     metrics = evaluation_of(0.4, watch=picker.update).to_json()
     metrics['robustness'] = [
-        {'corruption': name, 'severity': severity, 'miou': 0.5 / severity, 'pixel_accuracy': 0.6}
+        {
+            'corruption': name,
+            'severity': severity,
+            'level': 10.0 * severity,
+            'unit': '% <worse>',
+            'miou': 0.5 / severity,
+            'pixel_accuracy': 0.6,
+        }
         for name in ('depth <noise>', 'blur')
         for severity in (1, 2, 3)
     ]
+    metrics['retained_miou'] = {'mean': 0.625, 'depth <noise>': 0.75, 'blur': 0.5}
     metrics |= {'fps': 9.5, 'pairs': 12, 'dropped': {'late': 3}, 'label_age_ms': {'p50': 120.0}}
     metrics['provenance'] = {
         'command': 'python -m sgnet_core evaluate --data "a & b"',
@@ -81,7 +89,7 @@ def test_there_is_a_section_for_everything_known_and_no_other(run):
     metrics, picked = run
     assert headings(report_page(metrics, picked, LABELS)) == SECTIONS
     for without, missing in (
-        ({'robustness': None}, 'When the camera is worse'),
+        ({'robustness': None}, 'When colour or depth are worse'),
         ({'calibration': None}, 'Does it know when it is wrong?'),
         ({'by_distance': [], 'by_missing_depth': []}, 'Where it is right'),
     ):
