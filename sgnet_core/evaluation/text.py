@@ -8,13 +8,14 @@ from typing import Any
 
 Figures = Mapping[str, Any]
 
-_AVERAGES = {
+AVERAGES = {
     'mIoU': 'miou',
     'boundary IoU': 'boundary_iou',
     'pixel accuracy': 'pixel_accuracy',
     'mean accuracy': 'mean_accuracy',
     'weighted by share': 'frequency_weighted_iou',
 }
+"""What people call a figure -> its key."""
 
 
 def details(figures: Figures) -> str:
@@ -48,13 +49,13 @@ def side_by_side(all_figures: Mapping[str, Figures]) -> str:
     """IoU of every class and the averages, a column for each run, named below."""
     runs = list(all_figures.values())
     names = list(runs[0]['per_class'])
-    width = max(map(len, (*names, *_AVERAGES)))
+    width = max(map(len, (*names, *AVERAGES)))
     head = ''.join(f'{f"[{number}]":>9}' for number in range(1, len(runs) + 1))
     lines = [f'{"IoU %":{width}}{head}']
     for name in sorted(names, key=lambda name: -runs[0]['per_class'][name]['pixels']):
         lines.append(_row(name, width, (run['per_class_iou'][name] for run in runs)))
     lines.append('-' * len(lines[0]))
-    lines += [_row(name, width, (run[key] for run in runs)) for name, key in _AVERAGES.items()]
+    lines += [_row(name, width, (run[key] for run in runs)) for name, key in AVERAGES.items()]
     lines += [f'[{number}] {name}' for number, name in enumerate(all_figures, 1)]
     return '\n'.join(lines)
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from sgnet_core.evaluation.text import AVERAGES
 from sgnet_core.report.chart import Chart, interval_bar, percent
 from sgnet_core.report.page import figure, page, section, side_by_side, table, tiles
 from sgnet_core.report.run_sections import origin_facts
-from sgnet_core.report.sections import HEADLINES
 from sgnet_core.report.write import title_of
 
 Metrics = Mapping[str, Any]
@@ -38,11 +38,11 @@ def comparison_page(a: Metrics, b: Metrics, found: Metrics) -> str:
         [
             tiles(
                 (
-                    f'{HEADLINES[name]}, B − A',
+                    f'{name}, B − A',
                     points(entry['difference']),
                     f'{percent(entry["a"])} to {percent(entry["b"])}, p {p_text(entry["p"])}',
                 )
-                for name, entry in found['scores'].items()
+                for name, entry in _averages(found)
             ),
             f'<p>{escape(verdict(found))}</p>',
             _classes(found),
@@ -86,12 +86,17 @@ def test_text(found: Metrics) -> str:
 def comparison_text(a: Metrics, b: Metrics, found: Metrics) -> str:
     """The comparison for a terminal."""
     lines = [f'A  {title_of(a)}', f'B  {title_of(b)}', f'{found["frames"]} frames of both', '']
-    lines.append(f'{"":16}      A %     B %   B - A    95 % interval       p')
-    for name, entry in found['scores'].items():
-        lines.append(_line(HEADLINES[name], entry))
+    lines.append(f'{"":18}      A %     B %   B - A    95 % interval       p')
+    lines += [_line(name, entry) for name, entry in _averages(found)]
     for name in (*found['better'], *found['worse']):
         lines.append(_line(name, found['per_class'][name]))
     return '\n'.join([*lines, '', verdict(found), test_text(found)])
+
+
+def _averages(found: Metrics) -> list[tuple[str, Metrics]]:
+    """What people call each average, and its entry."""
+    scores = found['scores']
+    return [(name, scores[key]) for name, key in AVERAGES.items() if key in scores]
 
 
 def _line(name: str, entry: Metrics) -> str:
@@ -99,7 +104,7 @@ def _line(name: str, entry: Metrics) -> str:
     a, b = (percent(entry[run])[:-2] for run in 'ab')
     interval = f'{points(low)} to {points(high)}'
     return (
-        f'{name:16} {a:>8}{b:>8}{points(entry["difference"]):>8}  {interval:>15}'
+        f'{name:18} {a:>8}{b:>8}{points(entry["difference"]):>8}  {interval:>15}'
         f'{p_text(entry["p"]):>8}'
     )
 

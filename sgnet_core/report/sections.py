@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from sgnet_core.evaluation.text import AVERAGES
 from sgnet_core.report.chart import Chart, percent, share_bar, swatch
 from sgnet_core.report.heat_map import confusions, heat_map
 from sgnet_core.report.page import figure, section, side_by_side, table, tiles
@@ -18,13 +19,6 @@ from sgnet_core.report.page import figure, section, side_by_side, table, tiles
 Metrics = Mapping[str, Any]
 
 NAMED_CONFUSIONS = 12
-HEADLINES = {
-    'miou': 'mIoU',
-    'pixel_accuracy': 'pixel accuracy',
-    'mean_accuracy': 'mean accuracy',
-    'frequency_weighted_iou': 'weighted IoU',
-    'boundary_iou': 'boundary IoU',
-}
 
 
 def headline(metrics: Metrics) -> str:
@@ -32,7 +26,7 @@ def headline(metrics: Metrics) -> str:
     intervals = metrics.get('intervals') or {}
     averages = [
         (name, percent(metrics[key]), _interval(intervals.get(key)))
-        for key, name in HEADLINES.items()
+        for name, key in AVERAGES.items()
         if metrics.get(key) is not None
     ]
     note = ''

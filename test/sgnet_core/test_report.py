@@ -6,6 +6,7 @@ import gc
 import json
 import re
 import weakref
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,8 +14,11 @@ import pytest
 from report_cases import NAMES, StrictReader, evaluation_of, result_of, sample_of
 
 from sgnet_core.errors import InputError
+from sgnet_core.evaluation import Evaluation
 from sgnet_core.labels import colorize, label_set_of
 from sgnet_core.report.chart import histogram, ticks
+from sgnet_core.report.comparison import compare
+from sgnet_core.report.comparison_page import comparison_page, verdict
 from sgnet_core.report.heat_map import confusions, heat_map
 from sgnet_core.report.picks import FramePicker
 from sgnet_core.report.write import ReportFolder, report_page
@@ -103,6 +107,19 @@ def test_page_of_hardly_anything_is_still_whole(frames):
     picker = FramePicker()
     metrics = evaluation_of(0.0, frames, watch=picker.update).to_json()
     StrictReader(report_page(metrics, picker.picked(), LABELS))
+
+
+def test_film_without_labels_has_a_page_and_a_comparison():
+    evaluation = Evaluation(NAMES)
+    for index in range(3):
+        film = replace(sample_of(index), labels=None, pose=np.eye(4))
+        evaluation.update(film, result_of(sample_of(index), 0.2, index))
+    metrics = evaluation.to_json()
+    page = StrictReader(report_page(metrics, {}, LABELS))
+    assert 'temporal consistency' in page.text and 'mIoU' not in page.text
+    found = compare(metrics, metrics, resamples=100)
+    assert verdict(found).startswith('There is no mIoU to compare.')
+    StrictReader(comparison_page(metrics, metrics, found))
 
 
 def test_pictures_show_the_labels_in_their_colors(run):
