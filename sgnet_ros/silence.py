@@ -21,6 +21,7 @@ from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.stage_times import ARRIVE
 from sgnet_ros.statistics import Counts, Statistics
 from sgnet_ros.steady_clock import STEADY_CLOCK
+from sgnet_ros.troubles import NO_CAUSE, NOT_WANTED
 from sgnet_ros.watchdog import NO_SUBSCRIBER, InputFacts, causes_of_silence, difference, doubts
 from sgnet_ros.worker import Worker
 
@@ -79,12 +80,12 @@ class SilenceMonitor:
         wanted = self._outputs.wanted()
         # With drops of this cause it is wanted only since a moment ago.
         if causes or (wanted and NO_SUBSCRIBER not in since_last.dropped):
-            self.problem = ' · '.join(causes) or 'no cause found'
+            self.problem = ' · '.join(causes) or NO_CAUSE.say()
             self._node.get_logger().warning(f'no output for {period_s:.0f} s: {self.problem}')
             return
         if not wanted and not self._unwanted:
             topics = ', '.join(self._outputs.topics)
-            self._node.get_logger().info(f'nobody subscribes to {topics}: nothing is computed')
+            self._node.get_logger().info(NOT_WANTED.say(topics=topics))
         self.problem, self._unwanted = '', not wanted
 
     def _say_doubts(self, now: Counts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sgnet_ros import troubles
 from sgnet_ros.statistics import Counts
 
 NO_SUBSCRIBER = 'no_subscriber'
@@ -64,7 +65,7 @@ def causes_of_silence(
         busy_s: how long one frame has been in the making.
         clock_is_silent: use_sim_time is set and /clock has not been heard.
     """
-    causes = ['use_sim_time is true but /clock is silent'] if clock_is_silent else []
+    causes = [troubles.NO_CLOCK.say()] if clock_is_silent else []
     causes += [cause for facts in inputs if (cause := _input_cause(facts, period_s))]
     if since_last.pairs == 0 and not causes:
         causes.append(_pairing_cause(inputs, period_s, nearest_gap_ns, slop_s))
@@ -74,38 +75,44 @@ def causes_of_silence(
             + (f' ({since_last.reasons[cause]})' if cause in since_last.reasons else '')
             for cause, n in sorted(since_last.dropped.items())
         )
-        causes.append(f'pairs {since_last.pairs}, masks 0, dropped: {dropped}')
+        causes.append(troubles.ALL_DROPPED.say(pairs=since_last.pairs, causes=dropped))
     if busy_s > period_s:
-        causes.append(f'one frame has been in the making for {busy_s:.1f} s')
+        causes.append(troubles.SLOW_FRAME.say(seconds=f'{busy_s:.1f}'))
     return causes
 
 
 def _pairing_cause(
     inputs: tuple[InputFacts, ...], period_s: float, nearest_gap_ns: int | None, slop_s: float
 ) -> str:
-    rates = [
+    rates = ', '.join(
         f'{facts.topic.split("/")[0]} {facts.received / period_s:.1f} Hz' for facts in inputs[:2]
-    ]
-    gap = 'no two stamps to compare'
-    if nearest_gap_ns is not None:
-        gap = f'nearest stamps {nearest_gap_ns / 1e6:.1f} ms apart, sync.slop {slop_s * 1e3:g} ms'
-    return f'{", ".join(rates)}, 0 pairs: {gap}'
+    )
+    if nearest_gap_ns is None:
+        return troubles.NO_TWO_STAMPS.say(rates=rates)
+    return troubles.STAMPS_APART.say(
+        rates=rates, gap=f'{nearest_gap_ns / 1e6:.1f}', slop=f'{slop_s * 1e3:g}'
+    )
 
 
 def _input_cause(facts: InputFacts, period_s: float) -> str:
     if facts.publishers == 0:
-        remedy = f'; {facts.otherwise}' if facts.otherwise else REMEDIES.get(facts.topic, '')
-        return f'{facts.text}: 0 publishers{remedy}'
-    publishers = f'{facts.publishers} publisher{"s" if facts.publishers > 1 else ""}'
-    if facts.received == 0 and facts.foreign:
-        return f'{facts.text}: {publishers} of {facts.foreign}'
-    if facts.received == 0 and facts.incompatible:
-        return f'{facts.text}: {publishers}, incompatible QoS ({facts.incompatible})'
+        hint = f'; {facts.otherwise}' if facts.otherwise else REMEDIES.get(facts.topic, '')
+        return troubles.NO_PUBLISHER.say(topic=facts.text) + hint
     if facts.received == 0:
-        return f'{facts.text}: {publishers}, no message in {period_s:.1f} s'
+        return _unheard_cause(facts, period_s)
     if facts.unstamped:
-        return f'{facts.text}: stamps are zero'
+        return troubles.ZERO_STAMPS.say(topic=facts.text)
     return ''
+
+
+def _unheard_cause(facts: InputFacts, period_s: float) -> str:
+    publishers = f'{facts.publishers} publisher{"s" if facts.publishers > 1 else ""}'
+    known = {'topic': facts.text, 'publishers': publishers}
+    if facts.foreign:
+        return troubles.OTHER_TYPE.say(types=facts.foreign, **known)
+    if facts.incompatible:
+        return troubles.INCOMPATIBLE_QOS.say(reason=facts.incompatible, **known)
+    return troubles.NO_MESSAGE.say(seconds=f'{period_s:.1f}', **known)
 
 
 def doubts(name: str, namesakes: int, ahead_s: float) -> dict[str, str]:
@@ -118,15 +125,9 @@ def doubts(name: str, namesakes: int, ahead_s: float) -> dict[str, str]:
     """
     found = {}
     if namesakes > 1:
-        found['name'] = (
-            f'{namesakes} nodes are called {name}: their outputs and services mix; rename one by '
-            '-r __node:=NAME or a namespace (one that crashed is gone after 20 s)'
-        )
+        found['name'] = troubles.NAMESAKES.say(count=namesakes, name=name)
     if ahead_s > MOST_AHEAD_S:
-        found['clock'] = (
-            f'rgb/image is stamped {ahead_s:.1f} s in the future; synchronise the clocks of camera '
-            'and node (chrony, PTP), or set use_sim_time for a simulation'
-        )
+        found['clock'] = troubles.FUTURE_STAMPS.say(seconds=f'{ahead_s:.1f}')
     return found
 
 

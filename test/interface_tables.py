@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of the README that say what the node's interface is, made of its declarations.
 
+And those of what the node says when something is wrong.
+
 Run as a program it writes them into README.md, in the place of those that are there.
 """
 
@@ -19,6 +21,8 @@ def tables():
         'Topics of the node `segmentation`': topic_table(),
         'Services': service_table(),
         'Parameters': parameter_table(),
+        'When nothing appears': trouble_table(),
+        'Dropped frames': drop_table(),
     }
 
 
@@ -53,6 +57,22 @@ def parameter_table():
         for parameter in NODE_PARAMETERS
     ]
     return table(('parameter', 'default', 'allowed', ''), rows)
+
+
+def trouble_table():
+    from sgnet_ros.troubles import SENTENCES
+
+    rows = [
+        (f'`{re.sub("{(.*?)}", lambda name: name[1].upper(), trouble.sentence)}`', trouble.remedy)
+        for trouble in SENTENCES
+    ]
+    return table(('the log says', 'why, and what to do'), rows)
+
+
+def drop_table():
+    from sgnet_ros.troubles import DROPS
+
+    return table(('cause', ''), [(f'`{cause}`', meaning) for cause, meaning in DROPS.items()])
 
 
 def table(head, rows):

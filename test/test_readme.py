@@ -59,7 +59,16 @@ def test_tables_have_every_command():
     assert sorted(listed) == sorted(['sgnet_core', *commands, 'sgnet_ros'])
 
 
-@pytest.mark.parametrize('heading', ['Topics of the node `segmentation`', 'Services', 'Parameters'])
+@pytest.mark.parametrize(
+    'heading',
+    [
+        'Topics of the node `segmentation`',
+        'Services',
+        'Parameters',
+        'When nothing appears',
+        'Dropped frames',
+    ],
+)
 def test_tables_of_the_interface_are_those_of_its_declarations(heading):
     pytest.importorskip('rclpy')
     made = interface_tables.tables()[heading]

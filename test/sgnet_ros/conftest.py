@@ -5,6 +5,7 @@ import pytest
 
 from sgnet_core.labels import NYU40
 from sgnet_ros.bags_writer import write_bag
+from sgnet_ros.troubles import DROPS
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def ros(ros_domain_id, capfd):
     executor = SingleThreadedExecutor(context=context)
     world = World(context, executor, lambda: capfd.readouterr().err)
     yield world
+    statistics = [node.statistics for node in world.nodes if hasattr(node, 'statistics')]
     for node in world.nodes:
         executor.remove_node(node)
         node.destroy_node()
@@ -36,3 +38,5 @@ def ros(ros_domain_id, capfd):
         rclpy.try_shutdown(context=node.context)
     executor.shutdown()
     rclpy.try_shutdown(context=context)
+    causes = {cause for one in statistics for cause in one.counts().dropped}
+    assert causes <= set(DROPS), 'sgnet_ros/troubles.py says what to make of each'

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every cause of silence that is known, and the counts it rests on."""
 
+import ast
 import random
+import re
+from pathlib import Path
 
 import pytest
+from fake_node import FakeSegmenter
+from sensor_msgs.msg import Image
 
+from sgnet_ros.input_topics import STREAMS
 from sgnet_ros.stage_times import STAGES
 from sgnet_ros.statistics import Counts, Statistics, percentiles
+from sgnet_ros.troubles import DROPS, NO_CAUSE, NOT_WANTED, SENTENCES
 from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference, doubts
 
 
@@ -135,3 +142,61 @@ def test_percentiles_are_of_the_nearest_rank(count):
     for percent, value in ((50, percentiles(values)['p50']), (95, percentiles(values)['p95'])):
         assert sum(v <= value for v in values) * 100 >= percent * count
         assert sum(v < value for v in values) * 100 < percent * count
+
+
+def said():
+    """Something of everything that this module can make the watchdog say."""
+    inputs = (
+        facts('rgb/image', publishers=0),
+        facts('rgb/image', received=0, foreign='b/msg/B, not a/msg/A'),
+        facts('rgb/image', received=0, incompatible='RELIABILITY'),
+        facts('rgb/image', received=0, publishers=2),
+        facts('rgb/image', unstamped=True),
+    )
+    yield from causes_of_silence(inputs, Counts(), 5.0, busy_s=7.0, clock_is_silent=True)
+    yield from causes_of_silence((RGB, DEPTH), Counts(), 5.0)
+    yield from causes_of_silence((RGB, DEPTH), Counts(), 5.0, 41_000_000, slop_s=0.015)
+    yield from causes_of_silence((RGB, DEPTH), Counts(pairs=2, dropped={'bad_rgb': 2}), 5.0)
+    yield from doubts('/segmentation', 2, 900.0).values()
+
+
+def test_the_page_on_troubles_has_every_sentence_and_no_other():
+    patterns = {
+        trouble: re.compile(re.sub(r'\\\{\w+\\\}', '.+', re.escape(trouble.sentence)))
+        for trouble in SENTENCES
+    }
+    seen = set()
+    for cause in said():
+        (trouble,) = (one for one, pattern in patterns.items() if pattern.fullmatch(cause))
+        seen.add(trouble)
+    # These two are silence.py's: the test below, and one of the node's.
+    assert seen | {NO_CAUSE, NOT_WANTED} == set(SENTENCES)
+
+
+def test_a_frame_that_waits_for_its_turn_is_no_known_cause(ros):
+    node = ros.segmentation(
+        FakeSegmenter(), max_rate=0.001, watchdog__timeout=3600.0, qos__input='reliable'
+    )
+    camera = ros.camera()
+    camera.listen(Image, '/segmentation/mask')
+    camera.connect('/segmentation/mask')
+    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscriber')
+    camera.send(10**9)
+    ros.spin_until(lambda: camera.received['/segmentation/mask'], 'the first mask')
+    node._silence._check()
+    camera.send(2 * 10**9)
+    ros.spin_until(lambda: node.statistics.counts().pairs == 2, 'the second pair')
+    ros.spin_until(lambda: node.statistics.counts().received['camera_info'] == 2, 'its camera')
+    node._silence._check()
+    assert node.describe_problem() == NO_CAUSE.sentence
+
+
+def test_the_page_on_troubles_has_every_cause_of_drops_and_no_other():
+    """World checks it while tests run; here, that none is left over."""
+    made = {f'bad_{stream}' for stream in STREAMS.values()} | {'bad_frame'}
+    made |= {'rgb_unmatched', 'depth_unmatched'}
+    package = Path(__file__).resolve().parents[2] / 'sgnet_ros'
+    for path in set(package.glob('*.py')) - {package / 'troubles.py'}:
+        nodes = ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        made |= {n.value for n in nodes if isinstance(n, ast.Constant) and n.value in DROPS}
+    assert made == set(DROPS)
