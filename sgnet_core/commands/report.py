@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, metavar='DIR', help='write comparison.html and .json')
     parser.add_argument('--json', metavar='FILE', help='write the figures; - = standard output')
     parser.add_argument(
-        '--resamples', type=int, default=10_000, help='of both methods (default 10000)'
+        '--resamples', type=int, default=5000, help='of both methods (default 5000)'
     )
     parser.add_argument('--seed', type=int, default=0, help='of the resamples (default 0)')
 

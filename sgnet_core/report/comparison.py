@@ -24,7 +24,7 @@ from sgnet_core.evaluation.intervals import resampled
 from sgnet_core.evaluation.tally import SCORES, class_iou, number
 
 LEVEL = 0.05
-RESAMPLES = 10_000
+RESAMPLES = 5000
 TEST = 'paired randomization of frames'
 
 _TOGETHER = 100
