@@ -48,7 +48,8 @@ class Diagnostics:
         now, now_s = self._statistics.counts(), time.monotonic()
         self._publisher.publish(
             diagnostics_to_msg(
-                self._node.get_name(),
+                # With its namespace: cameras side by side have nodes of the same name.
+                self._node.get_fully_qualified_name().lstrip('/'),
                 self._node.get_clock().now().to_msg(),
                 now,
                 self._before,

@@ -53,7 +53,9 @@ class World:
                 pytest.fail(f'after {DEADLINE_S:.0f} s: {what} did not happen')
             self.executor.spin_once(timeout_sec=0.05)
 
-    def segmentation(self, segmenter, name='segmentation', **parameters):
+    def segmentation(
+        self, segmenter, name='segmentation', namespace='/', camera='/cam', **parameters
+    ):
         """The node under test, called `name`; parameter names have `__` for a dot."""
         from rclpy.parameter import Parameter
 
@@ -69,35 +71,35 @@ class World:
                 parameter_overrides=overrides,
                 cli_args=[
                     '--ros-args',
-                    '-r', f'__node:={name}',
-                    '-r', 'rgb/image:=/cam/rgb',
-                    '-r', 'depth/image:=/cam/depth',
-                    '-r', 'rgb/camera_info:=/cam/info',
-                    '-r', 'depth/camera_info:=/cam/depth_info',
+                    '-r', f'__node:={name}', '-r', f'__ns:={namespace}',
+                    '-r', f'rgb/image:={camera}/rgb',
+                    '-r', f'depth/image:={camera}/depth',
+                    '-r', f'rgb/camera_info:={camera}/info',
+                    '-r', f'depth/camera_info:={camera}/depth_info',
                 ],
             )
         )  # fmt: skip
 
-    def camera(self, reliable=True):
-        return Camera(self, reliable)
+    def camera(self, reliable=True, name='/cam'):
+        return Camera(self, reliable, name)
 
 
 class Camera:
     """Publishes what the node listens to and keeps what it publishes, by topic."""
 
-    def __init__(self, world, reliable):
+    def __init__(self, world, reliable, name):
         from rclpy.node import Node
         from rclpy.qos import QoSProfile, ReliabilityPolicy
         from sensor_msgs.msg import CameraInfo, Image
 
         self.world = world
-        self.node = world.add(Node('camera', context=world.context))
+        self.node = world.add(Node('camera', namespace=name, context=world.context))
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(depth=20, reliability=reliability)
-        self.rgb = self.node.create_publisher(Image, '/cam/rgb', qos)
-        self.depth = self.node.create_publisher(Image, '/cam/depth', qos)
-        self.info = self.node.create_publisher(CameraInfo, '/cam/info', qos)
-        self.depth_info = self.node.create_publisher(CameraInfo, '/cam/depth_info', qos)
+        self.rgb = self.node.create_publisher(Image, 'rgb', qos)
+        self.depth = self.node.create_publisher(Image, 'depth', qos)
+        self.info = self.node.create_publisher(CameraInfo, 'info', qos)
+        self.depth_info = self.node.create_publisher(CameraInfo, 'depth_info', qos)
         self.frame = self.depth_frame = 'optical frame'
         self.received = defaultdict(list)
 
