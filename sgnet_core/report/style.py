@@ -24,8 +24,8 @@ h2 { font-size: 1.2rem; margin: 2.75rem 0 .25rem; }
 h3 { font-size: 1rem; margin: 1.25rem 0 .35rem; }
 p { margin: .25rem 0 .9rem; max-width: 78ch; }
 .faint, caption, figcaption { color: var(--faint); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: .75rem;
-  margin: 1.5rem 0 0; }
+.tiles { display: grid; grid-template-columns: repeat(4, 1fr); gap: .75rem;
+  margin: 1.5rem 0 .6rem; }
 .tile { background: var(--card); border-radius: 8px; padding: .8rem .9rem; }
 .tile b { display: block; font-size: 1.6rem; line-height: 1.2; font-weight: 600; }
 .tile span { display: block; font-size: .85rem; color: var(--faint); }
@@ -60,7 +60,7 @@ svg text { font-family: inherit; fill: var(--ink); }
 .shots img { width: 100%; height: auto; display: block; border-radius: 3px; }
 .shots figcaption { font-size: .8rem; text-align: center; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .9rem 0 0; font-size: .85rem; }
-@media (max-width: 620px) { .shots { grid-template-columns: repeat(2, 1fr); } }
+@media (max-width: 620px) { .shots, .tiles { grid-template-columns: repeat(2, 1fr); } }
 @media print {
   :root {
     color-scheme: light;

@@ -96,7 +96,7 @@ def title_of(metrics: Mapping[str, Any]) -> str:
     known = metrics.get('provenance') or {}
     network = (known.get('checkpoint') or {}).get('network', 'a network').partition(' (')[0]
     data = known.get('data') or {}
-    split = f', split {data["split"]}' if data.get('split') else ''
+    split = f', split {data["split"]}' if data.get('split', 'all') != 'all' else ''
     return f'{network} on {data.get("name", "a data set")}{split}'
 
 
