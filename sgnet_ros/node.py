@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 from sensor_msgs.msg import Image
@@ -27,6 +29,7 @@ from sgnet_ros.services import Services
 from sgnet_ros.silence import SilenceMonitor
 from sgnet_ros.stage_times import WAIT, StageTimes
 from sgnet_ros.statistics import Statistics
+from sgnet_ros.transitions import refuse_impossible_transitions
 from sgnet_ros.watchdog import NO_SUBSCRIBER
 from sgnet_ros.worker import Worker
 
@@ -43,8 +46,7 @@ class SegmentationNode(LifecycleNode):
     subscribes); `~/labels` and, where vision_msgs is installed, `~/label_info` (latched);
     `/diagnostics`. Services: `~/enable`, `~/reload_model`, `~/save_snapshot`.
 
-    Configures and activates itself unless `autostart` is false. Callbacks only store: a worker
-    thread converts, segments and publishes.
+    Callbacks only store: a worker thread converts, segments and publishes.
 
     Args:
         load_segmenter: `(checkpoint, device, precision, backend) -> Segmenter`; checkpoint is a
@@ -59,7 +61,7 @@ class SegmentationNode(LifecycleNode):
         failure: that error, or the one that kept the node from starting.
 
     Raises:
-        SgnetError: a parameter is wrong, or `autostart` did not succeed.
+        ConfigError: a parameter is wrong.
     """
 
     def __init__(self, load_segmenter: Callable[..., Segmenter], **node_arguments: Any) -> None:
@@ -90,13 +92,26 @@ class SegmentationNode(LifecycleNode):
                 self.describe_problem,
                 self.parameters['diagnostics.period'],
             )
-            for package, choice in ros_api.CHOICES.items():
-                self.get_logger().info(f'{package}: {choice}')
-            if self.parameters['autostart']:
-                self._start()
         except SgnetError:
             self.destroy_node()
             raise
+        for package, choice in ros_api.CHOICES.items():
+            self.get_logger().info(f'{package}: {choice}')
+        refuse_impossible_transitions(self)
+
+    def start(self) -> None:
+        """Configure and activate, unless `autostart` is false.
+
+        Raises:
+            SgnetError: what kept it from that.
+        """
+        if not self.parameters['autostart']:
+            return
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                if isinstance(self.failure, SgnetError):
+                    raise self.failure
+                raise SgnetError(f'the node did not start: {self.failure!r}') from self.failure
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and announce the outputs."""
@@ -116,25 +131,25 @@ class SegmentationNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the network and the outputs."""
-        self._release()
+        """Let go of everything; whatever happened, configuring can be tried again."""
+        self._free()
         return TransitionCallbackReturn.SUCCESS
 
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Whatever the state, end in order."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """After a failed transition: let go of everything, so that configuring can be retried."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
+    on_shutdown = on_error = on_cleanup
 
     def destroy_node(self) -> None:
         """Stop, let go of everything, and leave ROS."""
         self._release()
         stop_forwarding(self._log_forwarding)
-        super().destroy_node()
+        self._part()
+
+    def leave(self) -> None:
+        """Take leave of other nodes, in any thread, for a process that ends now.
+
+        Without, they would see this one for another 20 s.
+        """
+        self._part()
+        self.context.try_shutdown()
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """End inputs and worker.
@@ -159,19 +174,10 @@ class SegmentationNode(LifecycleNode):
         self._diagnostics.publish()  # the final counts
         return ended and not self._service_calls.busy
 
-    def set_enabled(self, enabled: bool) -> None:
-        """Activate or deactivate, where it is not so yet.
-
-        Raises:
-            SgnetError: the node is not configured, or the transition failed.
-        """
-        if enabled == (self._worker is not None):
-            return
-        if self.segmenter is None:
-            raise SgnetError('no network is loaded; configure the node')
-        transition = self.trigger_activate if enabled else self.trigger_deactivate
-        if transition() != TransitionCallbackReturn.SUCCESS:
-            raise SgnetError(f'the transition failed: {self.failure}')
+    @property
+    def active(self) -> bool:
+        """Whether it listens and segments."""
+        return self._worker is not None
 
     def load_segmenter(self) -> Segmenter:
         """The network that the parameters name, warmed up. In any thread."""
@@ -191,13 +197,10 @@ class SegmentationNode(LifecycleNode):
     def _publish_labels(self) -> None:
         self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
 
-    def _start(self) -> None:
-        """Configure and activate; raises what kept it from that."""
-        for transition in (self.trigger_configure, self.trigger_activate):
-            if transition() != TransitionCallbackReturn.SUCCESS:
-                if isinstance(self.failure, SgnetError):
-                    raise self.failure
-                raise SgnetError(f'the node did not start: {self.failure!r}') from self.failure
+    def _part(self) -> None:
+        super().destroy_node()
+        # The services of the lifecycle, and with them the node, are there until Python frees it.
+        self._state_machine = None
 
     def _attempt(self, name: str, action: Callable[[], None]) -> bool:
         """Run a transition's action and say whether it worked; rclpy would swallow the error."""
@@ -211,8 +214,14 @@ class SegmentationNode(LifecycleNode):
             self.failure = error
             self.get_logger().error(f'cannot {name}: {traceback.format_exc()}')
         if self.failure is not None:
-            self._release()
+            self._free()
         return self.failure is None
+
+    def _free(self) -> None:
+        """Release everything, and give the memory of it back to others."""
+        self._release()
+        gc.collect()
+        torch.cuda.empty_cache()
 
     def _release(self) -> None:
         """Stop, and let go of the network, of TF and of the outputs."""

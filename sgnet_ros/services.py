@@ -15,6 +15,7 @@ import torch
 import cv2
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
@@ -27,6 +28,8 @@ from sgnet_ros.snapshot import default_folder, write_snapshot
 
 if TYPE_CHECKING:
     from sgnet_ros.node import SegmentationNode
+
+NO_NETWORK = 'no network is loaded; configure the node'
 
 
 class Services:
@@ -65,13 +68,19 @@ class Services:
         return await self._answered(response, self._snapshot())
 
     async def _switch(self, enabled: bool) -> str:
-        self._node.set_enabled(enabled)
+        node = self._node
+        if node.segmenter is None:
+            raise SgnetError(NO_NETWORK)
+        if enabled != node.active:
+            transition = node.trigger_activate if enabled else node.trigger_deactivate
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise SgnetError(f'the transition failed: {node.failure}')
         return 'active' if enabled else 'inactive'
 
     async def _reload(self) -> str:
         node, present = self._node, self._node.segmenter
         if present is None:
-            raise SgnetError('no network is loaded; configure the node')
+            raise SgnetError(NO_NETWORK)
         loaded = await self._in_thread(node.load_segmenter)
         if node.segmenter is not present:
             raise SgnetError('the node has let go of its network meanwhile; configure it')

@@ -14,17 +14,20 @@ import argparse
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 from sgnet_core.cli import write_json
 from sgnet_core.errors import SgnetError
-from sgnet_ros.interruption import interruptible
+from sgnet_ros.interruption import ended_in_time
 
 if TYPE_CHECKING:
     from sgnet_ros.node import SegmentationNode
 
 SIGNAL_PERIOD_S = 0.2
-LAST_FRAME_S = 0.5
+LAST_FRAME_S = 0.4
+END_S = 0.8
+"""From a signal to the end of the process, whatever it is at."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load the network, then serve until asked to end; returns 0, or raises what went wrong.
-
-    Asked to end while still loading, it raises KeyboardInterrupt.
-    """
-    # Both end it while the network is being loaded, too, and where a shell that started this in
-    # the background had SIGINT ignored.
+    """Load the network, then serve until asked to end; returns 0, or raises what went wrong."""
+    # Until there is a node, nothing has to be put in order, and an exception in the middle of an
+    # import would come out as something else. A shell that started this in the background has
+    # SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, signal.SIG_DFL)
     from sgnet_ros.dds_profile import large_image_profile, profile_text
 
     os.environ.update(large_image_profile(os.environ))
@@ -68,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def serve(node: SegmentationNode, json_file: str | None = None) -> int:
-    """Spin `node` until Ctrl-C, SIGTERM or its failure, then end it in order.
+    """Start and spin `node` until Ctrl-C, SIGTERM or its failure, then end it in order.
 
     Raises:
-        SgnetError: the worker failed; the log has the traceback.
+        SgnetError: the node did not start, or its worker failed; the log has the traceback.
     """
     from rclpy.executors import SingleThreadedExecutor
 
@@ -79,22 +80,38 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> int:
     executor.add_node(node)
     # Once: spin_until_future_complete would add another one for every message.
     node.failed.add_done_callback(lambda _: executor.wake())
-    with interruptible() as asked_to_end:
-        while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
-            # Python runs signal handlers between two waits only.
-            executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
-        worker_ended = node.stop(LAST_FRAME_S)
+    leave = partial(_leave, node, json_file)
+    try:
+        with ended_in_time(END_S, leave) as asked_to_end:
+            node.start()
+            while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
+                executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
+            if not node.stop(LAST_FRAME_S):
+                leave()
+        _report(node, json_file)
+    finally:
+        node.destroy_node()
+    if node.failed.done():
+        raise SgnetError(f'the node has failed: {node.failure!r}')
+    return 0
+
+
+def _report(node: SegmentationNode, json_file: str | None) -> None:
     counts = node.statistics.counts()
     node.get_logger().info(counts.line())
     if json_file:
         write_json(json_file, counts.to_json())
-    failed = node.failed.done()
-    if not worker_ended:
-        # Python would wait for the frame in the making, or crash under it.
+
+
+def _leave(node: SegmentationNode, json_file: str | None) -> NoReturn:
+    """End the process although a thread of it cannot: it loads, or is at a frame.
+
+    Python would wait for that thread, or crash under it.
+    """
+    try:
+        _report(node, json_file)
+        node.leave()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1 if failed else 0)
-    node.destroy_node()
-    if failed:
-        raise SgnetError(f'the node has failed: {node.failure!r}')
-    return 0
+    finally:
+        os._exit(1 if node.failed.done() else 0)

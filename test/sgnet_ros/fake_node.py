@@ -47,7 +47,8 @@ class FakeSegmenter:
 def main():
     """The node as the command runs it, only with the fake.
 
-    The first argument: `work`; `fail` raises at the first frame, `hang` never finishes it.
+    The first argument: `work`; `fail` raises at the first frame, `hang` never finishes it; `load`
+    never finishes to load, `reload` the second time. Those that hang say so first.
     """
     import threading
 
@@ -60,13 +61,22 @@ def main():
     def fail(frame):
         raise RuntimeError('a defect in the network')
 
-    def hang(frame):
-        print('hanging', file=sys.stderr, flush=True)
+    def hang(*frame):
+        print('hanging', flush=True)
         threading.Event().wait()
 
-    before = {'fail': fail, 'hang': hang}.get(sys.argv[1], lambda frame: None)
+    behaviour = sys.argv[1]
+    before = {'fail': fail, 'hang': hang}.get(behaviour, lambda frame: None)
+    loaded = []
+
+    def load(*options):
+        if behaviour == 'load' or loaded:
+            hang()
+        loaded.append(FakeSegmenter(before))
+        return loaded[-1]
+
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    return serve(SegmentationNode(lambda *options: FakeSegmenter(before)), '-')
+    return serve(SegmentationNode(load), '-')
 
 
 if __name__ == '__main__':

@@ -64,7 +64,7 @@ class World:
         overrides = [
             Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
         ]
-        return self.add(
+        node = self.add(
             SegmentationNode(
                 lambda *options: segmenter,
                 context=self.context,
@@ -79,6 +79,8 @@ class World:
                 ],
             )
         )  # fmt: skip
+        node.start()
+        return node
 
     def camera(self, reliable=True, name='/cam'):
         return Camera(self, reliable, name)

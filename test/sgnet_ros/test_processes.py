@@ -17,8 +17,10 @@ from sgnet_ros.bags_writer import write_bag
 from sgnet_ros.child_process import ChildProcess
 from sgnet_ros.dds_profile import USERS_CHOICES, large_image_profile, profile_text
 from sgnet_ros.distributions import PROFILE_VARIABLES
-from sgnet_ros.interruption import interruptible
+from sgnet_ros.interruption import ended_in_time, interruptible
 from sgnet_ros.ros_domain import DOMAINS, discovery_ports, free_domain_id, own_domain
+
+DEADLINE_S = 20.0
 
 
 @pytest.fixture
@@ -114,3 +116,37 @@ def test_ctrl_c_sets_the_event_and_a_second_one_raises():
         signal.raise_signal(signal.SIGTERM)
         assert stop.is_set()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize('signals', [0, 1])
+def test_who_ends_in_time_is_let_be(signals):
+    left = threading.Event()
+    with ended_in_time(3600.0, left.set) as stop:
+        for _ in range(signals):
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.wait(DEADLINE_S)
+    assert (stop.is_set(), left.is_set()) == (bool(signals), False)
+
+
+@pytest.mark.parametrize(('grace_s', 'signals'), [(0.01, 1), (3600.0, 2)])
+def test_who_does_not_end_in_time_or_is_told_twice_has_to_leave(grace_s, signals):
+    before = signal.getsignal(signal.SIGINT)
+    left = threading.Event()
+    with ended_in_time(grace_s, left.set) as stop:
+        for _ in range(signals):
+            signal.raise_signal(signal.SIGINT)
+        assert left.wait(DEADLINE_S)
+        assert stop.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize('context', [interruptible, lambda: ended_in_time(3600.0, print)])
+def test_nohup_keeps_the_end_of_the_terminal_away(context):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with context() as stop:
+            signal.raise_signal(signal.SIGHUP)
+        assert not stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

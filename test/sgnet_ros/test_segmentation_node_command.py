@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_node import FakeSegmenter
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from ros_world import DEADLINE_S
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
+from std_srvs.srv import SetBool, Trigger
 
 from sgnet_core.errors import SgnetError
 from sgnet_ros.commands.segmentation_node import serve
@@ -35,6 +38,11 @@ def environment(ros_domain_id=0):
         'ROS_DOMAIN_ID': str(ros_domain_id),
         'PYTHONUNBUFFERED': '1',
     }
+
+
+def ignoring_ctrl_c():
+    """As programs start that a script starts with `&`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run(arguments, ros_domain_id=0):
@@ -94,6 +102,7 @@ def program(ros, ros_domain_id):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=ignoring_ctrl_c,
         )  # fmt: skip
         running.append(process)
         return process
@@ -136,22 +145,94 @@ def test_signals_end_it_with_one_line_of_statistics(ros, program, number):
     assert counts['pairs'] == counts['masks'] + sum(paired)
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_in_the_middle_of_a_frame(ros, program, number):
-    process = program('hang')
-    camera = connected(ros)
+def hangs(process):
+    ready, _, _ = select.select([process.stdout], [], [], 0)
+    return ready and process.stdout.readline() == 'hanging\n'
+
+
+def asked(ros, camera, kind, name, **request):
+    """Ask for a service, and do not wait for the answer."""
+    client = camera.node.create_client(kind, f'/segmentation/{name}')
+    ros.spin_until(client.service_is_ready, name)
+    client.call_async(kind.Request(**request))
+
+
+def at_a_frame(ros, program):
+    process, camera = program('hang'), connected(ros)
     stamps = iter(range(10**9, 10**12, 10**9))
+    ros.spin_until(lambda: camera.send(next(stamps)) or hangs(process), 'the frame')
+    return process, camera
 
-    def stuck():
-        camera.send(next(stamps))
-        ready, _, _ = select.select([process.stderr], [], [], 0)
-        return ready and 'hanging' in process.stderr.readline()
 
-    ros.spin_until(stuck, 'the frame that never ends')
+def deactivating(ros, program):
+    """The executor waits for the frame, and hears nothing more."""
+    process, camera = at_a_frame(ros, program)
+    asked(ros, camera, SetBool, 'enable', data=False)
+    ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'the end of the inputs')
+    return process, camera
+
+
+def configuring(ros, program):
+    process, camera = program('load', '-p', 'autostart:=false'), ros.camera()
+    transition = Transition(id=Transition.TRANSITION_CONFIGURE)
+    asked(ros, camera, ChangeState, 'change_state', transition=transition)
+    ros.spin_until(lambda: hangs(process), 'the loading')
+    return process, camera
+
+
+def starting(ros, program):
+    process = program('load')
+    ros.spin_until(lambda: hangs(process), 'the loading')
+    return process, None
+
+
+def reloading(ros, program):
+    process, camera = program('reload'), ros.camera()
+    asked(ros, camera, Trigger, 'reload_model')
+    ros.spin_until(lambda: hangs(process), 'the loading')
+    return process, camera
+
+
+@pytest.mark.parametrize(
+    ('state', 'number'),
+    [
+        (at_a_frame, signal.SIGTERM),
+        (deactivating, signal.SIGINT),
+        (starting, signal.SIGINT),
+        (configuring, signal.SIGTERM),
+        (reloading, signal.SIGINT),
+    ],
+)
+def test_signals_end_it_whatever_it_is_at(ros, program, state, number):
+    """What it is at here never ends; so this would hang."""
+    process, _ = state(ros, program)
     process.send_signal(number)
-    _, err = process.communicate(timeout=DEADLINE_S)
+    out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     assert 'Traceback' not in err
+    assert '[segmentation]: pairs ' in err.splitlines()[-1]
+    assert json.loads(out)['masks'] == 0
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_while_it_imports(tmp_path, number):
+    """An exception there once came out as death by SIGINT although it was caught."""
+    (tmp_path / 'torch.py').write_text(
+        'import threading\nprint("hanging", flush=True)\nthreading.Event().wait()\n'
+    )
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    process = subprocess.Popen(
+        COMMAND,
+        env={**environment(), 'PYTHONPATH': path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=ignoring_ctrl_c,
+    )
+    assert process.stdout.readline() == 'hanging\n'
+    process.send_signal(number)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, err) == (-number, '')
 
 
 def test_serving_leaves_nothing_behind_at_each_message(ros):
@@ -164,7 +245,7 @@ def test_serving_leaves_nothing_behind_at_each_message(ros):
             self.added += 1
             super().add_done_callback(callback)
 
-    node = ros.segmentation(FakeSegmenter())
+    node = ros.segmentation(FakeSegmenter(), autostart=False)
     ros.executor.remove_node(node)
     ros.nodes.remove(node)
     node.failed = CountingFuture()
@@ -194,28 +275,6 @@ def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
     assert process.returncode == 1
     assert 'RuntimeError: a defect in the network' in err
     assert 'the node has failed' in err.splitlines()[-1]
-
-
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_while_it_loads(ros_domain_id, number, tmp_path):
-    """Also where SIGINT came ignored, as it does for programs that a script starts with `&`."""
-    checkpoint = tmp_path / 'pipe.safetensors'
-    os.mkfifo(checkpoint)  # loading waits for somebody to write
-    process = subprocess.Popen(
-        [*COMMAND, '--ros-args', '-p', f'checkpoint:={checkpoint}'],
-        env=environment(ros_domain_id),
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )
-    for line in process.stderr:
-        if 'cv_bridge' in line:
-            break
-    process.send_signal(number)
-    _, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 130
-    assert err.splitlines()[-1] == 'segmentation_node: interrupted'
-    assert 'Traceback' not in err
 
 
 def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, tmp_path):

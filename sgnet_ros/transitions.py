@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lifecycle transitions that are not possible now are refused; rclpy would end the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from lifecycle_msgs.srv import ChangeState
+from rclpy.lifecycle import LifecycleNode
+
+from sgnet_core.errors import first_line
+
+
+def refuse_impossible_transitions(node: LifecycleNode) -> None:
+    """Let `~/change_state` answer whatever it is asked.
+
+    rclpy lets the error of a transition that is asked for by number out of the executor.
+    """
+    for service in node.services:
+        if service.srv_type is ChangeState:
+            service.callback = partial(_answer, node, service.callback)
+
+
+def _answer(
+    node: LifecycleNode,
+    change: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response],
+    request: ChangeState.Request,
+    response: ChangeState.Response,
+) -> ChangeState.Response:
+    try:
+        return change(request, response)
+    except RuntimeError as error:
+        node.get_logger().warning(f'transition refused: {first_line(error)}')
+        response.success = False
+        return response
