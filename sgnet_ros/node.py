@@ -17,6 +17,7 @@ from sgnet_core.errors import SgnetError
 from sgnet_core.segmenter import Segmenter, resolve_device
 from sgnet_ros import ros_api
 from sgnet_ros.bad_inputs import BadInputs
+from sgnet_ros.cameras import Cameras
 from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.diagnostics import Diagnostics
 from sgnet_ros.frame_source import FrameSource
@@ -35,7 +36,7 @@ from sgnet_ros.worker import Worker
 
 
 class SegmentationNode(LifecycleNode):
-    """Colour, depth and camera_info in, class masks out.
+    """Colour, depth and camera_info in, class masks out. Callbacks only store: a worker thinks.
 
     Inputs (`sensor_msgs`, QoS by `qos.input`): `rgb/image`, `depth/image` registered to it,
     `rgb/camera_info`; with `depth.register` instead any `depth/image` and `depth/camera_info`.
@@ -45,8 +46,6 @@ class SegmentationNode(LifecycleNode):
     `~/debug/hha` (reliable, under the colour image's header, each computed only while somebody
     subscribes); `~/labels` and, where vision_msgs is installed, `~/label_info` (latched);
     `/diagnostics`. Services: `~/enable`, `~/reload_model`, `~/save_snapshot`.
-
-    Callbacks only store: a worker thread converts, segments and publishes.
 
     Args:
         load_segmenter: `(checkpoint, device, precision, backend) -> Segmenter`; checkpoint is a
@@ -257,12 +256,10 @@ class SegmentationNode(LifecycleNode):
             self, self.parameters, self.statistics, self._inputs, self._outputs, self._worker
         )
 
-    def _store(self, image: Image, depth: Image) -> None:
+    def _store(self, image: Image, depth: Image, cameras: Cameras) -> None:
         times = StageTimes(stamp_ns(image.header), self.get_clock().now().nanoseconds)
-        pipeline = Pipeline(
-            self, self.parameters, self._inputs, self._frames, self.segmenter, self._outputs
-        )
-        self._worker.offer((pipeline, image, depth, times))
+        parts = (self.parameters, cameras, self._frames, self.segmenter, self._outputs)
+        self._worker.offer((Pipeline(self, *parts), image, depth, times))
 
     def _segment(self, item: tuple[Pipeline, Image, Image, StageTimes]) -> None:
         """One frame, in the worker's thread."""

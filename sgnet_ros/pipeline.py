@@ -14,9 +14,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from sgnet_core.errors import InputError, first_line
 from sgnet_core.segmenter import Segmenter
 from sgnet_core.types import RgbdFrame
+from sgnet_ros.cameras import Cameras
 from sgnet_ros.compressed_images import raw_pair
 from sgnet_ros.frame_source import FrameSource
-from sgnet_ros.inputs import Inputs
 from sgnet_ros.outputs import Outputs, Segmented
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.stage_times import CONVERT, PUBLISH, SEGMENT, StageTimes
@@ -36,7 +36,7 @@ class Pipeline:
 
     node: Node
     parameters: NodeParameters
-    inputs: Inputs
+    cameras: Cameras
     frames: FrameSource
     segmenter: Segmenter
     outputs: Outputs
@@ -49,7 +49,7 @@ class Pipeline:
         """
         with _memory_for_one_frame():
             image, depth = raw_pair(image, depth)
-            camera_info = self.inputs.camera_info_of(image)
+            camera_info = self.cameras.camera_info(image)
             frame = self._frame(image, depth, camera_info)
             times.end(CONVERT)
             result = self.segmenter.segment(frame)
@@ -62,9 +62,9 @@ class Pipeline:
 
     def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
         """The frame, with gravity where somebody needs it."""
-        inputs, frames = self.inputs, self.frames
+        cameras, frames = self.cameras, self.frames
         frame = frames.frame(
-            image, depth, inputs.intrinsics_of(camera_info), inputs.depth_intrinsics(depth)
+            image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics(depth)
         )
         if self.segmenter.input_spec.spatial == 'hha':
             return frames.with_gravity(frame, image.header)

@@ -177,11 +177,12 @@ def test_a_bad_message_is_counted_named_and_survived(ros, case):
     ros.spin_until(lambda: any(topic in w and text in w for w in ros.log()), 'a warning')
     # The newest camera_info counts, whatever its stamp: it must not come after its images.
     camera.info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
-    known = node._inputs.camera_infos
-    ros.spin_until(
-        lambda: (known['rgb/camera_info'].width, known['rgb/camera_info'].k[0]) == (6, 5),
-        'the good camera_info',
-    )
+
+    def known():
+        info = node._inputs.cameras.infos['rgb/camera_info']
+        return (info.width, info.k[0]) == (6, 5)
+
+    ros.spin_until(known, 'the good camera_info')
     camera.send(T0 + 10 * SECOND)
     wait_for(ros, camera.received[MASK], 1, 'masks')
     assert stamps(camera.received[MASK]) == [T0 + 10 * SECOND]

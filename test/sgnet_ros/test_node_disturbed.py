@@ -71,6 +71,39 @@ def test_a_camera_that_changes_its_resolution(ros):
     assert masked(ros, camera, T0 + 3 * SECOND).width == 6
 
 
+def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
+    segmenter = FakeSegmenter()
+    node, camera = started(ros, segmenter, **QUIET)
+    camera.send(T0, **view(6, 4))
+    masked(ros, camera, T0)
+    camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
+    for second in (1, 2):
+        camera.send(T0 + second * SECOND, **view(8, 5))
+        ros.spin_until(lambda n=second: node.statistics.counts().pairs == n + 1, 'the pair')
+    ros.spin_until(lambda: node.statistics.counts().dropped, 'the end of the one before')
+    counts = node.statistics.counts()
+    assert (counts.masks, counts.dropped) == (1, {'bad_camera_info': 1})
+    info.publish(view(8, 5)['info'])
+    assert masked(ros, camera, T0 + 2 * SECOND).width == 8
+    assert [frame.intrinsics.cx for frame in segmenter.frames] == [3.0, 4.0]
+
+
+def test_pairs_that_wait_keep_their_camera(ros):
+    """A resolution that changes while frames of the former one wait for their turn."""
+    entered, release = threading.Event(), threading.Event()
+    segmenter = FakeSegmenter(lambda frame: (entered.set(), release.wait(20)))
+    node, camera = started(ros, segmenter, queue__policy='all', **QUIET)
+    sizes = [(6, 4), (6, 4), (8, 5), (8, 5), (6, 4)]
+    for second, size in enumerate(sizes):
+        camera.send(T0 + second * SECOND, **view(*size))
+        ros.spin_until(lambda n=second: node.statistics.counts().pairs == n + 1, 'the pair')
+        ros.spin_until(entered.is_set, 'the first frame is in the making')
+    release.set()
+    masked(ros, camera, T0 + 4 * SECOND)
+    assert [(f.intrinsics.width, f.intrinsics.height) for f in segmenter.frames] == sizes
+    assert node.statistics.counts().dropped == {}
+
+
 def test_frames_that_are_renamed(ros):
     _, camera = started(ros, **QUIET)
     for second, name in enumerate(('left_optical', 'right_optical', '')):
