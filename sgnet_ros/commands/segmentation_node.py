@@ -14,6 +14,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -80,7 +81,7 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> int:
     executor.add_node(node)
     # Once: spin_until_future_complete would add another one for every message.
     node.failed.add_done_callback(lambda _: executor.wake())
-    leave = partial(_leave, node, json_file)
+    leave = partial(_leave, node, json_file, threading.Lock())
     try:
         with ended_in_time(END_S, leave) as asked_to_end:
             node.start()
@@ -103,11 +104,12 @@ def _report(node: SegmentationNode, json_file: str | None) -> None:
         write_json(json_file, counts.to_json())
 
 
-def _leave(node: SegmentationNode, json_file: str | None) -> NoReturn:
+def _leave(node: SegmentationNode, json_file: str | None, only_one: threading.Lock) -> NoReturn:
     """End the process although a thread of it cannot: it loads, or is at a frame.
 
-    Python would wait for that thread, or crash under it.
+    Python would wait for that thread, or crash under it. Whoever comes second waits here.
     """
+    only_one.acquire()
     try:
         _report(node, json_file)
         node.leave()
