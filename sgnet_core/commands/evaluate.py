@@ -2,8 +2,8 @@
 """Measure checkpoints on a folder data set: against its labels, and on films with poses for
 whether masks of neighbouring frames agree.
 
-With torchrun, processes share the frames; the figures are the same, and pictures are of those of
-the first process. After Ctrl-C the figures are those of the frames seen so far.
+With torchrun, processes share the frames; the figures are the same. After Ctrl-C the figures are
+those of the frames seen so far.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sgnet_core.data.sample import Sample
     from sgnet_core.evaluation import Evaluation
     from sgnet_core.evaluation.views import AveragedViews
-    from sgnet_core.report.write import ReportFolder
+    from sgnet_core.report.picks import FramePicker
     from sgnet_core.segmenter import Segmenter
     from sgnet_core.training.processes import Processes
 
@@ -170,14 +170,16 @@ def _measure(
     from sgnet_core.evaluation.robustness import retained
     from sgnet_core.evaluation.views import load_views
     from sgnet_core.provenance import provenance
+    from sgnet_core.report.picks import FramePicker
     from sgnet_core.report.write import ReportFolder
 
     report = ReportFolder(args.out / name) if args.out and processes.is_first else None
+    picker = (report.picker if report else FramePicker()) if args.out else None
     options = device, args.precision, args.backend
     segmenter = load_views(checkpoint, args.scales, args.flip, *options)
     if samples.data.has_labels:
         check_same_classes(segmenter, samples.data.class_names, str(args.data))
-    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, report)
+    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, picker)
     figures = evaluation.to_json() | {'robustness': rows or None, 'interrupted': interrupted}
     figures['retained_miou'] = retained(rows, figures['miou'])
     if args.missing_depth:
@@ -196,7 +198,7 @@ def _evaluate(
     segmenter: Segmenter | AveragedViews,
     samples: _Samples,
     processes: Processes,
-    report: ReportFolder | None,
+    picker: FramePicker | None,
 ) -> tuple[Evaluation, list[dict[str, Any]], bool]:
     """Counts of all processes, robustness, and whether Ctrl-C came."""
     from sgnet_core.evaluation import Evaluation, evaluate
@@ -214,10 +216,13 @@ def _evaluate(
     if mine.start and samples.data.has_poses:
         before = samples[mine.start - 1]
         evaluation.start_after(before, segmenter.segment(before.frame))
-    frames, watch = (samples[i] for i in mine), report and report.watch
+    frames, watch = (samples[i] for i in mine), picker and picker.update
     try:
         evaluate(segmenter, frames, len(mine), shown, evaluation, watch)
         evaluation = whole(evaluation)
+        if picker:
+            for other in processes.gather(picker)[1:]:
+                picker.add(other)
         if args.robustness:
             film = samples.is_film
             rows += measure_robustness(segmenter, samples, mine, film, whole, shown)

@@ -66,13 +66,27 @@ class FramePicker:
             return
         picked = _small(sample, result, score)
         if best:
-            self._best = sorted([*self._best, picked], key=lambda p: -p.score)[: self._each]
+            self._best = self._ranked([*self._best, picked], best=True)
         if worst:
-            self._worst = sorted([*self._worst, picked], key=lambda p: p.score)[: self._each]
+            self._worst = self._ranked([*self._worst, picked], best=False)
         if len(self._pool) < self.POOL:
             self._pool.append(picked)
         elif slot < self.POOL:
             self._pool[slot] = picked
+
+    def add(self, other: FramePicker) -> None:
+        """Add what another picker has seen, for example that of another process."""
+        self._best = self._ranked([*self._best, *other._best], best=True)
+        self._worst = self._ranked([*self._worst, *other._worst], best=False)
+        # Drawn from all frames of both: each has a fair sample of its own.
+        left = [len(self._scores), len(other._scores)]
+        pools, pool = [[*self._pool], [*other._pool]], []
+        while sum(left) and len(pool) < self.POOL:
+            which = int(self._random.randrange(sum(left)) >= left[0])
+            left[which] -= 1
+            pool.append(pools[which].pop(self._random.randrange(len(pools[which]))))
+        self._pool = pool
+        self._scores += other._scores
 
     def picked(self) -> dict[str, list[Picked]]:
         """`best`, `median`, `worst`, no frame twice: of few frames some lists are short."""
@@ -87,6 +101,9 @@ class FramePicker:
             seen |= {p.id for p in fresh}
             chosen[name] = fresh
         return {name: chosen[name] for name in ('best', 'median', 'worst') if chosen[name]}
+
+    def _ranked(self, frames: list[Picked], best: bool) -> list[Picked]:
+        return sorted(frames, key=lambda p: p.score, reverse=best)[: self._each]
 
 
 def _small(sample: Sample, result: SegmentationResult, score: float) -> Picked:

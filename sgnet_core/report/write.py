@@ -24,7 +24,11 @@ METRICS, REPORT = 'metrics.json', 'report.html'
 
 
 class ReportFolder:
-    """What `--out` names: watches an evaluation, then holds its report."""
+    """What `--out` names: watches an evaluation, then holds its report.
+
+    Attributes:
+        picker: the frames that will be pictures.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Make the folder, so that a long run does not end in vain.
@@ -32,7 +36,7 @@ class ReportFolder:
         Raises:
             InputError: it cannot be made, or not written to.
         """
-        self._folder, self._picker = folder, FramePicker()
+        self._folder, self.picker = folder, FramePicker()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
@@ -43,7 +47,7 @@ class ReportFolder:
 
     def watch(self, sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
         """Look at one frame of the evaluation, which may become a picture."""
-        self._picker.update(sample, result, counts)
+        self.picker.update(sample, result, counts)
 
     def write(self, metrics: Mapping[str, Any], label_set: LabelSet) -> None:
         """Write metrics.json and report.html in place of those of an earlier run.
@@ -53,7 +57,7 @@ class ReportFolder:
             label_set: the classes of the metrics.
         """
         write_json(self._folder / METRICS, dict(metrics))
-        write_page(self._folder / REPORT, report_page(metrics, self._picker.picked(), label_set))
+        write_page(self._folder / REPORT, report_page(metrics, self.picker.picked(), label_set))
 
 
 def write_page(path: Path, text: str) -> None:

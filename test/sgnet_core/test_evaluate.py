@@ -78,13 +78,15 @@ def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint,
     """As torchrun starts them."""
     with socket.create_server(('127.0.0.1', 0)) as server:
         port = server.getsockname()[1]
-    argv = [tiny_dataset.root, '--checkpoint', checkpoint, '--json', tmp_path / 'two.json']
+    argv = [tiny_dataset.root, '--checkpoint', checkpoint, '--out', tmp_path / 'two']
     torch.multiprocessing.spawn(evaluate_in_two, (port, argv), 2)
-    two = json.loads((tmp_path / 'two.json').read_text())
+    two = json.loads((tmp_path / 'two' / 'metrics.json').read_text())
     one = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
     assert [score['id'] for score in two['frame_scores']] == list(tiny_dataset.ids)
     assert {k: two[k] for k in set(one) - TIMES} == {k: one[k] for k in set(one) - TIMES}
     assert one['frames'] == 5
+    # Pictures are of the frames of both.
+    assert (tmp_path / 'two' / 'report.html').read_text().count('<img ') == 5 * 5
 
 
 def test_checkpoints_side_by_side(tiny_dataset, checkpoint, tmp_path, capsys):

@@ -171,6 +171,22 @@ def test_picker_finds_what_sorting_all_frames_finds():
     assert all(abs(score - 0.5) < 0.15 for score in picked['median'])
 
 
+def test_pickers_of_several_processes_add_up():
+    scores = np.random.default_rng(4).permutation(300) / 300
+    whole, *others = pickers = [FramePicker(each=2, seed=seed) for seed in range(3)]
+    for index, score in enumerate(scores):
+        sample = sample_of(index)
+        # Of very different lengths, and of low scores in the last.
+        which = 2 if score < 0.7 else int(index > 20)
+        pickers[which].update(sample, result_of(sample, 0.1, 0), Counts(float(score)))
+    for other in others:
+        whole.add(other)
+    picked = {name: [p.score for p in frames] for name, frames in whole.picked().items()}
+    assert picked['best'] == [299 / 300, 298 / 300] and picked['worst'] == [0, 1 / 300]
+    assert all(abs(score - 0.5) < 0.15 for score in picked['median'])
+    assert len(whole._pool) == FramePicker.POOL
+
+
 def test_picker_keeps_few_frames_and_no_sample():
     picker, alive = FramePicker(each=1), []
     for index in range(120):
