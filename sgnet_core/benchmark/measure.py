@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from sgnet_core.benchmark import clock, geometry, memory, networks, operators, training
+from sgnet_core.benchmark import clock, evaluation, geometry, memory, networks, operators, training
 from sgnet_core.benchmark.memory_process import MemoryProcess
-from sgnet_core.benchmark.networks import NetworkCase
+from sgnet_core.benchmark.networks import SHIPPED, NetworkCase
 from sgnet_core.benchmark.operators import Position
 from sgnet_core.benchmark.plan import Plan
 from sgnet_core.benchmark.results import Results, Row
@@ -53,6 +53,8 @@ def steps(plan: Plan, positions: list[Position]) -> list[Step]:
             found.append(Step(f'geometry {size[0]}x{size[1]}', encodings))
         if not plan.quick:
             found.append(Step('memory of many frames', weigh_many_frames))
+    if 'evaluation' in plan.parts:
+        found.append(Step('evaluation', partial(time_evaluation, plan)))
     return found
 
 
@@ -171,6 +173,16 @@ def time_encodings(plan: Plan, size: Size, results: Results, _: MemoryProcess) -
     results.skipped |= problems
     for key, of_rounds in times.items():
         results.add(Row(key, '', of_rounds))
+
+
+def time_evaluation(plan: Plan, results: Results, _: MemoryProcess) -> None:
+    """An evaluation and its parts, taking turns; times are those of a frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        backend = 'auto' if 'onnxruntime' in plan.backends else 'torch'
+        calls = evaluation.calls(plan.sizes[0], plan.device, backend, Path(folder) / 'rooms')
+        times = clock.interleave(calls, plan.network_budget, clock.wall_ms)
+    for key, of_rounds in times.items():
+        results.add(Row(key, SHIPPED, [ms / evaluation.FRAMES for ms in of_rounds]))
 
 
 def weigh_many_frames(results: Results, process: MemoryProcess) -> None:

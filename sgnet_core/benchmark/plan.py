@@ -13,7 +13,7 @@ from sgnet_core.machine import bf16_is_fast
 from sgnet_core.model.sgnet import VARIANTS
 from sgnet_core.segmenter import PRECISIONS, resolve_device
 
-PARTS = ('operator', 'network', 'memory', 'geometry')
+PARTS = ('operator', 'network', 'memory', 'geometry', 'evaluation')
 BACKENDS = ('torch', 'onnxruntime')
 DEFAULT_VARIANTS = ('sgnet_lite0', 'sgnet_r50', 'sgnet_r101', 'sgnet_aspp_r101')
 DEFAULT_SIZE = (480, 640)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sgnet_core.benchmark import geometry, operators, training
+from sgnet_core.benchmark import evaluation, geometry, operators, training
 from sgnet_core.benchmark.networks import SHIPPED, NetworkCase
 from sgnet_core.benchmark.plan import Plan, Size
 from sgnet_core.benchmark.results import Key, Results
@@ -72,6 +72,10 @@ def quotients(plan: Plan, positions: list[operators.Position]) -> Iterator[Quoti
         ours, other = (training.row_key(name, main_size) for name in (training.OURS, substitute))
         yield Quotient(f'training_memory_over_{substitute}', (ours,), (other,), 'peak_mb')
     yield from _of_geometry(plan)
+    whole, masks = (
+        evaluation.row_key(name, main_size) for name in (evaluation.WHOLE, evaluation.MASKS)
+    )
+    yield Quotient('evaluation_over_masks', (whole,), (masks,))
 
 
 def _of_operators(

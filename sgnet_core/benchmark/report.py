@@ -18,7 +18,9 @@ INSIDE_THE_CLOCK = (
     'network: from sensor bytes (uint8 RGB, uint16 depth in millimetres) to the finished class '
     'mask and its confidence at the resolution of the frame, in memory of the CPU, frame by frame; '
     'operator: features, offsets and masks to features; geometry: depth in float32 metres to its '
-    'encoding, gravity estimated (both on a GPU kernels alone, from a CUDA graph)'
+    'encoding, gravity estimated (both on a GPU kernels alone, from a CUDA graph); evaluation: '
+    'a frame of a data set, masks from memory to memory, counts of finished masks, and all of it, '
+    'from JPEG and PNG files to counts'
 )
 ORDER = (
     'what is compared takes turns in one loop (A B C A B C ...), after two runs each that are not '
@@ -86,6 +88,7 @@ def text(figures: dict[str, Any]) -> str:
         _table(rows, 'network', ('median_ms', 'p95_ms', 'fps', 'peak_mb')),
         _table(rows, 'training', ('peak_mb',)),
         _table(rows, 'geometry', ('median_ms', 'p95_ms', 'peak_mb')),
+        _table(rows, 'evaluation', ('median_ms', 'p95_ms')),
         _ratio_list(figures['ratios'], figures['not_measured']),
         target_list(figures['targets']),
     ]

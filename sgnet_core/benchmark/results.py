@@ -16,10 +16,11 @@ class Key(NamedTuple):
     """What one row is about; the device is the same for the whole run.
 
     Attributes:
-        part: `operator`, `network`, `training` or `geometry`.
-        name: an S-Conv position, what is special about a network or a step, or an encoding.
+        part: `operator`, `network`, `training`, `geometry` or `evaluation`.
+        name: an S-Conv position, what is special about a network or a step, an encoding, or a part
+            of an evaluation.
         backend: who computes it.
-        precision: `fp32`, `fp16`, `bf16` or `fp64`.
+        precision: `fp32`, `fp16`, `bf16`, `fp64` or `auto`.
         size: of the frame, `HEIGHTxWIDTH`.
     """
 

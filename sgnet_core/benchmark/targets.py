@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sgnet_core.benchmark.geometry import row_key
+from sgnet_core.benchmark import evaluation, geometry
 from sgnet_core.benchmark.networks import NetworkCase
 from sgnet_core.benchmark.plan import BACKENDS, DEFAULT_SIZE, HALF_SIZE, Plan, Size
-from sgnet_core.benchmark.results import Results
+from sgnet_core.benchmark.results import Key, Results
 
 ANY_DEVICE = ''
 
@@ -39,16 +39,16 @@ class TimeTarget:
 
 
 @dataclass(frozen=True)
-class GeometryTarget:
-    """An encoding of depth that should need at most `limit_ms` a frame of the default size."""
+class RowTarget:
+    """A row that should need at most `limit_ms`."""
 
     device: str
-    name: str
+    key: Key
     limit_ms: float
 
 
 GPU_PRECISIONS = ('fp16', 'bf16')
-TARGETS: tuple[RatioTarget | TimeTarget | GeometryTarget, ...] = (
+TARGETS: tuple[RatioTarget | TimeTarget | RowTarget, ...] = (
     RatioTarget('cpu', 'sconv_op_over_plain_sum', 1.5),
     RatioTarget('cpu', 'sgnet_r50_over_none', 1.4),
     TimeTarget('cpu', 'sgnet_lite0', DEFAULT_SIZE, 1000 / 5, ('fp32',)),
@@ -57,10 +57,12 @@ TARGETS: tuple[RatioTarget | TimeTarget | GeometryTarget, ...] = (
     TimeTarget('cuda', 'sgnet_r50', DEFAULT_SIZE, 3.5, GPU_PRECISIONS),
     TimeTarget('cuda', 'sgnet_r101', DEFAULT_SIZE, 5.5, GPU_PRECISIONS),
     TimeTarget('cuda', 'sgnet_lite0', DEFAULT_SIZE, 1.5, GPU_PRECISIONS),
-    GeometryTarget('cpu', 'hha', 33.0),
-    GeometryTarget('cpu', 'xyz', 3.0),
-    GeometryTarget('cpu', 'registration', 15.0),
-    GeometryTarget('cuda', 'hha', 0.5),
+    RowTarget('cpu', geometry.row_key('hha', DEFAULT_SIZE), 33.0),
+    RowTarget('cpu', geometry.row_key('xyz', DEFAULT_SIZE), 3.0),
+    RowTarget('cpu', geometry.row_key('registration', DEFAULT_SIZE), 15.0),
+    RowTarget('cuda', geometry.row_key('hha', DEFAULT_SIZE), 0.5),
+    RowTarget(ANY_DEVICE, evaluation.row_key(evaluation.COUNTS, DEFAULT_SIZE), 5.0),
+    RatioTarget('cpu', 'evaluation_over_masks', 1.3),
     RatioTarget(ANY_DEVICE, 'training_memory_over_im2col', 0.6),
 )
 
@@ -74,9 +76,9 @@ def judge(
         if isinstance(target, RatioTarget):
             name, limit, at_most = target.ratio, target.limit, target.at_most
             value, reason = _ratio(target, plan, ratios, not_measured)
-        elif isinstance(target, GeometryTarget):
-            key = row_key(target.name, DEFAULT_SIZE)
-            name, limit, at_most = f'{target.name} {key.size}, ms', target.limit_ms, True
+        elif isinstance(target, RowTarget):
+            key = target.key
+            name, limit, at_most = f'{key.name} {key.size}, ms', target.limit_ms, True
             value = results.rows[key].median_ms if key in results.rows else None
             reason = results.why_not(key)
         else:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure speed and memory here: the operator, whole networks, a training step, geometry.
+"""Measure speed and memory here: the operator, whole networks, a training step, geometry,
+an evaluation.
 
 What forms a ratio is measured in turn, in one loop. The default run takes some minutes.
 """
@@ -14,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--only',
         action='append',
         metavar='PART',
-        help='operator, network, memory (of a training step) or geometry (encodings of depth); '
+        help='operator, network, memory (of a training step), geometry (encodings of depth) or '
+        'evaluation; '
         'may be repeated',
     )
     parser.add_argument(

@@ -14,6 +14,8 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
+from sgnet_core.evaluation.histogram import joint_counts
+
 BINS = 15
 LEVELS = 256
 
@@ -31,8 +33,7 @@ def confidence_counts(confidence: np.ndarray, right: np.ndarray, counted: np.nda
     """
     levels = cv2.convertScaleAbs(confidence, alpha=LEVELS - 1)
     kind = right + ~counted * np.uint8(2)
-    cells = kind * np.uint16(LEVELS) + levels
-    return np.bincount(cells.ravel(), minlength=4 * LEVELS)[: 2 * LEVELS].reshape(2, LEVELS)
+    return joint_counts([kind, levels], [2, LEVELS])
 
 
 def calibration(counts: np.ndarray) -> dict[str, Any] | None:

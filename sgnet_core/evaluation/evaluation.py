@@ -45,6 +45,9 @@ DISTANCES_M = (0.0, 2.0, 4.0)
 MISSING_SHARES = (0.0, 0.05, 0.2, 0.5, 1.0)
 """Borders of the ranges of the share of pixels without depth."""
 
+DIGEST_ROWS = 8
+"""Of colour and depth every so many rows are hashed: a frame takes 0.6 ms, not 2.5."""
+
 
 @dataclass(frozen=True)
 class FrameCounts:
@@ -55,7 +58,8 @@ class FrameCounts:
         seconds: that the mask took; None where nobody measured.
         missing_depth: share of pixels without a measurement.
         tally: (3, C) uint32, see `tally.py`; None of a frame without labels.
-        digest: SHA-256 of colour, depth and labels, as they were given to the network.
+        digest: SHA-256 of all labels and of every eighth row of colour and depth, as the network
+            saw them: tells data sets apart, and other versions of one.
     """
 
     id: str
@@ -274,8 +278,8 @@ def _sparse(tally: np.ndarray) -> list[list[int]]:
 def _digest(sample: Sample) -> bytes:
     digest = hashlib.sha256()
     # There are many NaNs, and one "no measurement".
-    depth_m = cv2.patchNaNs(sample.frame.depth_m.copy(), 0)
-    for image in (sample.frame.rgb, depth_m, sample.labels):
+    depth_m = cv2.patchNaNs(sample.frame.depth_m[::DIGEST_ROWS].copy(), 0)
+    for image in (sample.frame.rgb[::DIGEST_ROWS], depth_m, sample.labels):
         if image is not None:
             digest.update(np.ascontiguousarray(image))
     return digest.digest()
@@ -283,9 +287,9 @@ def _digest(sample: Sample) -> bytes:
 
 def _distance_range(depth_m: np.ndarray) -> np.ndarray:
     """(H, W) uint8: number of the range in DISTANCES_M; without a measurement the one after."""
-    ranges = np.isnan(depth_m) * np.uint8(len(DISTANCES_M))
+    ranges = np.isnan(depth_m).view(np.uint8) * np.uint8(len(DISTANCES_M))
     for start in DISTANCES_M[1:]:
-        ranges += depth_m >= start
+        ranges += (depth_m >= start).view(np.uint8)
     return ranges
 
 

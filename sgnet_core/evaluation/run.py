@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation.evaluation import Evaluation, FrameCounts
@@ -53,6 +54,8 @@ def evaluate(
     Raises:
         InputError: a sample is none that can be counted, see `Evaluation.update`.
     """
+    # Counting makes and frees images all the time: it takes half as long where they are kept.
+    keep_freed_memory()
     evaluation = Evaluation(segmenter.class_names) if evaluation is None else evaluation
 
     def segment(sample: Sample) -> tuple[SegmentationResult, float]:

@@ -22,7 +22,7 @@ from sgnet_core.model.sgnet import VARIANTS
         ({'variant': ['resnet50']}, "unknown variant 'resnet50'; there are sgnet_r18, "),
         (
             {'part': ['speed']},
-            "unknown part 'speed'; there are operator, network, memory, geometry",
+            "unknown part 'speed'; there are operator, network, memory, geometry, evaluation",
         ),
         ({'backend': ['tensorrt']}, "unknown backend 'tensorrt'; there are torch, onnxruntime"),
         ({'precision': ['int8']}, "unknown precision 'int8'; there are fp32, fp16, bf16"),
@@ -74,6 +74,7 @@ def test_quick_writes_the_fixed_keys(quick_figures):
     assert [row['backend'] for row in parts['training']] == ['sgnet', 'im2col']
     encodings = [row['name'] for row in parts['geometry'] if row['backend'] == 'torch']
     assert encodings == ['hha', 'xyz', 'normals', 'registration']
+    assert [row['name'] for row in parts['evaluation']] == ['masks', 'counts', 'evaluation']
 
 
 def test_ratios_are_quotients_of_the_rows(quick_figures):
@@ -97,6 +98,8 @@ def test_ratios_are_quotients_of_the_rows(quick_figures):
         / medians('sgnet_lite0_unfused', 'torch', 'network'),
         'hha_over_float64': medians('hha', 'torch', 'geometry')
         / medians('hha', 'float64', 'geometry'),
+        'evaluation_over_masks': medians('evaluation', 'auto', 'evaluation')
+        / medians('masks', 'auto', 'evaluation'),
     }
     for name, value in expected.items():
         assert ratios[name] == pytest.approx(value, rel=0.01)
