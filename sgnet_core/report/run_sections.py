@@ -53,21 +53,30 @@ def _histogram(title: str, bins: Sequence[tuple[float, float, int]], label: str)
 
 def _live(metrics: Metrics) -> str:
     """What only a run through the node can tell."""
-    if metrics.get('fps') is None:
+    if 'label_age_ms' not in metrics:
         return ''
-    age = metrics.get('label_age_ms') or {}
-    lost = ', '.join(f'{cause} {n}' for cause, n in (metrics.get('dropped') or {}).items() if n)
+    fps = metrics.get('fps')
     return '<h3>Through the running node</h3>' + facts(
         {
+            'frames sent': metrics.get('frames_sent'),
+            'never paired': _causes(metrics.get('unpaired')),
             'pairs of colour and depth': metrics.get('pairs'),
-            'dropped': lost or 'none',
-            'masks per second': f'{metrics["fps"]:.1f}',
-            'age of a label': ', '.join(
-                f'{name} {value:.0f} ms' for name, value in age.items() if value is not None
-            )
-            or None,
+            'dropped': _causes(metrics.get('dropped')),
+            'masks': metrics.get('masks'),
+            'masks per second': None if fps is None else f'{fps:.1f}',
+            'camera to mask': _times(metrics.get('latency_ms')),
+            'of that the node': _times(metrics.get('processing_ms')),
+            'age of the newest label': _times(metrics['label_age_ms']),
         }
     )
+
+
+def _causes(counts: Mapping[str, int] | None) -> str:
+    return ', '.join(f'{cause} {count}' for cause, count in (counts or {}).items()) or 'none'
+
+
+def _times(percentiles: Mapping[str, float] | None) -> str | None:
+    return ', '.join(f'{name} {ms:.0f} ms' for name, ms in (percentiles or {}).items()) or None
 
 
 def origin(metrics: Metrics) -> str:

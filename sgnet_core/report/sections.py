@@ -19,6 +19,8 @@ from sgnet_core.report.page import figure, section, side_by_side, table, tiles
 Metrics = Mapping[str, Any]
 
 NAMED_CONFUSIONS = 12
+FEWEST = 0.001
+"""Share of all pixels that a point of the calibration curve stands for, at least."""
 
 
 def headline(metrics: Metrics) -> str:
@@ -51,7 +53,7 @@ def _other_tiles(metrics: Metrics) -> Iterator[tuple[str, str, str]]:
     if kept:
         yield 'mIoU kept', percent(kept['mean']), 'with worse colour or depth'
     if latency:
-        name = 'camera to mask' if 'fps' in metrics else 'time per frame'
+        name = 'camera to mask' if 'label_age_ms' in metrics else 'time per frame'
         yield name, f'{latency["p50"]:.0f} ms', f'median; 95 %: {latency["p95"]:.0f}'
     if metrics.get('fps') is not None:
         dropped = sum((metrics.get('dropped') or {}).values())
@@ -193,6 +195,8 @@ def calibration(metrics: Metrics) -> str:
     curve.line([(0, 0), (1, 1)], 'guide')
     shares = [(row['from'], row['to'], row['pixels'] / total) for row in bins]
     curve.bars(((*bar, f'{percent(bar[-1])} of the pixels') for bar in shares), 'bar pale')
+    # Of a handful of pixels the accuracy says nothing.
+    bins = [row for row in bins if row['pixels'] >= FEWEST * total]
     curve.line([(row['confidence'], row['accuracy']) for row in bins])
     curve.dots(
         [
@@ -222,7 +226,7 @@ def robustness(metrics: Metrics) -> str:
     charts = []
     for corruption in dict.fromkeys(row['corruption'] for row in rows):
         mine = [row for row in rows if row['corruption'] == corruption]
-        levels = {0: 'none', **{row['severity']: f'{row["level"]:g}' for row in mine}}
+        levels = {0: 'none', **{row['severity']: f'{row["level"]:.2g}' for row in mine}}
         chart = Chart(
             f'mIoU with {corruption}',
             (0, max(levels)),
@@ -231,7 +235,7 @@ def robustness(metrics: Metrics) -> str:
             'mIoU',
             lambda value, levels=levels: levels.get(round(value, 6), ''),
             lambda value: percent(value, 0),
-            size=(190, 248),
+            size=(190, 240),
         )
         points = [(0, clean), *((row['severity'], row['miou']) for row in mine)]
         chart.line(points)

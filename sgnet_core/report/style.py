@@ -21,7 +21,7 @@ body {
 }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.75rem 0 .25rem; }
-h3 { font-size: 1rem; margin: 1.25rem 0 .35rem; }
+h3 { font-size: 1rem; margin: 1.25rem 0 .35rem; } figure h3 { font-size: .85rem; margin: 0; }
 p { margin: .25rem 0 .9rem; max-width: 78ch; }
 .faint, caption, figcaption { color: var(--faint); }
 .tiles { display: grid; grid-template-columns: repeat(4, 1fr); gap: .75rem;

@@ -56,7 +56,8 @@ class ReportFolder:
             metrics: of `Evaluation.to_json`, with `provenance`.
             label_set: the classes of the metrics.
         """
-        write_json(self._folder / METRICS, dict(metrics))
+        with whole_file(self._folder / METRICS) as partial:
+            write_json(partial, dict(metrics))
         write_page(self._folder / REPORT, report_page(metrics, self.picker.picked(), label_set))
 
 

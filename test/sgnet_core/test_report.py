@@ -74,7 +74,16 @@ def test_page_is_whole_and_asks_for_nothing(run):
 def test_page_says_what_was_measured(run):
     metrics, _ = run
     page = StrictReader(report_page(*run, LABELS)).text.replace('\N{NO-BREAK SPACE}', ' ')
-    for name in (*NAMES, 'frame <0>', '<kitchen>', 'depth <noise>', '--data "a & b"', 'ab' * 32):
+    for name in (
+        *NAMES,
+        'frame <0>',
+        'late 3',
+        'p50 120 ms',
+        '<kitchen>',
+        'depth <noise>',
+        '--data "a & b"',
+        'ab' * 32,
+    ):
         assert name in page
     low, high = metrics['intervals']['miou']
     assert f'{100 * metrics["miou"]:.1f} %' in page
