@@ -18,16 +18,16 @@ Metrics = Mapping[str, Any]
 NAMED_FRAMES = 12
 
 
-def points(difference: float | None, digits: int = 1) -> str:
+def points(difference: float | None) -> str:
     """`+1.2`: a difference of fractions in percentage points; a dash for None."""
-    return '–' if difference is None else f'{100 * difference:+.{digits}f}'.replace('-', '−')
+    return '–' if difference is None else f'{100 * difference:+.1f}'.replace('-', '−')
 
 
 def p_text(p: float | None) -> str:
     """`0.031`, `< 0.001`; a dash for None."""
     if p is None:
         return '–'
-    return '< 0.001' if p < 0.001 else f'{p:.3f}'
+    return '< 0.001' if p < 0.001 else f'{p:.3g}'
 
 
 def comparison_page(a: Metrics, b: Metrics, found: Metrics) -> str:
@@ -72,7 +72,7 @@ def verdict(found: Metrics) -> str:
     )
 
 
-def test_text(found: Metrics) -> str:
+def method_text(found: Metrics) -> str:
     """What was tested how."""
     test = found['test']
     return (
@@ -84,13 +84,20 @@ def test_text(found: Metrics) -> str:
 
 
 def comparison_text(a: Metrics, b: Metrics, found: Metrics) -> str:
-    """The comparison for a terminal."""
+    """The comparison for a terminal: averages, and classes that differ."""
+    rows = _averages(found)
+    rows += [(name, found['per_class'][name]) for name in (*found['better'], *found['worse'])]
+    width = max(len(name) for name, _ in rows)
     lines = [f'A  {title_of(a)}', f'B  {title_of(b)}', f'{found["frames"]} frames of both', '']
-    lines.append(f'{"":18}      A %     B %   B - A    95 % interval       p')
-    lines += [_line(name, entry) for name, entry in _averages(found)]
-    for name in (*found['better'], *found['worse']):
-        lines.append(_line(name, found['per_class'][name]))
-    return '\n'.join([*lines, '', verdict(found), test_text(found)])
+    lines.append(f'{"%":{width}}       A       B   B - A    95 % interval       p')
+    for name, entry in rows:
+        low, high = entry['interval'] or (None, None)
+        a_value, b_value = (percent(entry[run]).removesuffix('\N{NO-BREAK SPACE}%') for run in 'ab')
+        lines.append(
+            f'{name:{width}}{a_value:>8}{b_value:>8}{points(entry["difference"]):>8}  '
+            f'{f"{points(low)} to {points(high)}":>15}{p_text(entry["p"]):>8}'
+        )
+    return '\n'.join([*lines, '', verdict(found), method_text(found)])
 
 
 def _averages(found: Metrics) -> list[tuple[str, Metrics]]:
@@ -99,25 +106,15 @@ def _averages(found: Metrics) -> list[tuple[str, Metrics]]:
     return [(name, scores[key]) for name, key in AVERAGES.items() if key in scores]
 
 
-def _line(name: str, entry: Metrics) -> str:
-    low, high = entry['interval'] or (None, None)
-    a, b = (percent(entry[run])[:-2] for run in 'ab')
-    interval = f'{points(low)} to {points(high)}'
-    return (
-        f'{name:18} {a:>8}{b:>8}{points(entry["difference"]):>8}  {interval:>15}'
-        f'{p_text(entry["p"]):>8}'
-    )
-
-
 def _classes(found: Metrics) -> str:
     told = {name: e for name, e in found['per_class'].items() if e['difference'] is not None}
-    bounds = [abs(value) for e in told.values() for value in e['interval'] or (e['difference'],)]
+    bounds = [abs(bound) for entry in told.values() for bound in entry['interval']]
     reach = max(bounds, default=0) or 0.01
     rows = []
     for name in sorted(told, key=lambda name: -told[name]['difference']):
         entry = told[name]
         style = 'gain' if name in found['better'] else 'loss' if name in found['worse'] else 'even'
-        low, high = entry['interval'] or (entry['difference'], entry['difference'])
+        low, high = entry['interval']
         rows.append(
             (
                 escape(name),
@@ -138,7 +135,7 @@ def _classes(found: Metrics) -> str:
     return section(
         'Classes',
         table(heads, rows, (0, 4)) if rows else '',
-        note=f'Coloured where it is not chance. {test_text(found)}',
+        note=f'Coloured where it is not chance. {method_text(found)}',
     )
 
 

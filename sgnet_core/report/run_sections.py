@@ -21,7 +21,7 @@ def timing(metrics: Metrics) -> str:
         bins = histogram(times)
         chart = _histogram('Frames by time', bins, 'ms')
         for name, value in (metrics.get('latency_ms') or {}).items():
-            if value is not None and chart.x_range[0] <= value <= chart.x_range[1]:
+            if chart.x_range[0] <= value <= chart.x_range[1]:
                 chart.upright(value, f'{name} {value:.0f}')
         charts.append(figure(chart.svg(), 'Frames by the time each took.'))
     scores = [100 * frame['miou'] for frame in frames if frame['miou'] is not None]
