@@ -13,8 +13,6 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fake_node import CLASS_NAMES, FakeSegmenter
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -23,8 +21,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
 
-from sgnet_core.errors import CheckpointError, ConfigError, SgnetError
-from sgnet_ros.commands.segmentation_node import LAST_FRAME_S
+from sgnet_core.errors import ConfigError
 from sgnet_ros.conversions import mask_from_msg, stamp_ns
 
 SECOND = 10**9
@@ -375,97 +372,6 @@ def test_diagnostics_say_what_became_of_the_frames(ros):
     assert {'rate_hz.rgb', 'rate_hz.masks', 'latency_ms.p50', 'processing_ms.p95'} <= set(values)
     network = camera.received['/diagnostics'][-1].status[1]
     assert network.message == 'a fake that labels by depth'
-
-
-def change_state(ros, camera, label):
-    client = camera.node.create_client(ChangeState, '/segmentation/change_state')
-    ros.spin_until(client.service_is_ready, 'the lifecycle service')
-    request = ChangeState.Request()
-    request.transition.label = label
-    answer = client.call_async(request)
-    ros.spin_until(answer.done, label)
-    return answer.result().success
-
-
-def state_of(ros, camera):
-    client = camera.node.create_client(GetState, '/segmentation/get_state')
-    ros.spin_until(client.service_is_ready, 'the lifecycle service')
-    answer = client.call_async(GetState.Request())
-    ros.spin_until(answer.done, 'the state')
-    return answer.result().current_state.id
-
-
-def test_lifecycle_by_hand(ros):
-    segmenter = FakeSegmenter()
-    node = ros.segmentation(segmenter, autostart=False, qos__input='reliable')
-    camera = ros.camera()
-    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    assert camera.rgb.get_subscription_count() == 0
-    for _ in range(2):  # a second round after a full clean-up
-        assert change_state(ros, camera, 'configure')
-        assert change_state(ros, camera, 'activate')
-        camera.listen(Image, MASK)
-        camera.connect(MASK)
-        ros.spin_until(lambda: node._outputs.wanted(), 'the subscriber')
-        before = len(camera.received[MASK])
-        camera.send(T0)
-        wait_for(ros, camera.received[MASK], before + 1)
-        assert change_state(ros, camera, 'deactivate')
-        ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
-        assert change_state(ros, camera, 'cleanup')
-    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    assert segmenter.warmed_up == 4
-    assert change_state(ros, camera, 'unconfigured_shutdown') or change_state(
-        ros, camera, 'shutdown'
-    )
-    assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
-
-
-def test_deactivation_waits_for_the_frame_in_the_making(ros):
-    """Else the next activation would put a second thread on the network."""
-    entered, deactivated = threading.Event(), threading.Event()
-
-    def hold(frame):
-        entered.set()
-        # Twice the patience of a process that ends.
-        deactivated.wait(2 * LAST_FRAME_S)
-
-    node, camera = started(ros, FakeSegmenter(hold), qos__input='reliable')
-    camera.send(T0)
-    ros.spin_until(entered.is_set, 'the frame is being segmented')
-    node.trigger_deactivate()
-    masks = node.statistics.counts().masks
-    deactivated.set()
-    assert masks == 1
-    node.trigger_activate()
-    camera.connect(MASK)
-    ros.spin_until(node._outputs.wanted, 'the subscriber')
-    camera.send(T0 + SECOND)
-    wait_for(ros, camera.received[MASK], 2)
-    assert stamps(camera.received[MASK]) == [T0, T0 + SECOND]
-
-
-def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_node(ros):
-    class Unloadable(FakeSegmenter):
-        def warm_up(self, iterations):
-            raise CheckpointError('no such file: x.safetensors')
-
-    with pytest.raises(CheckpointError, match=r'x\.safetensors'):
-        ros.segmentation(Unloadable())
-    ros.segmentation(Unloadable(), autostart=False)
-    camera = ros.camera()
-    assert not change_state(ros, camera, 'configure')
-    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    ros.spin_until(lambda: any('x.safetensors' in w for w in ros.log()), 'the error')
-
-
-def test_a_defect_while_loading_stops_autostart(ros):
-    class Broken(FakeSegmenter):
-        def warm_up(self, iterations):
-            raise ZeroDivisionError('a defect')
-
-    with pytest.raises(SgnetError, match='ZeroDivisionError'):
-        ros.segmentation(Broken())
 
 
 @pytest.mark.parametrize(

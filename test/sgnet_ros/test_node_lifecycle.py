@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of the node over real DDS: what it loads, keeps and lets go of, and how it recovers."""
+
+import threading
+import weakref
+
+import pytest
+from fake_node import FakeSegmenter
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from sensor_msgs.msg import Image
+
+from sgnet_core.errors import CheckpointError, SgnetError
+from sgnet_ros.commands.segmentation_node import LAST_FRAME_S
+from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.outputs import Outputs
+
+SECOND = 10**9
+T0 = 1_700_000_000 * SECOND + 7
+MASK = '/segmentation/mask'
+
+
+def listening(ros, node, camera=None):
+    """A camera, connected to the active node, that listens to masks."""
+    camera = camera or ros.camera()
+    if not camera.received:
+        camera.listen(Image, MASK)
+    camera.connect(MASK)
+    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscriber')
+    return camera
+
+
+def masked(ros, camera, count):
+    ros.spin_until(lambda: len(camera.received[MASK]) >= count, f'{count} masks')
+
+
+def change_state(ros, camera, label):
+    """`label` of a transition, or its number."""
+    client = camera.node.create_client(ChangeState, '/segmentation/change_state')
+    ros.spin_until(client.service_is_ready, 'the lifecycle service')
+    asked = {'label': label} if isinstance(label, str) else {'id': label}
+    answer = client.call_async(ChangeState.Request(transition=Transition(**asked)))
+    ros.spin_until(answer.done, f'transition {label}')
+    return answer.result().success
+
+
+def state_of(ros, camera):
+    client = camera.node.create_client(GetState, '/segmentation/get_state')
+    ros.spin_until(client.service_is_ready, 'the lifecycle service')
+    answer = client.call_async(GetState.Request())
+    ros.spin_until(answer.done, 'the state')
+    return answer.result().current_state.id
+
+
+def test_lifecycle_by_hand(ros):
+    segmenter = FakeSegmenter()
+    node = ros.segmentation(segmenter, autostart=False, qos__input='reliable')
+    camera = ros.camera()
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert camera.rgb.get_subscription_count() == 0
+    for _ in range(2):  # a second round after a full clean-up
+        assert change_state(ros, camera, 'configure')
+        assert change_state(ros, camera, 'activate')
+        listening(ros, node, camera)
+        before = len(camera.received[MASK])
+        camera.send(T0)
+        masked(ros, camera, before + 1)
+        assert change_state(ros, camera, 'deactivate')
+        ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
+        assert change_state(ros, camera, 'cleanup')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert segmenter.warmed_up == 4
+    assert change_state(ros, camera, 'unconfigured_shutdown') or change_state(
+        ros, camera, 'shutdown'
+    )
+    assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
+
+
+def test_deactivation_waits_for_the_frame_in_the_making(ros):
+    """Else the next activation would put a second thread on the network."""
+    entered, deactivated = threading.Event(), threading.Event()
+
+    def hold(frame):
+        entered.set()
+        # Twice the patience of a process that ends.
+        deactivated.wait(2 * LAST_FRAME_S)
+
+    node = ros.segmentation(FakeSegmenter(hold), qos__input='reliable')
+    camera = listening(ros, node)
+    camera.send(T0)
+    ros.spin_until(entered.is_set, 'the frame is being segmented')
+    node.trigger_deactivate()
+    masks = node.statistics.counts().masks
+    deactivated.set()
+    assert masks == 1
+    node.trigger_activate()
+    camera.connect(MASK)
+    ros.spin_until(node._outputs.wanted, 'the subscriber')
+    camera.send(T0 + SECOND)
+    masked(ros, camera, 2)
+    stamps = [stamp_ns(mask.header) for mask in camera.received[MASK]]
+    assert stamps == [T0, T0 + SECOND]
+
+
+def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_node(ros):
+    class Unloadable(FakeSegmenter):
+        def warm_up(self, iterations):
+            raise CheckpointError('no such file: x.safetensors')
+
+    with pytest.raises(CheckpointError, match=r'x\.safetensors'):
+        ros.segmentation(Unloadable())
+    ros.segmentation(Unloadable(), autostart=False)
+    camera = ros.camera()
+    assert not change_state(ros, camera, 'configure')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    ros.spin_until(lambda: any('x.safetensors' in w for w in ros.log()), 'the error')
+
+
+def test_a_defect_while_loading_stops_autostart(ros):
+    class Broken(FakeSegmenter):
+        def warm_up(self, iterations):
+            raise ZeroDivisionError('a defect')
+
+    with pytest.raises(SgnetError, match='ZeroDivisionError'):
+        ros.segmentation(Broken())
+
+
+@pytest.fixture
+def networks(ros):
+    """A managed node, a camera, and weak references to the networks that it has loaded."""
+    loaded = []
+
+    def load(*options):
+        network = FakeSegmenter()
+        network.part_of_a_cycle = network
+        loaded.append(weakref.ref(network))
+        return network
+
+    node = ros.segmentation(None, autostart=False, qos__input='reliable')
+    node._load_segmenter = load
+    return node, ros.camera(), loaded
+
+
+def alive(networks):
+    return [network() is not None for network in networks]
+
+
+def test_deactivated_it_keeps_the_network_and_cleaned_up_it_does_not(ros, networks):
+    node, camera, loaded = networks
+    assert change_state(ros, camera, 'configure')
+    for count in (1, 2):
+        assert change_state(ros, camera, 'activate')
+        listening(ros, node, camera)
+        camera.send(T0 + count * SECOND)
+        masked(ros, camera, count)
+        assert change_state(ros, camera, 'deactivate')
+        assert alive(loaded) == [True]
+    assert change_state(ros, camera, 'cleanup')
+    assert alive(loaded) == [False]
+    assert change_state(ros, camera, 'configure')
+    assert alive(loaded) == [False, True]
+
+
+def test_an_error_lets_go_of_everything_and_can_be_recovered_from(ros, networks, monkeypatch):
+    node, camera, loaded = networks
+    assert change_state(ros, camera, 'configure')
+    with monkeypatch.context() as broken:
+        broken.setattr(Outputs, 'publish_labels', lambda *_: 1 / 0)
+        assert not change_state(ros, camera, 'activate')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert alive(loaded) == [False]
+    ros.spin_until(lambda: any('ZeroDivisionError' in x for x in ros.log()), 'the traceback')
+    assert not node.count_publishers(MASK)
+    assert change_state(ros, camera, 'configure')
+    assert change_state(ros, camera, 'activate')
+    listening(ros, node, camera)
+    camera.send(T0)
+    masked(ros, camera, 1)
+
+
+def test_transitions_that_are_not_possible_are_refused_and_survived(ros, networks):
+    """By number, as Nav2 asks; rclpy would let the error out of the executor."""
+    _, camera, _ = networks
+    for number in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP, 99):
+        assert not change_state(ros, camera, number)
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    ros.spin_until(lambda: any('transition refused' in x for x in ros.log()), 'a warning')
+    assert change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
+    assert not change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
+    assert state_of(ros, camera) == State.PRIMARY_STATE_INACTIVE
