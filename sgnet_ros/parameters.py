@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import array
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,9 +258,10 @@ class NodeParameters:
         reject_unknown_keys(ours, known, f'the parameters of {node.get_fully_qualified_name()}')
         for name in ours:
             node.undeclare_parameter(name)
+        values = {name: item.checked(given.get(name, item.default)) for name, item in known.items()}
+        _check_together(values)
         for name, parameter in known.items():
-            value = parameter.checked(given.get(name, parameter.default))
-            node.declare_parameter(name, value, parameter.descriptor(), ignore_override=True)
+            node.declare_parameter(name, values[name], parameter.descriptor(), ignore_override=True)
         self._known = known
         node.add_on_set_parameters_callback(self._check)
 
@@ -273,11 +275,24 @@ class NodeParameters:
         return self['depth.min'], self['depth.max'] or math.inf
 
     def _check(self, changes: list[Parameter]) -> SetParametersResult:
-        for change in changes:
-            if change.name not in self._known:
-                continue
-            try:
-                self._known[change.name].checked(change.value)
-            except ConfigError as error:
-                return SetParametersResult(successful=False, reason=str(error))
+        ours = {change.name: change.value for change in changes if change.name in self._known}
+        try:
+            checked = {name: self._known[name].checked(value) for name, value in ours.items()}
+            _check_together({name: self[name] for name in self._known} | checked)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+
+def _check_together(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError where two parameters contradict each other."""
+    nearest, farthest = values['depth.min'], values['depth.max']
+    if 0 < farthest <= nearest:
+        raise ConfigError(
+            f'parameter depth.max must be 0 or above depth.min {nearest}, got {farthest}'
+        )
+    if (values['camera.fx'] > 0) != (values['camera.fy'] > 0):
+        raise ConfigError(
+            'parameters camera.fx and camera.fy must both be given, or both be 0, got '
+            f'{values["camera.fx"]} and {values["camera.fy"]}'
+        )

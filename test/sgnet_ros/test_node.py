@@ -384,6 +384,10 @@ def test_diagnostics_say_what_became_of_the_frames(ros):
         ('sync__queue_size', 2.5, 'sync.queue_size must be int, got 2.5'),
         ('warmup_iterations', True, 'warmup_iterations must be int'),
         ('checkpoint', 5, 'checkpoint must be str, got 5'),
+        ('camera__fx', 500.0, 'camera.fx and camera.fy must both be given.*got 500.0 and 0.0'),
+        ('camera__fy', 500.0, 'camera.fx and camera.fy must both be given'),
+        ('depth__extrinsics', [0.0, 1.0], 'depth.extrinsics must be 7 numbers'),
+        ('depth__extrinsics', [float('nan')] * 7, 'depth.extrinsics must be 7 numbers'),
     ],
 )
 def test_parameters_that_cannot_be_are_refused_by_name(ros, name, value, text):
@@ -407,6 +411,11 @@ def test_parameters_at_run_time(ros):
     assert not change('max_rate', float('nan')).successful
     assert not change('sync.mode', 'exact').successful, 'read-only: takes effect at start'
     assert node.parameters['overlay.alpha'] == 0.25
+    assert change('depth.min', 3.0).successful
+    assert 'must be 0 or above depth.min 3.0' in change('depth.max', 2.0).reason
+    together = [Parameter('depth.max', value=2.0), Parameter('depth.min', value=1.0)]
+    assert node.set_parameters_atomically(together).successful
+    assert node.parameters.depth_range_m == (1.0, 2.0)
 
 
 def test_the_watchdog_names_missing_topics_as_resolved(ros):
