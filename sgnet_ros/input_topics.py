@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -24,6 +25,7 @@ TRANSPORTS = {
     DEPTH: ('depth_transport', (RAW, 'compressedDepth')),
 }
 """Topic of images -> the parameter that says how they come, and what it may say."""
+MOST_NAMED = 3
 
 
 def declared_topic(node: Node, topic: str) -> str:
@@ -62,18 +64,42 @@ def published_otherwise(node: Node, topic: str) -> str:
     return ''
 
 
+def published_alike(node: Node, topic: str) -> str:
+    """Where else images, or camera_infos, are published, the nearest names first; '' = nowhere.
+
+    Drivers rename their topics from version to version.
+    """
+    name, expected = resolved_topic(node, topic), _type_name(node, topic)
+    known = {resolved_topic(node, own) for own in STREAMS}
+    others = [
+        other
+        for other, types in node.get_topic_names_and_types()
+        if expected in types
+        and other not in known
+        and not other.startswith(f'{node.get_fully_qualified_name()}/')
+        and node.count_publishers(other)
+    ]
+    others.sort(key=lambda other: -SequenceMatcher(None, name, other).ratio())
+    return ', '.join(others[:MOST_NAMED])
+
+
 def foreign_types(node: Node, topic: str, publishers: Iterable[TopicEndpointInfo]) -> str:
     """Which other types these publish, which it should be, and what to do; '' = none does."""
-    kind = message_type(node, topic)
-    expected = f'sensor_msgs/msg/{kind.__name__}'
+    expected = _type_name(node, topic)
     foreign = sorted({publisher.topic_type for publisher in publishers} - {expected})
     remedy = ''
-    if kind is Image and any(name.endswith('/CompressedImage') for name in foreign):
+    if expected == 'sensor_msgs/msg/Image' and any(
+        name.endswith('/CompressedImage') for name in foreign
+    ):
         parameter, (_, transport) = TRANSPORTS[topic]
         remedy = (
             f'; remap {topic} to the raw topic, without its suffix, and {parameter}:={transport}'
         )
     return f'{", ".join(foreign)}, not {expected}{remedy}' if foreign else ''
+
+
+def _type_name(node: Node, topic: str) -> str:
+    return f'sensor_msgs/msg/{message_type(node, topic).__name__}'
 
 
 def _transport(node: Node, topic: str) -> str:

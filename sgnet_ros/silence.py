@@ -11,6 +11,7 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from sgnet_ros.input_topics import (
     STREAMS,
     foreign_types,
+    published_alike,
     published_otherwise,
     resolved_topic,
     topic_text,
@@ -121,4 +122,5 @@ class SilenceMonitor:
             topic in self._inputs.unstamped,
             foreign_types(self._node, topic, publishers),
             published_otherwise(self._node, topic),
+            '' if publishers else published_alike(self._node, topic),
         )

@@ -32,6 +32,7 @@ class InputFacts:
         unstamped: whether its messages carry stamps of zero.
         foreign: which other types are published, and what to do, '' = none.
         otherwise: where else it is published, and what makes the node listen there, '' = nowhere.
+        alike: other topics of its type that are published, '' = none.
     """
 
     topic: str
@@ -42,6 +43,7 @@ class InputFacts:
     unstamped: bool = False
     foreign: str = ''
     otherwise: str = ''
+    alike: str = ''
 
 
 def causes_of_silence(
@@ -97,7 +99,8 @@ def _pairing_cause(
 def _input_cause(facts: InputFacts, period_s: float) -> str:
     if facts.publishers == 0:
         hint = f'; {facts.otherwise}' if facts.otherwise else REMEDIES.get(facts.topic, '')
-        return troubles.NO_PUBLISHER.say(topic=facts.text) + hint
+        alike = f'; of its type are published {facts.alike}' if facts.alike else ''
+        return troubles.NO_PUBLISHER.say(topic=facts.text) + hint + alike
     if facts.received == 0:
         return _unheard_cause(facts, period_s)
     if facts.unstamped:

@@ -159,6 +159,23 @@ def test_stamps_in_the_future_are_told_once_and_survived(ros):
     assert node.statistics.counts().masks == 4
 
 
+def test_the_watchdog_finds_topics_that_were_renamed(ros):
+    """As from realsense-ros 4.54 to 4.55; nearest names first, our own and those in use never."""
+    ros.segmentation(FakeSegmenter(), **LOUD)
+    camera = ros.camera()
+    camera.node.destroy_publisher(camera.depth)
+    names = ('/elsewhere/x', '/cam/depths', '/cam/depth/image_rect_raw')
+    for name in names:
+        camera.node.create_publisher(Image, name, 10)
+    camera.listen(Image, '/only/heard')
+    said(
+        ros,
+        'depth/image (-> /cam/depth): 0 publishers; RealSense: align_depth.enable:=true; of its '
+        'type are published /cam/depths, /cam/depth/image_rect_raw, /elsewhere/x',
+    )
+    assert not any(f'published {MASK}' in line or '/only/heard' in line for line in ros.log())
+
+
 def test_the_watchdog_names_a_missing_camera_info(ros):
     _, camera = started(ros, **LOUD)
     camera.node.destroy_publisher(camera.info)
