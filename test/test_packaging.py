@@ -8,6 +8,7 @@ import ast
 import configparser
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,14 @@ INSTALLED_SOURCES = (
 )
 HEAVY = ('torch', 'cv2', 'rclpy')
 ROS_VARIABLES = ('AMENT_', 'COLCON_', 'PYTHONPATH', 'PYTHONDONTWRITEBYTECODE', '_ROS_WHEELS_')
+
+
+ROS = re.compile(
+    r'rclpy|launch|launch_ros|ament_index_python|cv_bridge|message_filters|sensor_msgs_py|tf2_ros'
+    r'|\w+_(msgs|interfaces|srvs)'
+)
+PACKAGE_OF = {'tf2_ros': 'tf2_ros_py'}
+LOOKED_FOR_BY = ('_choose', '_optional', 'importorskip')
 
 
 @dataclass(frozen=True)
@@ -245,21 +254,34 @@ def test_constraints_pin_every_requirement(python):
             assert requirement.specifier.contains(pins[utils.canonicalize_name(requirement.name)])
 
 
-def test_manifest_is_valid_and_complete():
+def imported_ros_packages(folder: str) -> set[str]:
+    """ROS packages that Python files in `folder` import, or that ros_api.py looks for."""
+    found = set()
+    for path in (REPOSITORY / folder).rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module)
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.Call) and getattr(node.func, 'id', '') in LOOKED_FOR_BY:
+                found.add(node.args[0].value)
+    packages = {name.partition('.')[0] for name in found}
+    return {PACKAGE_OF.get(name, name) for name in packages if ROS.fullmatch(name)}
+
+
+def test_manifest_is_valid_and_has_what_is_used_and_no_more():
     # colcon takes a package with an invalid manifest for plain Python, without a word.
     package = pytest.importorskip('catkin_pkg.package')
     warnings = []
     manifest = package.parse_package(str(REPOSITORY / 'package.xml'), warnings=warnings)
     manifest.validate(warnings=warnings)
     assert warnings == []
-    declared = {dependency.name for dependency in manifest.exec_depends}
-    imported = set()
-    for path in (REPOSITORY / 'sgnet_ros').rglob('*.py'):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                imported.add(node.module.partition('.')[0])
-            elif isinstance(node, ast.Import):
-                imported |= {alias.name.partition('.')[0] for alias in node.names}
-    ros = {name for name in imported if name.endswith(('_msgs', '_interfaces')) or name == 'rclpy'}
-    assert 'rclpy' in ros
-    assert ros <= declared
+    runtime, tests = (
+        {item.name for item in items if not item.name.startswith('python3-')}
+        for items in (manifest.exec_depends, manifest.test_depends)
+    )
+    used = imported_ros_packages('sgnet_ros') | imported_ros_packages('launch')
+    assert 'tf2_ros_py' in used
+    # rclpy's lifecycle nodes speak lifecycle_msgs; `ros2 launch` is a command.
+    assert runtime == used | {'lifecycle_msgs', 'ros2launch'}
+    assert tests == imported_ros_packages('test') - used
