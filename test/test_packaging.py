@@ -39,7 +39,7 @@ ROS = re.compile(
     r'|\w+_(msgs|interfaces|srvs)'
 )
 PACKAGE_OF = {'tf2_ros': 'tf2_ros_py'}
-LOOKED_FOR_BY = ('_choose', '_optional', 'importorskip')
+LOOKED_FOR_BY = ('_choose', '_optional', 'pytest.importorskip')
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def imported_ros_packages(folder: str) -> set[str]:
                 found.add(node.module)
             elif isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.Call) and getattr(node.func, 'id', '') in LOOKED_FOR_BY:
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in LOOKED_FOR_BY:
                 found.add(node.args[0].value)
     packages = {name.partition('.')[0] for name in found}
     return {PACKAGE_OF.get(name, name) for name in packages if ROS.fullmatch(name)}
@@ -280,8 +280,9 @@ def test_manifest_is_valid_and_has_what_is_used_and_no_more():
         {item.name for item in items if not item.name.startswith('python3-')}
         for items in (manifest.exec_depends, manifest.test_depends)
     )
-    used = imported_ros_packages('sgnet_ros') | imported_ros_packages('launch')
-    assert 'tf2_ros_py' in used
     # rclpy's lifecycle nodes speak lifecycle_msgs; `ros2 launch` is a command.
-    assert runtime == used | {'lifecycle_msgs', 'ros2launch'}
+    used = {'lifecycle_msgs', 'ros2launch'}
+    used |= imported_ros_packages('sgnet_ros') | imported_ros_packages('launch')
+    assert 'tf2_ros_py' in used
+    assert runtime == used
     assert tests == imported_ros_packages('test') - used

@@ -75,11 +75,11 @@ def test_fields_lie_apart_and_within_the_point():
 
 
 def test_the_reader_of_ros_reads_rows_as_rows():
-    """Trap 4: `create_cloud` would transpose."""
+    """Trap 4: `create_cloud` would transpose, as its `reshape_organized_cloud` does."""
     point_cloud2 = pytest.importorskip('sensor_msgs_py.point_cloud2')
     frame, result = segmented()
     msg = points_to_msg(frame, result, Header())
-    points = point_cloud2.read_points(msg, reshape_organized_cloud=True)
+    points = point_cloud2.read_points(msg).reshape(msg.height, msg.width)
     assert points.shape == (5, 7)
     np.testing.assert_array_equal(points['z'], frame.depth_m)
     np.testing.assert_array_equal(points['label'], result.labels)
