@@ -29,5 +29,5 @@ def joint_counts(images: Sequence[np.ndarray], bins: Sequence[int]) -> np.ndarra
     for rows in zip(*(np.array_split(image, strips) for image in images), strict=True):
         if rows[0].size:
             found = cv2.calcHist(rows, [*range(len(bins))], None, list(bins), limits)
-            counts += found.astype(np.int64)
+            counts += found.astype(np.int64).reshape(bins)
     return counts

@@ -41,7 +41,8 @@ def evaluate(
 ) -> Evaluation:
     """Segment every sample and count it, in order.
 
-    Ctrl-C and every error end it between two frames: `evaluation` then holds what was seen.
+    Ctrl-C and every error end it between two frames: `evaluation` then holds what was seen, of
+    samples that break off all that came.
 
     Args:
         segmenter: whose classes are those of the labels.
@@ -70,7 +71,7 @@ def evaluate(
 
     under_way: deque[Future[None]] = deque()
     bar = tqdm(total=total, desc='evaluate', unit='frame', disable=None if progress else True)
-    # One thread each, so that frames stay in order; what was begun when this ends is finished.
+    # One thread each, so that frames stay in order; what was read when this ends is finished.
     with bar, ThreadPoolExecutor(1) as counting, ThreadPoolExecutor(1) as segmenting:
         try:
             for sample in samples:
@@ -81,9 +82,11 @@ def evaluate(
             while under_way:
                 under_way.popleft().result()
                 bar.update()
-        finally:
+        except KeyboardInterrupt:
+            # What only waits is not begun; what is segmented is counted.
             segmenting.shutdown(cancel_futures=True)
-            counting.shutdown(cancel_futures=True)
+            counting.shutdown()
+            raise
     return evaluation
 
 

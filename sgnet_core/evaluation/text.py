@@ -53,7 +53,7 @@ def side_by_side(all_figures: Mapping[str, Figures]) -> str:
     head = ''.join(f'{f"[{number}]":>9}' for number in range(1, len(runs) + 1))
     lines = [f'{"IoU %":{width}}{head}']
     for name in sorted(names, key=lambda name: -runs[0]['per_class'][name]['pixels']):
-        lines.append(_row(name, width, (run['per_class_iou'][name] for run in runs)))
+        lines.append(_row(name, width, (run['per_class_iou'].get(name) for run in runs)))
     lines.append('-' * len(lines[0]))
     lines += [_row(name, width, (run[key] for run in runs)) for name, key in AVERAGES.items()]
     lines += [f'[{number}] {name}' for number, name in enumerate(all_figures, 1)]

@@ -85,7 +85,8 @@ def load_views(
     """A checkpoint at these scales of its input size, rounded to multiples of 32.
 
     Raises:
-        InputError: a scale is beyond `SCALES`, or see `Segmenter.from_checkpoint`.
+        InputError: a scale is beyond `SCALES`, or of an exported network, whose size is fixed; or
+            see `Segmenter.from_checkpoint`.
     """
     options = device, precision, backend
     if list(scales) == [1.0]:
@@ -94,6 +95,10 @@ def load_views(
     for scale in scales:
         if not SCALES[0] <= scale <= SCALES[1]:
             raise InputError(f'scales must be from {SCALES[0]} to {SCALES[1]:g}, got {scale:g}')
+    if checkpoint and Path(checkpoint).suffix == '.onnx':
+        raise InputError(
+            f'{checkpoint} has one input size: for scales give the checkpoint it was made of'
+        )
     size = load_checkpoint(checkpoint).input_spec.size
     sizes = [
         tuple(max(round(n * scale / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE for n in size)

@@ -16,7 +16,7 @@ from networks import bent, untrained
 from sgnet_core.checkpoint import save_checkpoint
 from sgnet_core.cli import run_command
 from sgnet_core.data.folder import FolderDataset, FolderWriter
-from sgnet_core.evaluation import ConfusionMatrix, Evaluation, evaluate
+from sgnet_core.evaluation import ConfusionMatrix, evaluate
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from sgnet_core.labels import NYU40
 from sgnet_core.segmenter import Segmenter
@@ -79,9 +79,10 @@ def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint,
     with socket.create_server(('127.0.0.1', 0)) as server:
         port = server.getsockname()[1]
     argv = [tiny_dataset.root, '--checkpoint', checkpoint, '--out', tmp_path / 'two']
+    argv += ['--robustness']
     torch.multiprocessing.spawn(evaluate_in_two, (port, argv), 2)
     two = json.loads((tmp_path / 'two' / 'metrics.json').read_text())
-    one = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
+    one = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, '--robustness')
     assert [score['id'] for score in two['frame_scores']] == list(tiny_dataset.ids)
     assert {k: two[k] for k in set(one) - TIMES} == {k: one[k] for k in set(one) - TIMES}
     assert one['frames'] == 5
@@ -107,6 +108,7 @@ def test_an_exported_network_that_cannot_be_used_is_named(tiny_dataset, tmp_path
     for name, argv, message in (
         ('none.onnx', ['--backend', 'auto'], 'no exported network at'),
         ('none.onnx', [], 'runs in ONNX Runtime'),
+        ('none.onnx', ['--scales', '0.5,1'], 'has one input size: for scales give'),
     ):
         command(tiny_dataset.root, '--checkpoint', tmp_path / name, *argv, status=2)
         assert message in capsys.readouterr().err
@@ -188,28 +190,3 @@ def test_after_ctrl_c_the_figures_are_of_what_was_seen(tiny_dataset, tmp_path, m
         truth = data[number].labels
         expected.update(truth, np.full_like(truth, min(number + 1, 39)))
     assert figures['confusion'] == expected.counts.tolist()
-
-
-def test_frames_are_counted_in_order_and_watched(tiny_samples):
-    segmenter, seen = Interrupting(), []
-    segmenter.frames = 3
-
-    def watch(sample, result, counts):
-        seen.append((sample.id, int(result.labels[0, 0]), counts.id))
-
-    evaluation = evaluate(segmenter, tiny_samples, progress=False, watch=watch)
-    assert seen == [(str(i), i + 4, str(i)) for i in range(5)]
-    assert [frame.id for frame in evaluation.frames] == list('01234')
-    assert all(frame.seconds > 0 for frame in evaluation.frames)
-
-
-def test_an_error_of_the_data_ends_it_and_what_was_seen_is_counted(tiny_samples):
-    def broken():
-        yield from tiny_samples[:3]
-        raise OSError('the disk is gone')
-
-    segmenter, evaluation = Interrupting(), Evaluation(NYU40.class_names)
-    segmenter.frames = 3
-    with pytest.raises(OSError, match='the disk is gone'):
-        evaluate(segmenter, broken(), evaluation=evaluation, progress=False)
-    assert 1 <= len(evaluation.frames) <= 3
