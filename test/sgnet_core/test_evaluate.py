@@ -18,7 +18,7 @@ from sgnet_core.cli import run_command
 from sgnet_core.data.folder import FolderDataset, FolderWriter
 from sgnet_core.evaluation import ConfusionMatrix, evaluate
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from sgnet_core.labels import NYU40
+from sgnet_core.labels import NYU13, NYU40
 from sgnet_core.segmenter import Segmenter
 from sgnet_core.types import SegmentationResult
 
@@ -138,6 +138,12 @@ def test_a_film_without_labels_has_consistency_only(
     assert 'of the points that two neighbouring frames saw' in capsys.readouterr().out
     command(film_without_labels, '--robustness', status=2)
     assert 'has no labels: there is nothing' in capsys.readouterr().err
+
+
+def test_a_checkpoint_for_other_classes_is_refused(tiny_dataset, tmp_path, capsys):
+    save_checkpoint(tmp_path / 'c.safetensors', untrained(NYU13))
+    command(tiny_dataset.root, '--checkpoint', tmp_path / 'c.safetensors', status=2)
+    assert '40 classes against 13' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

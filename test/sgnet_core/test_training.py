@@ -153,18 +153,6 @@ def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_p
     assert {p.name for p in (tmp_path / 'p').iterdir()} == {'0_mask.png', '0_overlay.png'}
 
 
-def test_a_checkpoint_for_other_classes_cannot_be_evaluated(tiny_dataset, tmp_path, capsys):
-    from networks import untrained
-
-    from sgnet_core.checkpoint import save_checkpoint
-    from sgnet_core.labels import NYU13
-
-    save_checkpoint(tmp_path / 'c.safetensors', untrained(NYU13))
-    arguments = ['--data', str(tiny_dataset.root), '--checkpoint', str(tmp_path / 'c.safetensors')]
-    assert run_command('sgnet_core', 'evaluate', arguments) == 2
-    assert '40 classes against 13' in capsys.readouterr().err
-
-
 def test_resume_with_other_settings_is_refused(config_file, tiny_dataset, tmp_path):
     out = tmp_path / 'run'
     Training(
