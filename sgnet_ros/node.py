@@ -265,10 +265,11 @@ class SegmentationNode(LifecycleNode):
         """One frame, in the worker's thread."""
         pipeline, image, depth, times = item
         times.end(WAIT)
-        if not pipeline.outputs.wanted():
-            self.statistics.dropped(NO_SUBSCRIBER)
-            return
-        self.latest = pipeline.run(image, depth, times)
+        with self.parameters.held():
+            if not pipeline.outputs.wanted():
+                self.statistics.dropped(NO_SUBSCRIBER)
+                return
+            self.latest = pipeline.run(image, depth, times)
         self.statistics.segmented(times.ms)
 
     def _fail(self, error: BaseException) -> None:
@@ -283,9 +284,7 @@ class SegmentationNode(LifecycleNode):
 
     def describe_problem(self) -> str:
         """Why there is no output; '' = nothing is wrong."""
-        if self._silence is None:
-            return 'not active'
-        return self._silence.problem
+        return self._silence.problem if self._silence else 'not active'
 
     def describe_network(self) -> dict[str, str]:
         """What is known about the network, for people; {} = not loaded."""

@@ -8,6 +8,7 @@ import array
 import json
 import math
 import struct
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -358,6 +359,25 @@ def test_label_ids_with_a_gap_are_refused():
     text = json.dumps([{'id': 0, 'name': 'a'}, {'id': 2, 'name': 'b'}])
     with pytest.raises(InputError, match=r'\[0, 2\]'):
         conversions.label_names_from_msg(String(data=text))
+
+
+def test_label_info_has_the_fields_of_vision_msgs(monkeypatch):
+    @dataclass
+    class VisionClass:
+        class_id: int
+        class_name: str
+
+    @dataclass
+    class LabelInfo:
+        header: Header
+        class_map: list
+        threshold: float = 0.0
+
+    package = SimpleNamespace(VisionClass=VisionClass, LabelInfo=LabelInfo)
+    monkeypatch.setattr(conversions, 'vision_msgs', package)
+    header = Header(frame_id='camera')
+    info = conversions.label_info_to_msg(('wall', 'floor'), header)
+    assert info == LabelInfo(header, [VisionClass(0, 'wall'), VisionClass(1, 'floor')])
 
 
 def test_stamp_is_exact_in_nanoseconds():

@@ -237,6 +237,21 @@ def test_parameters_set_to_nonsense_are_refused_with_a_reason(ros):
     masked(ros, camera, T0)
 
 
+def test_parameters_that_change_in_the_middle_of_a_frame_count_from_the_next(ros):
+    node = None
+
+    def change(frame):
+        together = [Parameter('depth.max', value=1.0), Parameter('confidence_threshold', value=0.5)]
+        assert node.set_parameters_atomically(together).successful
+
+    node, camera = started(ros, FakeSegmenter(change), **QUIET)
+    values = []
+    for second in (0, 1):
+        camera.send(T0 + second * SECOND)
+        values.append(set(masked(ros, camera, T0 + second * SECOND).data))
+    assert values == [{0, 1, 255}, {0, 255}], 'far was unsure, and then out of range'
+
+
 def test_a_second_node_of_the_same_name_is_told_once(ros):
     # Nodes of earlier tests may not be quite gone: this name is of this test alone.
     node = ros.segmentation(FakeSegmenter(), 'twin', **LOUD)

@@ -8,9 +8,12 @@ import pytest
 from fake_node import FakeSegmenter
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.lifecycle import TransitionCallbackReturn
 from sensor_msgs.msg import Image
 
+from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
 from sgnet_core.errors import CheckpointError, SgnetError
+from sgnet_core.segmenter import Segmenter
 from sgnet_ros.commands.segmentation_node import LAST_FRAME_S
 from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.outputs import Outputs
@@ -123,6 +126,21 @@ def test_a_defect_while_loading_stops_autostart(ros):
 
     with pytest.raises(SgnetError, match='ZeroDivisionError'):
         ros.segmentation(Broken())
+
+
+@pytest.mark.parametrize('damage', ['cut off', 'of something else'])
+def test_a_damaged_checkpoint_is_named(ros, tmp_path, damage):
+    checkpoint = tmp_path / 'x.safetensors'
+    whole = DEFAULT_CHECKPOINT.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2] if damage == 'cut off' else b'PK' * 100)
+    node = ros.segmentation(None, autostart=False, checkpoint=str(checkpoint), device='cpu')
+    node._load_segmenter = Segmenter.from_checkpoint
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert isinstance(node.failure, CheckpointError)
+    ros.spin_until(
+        lambda: any(f'cannot configure: {checkpoint}' in line for line in ros.log()), 'the error'
+    )
+    assert not any('Traceback' in line for line in ros.log())
 
 
 @pytest.fixture
