@@ -74,12 +74,17 @@ class InputSpec:
         return self.height, self.width
 
     def preprocess(
-        self, frame: RgbdFrame, device: str | torch.device = 'cpu'
+        self, frame: RgbdFrame, device: str | torch.device = 'cpu', rgb: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """A frame of any size, resized to `size` and encoded; see `encode`."""
-        rgb = torch.from_numpy(frame.rgb).to(device).permute(2, 0, 1)
+        """A frame of any size, resized to `size` and encoded; see `encode`.
+
+        Args:
+            rgb: that of the frame, where it is on the device already.
+        """
+        if rgb is None:
+            rgb = torch.from_numpy(frame.rgb).to(device)
         depth_m = torch.from_numpy(frame.depth_m).to(device)
-        rgb, depth_m = resize_rgbd(rgb, depth_m, self.size)
+        rgb, depth_m = resize_rgbd(rgb.permute(2, 0, 1), depth_m, self.size)
         return self.encode(rgb, depth_m, frame.intrinsics.resized(*self.size), frame.gravity)
 
     def encode(

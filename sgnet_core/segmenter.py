@@ -19,6 +19,7 @@ from torch import Tensor
 from sgnet_core.checkpoint import Checkpoint, load_checkpoint
 from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.cuda_graph import CudaGraph
+from sgnet_core.device_maps import DeviceMaps
 from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
@@ -163,9 +164,15 @@ class Segmenter:
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
         """The most probable class of every pixel of `frame`, and its probability."""
         with torch.inference_mode():
-            labels, confidence = most_probable_at(self.scores(frame), frame.size)
+            rgb = torch.from_numpy(frame.rgb).to(self.device)
+            scores = self._run(self._inputs(frame, rgb))
+            labels, confidence = (maps[0] for maps in most_probable_at(scores, frame.size))
+        on_gpu = self.device != 'cpu'
         return SegmentationResult(
-            labels[0].cpu().numpy(), confidence[0].cpu().numpy(), self.class_names
+            labels.cpu().numpy(),
+            confidence.cpu().numpy(),
+            self.class_names,
+            DeviceMaps(rgb, labels, confidence) if on_gpu else None,
         )
 
     def scores(self, frame: RgbdFrame) -> Tensor:
@@ -200,9 +207,9 @@ class Segmenter:
             for name, (offset, mask) in geometry.items()
         ]
 
-    def _inputs(self, frame: RgbdFrame) -> list[Tensor]:
+    def _inputs(self, frame: RgbdFrame, rgb: Tensor | None = None) -> list[Tensor]:
         """Image and, where the network takes it, spatial information on the device."""
-        image, spatial = self.input_spec.preprocess(frame, self.device)
+        image, spatial = self.input_spec.preprocess(frame, self.device, rgb)
         image = image.to(self._dtype, memory_format=torch.channels_last)
         # Spatial information stays float32: the network resizes it first.
         return [image] if spatial is None else [image, spatial]

@@ -50,13 +50,21 @@ def overlay(
     Raises:
         InputError: sizes differ, alpha is not in 0..1, or a class id is not in the palette.
     """
+    return blend(rgb, labels, colorize(labels, palette), alpha)
+
+
+def blend(rgb: np.ndarray, labels: np.ndarray, colors: np.ndarray, alpha: float) -> np.ndarray:
+    """As `overlay`, where `colors`, `colorize` of the labels, are there already.
+
+    Raises:
+        InputError: sizes differ, or alpha is not in 0..1.
+    """
     if labels.shape != rgb.shape[:2]:
         raise InputError(f'labels {labels.shape} and image {rgb.shape[:2]} differ in size')
     if not 0 <= alpha <= 1:
         raise InputError(f'alpha {alpha} must be in 0..1')
     if labels.size == 0:
         return rgb.copy()
-    colors = colorize(labels, palette)
     tinted = cv2.addWeighted(rgb, 1 - alpha, colors, alpha, 0)
     if alpha > 0:
         border = cv2.compare(cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, _CROSS), 0, cv2.CMP_GT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from std_msgs.msg import Header
 from sgnet_core.hha import depth_to_hha, hha_image
 from sgnet_core.labels import colorize
 from sgnet_core.types import RgbdFrame, SegmentationResult
-from sgnet_core.visualize import legend, overlay
+from sgnet_core.visualize import blend, legend
 from sgnet_ros.conversions import (
     confidence_to_msg,
     label_info_to_msg,
@@ -45,6 +46,19 @@ class Segmented:
     result: SegmentationResult
     palette: np.ndarray
     camera_info: CameraInfo
+
+    @cached_property
+    def colors(self) -> np.ndarray:
+        """(H, W, 3) uint8, the colour of each pixel's class; made where the network runs."""
+        if self.result.on_device is not None:
+            return self.result.on_device.colors(self.palette)
+        return colorize(self.result.labels, self.palette)
+
+    def overlay(self, alpha: float) -> np.ndarray:
+        """(H, W, 3) uint8, the colour image tinted by class; made where the network runs."""
+        if self.result.on_device is not None:
+            return self.result.on_device.overlay(self.palette, alpha)
+        return blend(self.frame.rgb, self.result.labels, self.colors, alpha)
 
 
 @dataclass(frozen=True)
@@ -152,8 +166,7 @@ class Outputs:
         return mask_to_msg(segmented.result.labels, segmented.camera_info.header)
 
     def _color(self, segmented: Segmented) -> Image:
-        colors = colorize(segmented.result.labels, segmented.palette)
-        return rgb_to_msg(colors, segmented.camera_info.header)
+        return rgb_to_msg(segmented.colors, segmented.camera_info.header)
 
     def _overlay(self, segmented: Segmented) -> Image:
         return rgb_to_msg(self._blend(segmented), segmented.camera_info.header)
@@ -182,13 +195,12 @@ class Outputs:
         return rgb_to_msg(hha_image(hha), segmented.camera_info.header)
 
     def _blend(self, segmented: Segmented) -> np.ndarray:
-        labels, palette = segmented.result.labels, segmented.palette
-        blend = overlay(segmented.frame.rgb, labels, palette, self._parameters['overlay.alpha'])
+        picture = segmented.overlay(self._parameters['overlay.alpha'])
         if not self._parameters['overlay.legend']:
-            return blend
-        width = blend.shape[1]
-        names = legend(segmented.result.class_names, palette, np.unique(labels), width)
+            return picture
+        present = np.unique(segmented.result.labels)
+        names = legend(segmented.result.class_names, segmented.palette, present, picture.shape[1])
         # Over the lower edge, so that the overlay keeps the size of the image.
-        height = min(len(names), len(blend))
-        blend[-height:] = names[:height]
-        return blend
+        height = min(len(names), len(picture))
+        picture[-height:] = names[:height]
+        return picture

@@ -5,10 +5,13 @@ import torch
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from fake_node import FakeSegmenter
+from fake_node import CLASS_NAMES, PALETTE, FakeSegmenter
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from sgnet_core.device_maps import DeviceMaps
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_ros.outputs import Segmented
 from sgnet_ros.stage_times import STAGES, StageTimes
 
 SECOND = 10**9
@@ -121,3 +124,23 @@ def test_a_stage_takes_what_passed_since_the_one_before(monkeypatch):
     times.end('wait')
     times.end('convert')
     assert times.ms == {'arrive': 40.0, 'wait': 250.0, 'convert': 750.0}
+
+
+@pytest.mark.parametrize('alpha', [0.0, 0.5])
+def test_pictures_are_made_where_the_network_runs(alpha):
+    """With tensors that say something else than the arrays, to see which are used."""
+    rng = np.random.default_rng(2)
+    camera = CameraIntrinsics(7, 5, 5.0, 5.0, 3.0, 2.0)
+    frame = RgbdFrame(
+        rng.integers(0, 256, (5, 7, 3)).astype(np.uint8), np.ones((5, 7), np.float32), camera
+    )
+    zeros, ones = np.zeros((5, 7), np.uint8), np.ones((5, 7), np.uint8)
+    confidence = np.ones((5, 7), np.float32)
+    maps = DeviceMaps(*map(torch.from_numpy, (frame.rgb, ones, confidence)))
+    here = SegmentationResult(zeros, confidence, CLASS_NAMES)
+    there = SegmentationResult(zeros, confidence, CLASS_NAMES, maps)
+    for result, labels in ((here, zeros), (there, ones)):
+        segmented = Segmented(frame, result, PALETTE, CameraInfo())
+        np.testing.assert_array_equal(segmented.colors, PALETTE[labels])
+        expected = (1 - alpha) * frame.rgb + alpha * PALETTE[labels].astype(float)
+        np.testing.assert_allclose(segmented.overlay(alpha), expected, atol=1)
