@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from sgnet_ros.distributions import no_publisher_events
 from sgnet_ros.interface import DIAGNOSTICS
 from sgnet_ros.statistics import Counts, Statistics, percentiles
 from sgnet_ros.steady_clock import STEADY_CLOCK
@@ -39,7 +40,12 @@ class Diagnostics:
         self._network = network
         self._problem = problem
         self._before, self._before_s = statistics.counts(), time.monotonic()
-        self._publisher = node.create_publisher(DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos)
+        self._publisher = node.create_publisher(
+            DIAGNOSTICS.kind,
+            DIAGNOSTICS.name,
+            DIAGNOSTICS.qos,
+            event_callbacks=no_publisher_events(),
+        )
         if period_s:
             node.create_timer(period_s, self.publish, clock=STEADY_CLOCK)
 

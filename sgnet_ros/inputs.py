@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sgnet_core.errors import InputError
 from sgnet_ros.cameras import Cameras
 from sgnet_ros.conversions import MessageError, stamp_ns
+from sgnet_ros.distributions import no_subscription_events
 from sgnet_ros.input_topics import STREAMS, message_type, resolved_topic
 from sgnet_ros.interface import CAMERA_INFO, DEPTH, RGB, SENSOR_QOS
 from sgnet_ros.parameters import NodeParameters
@@ -100,7 +101,11 @@ class Inputs:
         pairs.registerCallback(self._store_pair)
         infos = [
             self._node.create_subscription(
-                CameraInfo, topic, partial(self._store_camera_info, topic), self.qos
+                CameraInfo,
+                topic,
+                partial(self._store_camera_info, topic),
+                self.qos,
+                event_callbacks=no_subscription_events(),
             )
             for topic in dict.fromkeys((CAMERA_INFO, *self.cameras.needed))
         ]
@@ -108,7 +113,10 @@ class Inputs:
 
     def _subscriber(self, topic: str) -> Subscriber:
         kind, name = message_type(self._node, topic), resolved_topic(self._node, topic)
-        subscriber = Subscriber(self._node, kind, name, qos_profile=self.qos)
+        events = no_subscription_events()
+        subscriber = Subscriber(
+            self._node, kind, name, qos_profile=self.qos, event_callbacks=events
+        )
         subscriber.registerCallback(self._count, topic)
         return subscriber
 

@@ -13,6 +13,7 @@ import numpy as np
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -27,7 +28,8 @@ from sgnet_ros.conversions import (
     mask_to_msg,
     rgb_to_msg,
 )
-from sgnet_ros.interface import FRAME_OUTPUTS, LABEL_INFO, LABELS
+from sgnet_ros.distributions import no_publisher_events
+from sgnet_ros.interface import FRAME_OUTPUTS, LABEL_INFO, LABELS, Topic
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.point_clouds import points_to_msg
 from sgnet_ros.ros_api import vision_msgs
@@ -80,6 +82,7 @@ class Outputs:
         self._parameters = parameters
         self._device = device
         self._classes: tuple[tuple[str, ...], np.ndarray] | None = None
+        self._publishers: list[Any] = []
         makers = {
             '~/mask': self._mask,
             '~/color': self._color,
@@ -91,16 +94,14 @@ class Outputs:
         }
         self._frame_outputs = tuple(
             _Output(
-                node.create_lifecycle_publisher(topic.kind, topic.name, topic.qos),
+                self._publisher(topic),
                 topic.switch,
                 makers[topic.name],
             )
             for topic in FRAME_OUTPUTS
         )
-        self._labels = node.create_lifecycle_publisher(LABELS.kind, LABELS.name, LABELS.qos)
-        self._label_info = vision_msgs and node.create_lifecycle_publisher(
-            LABEL_INFO.kind, LABEL_INFO.name, LABEL_INFO.qos
-        )
+        self._labels = self._publisher(LABELS)
+        self._label_info = vision_msgs and self._publisher(LABEL_INFO)
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
@@ -112,10 +113,8 @@ class Outputs:
     def close(self) -> None:
         """End the publishers."""
         self._jumps.unregister()
-        publishers = [output.publisher for output in self._frame_outputs]
-        for publisher in [*publishers, self._labels, self._label_info]:
-            if publisher is not None:
-                self._node.destroy_lifecycle_publisher(publisher)
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -125,6 +124,22 @@ class Outputs:
             for output in self._frame_outputs
             if self._parameters[output.switch]
         )
+
+    def unheard(self) -> dict[str, str]:
+        """Resolved names of topics that a subscriber cannot hear -> why its QoS keeps it out."""
+        reasons = {}
+        for publisher in self._publishers:
+            topic = publisher.topic_name
+            for subscriber in self._node.get_subscriptions_info_by_topic(topic):
+                asked = subscriber.qos_profile
+                # Only these two: a deadline that nobody asked for is told as an endless one.
+                asked = QoSProfile(
+                    depth=1, reliability=asked.reliability, durability=asked.durability
+                )
+                compatible, reason = qos_check_compatible(publisher.qos_profile, asked)
+                if compatible == QoSCompatibility.ERROR:
+                    reasons[topic] = reason
+        return reasons
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to an output of frames."""
@@ -151,6 +166,13 @@ class Outputs:
                 continue
             if self._is_wanted(output):
                 output.publisher.publish(output.make(segmented))
+
+    def _publisher(self, topic: Topic) -> Any:
+        publisher = self._node.create_lifecycle_publisher(
+            topic.kind, topic.name, topic.qos, event_callbacks=no_publisher_events()
+        )
+        self._publishers.append(publisher)
+        return publisher
 
     def _is_wanted(self, output: _Output) -> bool:
         return output.publisher.get_subscription_count() > 0 and self._parameters[output.switch]

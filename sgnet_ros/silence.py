@@ -94,7 +94,8 @@ class SilenceMonitor:
         own = self._node.get_name(), self._node.get_namespace()
         namesakes = self._node.get_node_names_and_namespaces().count(own)
         ahead_s = -now.stages_ms[ARRIVE][-1] / 1e3 if now.masks else 0.0
-        found = doubts(self._node.get_fully_qualified_name(), namesakes, ahead_s)
+        name, unheard = self._node.get_fully_qualified_name(), self._outputs.unheard()
+        found = doubts(name, namesakes, ahead_s, unheard)
         for about in found.keys() - self._doubted:
             self._node.get_logger().warning(found[about])
         self._doubted = set(found)

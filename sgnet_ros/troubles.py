@@ -99,6 +99,11 @@ FUTURE_STAMPS = Trouble(
     '(chrony, PTP), or set use_sim_time for a simulation',
     'Masks come all the same; latencies mean nothing.',
 )
+UNHEARD = Trouble(
+    '{topic} is not heard by a subscriber that asks for other QoS ({reason})',
+    'Outputs are reliable and volatile, labels transient local: it must not ask for more. In RViz '
+    'set the durability of the topic to volatile.',
+)
 SENTENCES = (
     NO_CLOCK,
     NO_PUBLISHER,
@@ -114,6 +119,7 @@ SENTENCES = (
     NOT_WANTED,
     NAMESAKES,
     FUTURE_STAMPS,
+    UNHEARD,
 )
 """Everything that the watchdog says."""
 

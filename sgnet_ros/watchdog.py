@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sgnet_ros import troubles
@@ -118,15 +119,18 @@ def _unheard_cause(facts: InputFacts, period_s: float) -> str:
     return troubles.NO_MESSAGE.say(seconds=f'{period_s:.1f}', **known)
 
 
-def doubts(name: str, namesakes: int, ahead_s: float) -> dict[str, str]:
+def doubts(name: str, namesakes: int, ahead_s: float, unheard: Mapping[str, str]) -> dict[str, str]:
     """What does not keep output away and is hardly meant: what it is about -> what to do.
 
     Args:
         name: of the node.
         namesakes: how many nodes have it.
         ahead_s: by how much the latest colour image was stamped after it came.
+        unheard: topics of ours that a subscriber cannot hear -> why.
     """
-    found = {}
+    found = {
+        topic: troubles.UNHEARD.say(topic=topic, reason=reason) for topic, reason in unheard.items()
+    }
     if namesakes > 1:
         found['name'] = troubles.NAMESAKES.say(count=namesakes, name=name)
     if ahead_s > MOST_AHEAD_S:

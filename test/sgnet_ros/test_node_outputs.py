@@ -7,6 +7,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import CLASS_NAMES, PALETTE, FakeSegmenter
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from sgnet_core.device_maps import DeviceMaps
@@ -124,6 +125,20 @@ def test_a_stage_takes_what_passed_since_the_one_before(monkeypatch):
     times.end('wait')
     times.end('convert')
     assert times.ms == {'arrive': 40.0, 'wait': 250.0, 'convert': 750.0}
+
+
+def test_a_subscriber_that_asks_for_too_much_is_told_once(ros):
+    """rclpy's own warning would cost every message time: this one takes its place."""
+    node, camera = started(ros, watchdog__timeout=3600.0)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.listen(Image, '/segmentation/overlay', latched)
+    text = '/segmentation/overlay is not heard by a subscriber that asks for other QoS (ERROR: '
+    ros.spin_until(
+        lambda: node._silence._check() or any(text in line for line in ros.log()), 'the warning'
+    )
+    node._silence._check()
+    (warning,) = (line for line in ros.log() if 'asks for other QoS' in line)
+    assert text in warning
 
 
 @pytest.mark.parametrize('alpha', [0.0, 0.5])

@@ -99,7 +99,7 @@ def test_images_elsewhere_or_of_another_type_are_named():
     [(1, 0.0, set()), (1, 0.1, set()), (3, -900.0, {'name'}), (2, 0.2, {'name', 'clock'})],
 )
 def test_doubts(namesakes, ahead_s, about):
-    found = doubts('/robot/segmentation', namesakes, ahead_s)
+    found = doubts('/robot/segmentation', namesakes, ahead_s, {})
     assert set(found) == about
     if 'name' in about:
         assert f'{namesakes} nodes are called /robot/segmentation' in found['name']
@@ -157,7 +157,7 @@ def said():
     yield from causes_of_silence((RGB, DEPTH), Counts(), 5.0)
     yield from causes_of_silence((RGB, DEPTH), Counts(), 5.0, 41_000_000, slop_s=0.015)
     yield from causes_of_silence((RGB, DEPTH), Counts(pairs=2, dropped={'bad_rgb': 2}), 5.0)
-    yield from doubts('/segmentation', 2, 900.0).values()
+    yield from doubts('/segmentation', 2, 900.0, {'/segmentation/mask': 'why'}).values()
 
 
 def test_the_page_on_troubles_has_every_sentence_and_no_other():
