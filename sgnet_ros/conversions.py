@@ -38,6 +38,7 @@ COLOUR_BYTES_PER_PIXEL = {
     'bayer_gbrg8': 1,
     'bayer_grbg8': 1,
 }
+COLOUR_OF_TWO_PIXELS = ('yuv422', 'yuv422_yuy2')
 # The fourcc names of newer sensor_msgs, which cv_bridge does not know.
 COLOUR_SYNONYMS = {'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
 
@@ -112,6 +113,9 @@ def rgb_from_msg(msg: Image) -> np.ndarray:
             f'unknown colour encoding {msg.encoding!r}; supported: '
             f'{", ".join([*COLOUR_BYTES_PER_PIXEL, *COLOUR_SYNONYMS])}'
         )
+    if encoding in COLOUR_OF_TWO_PIXELS and msg.width % 2:
+        # Older versions of OpenCV would convert it to something.
+        raise MessageError(f'{msg.width}x{msg.height} {msg.encoding} image: odd width')
     width_bytes = msg.width * COLOUR_BYTES_PER_PIXEL[encoding]
     rows = np.ascontiguousarray(_rows(msg, width_bytes))
     packed = PackedImage.of_rows(rows, msg.width, encoding, msg.header)

@@ -6,11 +6,14 @@ Decided once, at import, and logged. `rclpy` and the message packages are always
 holds the few functions of them that are used. `vision_msgs` and `tf2_ros` are optional.
 """
 
-import importlib
+import importlib.util
 import logging
-from types import ModuleType, SimpleNamespace
+from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
+
+from sgnet_ros.cv_bridge_probe import probe, probe_in_another_process
 
 _logger = logging.getLogger(__name__)
 
@@ -24,24 +27,20 @@ def _probe_message_filters(module: ModuleType) -> None:
     _ = module.Subscriber
 
 
-def _probe_cv_bridge(module: ModuleType) -> None:
-    """Raise unless one pixel converts.
-
-    `import cv_bridge` succeeds even where its compiled half cannot be imported (built for NumPy 1,
-    run with NumPy 2) or its OpenCV type constants are wrong (opencv-python 5): both show only in
-    the first conversion.
-    """
-    pixel = SimpleNamespace(
-        height=1, width=1, encoding='bgr8', is_bigendian=0, step=3, data=bytes([1, 2, 3])
-    )
-    converted = module.CvBridge().imgmsg_to_cv2(pixel, 'rgb8')
-    if converted.ravel().tolist() != [3, 2, 1]:
-        raise ImportError(f'its conversion of one pixel is wrong: {converted.ravel().tolist()}')
+def _try_cv_bridge_elsewhere() -> None:
+    """Raise where it would fail, or take the process with it, as with NumPy 2 it may."""
+    if int(np.__version__.partition('.')[0]) >= 2 and importlib.util.find_spec('cv_bridge'):
+        probe_in_another_process()
 
 
-def _choose(name: str, probe) -> ModuleType:
+def _choose(
+    name: str,
+    probe: Callable[[ModuleType], None],
+    beforehand: Callable[[], None] = lambda: None,
+) -> ModuleType:
     """The real package where it is installed and works, otherwise its stand-in."""
     try:
+        beforehand()
         module = importlib.import_module(name)
         probe(module)
     except ModuleNotFoundError as error:
@@ -87,7 +86,7 @@ def _optional(name: str, *contents: str) -> ModuleType | None:
 
 
 _message_filters = _choose('message_filters', _probe_message_filters)
-_cv_bridge = _choose('cv_bridge', _probe_cv_bridge)
+_cv_bridge = _choose('cv_bridge', probe, _try_cv_bridge_elsewhere)
 
 SimpleFilter = _message_filters.SimpleFilter
 Subscriber = _message_filters.Subscriber

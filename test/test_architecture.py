@@ -37,7 +37,7 @@ ENCODING_MODULES = (
     'sgnet_ros/compressed_images.py',
     # A stand-in for what converts encodings, and the probe of whether the real one can.
     'sgnet_ros/standalone/cv_bridge.py',
-    'sgnet_ros/ros_api.py',
+    'sgnet_ros/cv_bridge_probe.py',
 )
 FORBIDDEN_NAMES = ('utils', 'util', 'helpers', 'helper', 'common', 'misc', 'base', 'manager')
 LINES = 300

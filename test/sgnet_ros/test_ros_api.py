@@ -143,7 +143,7 @@ def choose(tmp_path, **packages):
     """Import ros_api in a new interpreter that finds these packages."""
     for name, source in packages.items():
         (tmp_path / f'{name}.py').write_text(source)
-    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY), os.environ.get('PYTHONPATH', '')])
     done = subprocess.run(
         [sys.executable, '-c', PROGRAM],
         env={**os.environ, 'PYTHONPATH': path},
@@ -170,10 +170,18 @@ def test_a_working_package_is_used(tmp_path):
         (FAKE_CV_BRIDGE.format(body="raise AttributeError('no attribute newbyteorder')"),
          'newbyteorder'),
         (FAKE_CV_BRIDGE.format(body='import numpy; return numpy.zeros((1, 1, 3))'), 'one pixel'),
+        pytest.param(
+            FAKE_CV_BRIDGE.format(body='import os; os.kill(os.getpid(), 11)'),
+            'SIGSEGV',
+            marks=pytest.mark.skipif(np.__version__ < '2', reason='only NumPy 2 makes it crash'),
+        ),
     ],
 )  # fmt: skip
 def test_a_broken_package_is_replaced_and_the_cause_named(tmp_path, source, cause):
-    """Trap 6: its compiled half fails under NumPy 2, often only when it is first used."""
+    """Trap 6: its compiled half fails under NumPy 2, often only when it is first used.
+
+    The real one took the node with it (SIGSEGV).
+    """
     chosen, log = choose(tmp_path, cv_bridge=source)
     assert chosen[0] == 'sgnet_ros.standalone.cv_bridge'
     warning = next(line for line in log.splitlines() if line.startswith('WARNING'))
