@@ -15,13 +15,12 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.bags import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns
+from sgnet_ros.bags_labels import FolderLabels, Labels, TopicLabels
 from sgnet_ros.compressed_images import raw_pair
 from sgnet_ros.conversions import (
     frame_from_msgs,
     intrinsics_from_msg,
     is_rectified,
-    label_names_from_msg,
-    mask_from_msg,
     not_aligned,
 )
 from sgnet_ros.frame_topics import FrameTopics
@@ -40,8 +39,8 @@ _FAR_NS = 3_600_000_000_000
 class BagFrames:
     """The frames of a bag, in order of their stamps; iterating reads the bag from its beginning.
 
-    Colour and depth are paired by the node's own policy. With a label topic only frames that have
-    labels of their very stamp come out.
+    Colour and depth are paired by the node's own policy. With a label topic or a folder of labels
+    only frames that have some come out.
 
     Args:
         bag: open.
@@ -49,11 +48,13 @@ class BagFrames:
         camera: fx, fy, cx, cy instead of the bag's camera_info.
         sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
         rgb_from_depth: (4, 4) transform by which depth is registered; None = it is already.
+        labels: a folder of labels instead of the bag's topic.
         skip_bad: go on after a frame that cannot be used, and say in `problems` what is wrong.
 
     Attributes:
         topics: as given, or the default ones.
-        class_names: of the labels; None where the bag does not say.
+        labels: where they come from; None = frames without.
+        class_names: of the labels; None where nothing says it.
         pairs: colour and depth pairs met so far.
         unlabelled: pairs among them that have no labels.
         dropped: cause -> messages that found no partner.
@@ -72,6 +73,7 @@ class BagFrames:
         slop_s: float = 0.015,
         skip_bad: bool = False,
         rgb_from_depth: np.ndarray | None = None,
+        labels: FolderLabels | None = None,
     ) -> None:
         self._bag = bag
         self._rgb_from_depth = rgb_from_depth
@@ -82,42 +84,37 @@ class BagFrames:
         self._new_sync()  # raises at once where mode or slop are out of range
         for name in (self.topics.rgb, self.topics.depth):
             bag.topic(name, IMAGE, COMPRESSED_IMAGE)
-        if self.topics.labels is not None:
-            bag.topic(self.topics.labels, IMAGE)
+        if labels is None and self.topics.labels is not None:
+            labels = TopicLabels(bag.path, self.topics)
+        self.labels: Labels | None = labels
         self._first_intrinsics = None if camera else self._read_first_intrinsics()
         self._depth_intrinsics = None if rgb_from_depth is None else self._read_depth_intrinsics()
         self._doubted = False
-        self.class_names = self._read_class_names()
-        self._labelled = self._read_label_stamps()
         self._reset()
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return None if self.labels is None else self.labels.class_names
 
     def __length_hint__(self) -> int:
         """About how many samples there are: no more than the rarest part."""
-        topics = (self.topics.rgb, self.topics.depth, self.topics.labels)
-        return min(self._bag.topics[name].count for name in topics if name is not None)
+        counts = [self._bag.topics[name].count for name in (self.topics.rgb, self.topics.depth)]
+        return min(counts if self.labels is None else [*counts, len(self.labels)])
 
     def __iter__(self) -> Iterator[Sample]:
         self._reset()
         topics = self.topics
-        wanted = {topics.rgb, topics.depth, topics.labels, topics.camera_info} - {None}
-        for message in self._bag.messages(wanted):
-            if message.topic == topics.camera_info:
-                if not self._camera:
-                    self._intrinsics = self._intrinsics_of(message)
-            elif message.topic == topics.labels:
-                self._labels[header_stamp_ns(message.cdr)] = message
-            else:
-                self._add_pairs(self._feed(message))
-            yield from self._complete()
-        self._add_pairs(self._flush())
-        yield from self._complete()
+        for message in self._bag.messages({topics.rgb, topics.depth, topics.camera_info}):
+            if message.topic != topics.camera_info:
+                yield from self._samples(self._feed(message))
+            elif not self._camera:
+                self._intrinsics = self._intrinsics_of(message)
+        yield from self._samples(self._flush())
 
     def _reset(self) -> None:
         self._sync = self._new_sync()
         self._newest_ns = 0
         self._intrinsics = self._first_intrinsics
-        self._waiting: dict[int, tuple[BagMessage, BagMessage]] = {}
-        self._labels: dict[int, BagMessage] = {}
         self.pairs = 0
         self.unlabelled = 0
         self.problems: list[str] = []
@@ -139,26 +136,15 @@ class BagFrames:
         pairs = self._sync.add_rgb(end_ns, None) + self._sync.add_depth(end_ns, None)
         return [pair for pair in pairs if pair != (None, None)]
 
-    def _add_pairs(self, pairs: list[tuple[Any, Any]]) -> None:
+    def _samples(self, pairs: list[tuple[Any, Any]]) -> Iterator[Sample]:
         for rgb, depth in pairs:
+            stamp_ns, index = header_stamp_ns(rgb.cdr), self.pairs
             self.pairs += 1
-            stamp_ns = header_stamp_ns(rgb.cdr)
-            if self.topics.labels is None or stamp_ns in self._labelled:
-                self._waiting[stamp_ns] = (rgb, depth)
-            else:
+            if self.labels is not None and not self.labels.exist_for(stamp_ns, index):
                 self.unlabelled += 1
-
-    def _complete(self) -> Iterator[Sample]:
-        """The waiting pairs whose labels have come, or that need none."""
-        labelled = self.topics.labels is not None
-        ready = [s for s in self._waiting if not labelled or s in self._labels]
-        for stamp_ns in ready:
-            rgb, depth = self._waiting.pop(stamp_ns)
-            label = self._labels.get(stamp_ns)
-            # Pairs come in order: earlier labels have no pair.
-            self._labels = {s: m for s, m in self._labels.items() if s > stamp_ns}
+                continue
             try:
-                sample = self._sample(stamp_ns, rgb, depth, label)
+                sample = self._sample(stamp_ns, index, rgb, depth)
             except DataError as error:
                 if not self._skip_bad:
                     raise
@@ -166,9 +152,7 @@ class BagFrames:
                 continue
             yield sample
 
-    def _sample(
-        self, stamp_ns: int, rgb: BagMessage, depth: BagMessage, label: BagMessage | None
-    ) -> Sample:
+    def _sample(self, stamp_ns: int, index: int, rgb: BagMessage, depth: BagMessage) -> Sample:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
         sample_id = f'{seconds}.{nanoseconds:09d}'
         try:
@@ -178,7 +162,7 @@ class BagFrames:
             )
             register = self._registration(image, depth_image, intrinsics)
             frame = frame_from_msgs(image, depth_image, intrinsics, register=register)
-            labels = None if label is None else mask_from_msg(self._bag.deserialize(label))
+            labels = None if self.labels is None else self.labels.load(stamp_ns, index)
             return Sample(sample_id, frame, labels)
         except DataError:
             raise
@@ -238,24 +222,6 @@ class BagFrames:
             raise DataError(
                 f'{self._bag.path}: {message.topic}: {error} ({CAMERA_OPTION})'
             ) from error
-
-    def _read_class_names(self) -> tuple[str, ...] | None:
-        name = self.topics.label_names
-        if self.topics.labels is None or name not in self._bag.topics:
-            return None
-        self._bag.topic(name, 'std_msgs/msg/String')
-        first = next(self._bag.messages([name]), None)
-        if first is None:
-            return None
-        try:
-            return label_names_from_msg(self._bag.deserialize(first))
-        except InputError as error:
-            raise DataError(f'{self._bag.path}: {name}: {error}') from error
-
-    def _read_label_stamps(self) -> set[int]:
-        if self.topics.labels is None:
-            return set()
-        return {header_stamp_ns(m.cdr) for m in self._bag.messages([self.topics.labels])}
 
 
 def stamp_of(sample: Sample) -> int:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_frames import BagFrames
 
+DEFAULT_SLOP_S = 0.015
+
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
     """Where the parts of a frame are, its camera, and what pairs colour with depth."""
@@ -41,7 +43,11 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
         '--sync-mode', default='auto', help='auto (default), exact or approximate, as in the node'
     )
     parser.add_argument(
-        '--sync-slop', type=float, default=0.015, metavar='SECONDS', help='default 0.015'
+        '--sync-slop',
+        type=float,
+        default=DEFAULT_SLOP_S,
+        metavar='SECONDS',
+        help=f'default {DEFAULT_SLOP_S}',
     )
 
 
@@ -62,6 +68,15 @@ def parse_extrinsics(text: str | None) -> np.ndarray | None:
     from sgnet_core.registration import checked_transform
     from sgnet_ros.poses import extrinsics
 
+    return checked_transform(extrinsics(parse_pose(text), '--extrinsics'))
+
+
+def parse_pose(text: str) -> list[float]:
+    """The seven numbers of `--extrinsics`.
+
+    Raises:
+        InputError: they are others.
+    """
     try:
         pose = [float(number) for number in text.split(',')]
     except ValueError:
@@ -70,14 +85,15 @@ def parse_extrinsics(text: str | None) -> np.ndarray | None:
         raise InputError(
             f'--extrinsics must be seven numbers x,y,z,qx,qy,qz,qw in metres, got {text!r}'
         )
-    return checked_transform(extrinsics(pose, '--extrinsics'))
+    return pose
 
 
 def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
     """The error for a bag of which not a single frame came, with the numbers that tell why."""
     topics = frames.topics
-    names = [name for name in (topics.rgb, topics.depth, topics.labels) if name is not None]
-    counts = ', '.join(f'{bag.topics[name].count} on {name}' for name in names)
+    counts = ', '.join(f'{bag.topics[name].count} on {name}' for name in (topics.rgb, topics.depth))
+    if frames.labels is not None:
+        counts += f', {len(frames.labels)} labels in {frames.labels.where}'
     text = (
         f'{bag.path}: no frame to be had: {counts}; {frames.pairs} pairs of colour and depth, '
         f'messages not used: {unused(frames)}'
@@ -87,7 +103,7 @@ def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
     if bag.damage:
         return SgnetError(f'{text}; {bag.damage}')
     if frames.pairs:
-        return DataError(f'{text}; no pair has labels of its very stamp')
+        return DataError(f'{text}; no pair has labels of its stamp')
     return DataError(f'{text}; give a larger --sync-slop, or record them with equal stamps')
 
 

@@ -3,32 +3,19 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.serialization import serialize_message
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer
 from std_msgs.msg import Header
 
 from sgnet_core.data.sample import Sample
-from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.errors import InputError
 from sgnet_core.labels import label_set_of
-from sgnet_ros.bags import standard_types
+from sgnet_ros.bags_new import NewBag
 from sgnet_ros.conversions import (
     camera_info_to_msg,
     depth_from_msg,
@@ -39,14 +26,9 @@ from sgnet_ros.conversions import (
 )
 from sgnet_ros.frame_topics import FrameTopics
 
-STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 FRAME_ID = 'camera_color_optical_frame'
 START_NS = 1_000_000_000_000_000_000
 """Stamp of the first frame, 2001-09-09T01:46:40Z: the same samples always make the same bag."""
-
-# Humble reads no later version, and every later distribution reads this one.
-_BAG_VERSION = 8
-_FOREVER = QosTime(9_223_372_036, 854_775_807)
 
 
 class FrameBagWriter:
@@ -77,7 +59,6 @@ class FrameBagWriter:
         class_names: Sequence[str] | None = None,
         storage: str = 'mcap',
     ) -> None:
-        self.path = Path(path)
         self.frames = 0
         self.largest_depth_error_m = 0.0
         self.lost_depth_pixels = 0
@@ -85,14 +66,8 @@ class FrameBagWriter:
         self._class_names = class_names
         if not 0 < rate_hz <= 1e6:
             raise InputError(f'the frame rate must be above 0 Hz, got {rate_hz:g}')
-        if storage not in STORAGES:
-            raise InputError(f'storage must be one of {", ".join(STORAGES)}, got {storage!r}')
-        if self.path.exists():
-            raise InputError(f'{self.path} exists; remove it or choose another name')
-        self._writer = Writer(self.path, version=_BAG_VERSION, storage_plugin=STORAGES[storage])
-        with _writing(self.path):
-            self._writer.open()
-        self._connect()
+        self._bag = NewBag(Path(path), storage)
+        self._announce()
 
     def __enter__(self) -> FrameBagWriter:
         return self
@@ -100,20 +75,7 @@ class FrameBagWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._writer.abort()
-            shutil.rmtree(self.path, ignore_errors=True)
-
-    def close(self) -> None:
-        """Write the index; the bag is complete after this.
-
-        Raises:
-            SgnetError: the disk is full.
-        """
-        with _writing(self.path):
-            self._writer.close()
+        self._bag.__exit__(kind, error, traceback)
 
     def write(self, sample: Sample) -> None:
         """Append one frame."""
@@ -135,30 +97,16 @@ class FrameBagWriter:
             self._put('labels', stamp_ns, mask_to_msg(sample.labels, header))
         self.frames += 1
 
-    def _connect(self) -> None:
-        """Announce the topics."""
-        kinds = {'rgb': 'sensor_msgs/msg/Image', 'depth': 'sensor_msgs/msg/Image'}
-        kinds['camera_info'] = 'sensor_msgs/msg/CameraInfo'
+    def _announce(self) -> None:
+        image = 'sensor_msgs/msg/Image'
+        kinds = {'rgb': image, 'depth': image, 'camera_info': 'sensor_msgs/msg/CameraInfo'}
         if self._class_names is not None:
-            kinds |= {'labels': 'sensor_msgs/msg/Image', 'label_names': 'std_msgs/msg/String'}
-        topics = FrameTopics()
-        self._connections = {
-            part: self._writer.add_connection(
-                getattr(topics, part),
-                msgtype,
-                typestore=standard_types(),
-                offered_qos_profiles=[_qos(latched=part == 'label_names')],
-            )
-            for part, msgtype in kinds.items()
-        }
+            kinds |= {'labels': image, 'label_names': 'std_msgs/msg/String'}
+        for part, msgtype in kinds.items():
+            self._bag.add_topic(getattr(FrameTopics(), part), msgtype, part == 'label_names')
 
     def _put(self, part: str, stamp_ns: int, message: Any) -> None:
-        connection, types = self._connections[part], standard_types()
-        # The ROS serialiser leaves what is in memory in the gaps between fields; rosbags has zeros.
-        content = types.deserialize_cdr(serialize_message(message), connection.msgtype)
-        cdr = types.serialize_cdr(content, connection.msgtype)
-        with _writing(self.path):
-            self._writer.write(connection, stamp_ns, cdr)
+        self._bag.write(getattr(FrameTopics(), part), stamp_ns, message)
 
     def _note_depth_error(self, depth_m: np.ndarray, message: Any) -> None:
         written_m = depth_from_msg(message)
@@ -166,14 +114,6 @@ class FrameBagWriter:
         error = np.abs(written_m - depth_m)
         if np.isfinite(error).any():
             self.largest_depth_error_m = max(self.largest_depth_error_m, float(np.nanmax(error)))
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise SgnetError(f'{path} cannot be written: {error}') from error
 
 
 def write_bag(
@@ -194,17 +134,3 @@ def write_bag(
         if not writer.frames:
             raise InputError(f'{path}: no frames to write')
     return writer
-
-
-def _qos(latched: bool) -> Qos:
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 10,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=_FOREVER,
-        lifespan=_FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )

@@ -100,33 +100,6 @@ def evenly_spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[int((index + 0.5) * len(items) / count)] for index in range(count)]
 
 
-def table(metrics: Mapping[str, Any]) -> str:
-    """The figures for people."""
-    latency = metrics['latency_ms'] or {'p50': float('nan'), 'p95': float('nan')}
-    fps = metrics['fps']
-    rows = [
-        ('frames sent', f'{metrics["frames_sent"]}', f'at {metrics["rate_hz"]:g} Hz'),
-        ('pairs', f'{metrics["pairs"]}', _causes('never paired', metrics['unpaired'])),
-        ('masks', f'{metrics["masks"]}', ''),
-        ('dropped', f'{sum(metrics["dropped"].values())}', _causes('', metrics['dropped'])),
-        ('frames per second', '-' if fps is None else f'{fps:.1f}', ''),
-        ('latency, median', f'{latency["p50"]:.0f} ms', 'colour image sent to mask received'),
-        ('latency, 95 %', f'{latency["p95"]:.0f} ms', ''),
-    ]
-    if metrics['processing_ms']:
-        processing = f'{metrics["processing_ms"]["p50"]:.0f} ms'
-        rows.append(('of that the node', processing, 'conversions, network, publishing; median'))
-    if metrics.get('miou') is not None:
-        accuracy = f'{100 * metrics["pixel_accuracy"]:.1f} % of pixels right'
-        rows.append(('mIoU', f'{100 * metrics["miou"]:.1f} %', accuracy))
-    return '\n'.join(f'{name:18} {value:>9}   {note}'.rstrip() for name, value, note in rows)
-
-
-def _causes(what: str, counts: Mapping[str, int]) -> str:
-    listed = ', '.join(f'{cause} {count}' for cause, count in sorted(counts.items()))
-    return f'{what} {listed}'.strip() if listed else ''
-
-
 def visible_classes(labels: np.ndarray) -> set[int]:
     """The class ids of more than a few specks: `VISIBLE` of the pixels or more."""
     counts = np.bincount(labels.ravel(), minlength=256)

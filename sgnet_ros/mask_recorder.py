@@ -72,7 +72,8 @@ class MaskRecorder:
     Attributes:
         masks: by stamp in ns, in order of arrival.
         class_names: of the node's network; None until it is ready.
-        network: a line about it.
+        about: what the node says of its network on /diagnostics: `network`, a line for people,
+            `device`, `checkpoint` ...
         reports: how many reports of the node on /diagnostics came.
         totals: `pairs`, `masks`, `dropped.<cause>`, `received.<stream>` of the latest report, since
             `count_from_here`.
@@ -86,7 +87,7 @@ class MaskRecorder:
     ) -> None:
         self.masks: dict[int, RecordedMask] = {}
         self.class_names: tuple[str, ...] | None = None
-        self.network = ''
+        self.about: dict[str, str] = {}
         self.reports = 0
         self.totals: dict[str, int] = {}
         self._before: dict[str, int] = {}
@@ -143,7 +144,7 @@ class MaskRecorder:
     def _store_report(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name == f'{self._status_name}: network':
-                self.network = status.message
+                self.about = {entry.key: entry.value for entry in status.values}
             elif status.name == f'{self._status_name}: frames':
                 self.reports += 1
                 self.totals = {

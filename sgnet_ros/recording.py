@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ class Recording:
     Attributes:
         masks: by the stamp, in ns, under which the frame was recorded in the bag.
         class_names: of the node's network.
-        network: a line about it.
+        about: what the node says of it: `network`, a line for people, `device`, `checkpoint` ...
         played: what play_bag says it sent.
         node: what the node says it received, made and dropped.
         sent_stamps: recorded stamp -> stamp sent, in ns.
@@ -31,7 +31,7 @@ class Recording:
 
     masks: dict[int, RecordedMask]
     class_names: tuple[str, ...]
-    network: str
+    about: dict[str, str]
     played: dict[str, Any]
     node: dict[str, Any]
     sent_stamps: dict[int, int]
@@ -82,3 +82,33 @@ def label_ages_ms(masks: Iterable[RecordedMask]) -> np.ndarray:
     now_s = np.arange(arrived_s[0], arrived_s[-1], 1e-3)
     newest = np.searchsorted(arrived_s, now_s, side='right') - 1
     return (now_s - np.maximum.accumulate(stamped_s)[newest]) * 1e3
+
+
+def table(metrics: Mapping[str, Any]) -> str:
+    """The figures for people."""
+    latency = metrics['latency_ms'] or {'p50': float('nan'), 'p95': float('nan')}
+    fps = metrics['fps']
+    rate_hz, age = metrics.get('rate_hz'), metrics.get('label_age_ms')
+    rows = [
+        ('frames sent', f'{metrics["frames_sent"]}', f'at {rate_hz:g} Hz' if rate_hz else ''),
+        ('pairs', f'{metrics["pairs"]}', _causes('never paired', metrics['unpaired'])),
+        ('masks', f'{metrics["masks"]}', ''),
+        ('dropped', f'{sum(metrics["dropped"].values())}', _causes('', metrics['dropped'])),
+        ('frames per second', '-' if fps is None else f'{fps:.1f}', ''),
+        ('latency, median', f'{latency["p50"]:.0f} ms', 'colour image sent to mask received'),
+        ('latency, 95 %', f'{latency["p95"]:.0f} ms', ''),
+    ]
+    if age:
+        rows.append(('age of labels', f'{age["p50"]:.0f} ms', 'of the newest mask; median'))
+    if metrics['processing_ms']:
+        processing = f'{metrics["processing_ms"]["p50"]:.0f} ms'
+        rows.append(('of that the node', processing, 'conversions, network, publishing; median'))
+    if metrics.get('miou') is not None:
+        accuracy = f'{100 * metrics["pixel_accuracy"]:.1f} % of pixels right'
+        rows.append(('mIoU', f'{100 * metrics["miou"]:.1f} %', accuracy))
+    return '\n'.join(f'{name:18} {value:>9}   {note}'.rstrip() for name, value, note in rows)
+
+
+def _causes(what: str, counts: Mapping[str, int]) -> str:
+    listed = ', '.join(f'{cause} {count}' for cause, count in sorted(counts.items()))
+    return f'{what} {listed}'.strip() if listed else ''

@@ -71,12 +71,14 @@ def record_run(
     run: Replay,
     stop: threading.Event,
     on_overlay: Callable[[int, np.ndarray], None] | None = None,
+    on_ready: Callable[[tuple[str, ...]], None] = lambda class_names: None,
 ) -> Recording:
     """Play a bag to the node in real time and record what it publishes, to the end.
 
     Args:
         stop: ends it early; what was seen is returned.
         on_overlay: called with the stamp sent, in ns, and the picture; None = without overlays.
+        on_ready: called with the classes of the node before the first frame.
 
     Raises:
         SgnetError: a process ended by itself, or the node did not get ready; with its last words.
@@ -87,6 +89,7 @@ def record_run(
         file.unlink(missing_ok=True)  # of an earlier run
     with _recorder(run, on_overlay) as recorder, _node(run, node_json) as node:
         _wait_until_ready(run, recorder, node, stop)
+        on_ready(recorder.class_names)
         with (
             _start_player(run, play_json) as player,
             tqdm(total=run.frames, unit='mask', disable=None) as progress,
@@ -131,7 +134,7 @@ def _recording(recorder: MaskRecorder, played: dict[str, Any], node: dict[str, A
     recorded_at = {sent: recorded for recorded, sent in sent_stamps.items()}
     # In a domain that the user has chosen, somebody else's masks may come by as well.
     masks = {recorded_at[s]: mask for s, mask in recorder.masks.items() if s in recorded_at}
-    return Recording(masks, recorder.class_names, recorder.network, played, node, sent_stamps)
+    return Recording(masks, recorder.class_names, recorder.about, played, node, sent_stamps)
 
 
 @contextmanager

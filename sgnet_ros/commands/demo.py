@@ -172,13 +172,14 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
 def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
     """Print the table, write pictures and figures; returns the figures."""
     from sgnet_core.visualize import write_png
-    from sgnet_ros.demo_report import compare, contact_sheet_of, table
+    from sgnet_ros.demo_report import compare, contact_sheet_of
+    from sgnet_ros.recording import table
 
     print('3/3  comparing and drawing\n', flush=True)
     comparison = compare(bag, recording, data.class_names if data.has_labels else None)
     metrics = {
         'source': _source(args, data),
-        'network': recording.network,
+        'network': recording.about.get('network', ''),
         'rate_hz': args.rate,
         **recording.figures(),
         **comparison.scores(),

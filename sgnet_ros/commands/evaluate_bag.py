@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Score a checkpoint on every labelled frame of a bag.
+"""Score a checkpoint on every labelled frame of a bag, offline or through the running node.
 
-Reads the bag itself, without ROS running: no frame is dropped, and the figures are always the
-same. Colour and depth are paired as the node pairs them; labels are a mono8 image topic with the
-stamps of the colour images, 255 = unlabelled, as frames_to_bag writes it. Of a bag that is cut
-off, what is left is scored, and the exit status is 1.
+Offline, the default, the bag is read without ROS running: no frame is dropped, and the figures are
+always the same. With --live it is played to the real node over DDS; what arrives is scored, and
+what was dropped and how late masks came is told as well.
+
+Colour and depth are paired as the node pairs them. Labels are a mono8 image topic with the stamps
+of the colour images, 255 = unlabelled, as frames_to_bag writes it, or images in a folder. Of a bag
+that is cut off, what is left is scored, and the exit status is 1. Ctrl-C reports what was seen.
 """
 
 import argparse
-import logging
-from operator import length_hint
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sgnet_core.cli import parse_camera, write_json
-from sgnet_core.errors import SgnetError
+from sgnet_core.cli import check_json_destination, parse_camera, write_json
+from sgnet_core.errors import InputError, SgnetError
 from sgnet_ros.bags_options import (
     add_frame_options,
     frame_topics,
     no_frame_error,
     parse_extrinsics,
 )
+from sgnet_ros.live_options import add_live_arguments, check_live_arguments
 
-_logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from sgnet_ros.bags import Bag
+    from sgnet_ros.bags_evaluation import BagEvaluation
+    from sgnet_ros.bags_frames import BagFrames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,78 +36,129 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto', help='auto (default), fp32, fp16 or bf16')
     parser.add_argument('--backend', default='auto', help='auto (default), torch or onnxruntime')
+    parser.add_argument(
+        '--labels',
+        type=Path,
+        metavar='DIR',
+        help='label images instead of a topic: a folder of bag_to_frames, or PNG files of class '
+        'ids; called by stamp, or by the number of the pair in the bag, from 0',
+    )
+    parser.add_argument(
+        '--remap',
+        type=Path,
+        metavar='FILE',
+        help='YAML of lines `new class: [old, old]`: score these classes, as in '
+        'config/nyu40_to_nyu13.yaml',
+    )
     add_frame_options(parser)
+    add_live_arguments(parser)
+    parser.add_argument(
+        '--write-bag', type=Path, metavar='BAG', help='copy the bag and add masks, to look at them'
+    )
     parser.add_argument('--out', type=Path, metavar='DIR', help='write a report into this folder')
     parser.add_argument('--json', metavar='FILE', help='write the figures; - = standard output')
 
 
 def run(args: argparse.Namespace) -> int:
+    check_live_arguments(args)
+    check_json_destination(args.json)
     camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     # torch comes before whatever loads cv2.
-    from sgnet_core.evaluation import evaluate
-    from sgnet_core.provenance import provenance
     from sgnet_core.report.write import ReportFolder
-    from sgnet_core.segmenter import Segmenter
+    from sgnet_ros.bags_evaluation import BagEvaluator
 
     # isort: split
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_frames import BagFrames
+    from sgnet_ros.bags_labels import FolderLabels
 
-    topics = frame_topics(args)
+    if args.write_bag is not None and args.write_bag.exists():
+        raise InputError(f'{args.write_bag} exists; remove it or choose another --write-bag')
     report = ReportFolder(args.out) if args.out else None
+    topics = frame_topics(args)
+    labels = None if args.labels is None else FolderLabels(args.labels)
     with Bag(args.bag) as bag:
         frames = BagFrames(
-            bag, topics, camera, args.sync_mode, args.sync_slop, rgb_from_depth=rgb_from_depth
+            bag,
+            topics,
+            camera,
+            args.sync_mode,
+            args.sync_slop,
+            rgb_from_depth=rgb_from_depth,
+            labels=labels,
         )
-        segmenter = Segmenter.from_checkpoint(
-            args.checkpoint, args.device, args.precision, args.backend
-        )
-        _check_classes(segmenter, frames, args)
+        evaluator = BagEvaluator(args, bag, frames, report and report.watch)
+        result = evaluator.live() if args.live else evaluator.offline()
+        if not result.counts.frames and not result.interrupted:
+            raise _nothing(bag, frames, result)
+        metrics = _metrics(bag, frames, result)
         if args.json != '-':
-            print(f'{segmenter.description}\n{args.bag}')
-        watch = report and report.watch
-        evaluation = evaluate(segmenter, frames, length_hint(frames), watch=watch)
-        count = len(evaluation.frames)
-        if not count:
-            raise no_frame_error(bag, frames)
-        if args.json != '-':
-            _print_report(evaluation.confusion, count, frames)
-        metrics = evaluation.to_json() | {
-            'pairs': frames.pairs,
-            'unlabelled': frames.unlabelled,
-            'unpaired': dict(frames.dropped),
-            'damage': bag.damage,
-            'provenance': provenance(
-                args.command_line, args.checkpoint, segmenter, {'name': args.bag.name}
-            ),
-        }
+            _print_report(args, metrics, result)
         if args.json:
             write_json(args.json, metrics)
         if report:
-            report.write(metrics, segmenter.label_set)
-        if bag.damage:
-            recorded = bag.recorded.get(topics.rgb)
-            of = f' of {recorded}' if recorded else ''
-            raise SgnetError(f'{bag.damage}; scored the {count}{of} frames before that')
+            report.write(metrics, result.label_set)
+        _fail_where_incomplete(args, bag, frames, result)
     return 0
 
 
-def _check_classes(segmenter, frames, args: argparse.Namespace) -> None:
-    from sgnet_core.evaluation import check_same_classes
+def _metrics(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> dict[str, Any]:
+    """All figures, for JSON."""
+    metrics = result.counts.to_json() | {
+        'pairs': frames.pairs,
+        'unlabelled': frames.unlabelled,
+        'unpaired': dict(frames.dropped),
+        'damage': bag.damage,
+        'interrupted': result.interrupted,
+        'provenance': result.provenance,
+    }
+    if result.recording is not None:
+        # The node tells nobody how sure it is.
+        metrics |= result.recording.figures(frames.topics.rgb) | {'calibration': None}
+    return metrics
 
-    if frames.class_names is None:
-        _logger.warning(
-            '%s: no %s says what the labels mean; taking them for the %d classes of the checkpoint',
-            args.bag,
-            args.label_names_topic,
-            len(segmenter.class_names),
-        )
-    else:
-        check_same_classes(segmenter, frames.class_names, str(args.bag))
 
+def _print_report(args: argparse.Namespace, metrics: dict, result: 'BagEvaluation') -> None:
+    from sgnet_ros.recording import table
 
-def _print_report(confusion, count: int, frames) -> None:
-    print(confusion.table())
-    print(f'{count} frames scored, {frames.pairs} pairs, {frames.unlabelled} without labels')
-    for cause, messages in frames.dropped.items():
+    print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
+    print(
+        f'{metrics["frames"]} frames scored, {metrics["pairs"]} pairs, '
+        f'{metrics["unlabelled"]} without labels'
+    )
+    for cause, messages in metrics['unpaired'].items():
         print(f'{messages} messages not used: {cause}')
+    if result.recording is not None:
+        print(table(metrics))
+
+
+def _nothing(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
+    """The error for a bag of which no frame was scored."""
+    if result.recording is None or frames.pairs == frames.unlabelled:
+        return no_frame_error(bag, frames)
+    figures = result.recording.figures(frames.topics.rgb)
+    return SgnetError(
+        f'no mask of a labelled frame has come: {figures["pairs"]} pairs, dropped: '
+        f'{figures["dropped"] or "none"}, not paired: {figures["unpaired"] or "none"}; play slower '
+        'with --rate, or with --lossless'
+    )
+
+
+def _fail_where_incomplete(
+    args: argparse.Namespace, bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation'
+) -> None:
+    """Raise what keeps the figures from being those of the whole bag; they are written already."""
+    if result.interrupted:
+        raise KeyboardInterrupt
+    count = len(result.counts.frames)
+    if bag.damage:
+        recorded = bag.recorded.get(frames.topics.rgb)
+        of = f' of {recorded}' if recorded else ''
+        raise SgnetError(f'{bag.damage}; scored the {count}{of} frames before that')
+    lost = frames.pairs - frames.unlabelled - count
+    if args.lossless and lost:
+        dropped = result.recording.figures(frames.topics.rgb)['dropped'] or 'none by the node'
+        raise SgnetError(
+            f'not lossless: {lost} of {count + lost} labelled frames have no mask; dropped: '
+            f'{dropped}; set queue.policy to all in the node'
+        )

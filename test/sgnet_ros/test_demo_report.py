@@ -10,12 +10,11 @@ from sgnet_ros.demo_report import (
     compare,
     contact_sheet_of,
     evenly_spread,
-    table,
     visible_classes,
 )
 from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.mask_recorder import RecordedMask
-from sgnet_ros.recording import Recording
+from sgnet_ros.recording import Recording, table
 
 STAMPS = [START_NS + index * 100_000_000 for index in range(5)]
 
@@ -26,7 +25,7 @@ def recording(masks, node=None, class_names=NYU40.class_names):
     return Recording(
         masks=masks,
         class_names=class_names,
-        network='a network',
+        about={'network': 'a network'},
         played={'messages': {FrameTopics().rgb: 5}},
         node={
             'received': {'rgb': 5, 'depth': 5, 'camera_info': 5},

@@ -58,7 +58,7 @@ def test_keeps_masks_overlays_names_and_counts(ros):
     np.testing.assert_array_equal(recorder.masks[stamp_ns].load(), labels)
     assert recorder.masks[stamp_ns].latency_ms >= 20.0
     np.testing.assert_array_equal(overlays[stamp_ns], picture)
-    assert recorder.network == 'a fake'
+    assert recorder.about == {'network': 'a fake'}
     assert (recorder.totals['pairs'], recorder.totals['dropped.newer_frame']) == (7, 2)
     assert recorder.under_way == 7 - 3 - 2 - 1, 'messages that never paired are no pairs'
 

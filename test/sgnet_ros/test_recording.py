@@ -27,7 +27,7 @@ def recording(recorded, **node):
         **node,
     }
     played = {'messages': {FrameTopics().rgb: 5, '/other/rgb': 3}}
-    return Recording(recorded, ('near', 'far'), 'a network', played, counts, {})
+    return Recording(recorded, ('near', 'far'), {}, played, counts, {})
 
 
 def test_all_causes_add_up():

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores the frames of a bag: masks made here, or by the node that the bag is played to.
+
+Whoever makes the masks, one `Evaluation` counts them. Ctrl-C ends it; what was seen is scored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import takewhile
+from operator import length_hint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sgnet_core.class_remap import ComparedClasses, read_class_remap
+from sgnet_core.data.sample import Sample
+from sgnet_core.evaluation import Evaluation, FrameCounts, check_same_classes, evaluate
+from sgnet_core.labels import LabelSet, label_set_of
+from sgnet_core.provenance import provenance
+from sgnet_core.segmenter import Segmenter
+from sgnet_core.types import SegmentationResult
+from sgnet_ros.bags import Bag
+from sgnet_ros.bags_frames import BagFrames, stamp_of
+from sgnet_ros.bags_masks import MaskBag
+from sgnet_ros.dds_profile import large_image_profile
+from sgnet_ros.interruption import interruptible
+from sgnet_ros.live_options import replay_of
+from sgnet_ros.recording import Recording
+from sgnet_ros.replay import record_run
+from sgnet_ros.ros_domain import own_domain
+
+_logger = logging.getLogger(__name__)
+
+Watcher = Callable[[Sample, SegmentationResult, FrameCounts], None]
+
+
+@dataclass(frozen=True)
+class BagEvaluation:
+    """What came of a bag.
+
+    Attributes:
+        counts: over its labelled frames.
+        network: a line about it.
+        provenance: for the report.
+        interrupted: by Ctrl-C, before the end of the bag.
+        recording: of the node; None where masks were made here.
+    """
+
+    counts: Evaluation
+    network: str
+    provenance: dict[str, Any]
+    interrupted: bool
+    recording: Recording | None = None
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes that were scored."""
+        return label_set_of(self.counts.class_names)
+
+
+class BagEvaluator:
+    """Scores one bag, as the options of `evaluate_bag` have it.
+
+    Args:
+        watch: is given every frame that was counted; see `sgnet_core.evaluation.evaluate`.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        bag: Bag,
+        frames: BagFrames,
+        watch: Watcher | None = None,
+    ) -> None:
+        self._args = args
+        self._bag = bag
+        self._frames = frames
+        self._watch = watch
+        self._remap = None if args.remap is None else read_class_remap(args.remap)
+
+    def offline(self) -> BagEvaluation:
+        """Segment every frame in this process."""
+        args = self._args
+        segmenter = Segmenter.from_checkpoint(
+            args.checkpoint, args.device, args.precision, args.backend
+        )
+        classes = self._classes(segmenter.class_names)
+        counts = Evaluation(classes.class_names)
+        with self._mask_bag(classes) as masks, interruptible() as stop:
+            samples = takewhile(lambda _: not stop.is_set(), self._frames)
+            evaluate(
+                classes.segmenter(segmenter),
+                map(classes.sample, samples),
+                length_hint(self._frames),
+                evaluation=counts,
+                watch=self._watcher(masks),
+            )
+        origin = provenance(args.command_line, args.checkpoint, segmenter, self._data())
+        return BagEvaluation(counts, segmenter.description, origin, stop.is_set())
+
+    def live(self) -> BagEvaluation:
+        """Play the bag to the node, in a ROS domain of our own unless one is chosen."""
+        args = self._args
+        if args.node is None:
+            os.environ.update(own_domain(os.environ))
+        os.environ.update(large_image_profile(os.environ))
+        with interruptible() as stop:
+            with tempfile.TemporaryDirectory(prefix='evaluate_bag_') as logs:
+                run = replay_of(args, Path(logs), length_hint(self._frames))
+                recording = record_run(run, stop, on_ready=self._classes)
+            classes = self._classes(recording.class_names)
+            counts = Evaluation(classes.class_names)
+            with self._mask_bag(classes) as masks:
+                self._count(recording, classes, counts, self._watcher(masks))
+        return BagEvaluation(
+            counts,
+            recording.about.get('network', ''),
+            self._origin_of(recording),
+            stop.is_set(),
+            recording,
+        )
+
+    def _count(
+        self,
+        recording: Recording,
+        classes: ComparedClasses,
+        counts: Evaluation,
+        watch: Watcher,
+    ) -> None:
+        """Masks of the node against labels of their own stamp, as far as the bag was played."""
+        bar = tqdm(total=len(recording.masks), desc='compare', unit='frame', disable=None)
+        for sample in map(classes.sample, self._frames):
+            stamp = stamp_of(sample)
+            if stamp not in recording.sent_stamps:
+                break
+            if stamp not in recording.masks:
+                continue
+            mask = recording.masks[stamp]
+            labels = classes.mask(mask.load())
+            # Nobody asks the node for its confidence: that would make it slower.
+            unknown = np.zeros(labels.shape, np.float32)
+            result = SegmentationResult(labels, unknown, classes.class_names)
+            watch(sample, result, counts.update(sample, result, mask.latency_ms / 1000))
+            bar.update()
+        bar.close()
+
+    def _classes(self, predicted: tuple[str, ...]) -> ComparedClasses:
+        """What is compared with what.
+
+        Raises:
+            InputError: labels and masks are of different classes, and no remapping makes them one.
+        """
+        args, truth = self._args, self._frames.class_names
+        if truth is None:
+            _logger.warning(
+                '%s: no %s says what the labels mean; taking them for the %d classes of the '
+                'checkpoint',
+                args.labels or args.bag,
+                'dataset.yaml' if args.labels else args.label_names_topic,
+                len(predicted),
+            )
+        elif self._remap is None:
+            check_same_classes(label_set_of(predicted), truth, str(args.labels or args.bag))
+        return ComparedClasses(truth or predicted, predicted, self._remap)
+
+    def _mask_bag(self, classes: ComparedClasses) -> AbstractContextManager[MaskBag | None]:
+        args = self._args
+        if args.write_bag is None:
+            return nullcontext()
+        return MaskBag(args.write_bag, self._bag, args.rgb_topic, classes.class_names)
+
+    def _watcher(self, masks: MaskBag | None) -> Watcher:
+        """Shows each frame to the mask bag and to whoever else watches."""
+
+        def watch(sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
+            if masks is not None:
+                masks.write(sample, result)
+            if self._watch is not None:
+                self._watch(sample, result, counts)
+
+        return watch
+
+    def _data(self) -> dict[str, str]:
+        args = self._args
+        given = {'labels': args.labels, 'remap': args.remap}
+        names = {key: path.name for key, path in given.items() if path is not None}
+        return {'name': args.bag.name, **names}
+
+    def _origin_of(self, recording: Recording) -> dict[str, Any]:
+        """As `provenance`, as far as we know it: the node may be on another machine."""
+        about = {'network': recording.about.get('network', '')}
+        about['file'] = Path(recording.about.get('checkpoint', '')).name
+        return {
+            'command': self._args.command_line,
+            'checkpoint': about,
+            'data': self._data(),
+            'machine': {'device': recording.about.get('device', '')},
+        }

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of `evaluate_bag --live`, and what they mean to the node and to the player."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli import parse_camera
+from sgnet_core.errors import InputError
+from sgnet_ros.bags_options import DEFAULT_SLOP_S, frame_topics, parse_pose
+
+if TYPE_CHECKING:
+    from sgnet_ros.replay import Replay
+
+LIVE_ONLY = ('rate', 'lossless', 'params_file', 'param', 'node')
+OF_OUR_NODE = ('checkpoint', 'device', 'precision', 'backend', 'params_file', 'param')
+"""Options about a node that is started; with `--node` it is somebody else's."""
+
+
+def add_live_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `--live` can be told."""
+    live = parser.add_argument_group(
+        'live', 'through the real node, over DDS: what arrives is scored, and how late it is'
+    )
+    live.add_argument('--live', action='store_true', help='start a node and play the bag to it')
+    live.add_argument('--rate', type=float, metavar='X', help='speed, 2 = twice (default 1)')
+    live.add_argument(
+        '--lossless',
+        action='store_true',
+        help='queue.policy:=all, and the bag waits for masks: the same counts as without --live',
+    )
+    live.add_argument('--params-file', type=Path, metavar='FILE', help='parameters of the node')
+    live.add_argument(
+        '--param', action='append', metavar='NAME:=VALUE', help='one parameter; may be repeated'
+    )
+    live.add_argument(
+        '--node', metavar='NAME', help='of a node that runs already, as in /segmentation'
+    )
+
+
+def check_live_arguments(args: argparse.Namespace) -> None:
+    """Raise InputError where options contradict each other."""
+    if not args.live:
+        given = next((name for name in LIVE_ONLY if getattr(args, name)), None)
+        if given:
+            raise InputError(f'--{given.replace("_", "-")} is for --live; add it')
+    if args.rate is not None and not args.rate > 0:
+        raise InputError(f'--rate must be above 0, got {args.rate:g}')
+    if args.params_file is not None and not args.params_file.is_file():
+        raise InputError(f'no parameters at {args.params_file}; give a YAML file')
+    if args.node is None:
+        return
+    if not args.node.startswith('/'):
+        raise InputError(f'--node must begin with /, as in /segmentation, got {args.node!r}')
+    given = next((name for name in OF_OUR_NODE if getattr(args, name) not in (None, 'auto')), None)
+    if given:
+        raise InputError(
+            f'--{given.replace("_", "-")} is for a node that is started, but {args.node} runs '
+            'already: set it there'
+        )
+
+
+def replay_of(args: argparse.Namespace, logs: Path, frames: int) -> Replay:
+    """What is played, and to which node.
+
+    Args:
+        logs: folder for the logs of the processes.
+        frames: how many there are, for the progress bar.
+
+    Raises:
+        InputError: a `--param` is not NAME:=VALUE.
+    """
+    from sgnet_ros.replay import Replay
+
+    streams = ['rgb', 'depth']
+    streams += [] if args.camera else ['camera_info']
+    streams += ['depth_camera_info'] if args.extrinsics else []
+    return Replay(
+        args.bag,
+        logs,
+        topics=frame_topics(args),
+        streams=tuple(streams),
+        rate=args.rate or 1.0,
+        lossless=args.lossless,
+        node=args.node,
+        parameters=node_parameters(args),
+        params_file=args.params_file,
+        frames=frames,
+    )
+
+
+def node_parameters(args: argparse.Namespace) -> dict[str, str]:
+    """What the options mean to the node; what is not given is left to `--params-file`.
+
+    Raises:
+        InputError: a `--param` is not NAME:=VALUE.
+    """
+    given = {
+        'device': args.device,
+        'precision': args.precision,
+        'backend': args.backend,
+        'sync.mode': args.sync_mode,
+    }
+    parameters = {name: value for name, value in given.items() if value != 'auto'}
+    if args.sync_slop != DEFAULT_SLOP_S:
+        parameters['sync.slop'] = str(args.sync_slop)
+    if args.checkpoint:
+        parameters['checkpoint'] = str(Path(args.checkpoint).resolve())
+    if args.camera:
+        names = ('camera.fx', 'camera.fy', 'camera.cx', 'camera.cy')
+        parameters |= zip(names, map(str, parse_camera(args.camera)), strict=True)
+    if args.extrinsics:
+        parameters['depth.register'] = 'true'
+        parameters['depth.extrinsics'] = str(parse_pose(args.extrinsics))
+    for text in args.param or ():
+        name, assigned, value = text.partition(':=')
+        if not name or not assigned:
+            raise InputError(f'--param must be NAME:=VALUE, as in max_rate:=5.0, got {text!r}')
+        parameters[name] = value
+    return parameters

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labels of a bag from its topic, wherever they are in it, and from a folder."""
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bag_files import assert_same, rewrite, without
+
+from sgnet_core.data.image_files import write_mask
+from sgnet_core.errors import DataError
+from sgnet_core.labels import NYU40
+from sgnet_ros.bags import Bag
+from sgnet_ros.bags_frames import BagFrames
+from sgnet_ros.bags_labels import FolderLabels
+from sgnet_ros.bags_writer import write_bag
+from sgnet_ros.frame_topics import FrameTopics
+
+TOPICS = FrameTopics()
+STAMPS = ('1000000000.000000000', '1000000000.033333333', '1000000000.066666667')
+
+
+def write_labels(folder, named):
+    folder.mkdir(exist_ok=True)
+    for name, labels in named.items():
+        write_mask(folder / f'{name}.png', labels)
+    return FolderLabels(folder)
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        STAMPS,
+        [stamp.replace('.', '') for stamp in STAMPS],
+        [stamp[:-3] for stamp in STAMPS],  # microseconds, cut off
+        ['0', '1', '2'],
+        ['000000', '000001', '000002'],
+    ],
+    ids=['seconds', 'nanoseconds', 'microseconds', 'numbers', 'six digits'],
+)
+def test_a_folder_by_stamp_or_number(bag_path, tiny_samples, tmp_path, names):
+    new = [np.full_like(sample.labels, index) for index, sample in enumerate(tiny_samples[:3])]
+    # Of the second frame there is none.
+    labels = write_labels(tmp_path / 'labels', {names[0]: new[0], names[2]: new[2]})
+    with Bag(rewrite(bag_path, tmp_path / 'bag without', without(TOPICS.labels))) as bag:
+        frames = BagFrames(bag, labels=labels)
+        first, third = frames
+        assert (frames.pairs, frames.unlabelled, frames.class_names) == (5, 3, None)
+    assert_same(first, replace(tiny_samples[0], labels=new[0]))
+    assert_same(third, replace(tiny_samples[2], labels=new[2]))
+
+
+def test_a_data_set_says_what_its_values_mean(bag_path, tiny_dataset, tiny_samples):
+    labels = FolderLabels(tiny_dataset.root)
+    assert labels.class_names == NYU40.class_names
+    with Bag(bag_path) as bag:
+        for sample, expected in zip(BagFrames(bag, labels=labels), tiny_samples, strict=True):
+            assert_same(sample, expected)
+
+
+def test_a_neighbouring_frames_labels_are_not_taken(bag_path, tiny_samples, tmp_path):
+    labels = write_labels(tmp_path / 'labels', {'1000000000.0344': tiny_samples[0].labels})
+    with Bag(bag_path) as bag:
+        assert list(BagFrames(bag, labels=labels)) == []
+
+
+@pytest.mark.parametrize(
+    ('names', 'odd'),
+    [(['frame_1'], 'frame_1'), (['1000000000.0', '7'], '7'), (['1', 'x'], 'x')],
+)
+def test_names_that_say_nothing(tiny_samples, tmp_path, names, odd):
+    with pytest.raises(DataError, match=f"what is '{odd}' the label of"):
+        write_labels(tmp_path / 'labels', dict.fromkeys(names, tiny_samples[0].labels))
+
+
+def test_an_empty_folder_and_labels_of_another_size(bag_path, tmp_path):
+    with pytest.raises(DataError, match='no file matches'):
+        FolderLabels(tmp_path)
+    labels = write_labels(tmp_path / 'labels', {'3': np.zeros((24, 35), np.uint8)})
+    with (
+        Bag(bag_path) as bag,
+        pytest.raises(DataError, match='frame 1000000000.100000000') as error,
+    ):
+        list(BagFrames(bag, labels=labels))
+    assert 'must be (24, 36)' in str(error.value)
+
+
+def test_labels_in_any_order(bag_path, tmp_path, tiny_samples):
+    def backwards(topic, index, cdr, time_ns):
+        return cdr, time_ns + (10**9 * (5 - index) if topic == TOPICS.labels else 0)
+
+    with Bag(rewrite(bag_path, tmp_path / 'new', backwards)) as bag:
+        for sample, expected in zip(BagFrames(bag), tiny_samples, strict=True):
+            assert_same(sample, expected)
+
+
+@pytest.mark.parametrize('late_s', [0, 3600], ids=['beside frames', 'at the end'])
+def test_a_long_bag_needs_no_more_memory(tiny_samples, tmp_path, late_s):
+    def late(topic, index, cdr, time_ns):
+        return cdr, time_ns + (late_s * 10**9 if topic == TOPICS.labels else 0)
+
+    def peak(count):
+        write_bag(tiny_samples * (count // 5), tmp_path / f'{count}', 30.0, NYU40.class_names)
+        path = rewrite(tmp_path / f'{count}', tmp_path / f'{count} late', late)
+        with Bag(path) as bag:
+            tracemalloc.start()
+            assert sum(1 for _ in BagFrames(bag)) == count
+            highest = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return highest
+
+    frame_bytes = sum(
+        part.nbytes
+        for part in (
+            tiny_samples[0].frame.rgb,
+            tiny_samples[0].frame.depth_m,
+            tiny_samples[0].labels,
+        )
+    )
+    peak(5)  # what is loaded once
+    assert peak(160) - peak(40) < 120 * frame_bytes / 10
