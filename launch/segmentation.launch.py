@@ -86,6 +86,8 @@ NODE_PARAMETERS = {
     'precision': (str, ['auto', 'fp32', 'fp16', 'bf16'], 'number format of inference'),
     'image_transport': (str, ['raw', 'compressed'], 'how colour comes; rgb_topic is the raw topic'),
     'depth_transport': (str, ['raw', 'compressedDepth'], 'the same of depth_topic'),
+    'qos.input': (str, ['sensor_data', 'reliable', 'auto'], 'QoS of what the node hears'),
+    'queue.policy': (str, ['latest', 'all'], 'which frames wait while the node is busy'),
     'use_sim_time': (bool, ['true', 'false'], 'take the time from /clock'),
 }
 """Launch argument and node parameter of the same name -> (type, choices, description).

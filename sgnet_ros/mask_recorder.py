@@ -70,6 +70,7 @@ class MaskRecorder:
         node_name: with its namespace, as in `/robot1/segmentation`.
 
     Attributes:
+        mask_topic: of its masks.
         masks: by stamp in ns, in order of arrival.
         class_names: of the node's network; None until it is ready.
         about: what the node says of its network on /diagnostics: `network`, a line for people,
@@ -91,6 +92,9 @@ class MaskRecorder:
         self.reports = 0
         self.totals: dict[str, int] = {}
         self._before: dict[str, int] = {}
+        self.mask_topic = f'{node_name}/mask'
+        self._node = node
+        self._was_heard = False
         self._masks_on_disk = MaskFile()
         # A status bears the name without the namespace.
         self._status_name = node_name.rpartition('/')[2]
@@ -103,7 +107,7 @@ class MaskRecorder:
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
         subscribe = node.create_subscription
-        subscribe(Image, f'{node_name}/mask', self._store_mask, QUEUE_DEPTH)
+        subscribe(Image, self.mask_topic, self._store_mask, QUEUE_DEPTH)
         if on_overlay is not None:
             subscribe(Image, f'{node_name}/overlay', self._store_overlay, QUEUE_DEPTH)
         subscribe(String, f'{node_name}/labels', self._store_names, latched)
@@ -122,6 +126,12 @@ class MaskRecorder:
     def count_from_here(self) -> None:
         """Leave what the node has reported so far out of `totals`."""
         self._before, self.totals = self.totals, dict.fromkeys(self.totals, 0)
+
+    def has_lost_node(self) -> bool:
+        """Whether nobody publishes masks any more."""
+        heard = self._node.count_publishers(self.mask_topic) > 0
+        self._was_heard |= heard
+        return self._was_heard and not heard
 
     def spin(self, timeout_s: float = SPIN_S) -> None:
         """Take one message, or wait for it so long at most."""

@@ -194,6 +194,8 @@ def _spin(recorder: MaskRecorder, node: ChildProcess | None) -> None:
     recorder.spin()
     if node is not None and not node.running:
         raise SgnetError(f'segmentation_node ended by itself: {node.describe_end()}')
+    if node is None and recorder.has_lost_node():
+        raise SgnetError(f'nobody publishes {recorder.mask_topic} any more: the node has ended')
 
 
 def _wait_until_ready(

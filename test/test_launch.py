@@ -4,6 +4,7 @@
 The runs use stand-ins for the node and for the camera that write down how they were started.
 """
 
+import argparse
 import ast
 import json
 import re
@@ -21,13 +22,17 @@ INPUTS = ('rgb/image', 'depth/image', 'rgb/camera_info', 'depth/camera_info')
 # launch_ros removes the parameter files that it makes, so the node has to read them.
 NODE = """\
 #!{python}
-import json, pathlib, sys
+import json, pathlib, sys, time
 import yaml
 words = sys.argv[1:]
 files = [words[i + 1] for i, word in enumerate(words) if word == '--params-file']
 parameters = [yaml.safe_load(pathlib.Path(name).read_text()) for name in files]
 record = dict(words=words, files=files, parameters=parameters)
-pathlib.Path(sys.argv[0]).with_suffix('.json').write_text(json.dumps(record))
+me = pathlib.Path(sys.argv[0])
+me.with_suffix('.json').write_text(json.dumps(record))
+# Whoever's end ends the others lets them start first.
+while me.name == 'evaluate_bag' and not me.with_name('segmentation_node.json').exists():
+    time.sleep(0.01)
 """
 
 # Like rs_launch.py it declares a name that ours declares, and takes whatever is in its scope.
@@ -53,7 +58,7 @@ class Robot:
         self.prefix = prefix
         for package in ('sgnet_ros', 'realsense2_camera', 'rviz2'):
             self._write(f'share/ament_index/resource_index/packages/{package}', '')
-        for name in ('sgnet_ros/segmentation_node', 'rviz2/rviz2'):
+        for name in ('sgnet_ros/segmentation_node', 'sgnet_ros/evaluate_bag', 'rviz2/rviz2'):
             self._write(f'lib/{name}', NODE.format(python=sys.executable)).chmod(0o755)
         camera = CAMERA.format(record=str(prefix / 'camera.json'))
         self._write('share/realsense2_camera/launch/rs_launch.py', camera)
@@ -210,6 +215,55 @@ def test_realsense_topics_follow_the_cameras_name(robot):
     assert robot.camera() is None
     assert robot.remappings()['rgb/image'] == '/robot1/d455/color/image_raw'
     assert robot.remappings()['depth/image'] == '/registered/depth'
+
+
+def evaluator_words(robot) -> list[str]:
+    """The arguments of the evaluator, without what launch adds for ROS."""
+    words = robot.started('sgnet_ros/evaluate_bag')['words']
+    return words[: words.index('--ros-args')] if '--ros-args' in words else words
+
+
+def test_evaluate_bag_gives_node_and_evaluator_the_topics_of_the_bag(robot):
+    status = robot.launch('evaluate_bag.launch.py', bag='/my/bag', out='report', device='cpu')
+    assert status == 0
+    words = evaluator_words(robot)
+    assert words[:4] == ['/my/bag', '--live', '--node', '/segmentation']
+    assert '--lossless' not in words
+    assert words[-2:] == ['--out', 'report']
+    remappings = robot.remappings()
+    for option, topic in (('--rgb-topic', 'rgb/image'), ('--depth-topic', 'depth/image')):
+        assert words[words.index(option) + 1] == remappings[topic]
+    given = robot.started()['parameters'][-1].values()
+    (parameters,) = (values['ros__parameters'] for values in given)
+    expected = {'qos.input': 'reliable', 'queue.policy': 'latest', 'device': 'cpu'}
+    assert parameters == expected
+
+
+def test_evaluate_bag_without_loss_in_a_namespace_of_a_compressed_bag(robot):
+    arguments = {'queue.policy': 'all', 'namespace': '/left', 'image_transport': 'compressed'}
+    assert robot.launch('evaluate_bag.launch.py', bag='bag', rgb_topic='/cam', **arguments) == 0
+    words = evaluator_words(robot)
+    assert words[3] == '/left/segmentation'
+    assert '--lossless' in words
+    assert words[words.index('--rgb-topic') + 1] == '/cam/compressed'
+    assert robot.remappings()['rgb/image'] == '/cam'
+
+
+def test_the_evaluator_understands_what_it_is_told(robot):
+    """Every option of the launch file is one of the command's."""
+    from sgnet_ros.commands.evaluate_bag import add_arguments
+
+    values = ('labels', 'labels_topic', 'label_names_topic', 'remap', 'write_bag', 'out', 'json')
+    status = robot.launch(
+        'evaluate_bag.launch.py', bag='bag', rate='2', **dict.fromkeys(values, 'x')
+    )
+    assert status == 0
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(evaluator_words(robot))
+    assert args.live
+    assert args.rate == 2.0
+    assert str(args.write_bag) == args.json == args.labels_topic == 'x'
 
 
 def calls(path: Path) -> list[tuple[str, ast.Call]]:

@@ -54,7 +54,7 @@ def running_node(ros, checkpoint):
     segmenter = Segmenter.from_checkpoint(checkpoint)
     ended, threads = threading.Event(), []
 
-    def start(name, on_frame=lambda frame: None, **parameters):
+    def start(name, on_frame=lambda frame: None, leave=None, **parameters):
         class Watched:
             def __getattr__(self, name):
                 return getattr(segmenter, name)
@@ -77,10 +77,17 @@ def running_node(ros, checkpoint):
         def spin():
             while not ended.is_set():
                 ros.executor.spin_once(timeout_sec=0.05)
+                if leave is not None and leave.is_set():
+                    ros.executor.remove_node(node)
+                    ros.nodes.remove(node)
+                    node.destroy_node()
+                    leave.clear()
 
+        node.start()
+        ros.add(node)
         threads.append(threading.Thread(target=spin))
         threads[0].start()
-        return ros.add(node)
+        return node
 
     yield start
     ended.set()
@@ -151,6 +158,15 @@ def test_what_is_left_of_a_bag_is_played_and_scored(bag, evaluate, running_node,
     error = capfd.readouterr().err
     assert 'cut off in bag.mcap' in error
     assert f'scored the {figures["frames"]} of 15 frames' in error
+
+
+def test_a_node_that_ends_meanwhile(bag, ros_domain_id, monkeypatch, running_node, capfd):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
+    leave = threading.Event()
+    running_node('leaving', lambda frame: leave.set(), leave)
+    argv = [str(bag), '--live', '--lossless', '--node', '/leaving']
+    assert run_command('sgnet_ros', 'evaluate_bag', argv) == 1
+    assert 'nobody publishes /leaving/mask any more' in capfd.readouterr().err
 
 
 def test_labels_of_other_classes_are_refused_before_anything_is_played(

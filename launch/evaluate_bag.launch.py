@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag through the segmentation node: replay, node and evaluator.
+
+ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag out:=report
+ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag queue.policy:=all json:=metrics.json
+
+The evaluator plays the bag once the node is ready, and everything ends with it. Whatever
+segmentation.launch.py can be told about the node can be told here as well.
+"""
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    Shutdown,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+CAMERA = '/camera/camera'
+INPUTS = {
+    'rgb_topic': f'{CAMERA}/color/image_raw',
+    'depth_topic': f'{CAMERA}/aligned_depth_to_color/image_raw',
+    'camera_info_topic': f'{CAMERA}/color/camera_info',
+    'depth_camera_info_topic': f'{CAMERA}/depth/camera_info',
+}
+"""Arguments of segmentation.launch.py whose default is another one here: those of the bag."""
+
+OPTIONS = {
+    'labels': 'folder of label images; empty: a topic of the bag',
+    'labels_topic': 'topic of label images; empty: as frames_to_bag has it',
+    'label_names_topic': 'topic that says what labels mean; empty: as frames_to_bag has it',
+    'remap': 'YAML file of classes made of others',
+    'rate': 'speed, 2 = twice',
+    'write_bag': 'bag to write, with masks added',
+    'out': 'folder for a report',
+    'json': 'file for the figures',
+}
+"""Launch argument and option of evaluate_bag -> description; empty, the default: as it has it."""
+
+
+def declare_arguments() -> list[DeclareLaunchArgument]:
+    """What this file adds to the arguments of segmentation.launch.py, or gives other defaults."""
+    inputs = [
+        DeclareLaunchArgument(name, default_value=topic, description='raw topic, in the bag')
+        for name, topic in INPUTS.items()
+    ]
+    options = [
+        DeclareLaunchArgument(name, default_value='', description=description)
+        for name, description in OPTIONS.items()
+    ]
+    return [
+        DeclareLaunchArgument('bag', description='rosbag2 folder, .mcap, .db3 or .bag file'),
+        *inputs,
+        *options,
+        DeclareLaunchArgument(
+            'queue.policy',
+            default_value='latest',
+            choices=['latest', 'all'],
+            description='all: lossless, the bag waits for the node',
+        ),
+    ]
+
+
+def evaluator(context: LaunchContext) -> list[Node]:
+    """The evaluator, which starts the replay."""
+
+    def argument(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    node = '/'.join(['', *filter(None, argument('namespace').split('/')), 'segmentation'])
+    words = [argument('bag'), '--live', '--node', node]
+    words += ['--lossless'] if argument('queue.policy') == 'all' else []
+    suffixes = {
+        'rgb_topic': {'compressed': '/compressed'}.get(argument('image_transport'), ''),
+        'depth_topic': {'compressedDepth': '/compressedDepth'}.get(argument('depth_transport'), ''),
+    }
+    for name in INPUTS:
+        words += [f'--{name.replace("_", "-")}', argument(name) + suffixes.get(name, '')]
+    for name in OPTIONS:
+        if argument(name):
+            words += [f'--{name.replace("_", "-")}', argument(name)]
+    return [
+        Node(
+            package='sgnet_ros',
+            executable='evaluate_bag',
+            arguments=words,
+            output='screen',
+            emulate_tty=True,
+            on_exit=[Shutdown(reason='the evaluation has ended')],
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, segmentation.launch.py with the topics of the bag, and the evaluator."""
+    segmentation = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name('segmentation.launch.py'))),
+        launch_arguments={
+            # The player is reliable, and what is dropped must be dropped where it is counted.
+            'qos.input': 'reliable',
+            'queue.policy': LaunchConfiguration('queue.policy'),
+            **{name: LaunchConfiguration(name) for name in INPUTS},
+        }.items(),
+    )
+    return LaunchDescription(
+        [
+            *declare_arguments(),
+            segmentation,
+            OpaqueFunction(function=evaluator),
+        ]
+    )
