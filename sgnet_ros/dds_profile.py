@@ -9,10 +9,11 @@ all came, within 10 ms. The segment is the sender's: the profile helps whoever l
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sgnet_ros.distributions import PROFILE_VARIABLES
@@ -61,13 +62,12 @@ def _has_room() -> bool:
     return SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= ROOM
 
 
-def _config_folders() -> list[Path]:
+def _config_folders() -> Iterator[Path]:
     """Where `config/` may be: in a checkout, or where colcon or pip have installed it."""
-    folders = [Path(__file__).resolve().parents[1] / 'config']
-    try:
+    yield Path(__file__).resolve().parents[1] / 'config'
+    with contextlib.suppress(ImportError, LookupError, OSError):
+        # No ament index here, none that is set up, or we are not in it.
         from ament_index_python.packages import get_package_share_directory
 
-        folders.append(Path(get_package_share_directory('sgnet_ros')) / 'config')
-    except (ImportError, LookupError, OSError):
-        pass  # no ament index here, none that is set up, or we are not in it
-    return [*folders, Path(sys.prefix) / 'share' / 'sgnet_ros' / 'config']
+        yield Path(get_package_share_directory('sgnet_ros')) / 'config'
+    yield Path(sys.prefix) / 'share' / 'sgnet_ros' / 'config'
