@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What differs between Humble, Jazzy and Kilted, as far as it is used; nothing else knows.
 
-Every class, function and argument of rclpy in use is there in all three. Not used, because Humble
-lacks them: `matched` events (play_bag asks for the count of subscribers instead) and parameter
-callbacks before and after a change; nor lifecycle nodes that launch_ros starts (ours start
-themselves).
+Every class, function and argument of rclpy in use is there in all three, one module under another
+name. Not used, because Humble lacks them: `matched` events (play_bag asks for the count of
+subscribers instead) and parameter callbacks before and after a change; nor lifecycle nodes that
+launch_ros starts (ours start themselves).
 """
 
 from __future__ import annotations

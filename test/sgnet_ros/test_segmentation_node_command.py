@@ -19,6 +19,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
+from rclpy.utilities import get_rmw_implementation_identifier
 from ros_world import DEADLINE_S
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
@@ -26,6 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from sgnet_core.errors import SgnetError
 from sgnet_ros.commands.segmentation_node import serve
+from sgnet_ros.dds_profile import large_image_profile, profile_text
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -325,3 +327,5 @@ def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, 
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     assert segmenter.description in err
+    chosen = {**os.environ, **large_image_profile(os.environ)}
+    assert profile_text(chosen, get_rmw_implementation_identifier()) in err
