@@ -11,8 +11,10 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation import Evaluation
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, SegmentationResult
 
-NAMES = ('wall', '<b>floor</b>', 'chair & "sofa"', "it's a lamp", 'never there')
+NAMES = ('wall', '<i>floor</i>', 'chair & "sofa"', "it's a lamp", 'never there')
 SIZE = (23, 34)
+# Of names that were not escaped, and of what a report does without.
+FORBIDDEN = {'i', 's', 'script', 'iframe', 'object'}
 VOID = {'meta', 'link', 'img', 'br', 'hr'}
 
 
@@ -27,7 +29,7 @@ def sample_of(index: int, seed: int = 0) -> Sample:
     depth_m[rng.random(SIZE) < 0.1 * (index % 4)] = np.nan
     rgb = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
     camera = CameraIntrinsics(width, height, 30.0, 31.0, 16.5, 11.0)
-    return Sample(f'frame <{index}>', RgbdFrame(rgb, depth_m, camera), labels)
+    return Sample(f'<s>{index}</s>', RgbdFrame(rgb, depth_m, camera), labels)
 
 
 def result_of(sample: Sample, wrong: float, seed: int) -> SegmentationResult:
@@ -53,7 +55,7 @@ def evaluation_of(wrong: float, frames: range = range(9), seed: int = 1, watch=N
 
 
 class StrictReader(HTMLParser):
-    """Fails where a tag is not closed in turn; gathers text, addresses and pictures.
+    """Fails where a tag is not closed in turn, or forbidden; gathers text, addresses and pictures.
 
     Attributes:
         text: all of it, as people read it.
@@ -70,6 +72,7 @@ class StrictReader(HTMLParser):
         assert self._open == [], f'never closed: {self._open}'
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in FORBIDDEN, tag
         self.tags[tag] = self.tags.get(tag, 0) + 1
         names = [name for name, _ in attrs]
         assert len(names) == len(set(names)), f'{tag} has an attribute twice: {names}'

@@ -73,7 +73,7 @@ def pixel_accuracy(run: dict, drawn: list[str]) -> float:
 
 
 def test_intervals_are_of_frames_drawn_with_replacement_the_same_for_both(runs):
-    common = [f'frame <{index}>' for index in range(2, 15)]
+    common = [f'<s>{index}</s>' for index in range(2, 15)]
     rng = np.random.default_rng(5)
     draws = [list(rng.choice(common, len(common))) for _ in range(1000)]
     differences = [pixel_accuracy(runs[1], d) - pixel_accuracy(runs[0], d) for d in draws]
@@ -87,7 +87,7 @@ def test_p_is_the_share_of_all_swaps_that_differ_as_much():
         evaluation_of(wrong, range(6), seed).to_json() for seed, wrong in ((1, 0.30), (4, 0.33))
     ]
     counts = np.array(
-        [[pixel_counts(run, [f'frame <{index}>']) for index in range(6)] for run in runs]
+        [[pixel_counts(run, [f'<s>{index}</s>']) for index in range(6)] for run in runs]
     )
     seen = []
     for swaps in itertools.product((0, 1), repeat=6):
