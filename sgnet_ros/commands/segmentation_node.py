@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = 'Everything after --ros-args is for ROS; parameters: ros2 param describe.'
 
 
-def run(args: argparse.Namespace) -> int:
-    """Load the network, then serve until asked to end; returns 0, or raises what went wrong."""
+def run(args: argparse.Namespace) -> NoReturn:
+    """Load the network, serve until asked to end, and exit; or raise what went wrong."""
     # Until there is a node, nothing has to be put in order, and an exception in the middle of an
     # import would come out as something else. A shell that started this in the background has
     # SIGINT ignored.
@@ -64,12 +64,14 @@ def run(args: argparse.Namespace) -> int:
         node = SegmentationNode(Segmenter.from_checkpoint)
         middleware = get_rmw_implementation_identifier()
         node.get_logger().info(profile_text(os.environ, middleware))
-        return serve(node, args.json)
+        serve(node, args.json)
     finally:
         rclpy.try_shutdown()
+    # Python would take most of a second to let go of what it has imported.
+    _exit(0)
 
 
-def serve(node: SegmentationNode, json_file: str | None = None) -> int:
+def serve(node: SegmentationNode, json_file: str | None = None) -> None:
     """Start and spin `node` until Ctrl-C, SIGTERM or its failure, then end it in order.
 
     Raises:
@@ -94,7 +96,6 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> int:
         node.destroy_node()
     if node.failed.done():
         raise SgnetError(f'the node has failed: {node.failure!r}')
-    return 0
 
 
 def _report(node: SegmentationNode, json_file: str | None) -> None:
@@ -113,7 +114,11 @@ def _leave(node: SegmentationNode, json_file: str | None, only_one: threading.Lo
     try:
         _report(node, json_file)
         node.leave()
-        sys.stdout.flush()
-        sys.stderr.flush()
     finally:
-        os._exit(1 if node.failed.done() else 0)
+        _exit(1 if node.failed.done() else 0)
+
+
+def _exit(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -76,14 +76,14 @@ def main():
         return loaded[-1]
 
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    return serve(SegmentationNode(load), '-')
+    serve(SegmentationNode(load), '-')
 
 
 if __name__ == '__main__':
     from sgnet_core.errors import SgnetError
 
     try:
-        sys.exit(main())
+        main()
     except SgnetError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)

@@ -296,7 +296,8 @@ def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, 
     )
 
     checkpoint = save_random_checkpoint(tmp_path / 'random.safetensors')
-    process = program(None, '-p', f'checkpoint:={checkpoint}', '-p', 'device:=cpu')
+    options = (f'checkpoint:={checkpoint}', 'device:=cpu', 'backend:=torch')
+    process = program(None, *(word for option in options for word in ('-p', option)))
     camera = ros.camera()
     camera.listen(Image, '/segmentation/mask')
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -315,7 +316,7 @@ def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, 
         return camera.received['/segmentation/mask']
 
     ros.spin_until(mask_came, 'a mask')
-    segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu')
+    segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu', backend='torch')
     expected = segmenter.segment(frame).labels
     mask = mask_from_msg(camera.received['/segmentation/mask'][0])
     # Another number of threads may round otherwise where two classes are as probable.
