@@ -48,8 +48,8 @@ class SegmentationNode(LifecycleNode):
     `/diagnostics`. Services: `~/enable`, `~/reload_model`, `~/save_snapshot`.
 
     Args:
-        load_segmenter: `(checkpoint, device, precision, backend) -> Segmenter`; checkpoint is a
-            path, or None for the one that comes with the package. Called when configuring.
+        load_segmenter: makes a Segmenter of (checkpoint, device, precision, backend, input size),
+            as `Segmenter.from_checkpoint` does. Called when configuring.
         node_arguments: for `rclpy.node.Node`.
 
     Attributes:
@@ -181,8 +181,9 @@ class SegmentationNode(LifecycleNode):
     def load_segmenter(self) -> Segmenter:
         """The network that the parameters name, warmed up. In any thread."""
         p = self.parameters
+        size = tuple(p['input_size']) if any(p['input_size']) else None
         segmenter = self._load_segmenter(
-            p['checkpoint'] or None, p['device'], p['precision'], p['backend']
+            p['checkpoint'] or None, p['device'], p['precision'], p['backend'], size
         )
         segmenter.warm_up(p['warmup_iterations'])
         return segmenter

@@ -72,15 +72,17 @@ class NodeParameter:
             )
         return value
 
-    def _checked_list(self, value: Any) -> list[float]:
+    def _checked_list(self, value: Any) -> list[float] | list[int]:
         numbers = list(value) if isinstance(value, (list, tuple, array.array)) else []
+        kind = type(self.default[0])
         if len(numbers) != len(self.default) or not all(
-            type(number) in (int, float) and math.isfinite(number) for number in numbers
+            type(number) in (int, kind) and math.isfinite(number) for number in numbers
         ):
+            what = 'whole numbers' if kind is int else 'numbers'
             raise ConfigError(
-                f'parameter {self.name} must be {len(self.default)} numbers, got {value!r}'
+                f'parameter {self.name} must be {len(self.default)} {what}, got {value!r}'
             )
-        return [float(number) for number in numbers]
+        return [kind(number) for number in numbers]
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` shows."""
@@ -105,6 +107,11 @@ NODE_PARAMETERS = (
         'precision', 'auto', 'number format of inference', ('auto', 'fp32', 'fp16', 'bf16')
     ),
     NodeParameter('backend', 'auto', 'what runs the network', ('auto', 'torch', 'onnxruntime')),
+    NodeParameter(
+        'input_size',
+        [0, 0],
+        "height and width at which the network looks, multiples of 32; 0 = the checkpoint's",
+    ),
     NodeParameter(
         'warmup_iterations', 2, 'empty runs before the first frame, which is slow', range=(0, 100)
     ),

@@ -384,6 +384,8 @@ def test_diagnostics_say_what_became_of_the_frames(ros):
         ('sync__queue_size', 2.5, 'sync.queue_size must be int, got 2.5'),
         ('warmup_iterations', True, 'warmup_iterations must be int'),
         ('checkpoint', 5, 'checkpoint must be str, got 5'),
+        ('input_size', [288.0, 384.0], 'input_size must be 2 whole numbers'),
+        ('input_size', [288], 'input_size must be 2 whole numbers'),
         ('camera__fx', 500.0, 'camera.fx and camera.fy must both be given.*got 500.0 and 0.0'),
         ('camera__fy', 500.0, 'camera.fx and camera.fy must both be given'),
         ('depth__extrinsics', [0.0, 1.0], 'depth.extrinsics must be 7 numbers'),

@@ -12,7 +12,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from sensor_msgs.msg import Image
 
 from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
-from sgnet_core.errors import CheckpointError, SgnetError
+from sgnet_core.errors import CheckpointError, InputError, SgnetError
 from sgnet_core.segmenter import Segmenter
 from sgnet_ros.commands.segmentation_node import LAST_FRAME_S
 from sgnet_ros.conversions import stamp_ns
@@ -141,6 +141,25 @@ def test_a_damaged_checkpoint_is_named(ros, tmp_path, damage):
         lambda: any(f'cannot configure: {checkpoint}' in line for line in ros.log()), 'the error'
     )
     assert not any('Traceback' in line for line in ros.log())
+
+
+@pytest.mark.parametrize(
+    ('given', 'handed_on'), [(None, None), ([0, 0], None), ([288, 384], (288, 384))]
+)
+def test_the_network_is_asked_for_at_the_size_given(ros, given, handed_on):
+    options = []
+    node = ros.segmentation(None, autostart=False, **({'input_size': given} if given else {}))
+    node._load_segmenter = lambda *those: options.extend(those) or FakeSegmenter()
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert options == [None, 'auto', 'auto', 'auto', handed_on]
+
+
+def test_a_size_that_no_network_has_is_named(ros):
+    node = ros.segmentation(None, autostart=False, input_size=[288, 385], device='cpu')
+    node._load_segmenter = Segmenter.from_checkpoint
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert isinstance(node.failure, InputError)
+    assert '288x385' in str(node.failure)
 
 
 @pytest.fixture
