@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 from sensor_msgs.msg import Image
@@ -19,6 +17,7 @@ from sgnet_ros import ros_api
 from sgnet_ros.bad_inputs import BadInputs
 from sgnet_ros.cameras import Cameras
 from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.device_memory import free_memory
 from sgnet_ros.diagnostics import Diagnostics
 from sgnet_ros.frame_source import FrameSource
 from sgnet_ros.inputs import Inputs
@@ -218,10 +217,8 @@ class SegmentationNode(LifecycleNode):
         return self.failure is None
 
     def _free(self) -> None:
-        """Release everything, and give the memory of it back to others."""
         self._release()
-        gc.collect()
-        torch.cuda.empty_cache()
+        free_memory()
 
     def _release(self) -> None:
         """Stop, and let go of the network, of TF and of the outputs."""

@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 from sgnet_core.errors import SgnetError
 from sgnet_ros import ros_api
 from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.device_memory import free_memory
 from sgnet_ros.interface import ENABLE, RELOAD_MODEL, SAVE_SNAPSHOT
 from sgnet_ros.parameters import NODE_PARAMETERS
 from sgnet_ros.snapshot import default_folder, write_snapshot
@@ -85,6 +86,8 @@ class Services:
         if node.segmenter is not present:
             raise SgnetError('the node has let go of its network meanwhile; configure it')
         node.use_segmenter(loaded)
+        del present
+        await self._in_thread(free_memory)
         return loaded.description
 
     async def _snapshot(self) -> str:

@@ -115,6 +115,7 @@ class Worker:
                     self._on_failure(error)
             finally:
                 self._busy_since = None
+                del item  # it holds a network, and the next one may be long in coming
 
     def _wait_for_turn(self, last_started: float) -> bool:
         """Wait for an item and for `max_rate_hz`; returns False when stopping."""

@@ -10,6 +10,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.lifecycle import TransitionCallbackReturn
 from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
 from sgnet_core.errors import CheckpointError, InputError, SgnetError
@@ -195,6 +196,21 @@ def test_deactivated_it_keeps_the_network_and_cleaned_up_it_does_not(ros, networ
     assert change_state(ros, camera, 'cleanup')
     assert alive(loaded) == [False]
     assert change_state(ros, camera, 'configure')
+    assert alive(loaded) == [False, True]
+
+
+def test_a_network_that_is_replaced_is_let_go_of_before_the_next_frame(ros, networks):
+    node, camera, loaded = networks
+    assert change_state(ros, camera, 'configure')
+    assert change_state(ros, camera, 'activate')
+    listening(ros, node, camera)
+    camera.send(T0)
+    masked(ros, camera, 1)
+    reload_model = camera.node.create_client(Trigger, '/segmentation/reload_model')
+    ros.spin_until(reload_model.service_is_ready, 'the service')
+    answer = reload_model.call_async(Trigger.Request())
+    ros.spin_until(answer.done, 'the answer')
+    assert answer.result().success
     assert alive(loaded) == [False, True]
 
 
