@@ -10,12 +10,12 @@ import argparse
 import logging
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
 from operator import length_hint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from tqdm import tqdm
 from sgnet_core.class_remap import ComparedClasses, read_class_remap
 from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation import Evaluation, FrameCounts, check_same_classes, evaluate
+from sgnet_core.evaluation.run import Watcher
 from sgnet_core.labels import LabelSet, label_set_of
 from sgnet_core.provenance import provenance
 from sgnet_core.segmenter import Segmenter
@@ -34,13 +35,12 @@ from sgnet_ros.bags_masks import MaskBag
 from sgnet_ros.dds_profile import large_image_profile
 from sgnet_ros.interruption import interruptible
 from sgnet_ros.live_options import replay_of
+from sgnet_ros.node import SHIPPED
 from sgnet_ros.recording import Recording
 from sgnet_ros.replay import record_run
 from sgnet_ros.ros_domain import own_domain
 
 _logger = logging.getLogger(__name__)
-
-Watcher = Callable[[Sample, SegmentationResult, FrameCounts], None]
 
 
 @dataclass(frozen=True)
@@ -196,12 +196,16 @@ class BagEvaluator:
         return {'name': args.bag.name, **names}
 
     def _origin_of(self, recording: Recording) -> dict[str, Any]:
-        """As `provenance`, as far as we know it: the node may be on another machine."""
-        about = {'network': recording.about.get('network', '')}
-        about['file'] = Path(recording.about.get('checkpoint', '')).name
+        """As `provenance`; of somebody else's node, maybe of another machine, what it says."""
+        about, args = recording.about, self._args
+        checkpoint = about.get('checkpoint', '')
+        if args.node is None:
+            file = None if checkpoint == SHIPPED else checkpoint
+            node = SimpleNamespace(description=about['network'], device=about['device'])
+            return provenance(args.command_line, file, node, self._data())
         return {
-            'command': self._args.command_line,
-            'checkpoint': about,
+            'command': args.command_line,
+            'checkpoint': {'network': about.get('network', ''), 'file': Path(checkpoint).name},
             'data': self._data(),
-            'machine': {'device': recording.about.get('device', '')},
+            'machine': {'device': about.get('device', '')},
         }

@@ -33,6 +33,8 @@ from sgnet_ros.transitions import refuse_impossible_transitions
 from sgnet_ros.watchdog import NO_SUBSCRIBER
 from sgnet_ros.worker import Worker
 
+SHIPPED = 'the shipped one'
+
 
 class SegmentationNode(LifecycleNode):
     """Colour, depth and camera_info in, class masks out. Callbacks only store: a worker thinks.
@@ -291,7 +293,7 @@ class SegmentationNode(LifecycleNode):
         return {
             'network': self.segmenter.description,
             'device': self.segmenter.device,
-            'checkpoint': self.parameters['checkpoint'] or 'the shipped one',
+            'checkpoint': self.parameters['checkpoint'] or SHIPPED,
             'classes': str(len(self.segmenter.class_names)),
             **self._frames.describe(),
         }

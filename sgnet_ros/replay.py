@@ -21,7 +21,8 @@ from tqdm import tqdm
 from sgnet_core.errors import SgnetError
 from sgnet_ros.child_process import ChildProcess
 from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
-from sgnet_ros.interface import DEPTH, RGB
+from sgnet_ros.input_topics import TRANSPORTS
+from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB
 from sgnet_ros.mask_recorder import MaskRecorder
 from sgnet_ros.recording import Recording
 
@@ -164,30 +165,33 @@ def _node(run: Replay, json_file: Path) -> AbstractContextManager[ChildProcess |
     """The node's process; None where a node runs already."""
     if run.node is not None:
         return nullcontext()
-    topics, parameters = run.topics, {}
+    argv = ['segmentation_node', '--json', str(json_file), *node_arguments(run)]
+    return ChildProcess('segmentation_node', argv, run.out / 'segmentation_node.log', os.environ)
+
+
+def node_arguments(run: Replay) -> list[str]:
+    """What a node is told that is started for `run`, after `--ros-args`."""
+    topics = run.topics
     # Large images over best effort get lost between processes (the README tells how to tune DDS);
     # what is dropped is dropped in the node, where it is counted.
-    parameters['qos.input'] = 'reliable'
-    remappings = {'rgb/camera_info': topics.camera_info}
-    remappings['depth/camera_info'] = topics.depth_camera_info
-    for part, topic, transport in (
-        ('rgb', RGB, 'image_transport'),
-        ('depth', DEPTH, 'depth_transport'),
-    ):
+    parameters = {'qos.input': 'reliable'}
+    remappings = {CAMERA_INFO: topics.camera_info, DEPTH_CAMERA_INFO: topics.depth_camera_info}
+    for part, topic in (('rgb', RGB), ('depth', DEPTH)):
         suffix, recorded = COMPRESSED_SUFFIXES[part], getattr(topics, part)
         if recorded.endswith(suffix):
-            parameters[transport] = suffix[1:]
+            parameter, _ = TRANSPORTS[topic]
+            parameters[parameter] = suffix.removeprefix('/')
         remappings[topic] = recorded.removesuffix(suffix)
     if run.lossless:
         parameters['queue.policy'] = 'all'
-    argv = ['segmentation_node', '--json', str(json_file), '--ros-args']
+    argv = ['--ros-args']
     if run.params_file is not None:
         argv += ['--params-file', str(run.params_file)]
     for name, topic in remappings.items():
         argv += ['-r', f'{name}:={topic}']
     for name, value in {**parameters, **run.parameters}.items():
         argv += ['-p', f'{name}:={value}']
-    return ChildProcess('segmentation_node', argv, run.out / 'segmentation_node.log', os.environ)
+    return argv
 
 
 def _spin(recorder: MaskRecorder, node: ChildProcess | None) -> None:

@@ -7,7 +7,8 @@ what was dropped and how late masks came is told as well.
 
 Colour and depth are paired as the node pairs them. Labels are a mono8 image topic with the stamps
 of the colour images, 255 = unlabelled, as frames_to_bag writes it, or images in a folder. Of a bag
-that is cut off, what is left is scored, and the exit status is 1. Ctrl-C reports what was seen.
+that is cut off, or has frames that cannot be used, the rest is scored, and the exit status is 1.
+Ctrl-C reports what was seen.
 """
 
 import argparse
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             camera,
             args.sync_mode,
             args.sync_slop,
+            skip_bad=True,
             rgb_from_depth=rgb_from_depth,
             labels=labels,
         )
@@ -108,6 +110,7 @@ def _metrics(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> dict[s
         'pairs': frames.pairs,
         'unlabelled': frames.unlabelled,
         'unpaired': dict(frames.dropped),
+        'unusable': len(frames.problems),
         'damage': bag.damage,
         'interrupted': result.interrupted,
         'provenance': result.provenance,
@@ -155,6 +158,11 @@ def _fail_where_incomplete(
         recorded = bag.recorded.get(frames.topics.rgb)
         of = f' of {recorded}' if recorded else ''
         raise SgnetError(f'{bag.damage}; scored the {count}{of} frames before that')
+    if frames.problems:
+        raise SgnetError(
+            f'{len(frames.problems)} frames cannot be used, the first because of: '
+            f'{frames.problems[0]}; scored the {count} others'
+        )
     lost = frames.pairs - frames.unlabelled - count
     if args.lossless and lost:
         dropped = result.recording.figures(frames.topics.rgb)['dropped'] or 'none by the node'

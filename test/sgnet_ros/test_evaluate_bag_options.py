@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bag_files import rewrite
 from random_network import save_random_checkpoint
 
 from sgnet_core.cli import run_command
@@ -103,6 +104,24 @@ def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkey
     assert f'{len(seen)} frames scored' in capsys.readouterr().out
     with Bag(masks) as bag:
         assert bag.damage is None
+
+
+def test_frames_that_cannot_be_used_are_left_out(tiny_samples, checkpoint, tmp_path, capsys):
+    def unknown_encoding(topic, index, cdr, time_ns):
+        bad = topic == FrameTopics().rgb and index in (1, 4)
+        return (cdr.replace(b'rgb8', b'xyz9') if bad else cdr), time_ns
+
+    write_bag(tiny_samples, tmp_path / 'good', 10.0, NYU40.class_names)
+    bag, figures = rewrite(tmp_path / 'good', tmp_path / 'bag', unknown_encoding), tmp_path / 'json'
+    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 1
+    error = capsys.readouterr().err
+    assert '2 frames cannot be used, the first because of: ' in error
+    assert 'frame 1000000000.100000000' in error
+    written = json.loads(figures.read_text())
+    assert (written['frames'], written['pairs'], written['unusable']) == (3, 5, 2)
+    good = [sample for index, sample in enumerate(tiny_samples) if index not in (1, 4)]
+    expected = evaluate(Segmenter.from_checkpoint(checkpoint), good)
+    np.testing.assert_array_equal(written['confusion'], expected.confusion.counts)
 
 
 @pytest.mark.parametrize(
