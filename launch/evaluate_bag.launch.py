@@ -21,13 +21,10 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-CAMERA = '/camera/camera'
-INPUTS = {
-    'rgb_topic': f'{CAMERA}/color/image_raw',
-    'depth_topic': f'{CAMERA}/aligned_depth_to_color/image_raw',
-    'camera_info_topic': f'{CAMERA}/color/camera_info',
-    'depth_camera_info_topic': f'{CAMERA}/depth/camera_info',
-}
+from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
+
+PARTS = ('rgb', 'depth', 'camera_info', 'depth_camera_info')
+INPUTS = {f'{part}_topic': getattr(FrameTopics(), part) for part in PARTS}
 """Arguments of segmentation.launch.py whose default is another one here: those of the bag."""
 
 OPTIONS = {
@@ -75,12 +72,12 @@ def evaluator(context: LaunchContext) -> list[Node]:
     node = '/'.join(['', *filter(None, argument('namespace').split('/')), 'segmentation'])
     words = [argument('bag'), '--live', '--node', node]
     words += ['--lossless'] if argument('queue.policy') == 'all' else []
-    suffixes = {
-        'rgb_topic': {'compressed': '/compressed'}.get(argument('image_transport'), ''),
-        'depth_topic': {'compressedDepth': '/compressedDepth'}.get(argument('depth_transport'), ''),
-    }
     for name in INPUTS:
-        words += [f'--{name.replace("_", "-")}', argument(name) + suffixes.get(name, '')]
+        words += [f'--{name.replace("_", "-")}', argument(name)]
+    for part, transport in (('rgb', 'image_transport'), ('depth', 'depth_transport')):
+        if argument(transport) not in ('', 'raw'):
+            topic = argument(f'{part}_topic') + COMPRESSED_SUFFIXES[part]
+            words += [f'--{part}-topic', topic]
     for name in OPTIONS:
         if argument(name):
             words += [f'--{name.replace("_", "-")}', argument(name)]

@@ -9,6 +9,7 @@ import ast
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -245,7 +246,7 @@ def test_evaluate_bag_without_loss_in_a_namespace_of_a_compressed_bag(robot):
     words = evaluator_words(robot)
     assert words[3] == '/left/segmentation'
     assert '--lossless' in words
-    assert words[words.index('--rgb-topic') + 1] == '/cam/compressed'
+    assert [w for before, w in pairwise(words) if before == '--rgb-topic'][-1] == '/cam/compressed'
     assert robot.remappings()['rgb/image'] == '/cam'
 
 
