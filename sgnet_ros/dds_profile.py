@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sgnet_ros.distributions import PROFILE_VARIABLES
+from sgnet_ros.distributions import PROFILE_VARIABLES, profile_variables
 
 PROFILE = 'fastdds_large_images.xml'
 USERS_CHOICES = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
@@ -45,7 +45,7 @@ def large_image_profile(environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     for folder in _config_folders():
         if (folder / PROFILE).is_file():
-            return dict.fromkeys(PROFILE_VARIABLES, str(folder / PROFILE))
+            return dict.fromkeys(profile_variables(environ), str(folder / PROFILE))
     _logger.warning('%s not found: Fast DDS may lose large images', PROFILE)
     return {}
 

@@ -15,9 +15,22 @@ from typing import Any
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Name the profile of Fast DDS 2 (Humble, Jazzy) and 3 (Kilted)."""
 
+FAST_DDS_2 = ('humble', 'jazzy')
+
 RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service')
 """Of every node; the second one since Jazzy."""
 RCLPY_PREFIX = 'qos_overrides.'
+
+
+def profile_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Those that the Fast DDS here reads; both where nobody says which distribution it is.
+
+    Version 3 reads the older one as well, and complains about it.
+    """
+    older, newer = PROFILE_VARIABLES
+    if 'ROS_DISTRO' not in environ:
+        return PROFILE_VARIABLES
+    return (older,) if environ['ROS_DISTRO'] in FAST_DDS_2 else (newer,)
 
 
 def stay_on_this_machine(environ: Mapping[str, str]) -> dict[str, str]:

@@ -7,12 +7,15 @@ The runs use stand-ins for the node and for the camera that write down how they 
 import argparse
 import ast
 import json
+import os
 import re
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from sgnet_ros.dds_profile import large_image_profile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAUNCH_FILES = sorted((REPOSITORY / 'launch').glob('*.launch.py'))
@@ -184,7 +187,7 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
         'align_depth.enable': 'true',
         'log_level': 'info',
     }
-    assert Path(environment['FASTRTPS_DEFAULT_PROFILES_FILE']).is_file()
+    assert large_image_profile(os.environ).items() <= environment.items()
     assert robot.started()['files'][0] == str(CONFIG / 'realsense.yaml')
     remappings = robot.remappings()
     assert remappings['rgb/image'] == '/camera/camera/color/image_raw'

@@ -94,6 +94,15 @@ def test_large_image_profile_unless_the_user_has_chosen(monkeypatch, tmp_path, c
     assert 'may lose large images' in caplog.text
 
 
+@pytest.mark.parametrize(
+    ('distribution', 'name'), [('humble', 'RTPS'), ('jazzy', 'RTPS'), ('kilted', 'DDS')]
+)
+def test_a_distribution_gets_the_variable_that_its_fast_dds_reads(distribution, name):
+    """That of Kilted warns of the older one."""
+    changes = large_image_profile({'ROS_DISTRO': distribution})
+    assert set(changes) == {f'FAST{name}_DEFAULT_PROFILES_FILE'}
+
+
 def test_no_large_image_profile_without_shared_memory_for_it(monkeypatch, tmp_path, caplog):
     """Fast DDS would go without shared memory at all, after three errors for every process."""
     monkeypatch.setattr(dds_profile, 'ROOM', 2**62)
