@@ -7,34 +7,35 @@ import hashlib
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
 from sgnet_core.machine import describe
 
-if TYPE_CHECKING:
-    from sgnet_core.segmenter import Segmenter
-
 
 def provenance(
-    command_line: str, checkpoint: str | Path | None, segmenter: Segmenter, data: dict[str, Any]
+    command_line: str,
+    checkpoint: str | Path | None,
+    network: str,
+    device: str,
+    data: dict[str, Any],
 ) -> dict[str, Any]:
     """For JSON.
 
     Args:
         command_line: as `cli.run_command` gives it to a command.
         checkpoint: the file; None or '' is the one that ships.
-        segmenter: made of it.
+        network, device: `description` and `device` of the segmenter made of it.
         data: what it was run on, for example `name`, `split`.
     """
     file = Path(checkpoint or DEFAULT_CHECKPOINT)
-    machine = describe(segmenter.device)
+    machine = describe(device)
     return {
         'command': command_line,
         'time': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
         'commit': commit(Path(__file__).parent),
         'checkpoint': {
-            'network': segmenter.description,
+            'network': network,
             'file': file.name,
             'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
         },

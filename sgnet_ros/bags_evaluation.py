@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import takewhile
 from operator import length_hint
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -104,8 +103,11 @@ class BagEvaluator:
                 evaluation=counts,
                 watch=self._watcher(masks),
             )
-        origin = provenance(args.command_line, args.checkpoint, segmenter, self._data())
-        return BagEvaluation(counts, segmenter.description, origin, stop.is_set())
+        network = segmenter.description
+        origin = provenance(
+            args.command_line, args.checkpoint, network, segmenter.device, self._data()
+        )
+        return BagEvaluation(counts, network, origin, stop.is_set())
 
     def live(self) -> BagEvaluation:
         """Play the bag to the node, in a ROS domain of our own unless one is chosen."""
@@ -201,8 +203,9 @@ class BagEvaluator:
         checkpoint = about.get('checkpoint', '')
         if args.node is None:
             file = None if checkpoint == SHIPPED else checkpoint
-            node = SimpleNamespace(description=about['network'], device=about['device'])
-            return provenance(args.command_line, file, node, self._data())
+            return provenance(
+                args.command_line, file, about['network'], about['device'], self._data()
+            )
         return {
             'command': args.command_line,
             'checkpoint': {'network': about.get('network', ''), 'file': Path(checkpoint).name},

@@ -185,7 +185,9 @@ def _measure(
     if args.missing_depth:
         figures['missing_depth'] = args.missing_depth
     source = {'name': samples.data.name, 'split': args.split or 'all'}
-    figures['provenance'] = provenance(args.command_line, checkpoint, segmenter, source)
+    figures['provenance'] = provenance(
+        args.command_line, checkpoint, segmenter.description, segmenter.device, source
+    )
     if processes.is_first and args.json != '-':
         _print(args, samples, segmenter.description, evaluation, figures)
     if report:
