@@ -23,6 +23,9 @@ from sgnet_ros.frame_topics import FrameTopics
 
 NYU13_OF_40 = Path(__file__).resolve().parents[2] / 'config' / 'nyu40_to_nyu13.yaml'
 
+TORCH = ('--backend', 'torch')
+"""The other one makes a graph first, which takes ten seconds."""
+
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
@@ -36,7 +39,7 @@ def command(*argv):
 def test_fewer_classes_by_a_file(tiny_samples, checkpoint, tmp_path):
     write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
     figures = tmp_path / 'figures.json'
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--json', figures)
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--json', figures)
     assert command(*argv) == 0
     of_40 = np.array(json.loads(figures.read_text())['confusion'])
     assert command(*argv, '--remap', NYU13_OF_40) == 0
@@ -55,7 +58,16 @@ def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys
     remap = tmp_path / 'remap.yaml'
     remap.write_text('some: [kind 0, kind 7, wall]\nother: [kind 1, floor, bed]\n')
     figures = tmp_path / 'figures.json'
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--json', figures, '--remap', remap)
+    argv = (
+        tmp_path / 'bag',
+        '--checkpoint',
+        checkpoint,
+        *TORCH,
+        '--json',
+        figures,
+        '--remap',
+        remap,
+    )
     assert command(*argv) == 0
     written = json.loads(figures.read_text())
     labelled = sum(np.isin(sample.labels, (0, 1, 7)).sum() for sample in tiny_samples)
@@ -68,10 +80,10 @@ def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys
 def test_labels_of_a_folder_and_masks_in_a_bag(tiny_samples, tiny_dataset, checkpoint, tmp_path):
     write_bag(tiny_samples, tmp_path / 'bag', 10.0)
     figures, masks = tmp_path / 'figures.json', tmp_path / 'masks'
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--json', figures)
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--json', figures)
     assert command(*argv, '--labels', tiny_dataset.root, '--write-bag', masks) == 0
     written = json.loads(figures.read_text())
-    segmenter = Segmenter.from_checkpoint(checkpoint)
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
     expected = evaluate(segmenter, tiny_samples).confusion
     np.testing.assert_array_equal(written['confusion'], expected.counts)
     # The masks in the bag are those that were scored: truth and prediction agree everywhere.
@@ -94,12 +106,14 @@ def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkey
 
     monkeypatch.setattr('sgnet_ros.bags_masks.MaskBag.write', interrupted)
     figures, masks = tmp_path / 'figures.json', tmp_path / 'masks'
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--write-bag', masks)
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--write-bag', masks)
     assert command(*argv, '--json', figures) == 130
     written = json.loads(figures.read_text())
     assert written['interrupted'] is True
     assert 7 <= written['frames'] == len(seen) < 40
-    expected = evaluate(Segmenter.from_checkpoint(checkpoint), (tiny_samples * 8)[: len(seen)])
+    expected = evaluate(
+        Segmenter.from_checkpoint(checkpoint, backend='torch'), (tiny_samples * 8)[: len(seen)]
+    )
     np.testing.assert_array_equal(written['confusion'], expected.confusion.counts)
     assert f'{len(seen)} frames scored' in capsys.readouterr().out
     with Bag(masks) as bag:
@@ -113,14 +127,14 @@ def test_frames_that_cannot_be_used_are_left_out(tiny_samples, checkpoint, tmp_p
 
     write_bag(tiny_samples, tmp_path / 'good', 10.0, NYU40.class_names)
     bag, figures = rewrite(tmp_path / 'good', tmp_path / 'bag', unknown_encoding), tmp_path / 'json'
-    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 1
+    assert command(bag, '--checkpoint', checkpoint, *TORCH, '--json', figures) == 1
     error = capsys.readouterr().err
     assert '2 frames cannot be used, the first because of: ' in error
     assert 'frame 1000000000.100000000' in error
     written = json.loads(figures.read_text())
     assert (written['frames'], written['pairs'], written['unusable']) == (3, 5, 2)
     good = [sample for index, sample in enumerate(tiny_samples) if index not in (1, 4)]
-    expected = evaluate(Segmenter.from_checkpoint(checkpoint), good)
+    expected = evaluate(Segmenter.from_checkpoint(checkpoint, backend='torch'), good)
     np.testing.assert_array_equal(written['confusion'], expected.confusion.counts)
 
 
