@@ -37,18 +37,18 @@ def ratios_of(rows: Sequence[Row]) -> dict[str, float]:
     `memory_end_over_start`: of the row about memory.
     """
     ratios = {}
-    calm = [row for row in rows if is_calm(row) and row['tenth_ms'] and row['name'] != MEMORY]
-    if calm:
-        first = statistics.median(row['first_ms'] / row['tenth_ms'] for row in calm)
-        ratios['first_over_tenth'] = first
-    for row in rows:
+    speed = [row for row in rows if row['name'] != MEMORY]
+    first = [row['first_ms'] / row['tenth_ms'] for row in speed if is_calm(row) and row['tenth_ms']]
+    if first:
+        ratios['first_over_tenth'] = statistics.median(first)
+    for row in speed:
         overhead = overhead_ms(rows, row['size'], tuple(row['outputs']))
         if overhead is not None and is_overload(row):
             latency, segment = row['latency_ms']['p99'], row['segment_ms']['p50']
             ratios[f'overload_model_times.{row["name"]}'] = (latency - overhead) / segment
+    for row in rows:
         if row['name'] == MEMORY and row['memory_mb']:
-            memory = row['memory_mb']
-            ratios['memory_end_over_start'] = memory['end'] / memory['start']
+            ratios['memory_end_over_start'] = row['memory_mb']['end'] / row['memory_mb']['start']
     return {name: round(value, 4) for name, value in ratios.items()}
 
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A subscriber that hangs holds up nobody."""
+
+import itertools
+import signal
+import struct
+import subprocess
+import sys
+
+from fake_node import FakeSegmenter
+from ros_world import image
+from sensor_msgs.msg import CameraInfo
+
+WIDTH, HEIGHT = 640, 480
+SUBSCRIBER = """
+import rclpy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('hanging')
+node.create_subscription(Image, '/patient/mask', lambda mask: None, 10)
+rclpy.spin(node)
+"""
+
+
+def feed(ros, node, stamps):
+    """One pair for each stamp, and until each is a mask."""
+    info = CameraInfo(width=WIDTH, height=HEIGHT, k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1.0])
+    rgb = image('rgb8', bytes(3 * WIDTH * HEIGHT), WIDTH, HEIGHT)
+    depth = image('16UC1', struct.pack('<H', 1000) * WIDTH * HEIGHT, WIDTH, HEIGHT)
+    for stamp in stamps:
+        for subscription, message in zip(
+            node._inputs._subscriptions, (rgb, depth, info), strict=True
+        ):
+            message.header.stamp.sec = stamp
+            subscription.callback(message)
+        pairs = node.statistics.counts().pairs
+        ros.spin_until(lambda n=pairs: node.statistics.counts().masks == n, 'the mask')
+
+
+def test_a_subscriber_that_hangs_does_not_hold_up_the_node(ros, ros_domain_id, monkeypatch):
+    """A reliable one, whose process is stopped, so that it acknowledges nothing."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
+    node = ros.segmentation(FakeSegmenter(), 'patient', watchdog__timeout=3600.0)
+    with subprocess.Popen([sys.executable, '-c', SUBSCRIBER]) as process:
+        ros.spin_until(node._outputs.wanted, 'the node sees its subscriber')
+        stamps = itertools.count(1)
+        feed(ros, node, itertools.islice(stamps, 1))
+        process.send_signal(signal.SIGSTOP)
+        feed(ros, node, itertools.islice(stamps, 60))
+        process.kill()
+    publish_ms = sorted(node.statistics.counts().stages_ms['publish'][1:])
+    # DDS would block for 100 ms at each, or for good.
+    assert publish_ms[len(publish_ms) // 2] < 50
