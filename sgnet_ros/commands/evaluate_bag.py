@@ -91,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
         )
         evaluator = BagEvaluator(args, bag, frames, report and report.watch)
         result = evaluator.live() if args.live else evaluator.offline()
-        if not result.counts.frames and not result.interrupted:
-            raise _nothing(bag, frames, result)
+        if not result.counts.frames:
+            raise KeyboardInterrupt if result.interrupted else _nothing(bag, frames, result)
         metrics = _metrics(bag, frames, result)
         if args.json != '-':
             _print_report(args, metrics, result)
