@@ -237,7 +237,8 @@ def test_transitions_that_are_not_possible_are_refused_and_survived(ros, network
     for number in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP, 99):
         assert not change_state(ros, camera, number)
     assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    ros.spin_until(lambda: any('transition refused' in x for x in ros.log()), 'a warning')
+    # The rclpy of Kilted refuses by itself.
+    assert sum('transition refused' in line for line in ros.log()) in (0, 3)
     assert change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
     assert not change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
     assert state_of(ros, camera) == State.PRIMARY_STATE_INACTIVE
