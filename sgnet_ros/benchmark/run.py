@@ -55,18 +55,24 @@ class Observation:
 
 def run_cases(
     cases: Sequence[Case], parameters: Mapping[str, str], stop: threading.Event
-) -> dict[str, Observation]:
-    """Name -> what was seen, of every case, or of those before `stop`; see `run_case`."""
+) -> tuple[dict[str, Observation], BaseException | None]:
+    """Every case, or those before one that failed or was stopped.
+
+    Returns:
+        Name -> what was seen; and what `run_case` raised, if anything.
+    """
     seen: dict[str, Observation] = {}
     with (
-        contextlib.suppress(KeyboardInterrupt),
         tempfile.TemporaryDirectory(prefix='benchmark_node_') as folder,
         tqdm(cases, 'benchmark_node', unit='case', disable=None) as bar,
     ):
         for case in bar:
             bar.set_postfix_str(case.name)
-            seen[case.name] = run_case(case, parameters, Path(folder), stop)
-    return seen
+            try:
+                seen[case.name] = run_case(case, parameters, Path(folder), stop)
+            except (SgnetError, KeyboardInterrupt) as end:
+                return seen, end
+    return seen, None
 
 
 def run_case(

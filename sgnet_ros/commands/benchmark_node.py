@@ -89,14 +89,14 @@ def run(args: argparse.Namespace) -> int:
     }
     os.environ.update({**own_domain(os.environ), **profile})
     with interruptible() as stop:
-        seen = run_cases(cases, parameters, stop)
+        seen, end = run_cases(cases, parameters, stop)
     found = figures(cases, seen, protocol, device)
     if args.json != '-':
         print(text(found))
     if args.json:
         write_json(args.json, found)
-    if stop.is_set():
-        raise KeyboardInterrupt
+    if end is not None:
+        raise end
     return 0
 
 
