@@ -24,8 +24,8 @@ DEFINITIONS = {
     'overhead_ms': 'median latency_ms less median segment_ms: transport, pairing, conversions, '
     'colours, publishing, and waiting where the camera outruns the network',
     'cores': 'that a process kept busy from the first arrival to the last',
-    'memory_mb': 'resident memory of the node, a tenth of that time after the first, and at the '
-    'last arrival',
+    'memory_mb': 'resident memory of the node, halfway between the first arrival and the last, and '
+    'at the last',
     'stand_in_ms': 'in place of the network something that takes so long and leaves the CPU alone, '
     'as a network on a GPU; none = the network',
     'camera': 'one generated view with 10 % of its depth missing, encoded once; publishers are '
@@ -102,12 +102,11 @@ def _usage(samples: Sequence[Sample]) -> dict[str, Any]:
     if len(samples) < 2:
         return {'cores': None, 'memory_mb': None}
     (start_s, before), (end_s, after) = samples[0], samples[-1]
-    early_s = start_s + (end_s - start_s) / 10
-    early = next(used for now_s, used in samples if now_s >= early_s)
+    halfway = next(used for now_s, used in samples if now_s >= (start_s + end_s) / 2)
     busy_s = {name: after[name].cpu_s - before[name].cpu_s for name in after}
     return {
         'cores': {name: seconds / (end_s - start_s) for name, seconds in busy_s.items()},
-        'memory_mb': {'start': early['node'].resident_mb, 'end': after['node'].resident_mb},
+        'memory_mb': {'middle': halfway['node'].resident_mb, 'end': after['node'].resident_mb},
     }
 
 

@@ -21,7 +21,7 @@ OVERLOAD = 4.0
 """A camera so many times faster than the network."""
 OVERLOAD_MODEL_TIMES = 1.5
 FIRST_OVER_TENTH = 1.5
-MEMORY_END_OVER_START = 1.01
+MEMORY_END_OVER_MIDDLE = 1.002
 
 NO_CALM_ROW = 'in no such row was the camera slower than the node: give a lower --rate'
 
@@ -34,7 +34,7 @@ def ratios_of(rows: Sequence[Row]) -> dict[str, float]:
     `overload_model_times.<row>`: where the camera is `OVERLOAD` times faster than the network, the
     99th percentile of the latency, less the overhead of a slow camera, over the median time of
     the network.
-    `memory_end_over_start`: of the row about memory.
+    `memory_end_over_middle`: of the row about memory.
     """
     ratios = {}
     speed = [row for row in rows if row['name'] != MEMORY]
@@ -48,7 +48,7 @@ def ratios_of(rows: Sequence[Row]) -> dict[str, float]:
             ratios[f'overload_model_times.{row["name"]}'] = (latency - overhead) / segment
     for row in rows:
         if row['name'] == MEMORY and row['memory_mb']:
-            ratios['memory_end_over_start'] = row['memory_mb']['end'] / row['memory_mb']['start']
+            ratios['memory_end_over_middle'] = row['memory_mb']['end'] / row['memory_mb']['middle']
     return {name: round(value, 4) for name, value in ratios.items()}
 
 
@@ -98,9 +98,9 @@ def judge(rows: Sequence[Row], ratios: Mapping[str, float]) -> list[dict[str, An
             'first frame over tenth', FIRST_OVER_TENTH, ratios.get('first_over_tenth'), NO_CALM_ROW
         ),
         _entry(
-            'memory, end over start',
-            MEMORY_END_OVER_START,
-            ratios.get('memory_end_over_start'),
+            'memory, end over middle',
+            MEMORY_END_OVER_MIDDLE,
+            ratios.get('memory_end_over_middle'),
             'left out by --memory-frames',
         ),
     ]

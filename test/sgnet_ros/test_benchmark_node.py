@@ -55,7 +55,7 @@ def test_a_row_adds_up():
     assert (made['first_ms'], made['tenth_ms']) == (55, 64)
     assert made['fps'] == 37 / 4
     assert made['cores'] == {'node': 0.5}
-    assert made['memory_mb'] == {'start': 101.0, 'end': 104.0}
+    assert made['memory_mb'] == {'middle': 102.0, 'end': 104.0}
     json.dumps(made, allow_nan=False)
 
 
@@ -103,7 +103,7 @@ def test_overload_is_judged_by_the_time_of_the_network(p99, met):
 
 def test_memory_and_the_first_frame_have_their_ratios():
     rows = [row(first_ms=90.0, tenth_ms=60.0), row(name=plan.MEMORY, first_ms=1e3, sent=4)]
-    assert targets.ratios_of(rows) == {'first_over_tenth': 1.5, 'memory_end_over_start': 1.0297}
+    assert targets.ratios_of(rows) == {'first_over_tenth': 1.5, 'memory_end_over_middle': 1.0196}
 
 
 def test_every_combination_is_a_case_of_its_own():
