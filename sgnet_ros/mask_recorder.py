@@ -96,8 +96,7 @@ class MaskRecorder:
         self._node = node
         self._was_heard = False
         self._masks_on_disk = MaskFile()
-        # A status bears the name without the namespace.
-        self._status_name = node_name.rpartition('/')[2]
+        self._status_name = node_name.lstrip('/')
         self._on_overlay = on_overlay
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)

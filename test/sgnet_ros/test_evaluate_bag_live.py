@@ -55,6 +55,7 @@ def running_node(ros, checkpoint):
     ended, threads = threading.Event(), []
 
     def start(name, on_frame=lambda frame: None, leave=None, **parameters):
+        namespace, _, name = name.rpartition('/')
         class Watched:
             def __getattr__(self, name):
                 return getattr(segmenter, name)
@@ -70,7 +71,7 @@ def running_node(ros, checkpoint):
             lambda *options: Watched(),
             context=ros.context,
             parameter_overrides=[Parameter(key, value=value) for key, value in overrides.items()],
-            cli_args=['--ros-args', '-r', f'__node:={name}']
+            cli_args=['--ros-args', '-r', f'__node:={name}', '-r', f'__ns:={namespace or "/"}']
             + [word for pair in inputs.items() for word in ('-r', ':='.join(pair))],
         )
 
@@ -118,12 +119,12 @@ def test_lossless_counts_are_those_of_offline(bag, checkpoint, evaluate):
 
 
 def test_a_node_that_runs_already_and_drops(bag, evaluate, running_node, capfd):
-    node = running_node('picky', max_rate=4.0)
+    node = running_node('/left/picky', max_rate=4.0)
     # What was before is none of our business.
     for _ in range(7):
         node.statistics.paired()
     node.statistics.dropped('newer_frame', 7)
-    status, figures = evaluate(bag, '--live', '--lossless', '--node', '/picky')
+    status, figures = evaluate(bag, '--live', '--lossless', '--node', '/left/picky')
     assert status == 1
     lost = 15 - figures['frames']
     assert f'not lossless: {lost} of 15 labelled frames have no mask' in capfd.readouterr().err
