@@ -13,7 +13,7 @@ from sgnet_ros.interface import FRAME_OUTPUTS
 
 OUTPUTS = {topic.name.removeprefix('~/'): topic for topic in FRAME_OUTPUTS}
 FLAT_OUT = 'max'
-DEFAULT_RATES = ('10', '30', '60', FLAT_OUT)
+DEFAULT_RATES = ('5', '10', '30', '60', FLAT_OUT)
 DEFAULT_SIZES = ((480, 640), (720, 1280))
 DEFAULT_OUTPUTS = ('mask', 'mask,color,overlay')
 DEFAULT_SECONDS = 5.0

@@ -3,7 +3,7 @@
 
 For every combination of rate, size and outputs: frames per second, latency, what the node adds to
 the network, drops by cause, CPU of each process; then memory over many frames. The default run
-takes about four minutes.
+takes about five minutes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--rate',
         action='append',
         metavar='HZ',
-        help='of the camera, max = flat out; may be repeated; default 10, 30, 60 and max',
+        help='of the camera, max = flat out; may be repeated; default 5, 10, 30, 60 and max',
     )
     parser.add_argument(
         '--size',
