@@ -51,7 +51,7 @@ class Cameras:
         A compressed image does not tell its size.
         """
         known = self.infos.get(CAMERA_INFO)
-        if known is None or not isinstance(image, Image):
+        if known is None or CAMERA_INFO not in self.needed or not isinstance(image, Image):
             return False
         try:
             size = self.intrinsics(known).size

@@ -275,9 +275,7 @@ class SegmentationNode(LifecycleNode):
     def _fail(self, error: BaseException) -> None:
         """The worker ended by an error that is about no single frame: so does the node."""
         if not self.context.ok():
-            # ROS is shutting down and takes no message any more.
-            self.statistics.dropped('stopped')
-            return
+            return  # ROS is shutting down and takes no message any more
         self.failure = error
         self.get_logger().fatal(''.join(traceback.format_exception(error)))
         self.failed.set_result(None)

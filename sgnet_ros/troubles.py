@@ -134,7 +134,7 @@ DROPS = {
     '`queue.policy: latest` means it so',
     'queue_full': 'too many waited, with `queue.policy: all`: play slower',
     'no_subscriber': 'nobody wanted it',
-    'stopped': 'was waiting or in the making when the node was stopped',
+    'stopped': 'was waiting or in the making when the node was stopped, or failed',
     'bad_rgb': 'a colour image that cannot be read; the reason says which part of the message',
     'bad_depth': 'the same of depth. Another size than colour: it is not registered, so align it '
     'in the driver or set `depth.register`',

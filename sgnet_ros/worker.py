@@ -24,7 +24,7 @@ class Worker:
         on_bad_item: called in the thread with the InputError.
         on_failure: called in the thread with any other exception, after which the thread ends.
         on_dropped: called with a cause: 'newer_frame' (replaced by a later item before its turn),
-            'queue_full' (policy 'all' and too slow for the input), 'stopped'.
+            'queue_full' (policy 'all' and too slow for the input), 'stopped' (or ended by a failure).
         policy: 'latest' keeps one item, the newest: the wait for a result stays below one period
             of the input. 'all' keeps them all, in order, up to `ALL_CAPACITY`.
         max_rate_hz: asked before each item: how many may be handled per second; 0 = no limit.
@@ -69,17 +69,18 @@ class Worker:
 
     def offer(self, item: Any) -> None:
         """Leave an item and return at once."""
-        dropped = False
+        cause = None
         with self._changed:
             if self._stopping:
-                return
-            if len(self._waiting) >= self._capacity:
-                self._waiting.popleft()
-                dropped = True
-            self._waiting.append(item)
-            self._changed.notify()
-        if dropped:
-            self._on_dropped(self._overflow_cause)
+                cause = 'stopped'
+            else:
+                if len(self._waiting) >= self._capacity:
+                    self._waiting.popleft()
+                    cause = self._overflow_cause
+                self._waiting.append(item)
+                self._changed.notify()
+        if cause:
+            self._on_dropped(cause)
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """End the thread after its present item; returns False where that takes longer."""
@@ -109,9 +110,8 @@ class Worker:
             except Exception as error:
                 with self._changed:
                     stopped, self._stopping = self._stopping, True
-                if stopped:  # what it works with may be gone after stop()
-                    self._on_dropped('stopped')
-                else:
+                self._on_dropped('stopped')
+                if not stopped:  # what it works with may be gone after stop()
                     self._on_failure(error)
             finally:
                 self._busy_since = None

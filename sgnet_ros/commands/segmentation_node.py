@@ -18,7 +18,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from sgnet_core.cli import write_json
+from sgnet_core.cli import check_json_destination, write_json
 from sgnet_core.errors import SgnetError
 from sgnet_ros.interruption import ended_in_time
 
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     # SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    check_json_destination(args.json)
     from sgnet_ros.dds_profile import large_image_profile, profile_text
 
     os.environ.update(large_image_profile(os.environ))
@@ -111,11 +112,15 @@ def _leave(node: SegmentationNode, json_file: str | None, only_one: threading.Lo
     Python would wait for that thread, or crash under it. Whoever comes second waits here.
     """
     only_one.acquire()
+    status = 1
     try:
         _report(node, json_file)
         node.leave()
+        status = 1 if node.failed.done() else 0
+    except Exception as error:
+        print(f'segmentation_node: {error}', file=sys.stderr)
     finally:
-        _exit(1 if node.failed.done() else 0)
+        _exit(status)
 
 
 def _exit(status: int) -> NoReturn:

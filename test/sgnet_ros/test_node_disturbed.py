@@ -87,6 +87,15 @@ def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
     assert [frame.intrinsics.cx for frame in segmenter.frames] == [3.0, 4.0]
 
 
+def test_a_wrong_camera_info_delays_nothing_where_parameters_say_the_camera(ros):
+    given = {'camera__fx': 5.0, 'camera__fy': 5.0, 'camera__cx': 3.0, 'camera__cy': 2.0}
+    node, camera = started(ros, **given, **QUIET)
+    camera.info.publish(view(8, 5)['info'])
+    ros.spin_until(lambda: node.statistics.counts().received.get('camera_info'), 'camera_info')
+    camera.send(T0, **view(6, 4))
+    assert masked(ros, camera, T0).width == 6
+
+
 def test_pairs_that_wait_keep_their_camera(ros):
     """A resolution that changes while frames of the former one wait for their turn."""
     entered, release = threading.Event(), threading.Event()

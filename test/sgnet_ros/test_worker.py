@@ -101,6 +101,7 @@ def test_any_other_error_ends_the_worker(harness):
     h.worker.offer('too late')
     assert h.worker.stop(DEADLINE_S)
     assert h.handled == []
+    assert h.dropped == ['stopped', 'stopped']
 
 
 def test_stop_counts_what_waits_and_says_when_it_could_not_end(harness):
