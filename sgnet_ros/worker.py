@@ -24,7 +24,7 @@ class Worker:
         on_bad_item: called in the thread with the InputError.
         on_failure: called in the thread with any other exception, after which the thread ends.
         on_dropped: called with a cause: 'newer_frame' (replaced by a later item before its turn),
-            'queue_full' (policy 'all' and too slow for the input), 'stopped' (or ended by a failure).
+            'queue_full' (policy 'all' and too slow for the input), 'stopped' (or failed).
         policy: 'latest' keeps one item, the newest: the wait for a result stays below one period
             of the input. 'all' keeps them all, in order, up to `ALL_CAPACITY`.
         max_rate_hz: asked before each item: how many may be handled per second; 0 = no limit.
