@@ -39,6 +39,9 @@ OPTIONS = {
 }
 """Launch argument and option of evaluate_bag -> description; empty, the default: as it has it."""
 
+REPORT_TIMEOUT_S = '600'
+"""How long the evaluator may take after Ctrl-C to score what was seen."""
+
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
     """What this file adds to the arguments of segmentation.launch.py, or gives other defaults."""
@@ -88,6 +91,7 @@ def evaluator(context: LaunchContext) -> list[Node]:
             arguments=words,
             output='screen',
             emulate_tty=True,
+            sigterm_timeout=REPORT_TIMEOUT_S,
             on_exit=[Shutdown(reason='the evaluation has ended')],
         )
     ]

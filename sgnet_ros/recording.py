@@ -46,9 +46,12 @@ class Recording:
         node, masks = self.node, self.masks
         dropped = {k: n for k, n in node['dropped'].items() if k not in BEFORE_PAIRING and n}
         unpaired = {k: n for k, n in node['dropped'].items() if k in BEFORE_PAIRING and n}
+        # The last masks of a node that has ended are in no report of it.
+        made = max(node['masks'], len(masks))
+        pairs = max(node['pairs'], made + sum(dropped.values()))
         for cause, count in (
-            ('not_recorded', node['masks'] - len(masks)),
-            ('unfinished', node['pairs'] - node['masks'] - sum(dropped.values())),
+            ('not_recorded', made - len(masks)),
+            ('unfinished', pairs - made - sum(dropped.values())),
         ):
             if count:
                 dropped[cause] = count
@@ -58,7 +61,7 @@ class Recording:
             'frames_sent': self.played['messages'][rgb_topic],
             'received': node['received'],
             'unpaired': unpaired,
-            'pairs': node['pairs'],
+            'pairs': pairs,
             'masks': len(masks),
             'dropped': dropped,
             'fps': (len(masks) - 1) / spread_s if spread_s > 0 else None,

@@ -104,7 +104,7 @@ def record_run(
                 if stop.is_set():
                     raise KeyboardInterrupt
                 player.check()
-            _drain(recorder, node)
+            _drain(recorder, node, stop)
             progress.update(len(recorder.masks) - progress.n)
         if node is not None:
             node.stop()
@@ -231,7 +231,7 @@ def _not_ready(run: Replay, recorder: MaskRecorder, node: ChildProcess | None) -
     )
 
 
-def _drain(recorder: MaskRecorder, node: ChildProcess | None) -> None:
+def _drain(recorder: MaskRecorder, node: ChildProcess | None, stop: threading.Event) -> None:
     """Until the node has nothing under way and we have all it made, or the time is over.
 
     What is missing then is counted as such.
@@ -239,6 +239,8 @@ def _drain(recorder: MaskRecorder, node: ChildProcess | None) -> None:
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
     reports, totals, quiet = recorder.reports, recorder.totals, 0
     while time.monotonic() < deadline:
+        if stop.is_set() and node is None and recorder.has_lost_node():
+            return  # The Ctrl-C that ends us has ended it as well.
         _spin(recorder, node)
         if recorder.reports == reports:
             continue

@@ -56,6 +56,7 @@ def running_node(ros, checkpoint):
 
     def start(name, on_frame=lambda frame: None, leave=None, **parameters):
         namespace, _, name = name.rpartition('/')
+
         class Watched:
             def __getattr__(self, name):
                 return getattr(segmenter, name)
@@ -134,19 +135,24 @@ def test_a_node_that_runs_already_and_drops(bag, evaluate, running_node, capfd):
     assert adds_up(figures)
 
 
-def test_ctrl_c_reports_what_came(bag, evaluate, running_node):
-    frames = []
+@pytest.mark.parametrize('name', ['interrupted', 'interrupted_and_left'])
+def test_ctrl_c_reports_what_came(bag, evaluate, running_node, name):
+    """Also where it ends the node as well, as in a launch file."""
+    frames, leave = [], threading.Event()
 
     def interrupt(frame):
         frames.append(frame)
         if len(frames) == 3:
             os.kill(os.getpid(), signal.SIGINT)
+            if name == 'interrupted_and_left':
+                leave.set()
 
-    running_node('interrupted', interrupt, **{'queue.policy': 'all', 'max_rate': 5.0})
-    status, figures = evaluate(bag, '--live', '--lossless', '--node', '/interrupted')
+    running_node(name, interrupt, leave, **{'queue.policy': 'all', 'max_rate': 5.0})
+    status, figures = evaluate(bag, '--live', '--lossless', '--node', f'/{name}')
     assert status == 130
     assert figures['interrupted'] is True
-    assert 3 <= figures['frames'] == figures['masks'] < 15
+    assert 2 <= figures['frames'] == figures['masks'] < 15
+    assert min(figures['dropped'].values(), default=1) > 0
     assert adds_up(figures)
 
 

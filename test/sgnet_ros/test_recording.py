@@ -48,6 +48,13 @@ def test_all_causes_add_up():
     assert figures['latency_ms'] == {'p50': 30.0, 'p95': 50.0, 'p99': 50.0}
 
 
+def test_masks_that_came_after_the_last_report_add_up():
+    """A node that ended with Ctrl-C: nothing is dropped less than no times."""
+    masks = {stamp: mask(30.0, 7.0 + index) for index, stamp in enumerate(STAMPS[:3])}
+    figures = recording(masks, pairs=3, masks=1, dropped={'bad_depth': 1}).figures()
+    assert (figures['pairs'], figures['masks'], figures['dropped']) == (4, 3, {'bad_depth': 1})
+
+
 def test_nothing_arrived():
     figures = recording({}, pairs=0).figures('/other/rgb')
     assert figures['frames_sent'] == 3
