@@ -35,7 +35,8 @@ QUEUE_DEPTH = 30
 """Messages that wait, per topic, for a subscriber that the machine has no time for: 50 MB."""
 LAST_ACKNOWLEDGEMENT_S = 2.0
 """How long the end of a bag waits for slow subscribers to have taken everything."""
-ANSWERED_TYPES = (IMAGE, COMPRESSED_IMAGE, 'sensor_msgs/msg/CameraInfo')
+STAMP_END_NS = 2**31 * 1_000_000_000
+"""The seconds of a header are 32 bits with a sign."""
 
 
 class BagPlayer:
@@ -49,14 +50,15 @@ class BagPlayer:
         node: makes the publishers; its owner spins and destroys it.
         topics: the ones to play; None = all whose message type is installed.
         rate: speed, 2.0 = twice as fast as recorded.
-        restamp: stamp each header with the wall time at publishing. Messages that were recorded
-            with equal stamps keep equal stamps.
+        restamp: shift the stamps of all headers so that the first is the present. Differences are
+            kept, whatever the rate: they decide which messages are paired.
         clock_hz: publish the bag's time on /clock this often; 0 = never.
         answers: holds images back until earlier ones are answered; None = keep pace.
 
     Attributes:
         sent: messages published, by topic.
         restamped: recorded stamp -> stamp sent, in ns, of the latest pass.
+        published_ns: recorded stamp -> wall time when it was first sent, of the latest pass.
         largest_lag_s: the most that a message was published after its time.
 
     Raises:
@@ -82,8 +84,15 @@ class BagPlayer:
         self._has_header = {
             name: restamp and has_header(bag.topics[name].msgtype) for name in self._publishers
         }
+        self._answered: set[str] = set()
+        if answers is not None:
+            images = (IMAGE, COMPRESSED_IMAGE)
+            self._answered = {n for n in self._publishers if bag.topics[n].msgtype in images}
+            answers.watch(self._answered)
         self.sent: Counter[str] = Counter(dict.fromkeys(self._publishers, 0))
         self.restamped: dict[int, int] = {}
+        self.published_ns: dict[int, int] = {}
+        self._shift_ns: int | None = None
         self.largest_lag_s = 0.0
 
     def topics_without_subscriber(self) -> list[str]:
@@ -123,14 +132,16 @@ class BagPlayer:
             on_message: called after each message, for a progress display.
         """
         self.restamped.clear()
+        self.published_ns.clear()
+        self._shift_ns = None
         clock: BagClock | None = None
         try:
             for message in self._bag.messages(self._publishers):
                 if clock is None:
                     clock = self._start_clock(message.time_ns)
                 self._wait_until(clock.due(message.time_ns), stop)
-                if self._is_answered(message):
-                    self._answers.wait(message.topic, stop)
+                if message.topic in self._answered:
+                    clock.delay(self._answers.wait(stop))
                 if stop.is_set():
                     return
                 clock.publish(message.time_ns)
@@ -144,10 +155,6 @@ class BagPlayer:
         """Wait, for a bounded time, until all reliable subscribers have got everything."""
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=LAST_ACKNOWLEDGEMENT_S))
-
-    def _is_answered(self, message: BagMessage) -> bool:
-        msgtype = self._bag.topics[message.topic].msgtype
-        return self._answers is not None and msgtype in ANSWERED_TYPES
 
     def _start_clock(self, first_ns: int) -> BagClock:
         return BagClock(first_ns, self._rate, self._clock_publisher, self._clock_hz)
@@ -165,15 +172,21 @@ class BagPlayer:
             cdr = self._restamp(cdr)
         self._publishers[message.topic].publish(cdr)
         self.sent[message.topic] += 1
-        if self._is_answered(message):
+        if message.topic in self._answered:
             self._answers.expect(message.topic, header_stamp_ns(cdr))
 
     def _restamp(self, cdr: bytes) -> bytes:
-        recorded = header_stamp_ns(cdr)
+        recorded, now_ns = header_stamp_ns(cdr), time.time_ns()
         if recorded == 0:
-            # No stamp to keep equal to another.
-            return with_header_stamp(cdr, time.time_ns())
-        return with_header_stamp(cdr, self.restamped.setdefault(recorded, time.time_ns()))
+            # Nothing to keep a difference to.
+            return with_header_stamp(cdr, now_ns)
+        if self._shift_ns is None:
+            self._shift_ns = now_ns - recorded
+        # The stamp of another clock may leave what a header can hold.
+        stamp_ns = (recorded + self._shift_ns) % STAMP_END_NS
+        self.restamped[recorded] = stamp_ns
+        self.published_ns.setdefault(recorded, now_ns)
+        return with_header_stamp(cdr, stamp_ns)
 
 
 class BagClock:
@@ -195,6 +208,10 @@ class BagClock:
     def due(self, time_ns: int) -> float:
         """When, on the monotonic clock in seconds, bag time `time_ns` is reached."""
         return self._started + (time_ns - self._first_ns) * 1e-9 / self._rate
+
+    def delay(self, seconds: float) -> None:
+        """Let everything that comes be due later: a bag that was held back keeps its pace."""
+        self._started += seconds
 
     def publish(self, time_ns: int) -> None:
         """Publish `time_ns`, so that no message is ahead of the clock."""

@@ -35,7 +35,8 @@ class RecordedMask:
 
     Attributes:
         load: returns the (H, W) uint8 class ids.
-        latency_ms: from the stamp of the colour image to the arrival here.
+        latency_ms: from the stamp of the colour image to the arrival here; in a `Recording`, from
+            when the image was sent.
         arrived_s: on the monotonic clock.
     """
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,14 @@ def _counts(totals: Mapping[str, int]) -> dict[str, Any]:
 def _recording(recorder: MaskRecorder, played: dict[str, Any], node: dict[str, Any]) -> Recording:
     sent_stamps = {int(recorded): sent for recorded, sent in played.pop('stamps_ns').items()}
     recorded_at = {sent: recorded for recorded, sent in sent_stamps.items()}
-    # In a domain that the user has chosen, somebody else's masks may come by as well.
-    masks = {recorded_at[s]: mask for s, mask in recorder.masks.items() if s in recorded_at}
+    published_ns = played.pop('published_ns')
+    masks = {}
+    for stamp, mask in recorder.masks.items():
+        # In a domain that the user has chosen, somebody else's masks may come by as well.
+        if (recorded := recorded_at.get(stamp)) is not None:
+            # Unless the bag is played at its own pace, stamps run away from the time.
+            early_ms = (stamp - published_ns[str(recorded)]) / 1e6
+            masks[recorded] = replace(mask, latency_ms=mask.latency_ms + early_ms)
     return Recording(masks, recorder.class_names, recorder.about, played, node, sent_stamps)
 
 

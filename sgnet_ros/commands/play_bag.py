@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--restamp',
         action='store_true',
-        help='stamp headers with the wall time at publishing; equal stamps stay equal',
+        help='shift the stamps of headers so that the first is the present',
     )
     parser.add_argument(
         '--wait-for-subscribers',
@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--wait-for-answers',
         metavar='TOPIC',
         help='of a node: hold images back until the masks (images of the same stamp) of earlier '
-        'ones have come on TOPIC, so that no frame is lost however slow it is',
+        'ones have come on TOPIC, so that no frame is lost however slow it is; --topics are those '
+        'of the node',
     )
     parser.add_argument(
         '--start-delay',
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         }
         if args.restamp:
             summary['stamps_ns'] = {str(old): new for old, new in player.restamped.items()}
+            summary['published_ns'] = {str(old): at for old, at in player.published_ns.items()}
         damage = bag.damage
     if args.json != '-':
         sent = sum(summary['messages'].values())
@@ -105,7 +107,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.clock and args.restamp:
         raise InputError(
             "--clock and --restamp contradict each other: /clock is the bag's time, --restamp "
-            'stamps with wall time; give one of them'
+            'shifts stamps to wall time; give one of them'
         )
 
 

@@ -11,12 +11,13 @@ import time
 
 import numpy as np
 import pytest
+from bag_files import rewrite
 
 from sgnet_core.cli import run_command
 from sgnet_core.data.sample import Sample
 from sgnet_core.labels import NYU40
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
-from sgnet_ros.bags import Bag
+from sgnet_ros.bags import Bag, header_stamp_ns, with_header_stamp
 from sgnet_ros.bags_answers import MOST_UNANSWERED, Answers
 from sgnet_ros.bags_player import BagClock, BagPlayer
 from sgnet_ros.bags_writer import START_NS, write_bag
@@ -172,19 +173,32 @@ def test_loop_ends_on_ctrl_c_and_tells_what_it_sent(bag_path, listener, play, tm
     assert sent['messages'][TOPICS.rgb] >= 12
 
 
-def test_restamp_keeps_the_parts_of_a_frame_together(bag_path, listener, play, tmp_path):
+def test_restamp_keeps_what_pairs_messages(bag_path, listener, play, tmp_path):
+    """Equal stamps stay equal and others apart, however late and however fast they are played."""
+
+    def late(topic, index, cdr, time_ns):
+        if topic != TOPICS.depth:
+            return cdr, time_ns
+        return with_header_stamp(cdr, header_stamp_ns(cdr) + 3_000_000), time_ns + 20_000_000
+
     listener.listen(*STREAMS)
     began = time.time_ns()
-    process = play(bag_path, *WAIT, '--restamp', '--json', tmp_path / 'sent.json')
+    bag = rewrite(bag_path, tmp_path / 'late', late)
+    argv = ('--restamp', '--rate', 0.5, '--json', tmp_path / 'sent.json', '--topics', *STREAMS)
+    process = play(bag, *WAIT, *argv)
     listener.until_end(
         process, lambda: all(len(listener.received[topic]) == 5 for topic in STREAMS)
     )
     stamps = listener.stamps(TOPICS.rgb)
-    assert began < stamps[0] < stamps[-1] < time.time_ns()
-    for topic in STREAMS:
+    assert began < stamps[0] < time.time_ns()
+    assert np.diff(stamps).tolist() == np.diff(RECORDED).tolist()
+    for topic in (TOPICS.camera_info, TOPICS.labels):
         assert listener.stamps(topic) == stamps
-    sent = json.loads((tmp_path / 'sent.json').read_text())['stamps_ns']
-    assert sent == {str(old): new for old, new in zip(RECORDED, stamps, strict=True)}
+    assert listener.stamps(TOPICS.depth) == [stamp + 3_000_000 for stamp in stamps]
+    sent = json.loads((tmp_path / 'sent.json').read_text())
+    assert [sent['stamps_ns'][str(old)] for old in RECORDED] == stamps
+    published = [sent['published_ns'][str(old)] for old in RECORDED]
+    assert published[-1] - published[0] >= 2 * (RECORDED[-1] - RECORDED[0]) - 5_000_000
 
 
 def test_nobody_subscribes(bag_path, play):
@@ -267,6 +281,42 @@ def test_waits_for_answers_however_slow(ros, tiny_samples, tmp_path):
         node.destroy_node()
     assert [stamp_ns(m.header) for m in received] == [START_NS + i * 10**6 for i in range(15)]
     assert most == MOST_UNANSWERED
+
+
+def send(answers, topic, stamps):
+    """Seconds held back; sends no more than may be sent."""
+    held_s = 0.0
+    for stamp in stamps:
+        held_s += answers.wait(threading.Event())
+        answers.expect(topic, stamp)
+    return held_s
+
+
+@pytest.fixture
+def answers(ros):
+    """Of a node that never answers, for streams `rgb` and `depth`."""
+    from rclpy.node import Node
+
+    node = Node('player_of_two_streams', context=ros.context)
+    answers = Answers(node, '/nobody/mask', timeout_s=0.3)
+    answers.watch(('rgb', 'depth'))
+    yield answers
+    node.destroy_node()
+
+
+def test_colour_without_depth_waits_for_nothing(answers, caplog):
+    """A colour stream several times faster than depth, or a pause of depth, gives no masks."""
+    assert send(answers, 'rgb', range(50)) < 0.2
+    assert send(answers, 'depth', range(0, 40, 10)) < 0.2
+    assert caplog.text == ''
+
+
+def test_gives_up_once_until_there_is_an_answer(answers, caplog):
+    """Frames that the node cannot use, one after the other, cost the time for an answer once."""
+    for index in range(20):
+        send(answers, 'rgb', [index])
+        send(answers, 'depth', [index])
+    assert caplog.text.count('nothing on /nobody/mask for 0.3 s') == 1
 
 
 def test_goes_on_without_answers_that_never_come(ros, bag_path, caplog):
