@@ -96,7 +96,7 @@ def record_run(
             tqdm(total=run.frames, unit='mask', disable=None) as progress,
         ):
             while player.running and not stop.is_set():
-                _spin(recorder, node)
+                _spin(recorder, node, stop)
                 progress.update(len(recorder.masks) - progress.n)
             player.stop()
             # A bag that is cut off makes it fail as well, but after it has told what it sent.
@@ -200,11 +200,12 @@ def node_arguments(run: Replay) -> list[str]:
     return argv
 
 
-def _spin(recorder: MaskRecorder, node: ChildProcess | None) -> None:
+def _spin(recorder: MaskRecorder, node: ChildProcess | None, stop: threading.Event) -> None:
     recorder.spin()
     if node is not None and not node.running:
         raise SgnetError(f'segmentation_node ended by itself: {node.describe_end()}')
-    if node is None and recorder.has_lost_node():
+    # The Ctrl-C that ends us may have ended somebody's node as well.
+    if node is None and not stop.is_set() and recorder.has_lost_node():
         raise SgnetError(f'nobody publishes {recorder.mask_topic} any more: the node has ended')
 
 
@@ -215,7 +216,7 @@ def _wait_until_ready(
     deadline = time.monotonic() + READY_TIMEOUT_S
     # A node that runs already has counted before: its next report is where we begin.
     while recorder.class_names is None or (node is None and not recorder.reports):
-        _spin(recorder, node)
+        _spin(recorder, node, stop)
         if stop.is_set():
             raise KeyboardInterrupt
         if time.monotonic() > deadline:
@@ -245,9 +246,9 @@ def _drain(recorder: MaskRecorder, node: ChildProcess | None, stop: threading.Ev
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
     reports, totals, quiet = recorder.reports, recorder.totals, 0
     while time.monotonic() < deadline:
+        _spin(recorder, node, stop)
         if stop.is_set() and node is None and recorder.has_lost_node():
-            return  # The Ctrl-C that ends us has ended it as well.
-        _spin(recorder, node)
+            return
         if recorder.reports == reports:
             continue
         # A report like the one before and nothing under way: nothing will come any more.
