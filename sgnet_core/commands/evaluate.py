@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--robustness',
         action='store_true',
-        help='afterwards again with worse colour and depth: 30 times, on films 33 times',
+        help='afterwards again with worse colour and depth: 30 times, films with poses 33 times',
     )
     parser.add_argument(
         '--out',
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
                 interrupted = True
                 break
             found[str(checkpoint)] = figures
-            interrupted = figures['interrupted']
+            interrupted = figures['interrupted'] or figures['robustness_interrupted']
             if interrupted:
                 break
     if processes.is_first:
@@ -115,7 +115,6 @@ class _Samples:
 
         self.data = FolderDataset(args.data, args.split)
         self.name = f'{self.data.name}, split {args.split or "all"}'
-        self.is_film = self.data.has_poses or self.data.rate_hz is not None
         self._missing_depth = args.missing_depth
         self._length = min(len(self.data), args.limit or len(self.data))
         if not self.data.has_labels and (args.robustness or not self.data.has_poses):
@@ -180,8 +179,14 @@ def _measure(
     if samples.data.has_labels:
         check_same_classes(segmenter, samples.data.class_names, str(args.data))
     evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, picker)
-    figures = evaluation.to_json() | {'robustness': rows or None, 'interrupted': interrupted}
-    figures['retained_miou'] = retained(rows, figures['miou'])
+    # Robustness begins when all frames are counted as they are.
+    begun = args.robustness and len(evaluation.frames) == len(samples)
+    figures = evaluation.to_json() | {
+        'interrupted': interrupted and not begun,
+        'robustness': rows or None,
+        'robustness_interrupted': interrupted and begun,
+        'retained_miou': retained(rows, not interrupted),
+    }
     if args.missing_depth:
         figures['missing_depth'] = args.missing_depth
     source = {'name': samples.data.name, 'split': args.split or 'all'}
@@ -226,8 +231,10 @@ def _evaluate(
             for other in processes.gather(picker)[1:]:
                 picker.add(other)
         if args.robustness:
-            film = samples.is_film
-            rows += measure_robustness(segmenter, samples, mine, film, whole, shown)
+            done = measure_robustness(segmenter, samples, mine, evaluation, whole, shown)
+            # Corruption by corruption, so that Ctrl-C leaves those that are complete.
+            for corruption in done:
+                rows += corruption
     except KeyboardInterrupt:
         # Others would wait in vain for what this process has counted.
         if processes.count > 1 or not evaluation.frames:
@@ -257,3 +264,5 @@ def _print(
     print(details(figures))
     if figures['retained_miou']:
         print(table(figures['robustness'], figures['retained_miou']))
+    if figures['robustness_interrupted']:
+        print('robustness was interrupted: only what is complete is shown')

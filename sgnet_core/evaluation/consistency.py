@@ -2,10 +2,13 @@
 """Whether masks of a film agree about the same points: needs depth and poses, and no truth.
 
 Every second pixel of every second row is carried by its depth and the two poses into the frame
-before. Where that frame saw the same surface, both have said what it is.
+before. Where that frame saw the same surface, both have said what it is. Where the camera jumps,
+another film begins: poses of two films share no world.
 """
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 
@@ -13,9 +16,14 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.types import UNLABELLED
 
+_LOG = logging.getLogger(__name__)
+
 STRIDE = 2
 DEPTH_TOLERANCE = 0.05
 """Of the depth: farther apart it is another surface, which hid the one or was hidden by it."""
+
+MOST_MOVED_M, MOST_TURNED_RAD = 0.5, np.deg2rad(30)
+"""Of a camera from one frame of a film to the next: beyond, it is a cut."""
 
 
 class TemporalConsistency:
@@ -29,23 +37,28 @@ class TemporalConsistency:
     def __init__(self) -> None:
         self.frames, self.pixels, self.agreeing = 0, 0, 0
         self._previous: tuple[Sample, np.ndarray] | None = None
+        self._warned = False
 
-    def update(self, sample: Sample, labels: np.ndarray) -> None:
-        """Compare with the frame before; a frame without a pose interrupts the film.
+    def update(self, sample: Sample, labels: np.ndarray) -> bool:
+        """Compare with the frame before; return whether both are of one film.
+
+        A frame without a pose ends a film, and so does one with labels whose pose is none.
 
         Raises:
-            InputError: the pose does not turn and move, but scale or shear.
+            InputError: the pose does not turn and move, but scale or shear, and there are no labels
+                to compare with instead.
         """
         previous, self._previous = self._previous, None
-        if sample.pose is None:
-            return
-        _check_pose(sample)
+        if sample.pose is None or not self._has_true_pose(sample):
+            return False
         self._previous = sample, labels
-        if previous is not None:
-            pixels, agreeing = _compare(*previous, sample, labels)
-            self.frames += pixels > 0
-            self.pixels += pixels
-            self.agreeing += agreeing
+        if previous is None or not _is_near(previous[0].pose, sample.pose):
+            return False
+        pixels, agreeing = _compare(*previous, sample, labels)
+        self.frames += pixels > 0
+        self.pixels += pixels
+        self.agreeing += agreeing
+        return True
 
     def start(self, sample: Sample, labels: np.ndarray) -> None:
         """Let this be the frame before the next, without comparing it."""
@@ -57,6 +70,21 @@ class TemporalConsistency:
         self.frames += other.frames
         self.pixels += other.pixels
         self.agreeing += other.agreeing
+
+    def _has_true_pose(self, sample: Sample) -> bool:
+        rotation = sample.pose[:3, :3]
+        if np.allclose(rotation @ rotation.T, np.eye(3), atol=0.01):
+            return True
+        wrong = (
+            f'the pose of frame {sample.id} is no rotation and translation: {rotation.tolist()}; '
+            'it must be camera-to-world, in metres'
+        )
+        if sample.labels is None:
+            raise InputError(wrong)
+        if not self._warned:
+            _LOG.warning('%s. Temporal consistency leaves out such frames', wrong)
+        self._warned = True
+        return False
 
     def figures(self) -> dict[str, float] | None:
         """For JSON; None where no two frames saw anything in common."""
@@ -94,10 +122,8 @@ def _compare(
     return int(same.sum()), int((labels_before == labels)[same].sum())
 
 
-def _check_pose(sample: Sample) -> None:
-    rotation = sample.pose[:3, :3]
-    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=0.01):
-        raise InputError(
-            f'the pose of frame {sample.id} is no rotation and translation: {rotation.tolist()}; '
-            'it must be camera-to-world, in metres'
-        )
+def _is_near(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether a camera with these poses (4, 4) may have taken two neighbouring frames."""
+    move = np.linalg.inv(before) @ after
+    turned_rad = np.arccos(np.clip((np.trace(move[:3, :3]) - 1) / 2, -1, 1))
+    return bool(np.linalg.norm(move[:3, 3]) <= MOST_MOVED_M and turned_rad <= MOST_TURNED_RAD)

@@ -38,19 +38,23 @@ class Corruption:
 
     Attributes:
         levels: how much, for each severity, in `unit`.
-        change: what it does to a frame, given a level and random numbers; None where depth is late,
-            which needs a film: neighbours in time.
+        change: what it does to a frame, given a level and random numbers; None where depth is that
+            of as many frames before.
     """
 
     levels: tuple[float, float, float]
     unit: str
     change: Change | None
 
+    def delay(self, severity: int) -> int:
+        """How many frames a film must have before one that this is done to."""
+        return int(self.levels[severity - 1]) if self.change is None else 0
+
     def apply(self, samples: Sequence[Sample], index: int, severity: int) -> Sample:
         """A sample as it would come; the same whenever its id and severity are."""
         sample, level = samples[index], self.levels[severity - 1]
         if self.change is None:
-            late = samples[max(index - int(level), 0)].frame.depth_m
+            late = samples[index - self.delay(severity)].frame.depth_m
             frame = dataclasses.replace(sample.frame, depth_m=late)
         else:
             rng = np.random.default_rng((zlib.crc32(sample.id.encode()), severity))

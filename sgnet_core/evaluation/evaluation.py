@@ -57,6 +57,7 @@ class FrameCounts:
         id, camera: as of the sample.
         seconds: that the mask took; None where nobody measured.
         missing_depth: share of pixels without a measurement.
+        goes_on: the frame before is of the same film, a step away.
         tally: (3, C) uint32, see `tally.py`; None of a frame without labels.
         digest: SHA-256 of all labels and of every eighth row of colour and depth, as the network
             saw them: tells data sets apart, and other versions of one.
@@ -66,6 +67,7 @@ class FrameCounts:
     camera: str
     seconds: float | None
     missing_depth: float
+    goes_on: bool
     tally: np.ndarray | None
     digest: bytes
 
@@ -136,12 +138,13 @@ class Evaluation:
             )
         if sample.labels is not None:
             check_labels(sample.labels, result.labels, len(self.class_names))
-        self._consistency.update(sample, result.labels)
+        goes_on = self._consistency.update(sample, result.labels)
         tally = None if sample.labels is None else self._count(sample, result)
         depth_m = sample.frame.depth_m
         missing = np.count_nonzero(np.isnan(depth_m)) / depth_m.size
-        digest = _digest(sample)
-        counts = FrameCounts(sample.id, _camera(sample), seconds, missing, tally, digest)
+        counts = FrameCounts(
+            sample.id, _camera(sample), seconds, missing, goes_on, tally, _digest(sample)
+        )
         self.frames.append(counts)
         return counts
 
@@ -179,7 +182,6 @@ class Evaluation:
             'intervals': intervals(self._tallies(self._scored), self.class_names),
             'frame_scores': [frame.to_json() for frame in self.frames],
             'latency_ms': self._latency_ms(),
-            'robustness': None,
             'data_sha256': hashlib.sha256(b''.join(f.digest for f in self.frames)).hexdigest(),
         }
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from sgnet_core.evaluation.evaluation import Evaluation
+from sgnet_core.evaluation.evaluation import Evaluation, FrameCounts
 from sgnet_core.evaluation.run import evaluate
 from sgnet_core.evaluation.tally import mean_iou, number, pixel_accuracy
 
@@ -25,62 +25,93 @@ def measure_robustness(
     segmenter: Segmenter,
     samples: Sequence[Sample],
     indices: Sequence[int],
-    film: bool,
+    clean: Evaluation,
     whole: Callable[[Evaluation], Evaluation] = lambda evaluation: evaluation,
     progress: bool = True,
-) -> Iterator[dict[str, Any]]:
-    """Evaluate every corruption at every severity: a row for each, as soon as it is known.
+) -> Iterator[list[dict[str, Any]]]:
+    """Evaluate every corruption at every severity: the rows of one as soon as it is complete.
+
+    Late depth is for frames that have enough of their film before them, in three severities or
+    fewer; `clean_miou` of a row is that of the same frames as they are.
 
     Args:
         samples: with labels; each is read many times.
-        indices: of those to use.
-        film: they are neighbours in time, so that depth can be late.
+        indices: of those that this process is to use.
+        clean: counts of all samples as they are, in order.
         whole: from the counts of these indices to those of all processes that share the work.
         progress: show a bar where standard error is a terminal.
     """
-    chosen = {name: c for name, c in CORRUPTIONS.items() if film or c.change is not None}
-    total = len(chosen) * len(SEVERITIES) * len(indices)
+    before = _film_before(clean.frames)
+    delays = [c.delay(severity) for c in CORRUPTIONS.values() for severity in SEVERITIES]
+    total = sum(before[i] >= delay for delay in delays for i in indices)
     hidden = None if progress else True
     with tqdm(total=total, desc='robustness', unit='frame', disable=hidden) as bar:
-        for name, corruption in chosen.items():
+        for name, corruption in CORRUPTIONS.items():
+            rows = []
             for severity in SEVERITIES:
+                delay = corruption.delay(severity)
+                clean_miou = _miou(
+                    f for f, n in zip(clean.frames, before, strict=True) if n >= delay
+                )
+                if clean_miou is None:
+                    continue
                 evaluation = evaluate(
                     segmenter,
                     # Read before the loop goes on to the next.
-                    (corruption.apply(samples, i, severity) for i in indices),
+                    (corruption.apply(samples, i, severity) for i in indices if before[i] >= delay),
                     progress=False,
                     watch=lambda *_: bar.update(),
                 )
                 tally = whole(evaluation).confusion.tally
-                yield {
-                    'corruption': name,
-                    'severity': severity,
-                    'level': corruption.levels[severity - 1],
-                    'unit': corruption.unit,
-                    'miou': number(mean_iou(tally)),
-                    'pixel_accuracy': number(pixel_accuracy(tally)),
-                }
+                rows.append(
+                    {
+                        'corruption': name,
+                        'severity': severity,
+                        'level': corruption.levels[severity - 1],
+                        'unit': corruption.unit,
+                        'miou': number(mean_iou(tally)),
+                        'pixel_accuracy': number(pixel_accuracy(tally)),
+                        'clean_miou': clean_miou,
+                    }
+                )
+            yield rows
 
 
-def retained(rows: Rows, miou: float | None) -> dict[str, float] | None:
-    """The share of `miou`, that of clean frames, which is left with each corruption.
+def _film_before(frames: Iterable[FrameCounts]) -> list[int]:
+    """How many frames of its film come before each."""
+    before: list[int] = []
+    for frame in frames:
+        before.append(before[-1] + 1 if frame.goes_on else 0)
+    return before
 
-    A mean over its severities; `mean` is that over all corruptions: the one summary figure. None
-    without rows, and where there is nothing to keep.
+
+def _miou(frames: Iterable[FrameCounts]) -> float | None:
+    """Of all of them together; None where they have no labelled pixel."""
+    tallies = [frame.tally for frame in frames]
+    return number(mean_iou(np.sum(tallies, axis=0, dtype=np.int64))) if tallies else None
+
+
+def retained(rows: Rows, complete: bool = True) -> dict[str, float | None] | None:
+    """The share of the clean mIoU which is left with each corruption.
+
+    A mean over its severities; `mean` is that over all corruptions: the one summary figure, None
+    unless they are complete. None without rows, and where there is nothing to keep.
     """
-    if not rows or not miou:
-        return None
     shares: dict[str, list[float]] = {}
     for row in rows:
-        shares.setdefault(row['corruption'], []).append(row['miou'] / miou)
+        if row['clean_miou']:
+            shares.setdefault(row['corruption'], []).append(row['miou'] / row['clean_miou'])
+    if not shares:
+        return None
     means = {name: float(np.mean(values)) for name, values in shares.items()}
-    return {'mean': float(np.mean([*means.values()])), **means}
+    return {'mean': float(np.mean([*means.values()])) if complete else None, **means}
 
 
-def table(rows: Rows, kept: dict[str, float]) -> str:
+def table(rows: Rows, kept: dict[str, float | None]) -> str:
     """For people: mIoU at every severity, and what `retained` says."""
     lines = [f'{"mIoU %, severity":20}{"1":>8}{"2":>8}{"3":>8}{"kept %":>9}']
     for name, share in kept.items():
         found = [f'{100 * row["miou"]:8.2f}' for row in rows if row['corruption'] == name]
-        lines.append(f'{name:20}{"".join(found):24}{100 * share:9.1f}')
+        percent = '-' if share is None else f'{100 * share:.1f}'
+        lines.append(f'{name:20}{"".join(found):24}{percent:>9}')
     return '\n'.join([lines[0], *lines[2:], lines[1]])

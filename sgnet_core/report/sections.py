@@ -50,7 +50,7 @@ def _other_tiles(metrics: Metrics) -> Iterator[tuple[str, str, str]]:
         yield 'temporal consistency', percent(film['agreement']), 'same class a frame later'
     if calibration:
         yield 'calibration error', percent(calibration['ece']), 'ECE; 0 is honest'
-    if kept:
+    if kept and kept['mean'] is not None:
         yield 'mIoU kept', percent(kept['mean']), 'with worse colour or depth'
     if latency:
         name = 'camera to mask' if 'label_age_ms' in metrics else 'time per frame'
@@ -243,7 +243,11 @@ def robustness(metrics: Metrics) -> str:
         share = f', {percent(kept[corruption], 0)} kept' if corruption in kept else ''
         name = escape(corruption.replace('_', ' '))
         charts.append(figure(f'<h3>{name}<span class="faint">{share}</span></h3>{chart.svg()}'))
-    mean = f' Over all of them {percent(kept["mean"])} of the mIoU are kept.' if kept else ''
+    mean = ''
+    if metrics.get('robustness_interrupted'):
+        mean = ' Interrupted: what is not here was not measured.'
+    elif kept:
+        mean = f' Over all of them {percent(kept["mean"])} of the mIoU are kept.'
     return section(
         'When colour or depth are worse',
         side_by_side(charts),

@@ -9,8 +9,15 @@ import pytest
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.rooms.dataset import RoomDataset
 from sgnet_core.data.sample import Sample
+from sgnet_core.errors import InputError
 from sgnet_core.evaluation import Evaluation
-from sgnet_core.evaluation.consistency import DEPTH_TOLERANCE, STRIDE, TemporalConsistency
+from sgnet_core.evaluation.consistency import (
+    DEPTH_TOLERANCE,
+    MOST_MOVED_M,
+    MOST_TURNED_RAD,
+    STRIDE,
+    TemporalConsistency,
+)
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, SegmentationResult
 
 SIZE = (40, 62)
@@ -53,14 +60,55 @@ def test_what_was_hidden_or_is_behind_the_camera_is_not_compared():
     labels = labels_of(np.random.default_rng(4))
     near = 2.0 * (1 - 1.1 * DEPTH_TOLERANCE)
     assert counted((wall(near), labels), (wall(2.0), labels)) is None
-    turned = dataclasses.replace(wall(2.0), pose=np.diag([-1.0, 1, -1, 1]))
-    assert counted((wall(2.0), labels), (turned, labels)) is None
+    back = wall(0.3)
+    back.pose[2, 3] = -0.4
+    assert counted((wall(0.3), labels), (back, labels)) is None
 
 
 def test_a_frame_without_a_pose_cuts_the_film():
     labels = labels_of(np.random.default_rng(5))
     lost = dataclasses.replace(wall(2.0), pose=None)
     assert counted((wall(2.0), labels), (lost, labels), (wall(2.0), labels)) is None
+
+
+def turned(angle_rad):
+    pose = np.eye(4)
+    pose[:2, :2] = [
+        [np.cos(angle_rad), -np.sin(angle_rad)],
+        [np.sin(angle_rad), np.cos(angle_rad)],
+    ]
+    return dataclasses.replace(wall(2.0), pose=pose)
+
+
+def test_a_jump_of_the_camera_cuts_the_film():
+    labels = labels_of(np.random.default_rng(8))
+    for near, far in (
+        (wall(2.0, 0.9 * MOST_MOVED_M), wall(2.0, 1.1 * MOST_MOVED_M)),
+        (turned(0.9 * MOST_TURNED_RAD), turned(-1.1 * MOST_TURNED_RAD)),
+    ):
+        assert counted((wall(2.0), labels), (near, labels))['frames'] == 1
+        assert counted((wall(2.0), labels), (far, labels)) is None
+
+
+def test_rooms_are_films_of_their_own():
+    rooms = RoomDataset(9, frames_per_room=3, seed=12, size=(48, 64))
+    evaluation = Evaluation(rooms.class_names)
+    for sample in rooms:
+        truth = np.where(sample.labels == UNLABELLED, 0, sample.labels).astype(np.uint8)
+        confidence = np.ones(truth.shape, np.float32)
+        evaluation.update(sample, SegmentationResult(truth, confidence, rooms.class_names))
+    assert [frame.goes_on for frame in evaluation.frames] == 3 * [False, True, True]
+    assert evaluation.to_json()['temporal_consistency']['frames'] == 6
+
+
+def test_a_pose_that_is_none_ends_a_film_and_only_where_nothing_else_is_known_the_run(caplog):
+    labels = labels_of(np.random.default_rng(9))
+    bad = dataclasses.replace(wall(2.0), pose=np.diag([2.0, 2, 2, 1]))
+    with pytest.raises(InputError, match='pose of frame 0 is no rotation'):
+        counted((wall(2.0), labels), (bad, labels))
+    known = dataclasses.replace(bad, labels=labels)
+    assert counted((wall(2.0), labels), (known, labels), (known, labels)) is None
+    assert caplog.text.count('is no rotation and translation') == 1
 
 
 def naive(before, labels_before, sample, labels):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sgnet_core.data.rooms.dataset import RoomDataset
+from sgnet_core.evaluation import evaluate
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from sgnet_core.evaluation.robustness import measure_robustness, retained
 from sgnet_core.labels import NYU40
@@ -47,10 +48,17 @@ def test_severities_grow_and_touch_only_what_they_name(film, name):
 
 
 @pytest.mark.parametrize('name', CORRUPTIONS)
-def test_the_same_every_time_and_another_for_another_frame(film, name):
+def test_the_same_every_time(film, name):
     first, again = (CORRUPTIONS[name].apply(film, 5, 2).frame for _ in range(2))
     np.testing.assert_array_equal(first.rgb, again.rgb)
     np.testing.assert_array_equal(first.depth_m, again.depth_m)
+
+
+@pytest.mark.parametrize('name', ['depth_holes', 'depth_noise'])
+def test_what_is_random_is_another_for_another_id(film, name):
+    twins = [film[5], dataclasses.replace(film[5], id='another')]
+    first, second = (CORRUPTIONS[name].apply(twins, i, 2).frame.depth_m for i in range(2))
+    assert not np.array_equal(first, second, equal_nan=True)
 
 
 def test_holes_have_the_share_they_say(film):
@@ -64,7 +72,6 @@ def test_late_depth_is_that_of_an_earlier_frame_of_the_film(film):
     late = CORRUPTIONS['depth_delay'].apply(film, 7, 2).frame
     assert late.rgb is film[7].frame.rgb
     assert late.depth_m is film[4].frame.depth_m
-    assert CORRUPTIONS['depth_delay'].apply(film, 2, 3).frame.depth_m is film[0].frame.depth_m
 
 
 class NeedsDepth:
@@ -82,24 +89,56 @@ class NeedsDepth:
         return SegmentationResult(labels, np.ones(frame.size, np.float32), self.class_names)
 
 
+def clean(film):
+    """Counts of its truth."""
+    return evaluate(NeedsDepth(film), film, progress=False)
+
+
 def test_what_is_left_of_a_network_that_needs_exact_depth(film, monkeypatch):
     depth_only = {name: c for name, c in CORRUPTIONS.items() if name.startswith('depth')}
     monkeypatch.setattr('sgnet_core.evaluation.robustness.CORRUPTIONS', depth_only)
-    rows = list(measure_robustness(NeedsDepth(film), film, range(4, 9), film=True, progress=False))
+    network = NeedsDepth(film)
+    rows = sum(measure_robustness(network, film, range(12), clean(film), progress=False), [])
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     accuracy = {(row['corruption'], row['severity']): row['pixel_accuracy'] for row in rows}
     kept = 1 - np.array(CORRUPTIONS['depth_holes'].levels)
     assert [accuracy['depth_holes', s] for s in SEVERITIES] == pytest.approx(kept, abs=0.1)
     assert accuracy['depth_blackout', 3] < 0.1
-    # The clean score of this network is 1.
-    shares = retained(rows, 1.0)
+    shares = retained(rows)
     assert shares['depth_scale'] < shares['depth_holes'] < 1
-    without_film = measure_robustness(NeedsDepth(film), film, [5], film=False, progress=False)
-    assert 'depth_delay' not in {row['corruption'] for row in without_film}
+    assert retained(rows, complete=False) == {**shares, 'mean': None}
+
+
+def test_depth_is_late_only_where_the_film_has_begun_long_enough_before(film, monkeypatch):
+    monkeypatch.setattr(
+        'sgnet_core.evaluation.robustness.CORRUPTIONS', {'depth_delay': CORRUPTIONS['depth_delay']}
+    )
+    seen = []
+
+    class Watching(NeedsDepth):
+        def segment(self, frame):
+            seen.append(frame)
+            return super().segment(frame)
+
+    # Of two films of five and seven frames, one, three and ten frames late.
+    moved = [dataclasses.replace(sample, pose=sample.pose + shift(9.0)) for sample in film[5:]]
+    cut = film[:5] + moved
+    counts = clean(cut)
+    (rows,) = measure_robustness(Watching(cut), cut, range(12), counts, progress=False)
+    assert [row['severity'] for row in rows] == [1, 2], 'no film has ten frames before any'
+    assert len(seen) == (4 + 6) + (2 + 4)
+    depths = {id(sample.frame.depth_m): i for i, sample in enumerate(cut)}
+    late = [depths[id(frame.depth_m)] for frame in seen]
+    assert late == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10] + [0, 1, 5, 6, 7, 8]
+    assert all(row['clean_miou'] == 1 for row in rows)
+
+
+def shift(distance_m):
+    move = np.zeros((4, 4))
+    move[0, 3] = distance_m
+    return move
 
 
 def test_nothing_is_left_of_nothing():
-    assert retained([], 0.5) is None
-    row = {'corruption': 'depth_holes', 'severity': 1, 'miou': 0.0, 'pixel_accuracy': 0.0}
-    assert retained([row], 0.0) is None
-    assert retained([row], None) is None
+    assert retained([]) is None
+    assert retained([{'corruption': 'depth_holes', 'miou': 0.0, 'clean_miou': 0.0}]) is None
