@@ -4,8 +4,9 @@
 ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag out:=report
 ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag queue.policy:=all json:=metrics.json
 
-The evaluator plays the bag once the node is ready, and everything ends with it. Whatever
-segmentation.launch.py can be told about the node can be told here as well.
+The evaluator plays the bag once the node is ready, and everything ends with it, or with the node.
+Whatever segmentation.launch.py can be told about the node can be told here as well; but topics are
+those of the bag, also where camera is given: that is for the parameters.
 """
 
 from pathlib import Path
@@ -15,8 +16,10 @@ from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
     OpaqueFunction,
+    RegisterEventHandler,
     Shutdown,
 )
+from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -59,9 +62,16 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         *options,
         DeclareLaunchArgument(
             'queue.policy',
-            default_value='latest',
-            choices=['latest', 'all'],
-            description='all: lossless, the bag waits for the node',
+            default_value='',
+            choices=['', 'latest', 'all'],
+            description='all: lossless, the bag waits for the node; empty: as in params_file',
+        ),
+        DeclareLaunchArgument(
+            'qos.input',
+            # The player is reliable, and what is dropped must be dropped where it is counted.
+            default_value='reliable',
+            choices=['', 'sensor_data', 'reliable', 'auto'],
+            description='QoS of what the node hears; empty: as in params_file',
         ),
     ]
 
@@ -102,8 +112,7 @@ def generate_launch_description() -> LaunchDescription:
     segmentation = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('segmentation.launch.py'))),
         launch_arguments={
-            # The player is reliable, and what is dropped must be dropped where it is counted.
-            'qos.input': 'reliable',
+            'qos.input': LaunchConfiguration('qos.input'),
             'queue.policy': LaunchConfiguration('queue.policy'),
             **{name: LaunchConfiguration(name) for name in INPUTS},
         }.items(),
@@ -112,6 +121,15 @@ def generate_launch_description() -> LaunchDescription:
         [
             *declare_arguments(),
             segmentation,
+            # A node that does not start would be waited for.
+            RegisterEventHandler(
+                OnProcessExit(
+                    target_action=lambda process: process.process_details['name'].startswith(
+                        'segmentation_node'
+                    ),
+                    on_exit=Shutdown(reason='the node has ended'),
+                )
+            ),
             OpaqueFunction(function=evaluator),
         ]
     )

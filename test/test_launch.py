@@ -26,7 +26,7 @@ INPUTS = ('rgb/image', 'depth/image', 'rgb/camera_info', 'depth/camera_info')
 # launch_ros removes the parameter files that it makes, so the node has to read them.
 NODE = """\
 #!{python}
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 import yaml
 words = sys.argv[1:]
 files = [words[i + 1] for i, word in enumerate(words) if word == '--params-file']
@@ -35,8 +35,13 @@ record = dict(words=words, files=files, parameters=parameters)
 me = pathlib.Path(sys.argv[0])
 me.with_suffix('.json').write_text(json.dumps(record))
 # Whoever's end ends the others lets them start first.
-while me.name == 'evaluate_bag' and not me.with_name('segmentation_node.json').exists():
-    time.sleep(0.01)
+others = [me.with_name(f'{{name}}.json') for name in os.environ['TOGETHER'].split()]
+deadline = time.monotonic() + 30
+try:
+    while not all(file.exists() for file in others) and time.monotonic() < deadline:
+        time.sleep(0.01)
+except KeyboardInterrupt:
+    me.with_suffix('.interrupted').touch()
 """
 
 # Like rs_launch.py it declares a name that ours declares, and takes whatever is in its scope.
@@ -61,13 +66,13 @@ class Robot:
     def __init__(self, prefix: Path) -> None:
         self.prefix = prefix
         for package in ('sgnet_ros', 'realsense2_camera', 'rviz2'):
-            self._write(f'share/ament_index/resource_index/packages/{package}', '')
+            self.write(f'share/ament_index/resource_index/packages/{package}', '')
         for name in ('sgnet_ros/segmentation_node', 'sgnet_ros/evaluate_bag', 'rviz2/rviz2'):
-            self._write(f'lib/{name}', NODE.format(python=sys.executable)).chmod(0o755)
+            self.write(f'lib/{name}', NODE.format(python=sys.executable)).chmod(0o755)
         camera = CAMERA.format(record=str(prefix / 'camera.json'))
-        self._write('share/realsense2_camera/launch/rs_launch.py', camera)
+        self.write('share/realsense2_camera/launch/rs_launch.py', camera)
 
-    def _write(self, name: str, text: str) -> Path:
+    def write(self, name: str, text: str) -> Path:
         path = self.prefix / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -108,7 +113,15 @@ def robot(tmp_path, monkeypatch) -> Robot:
     pytest.importorskip('launch_ros', reason='launch comes with a ROS distribution, not from PyPI')
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
+    monkeypatch.setenv('TOGETHER', '')
     return Robot(tmp_path)
+
+
+@pytest.fixture
+def evaluating(robot, monkeypatch) -> Robot:
+    """Whose node and evaluator wait for each other."""
+    monkeypatch.setenv('TOGETHER', 'segmentation_node evaluate_bag')
+    return robot
 
 
 def test_segmentation_leaves_everything_to_the_parameter_file(robot):
@@ -227,44 +240,55 @@ def evaluator_words(robot) -> list[str]:
     return words[: words.index('--ros-args')] if '--ros-args' in words else words
 
 
-def test_evaluate_bag_gives_node_and_evaluator_the_topics_of_the_bag(robot):
-    status = robot.launch('evaluate_bag.launch.py', bag='/my/bag', out='report', device='cpu')
+def test_evaluate_bag_gives_node_and_evaluator_the_topics_of_the_bag(evaluating):
+    status = evaluating.launch('evaluate_bag.launch.py', bag='/my/bag', out='report', device='cpu')
     assert status == 0
-    words = evaluator_words(robot)
+    words = evaluator_words(evaluating)
     assert words[:4] == ['/my/bag', '--live', '--node', '/segmentation']
     assert '--lossless' not in words
     assert words[-2:] == ['--out', 'report']
-    remappings = robot.remappings()
+    remappings = evaluating.remappings()
     for option, topic in (('--rgb-topic', 'rgb/image'), ('--depth-topic', 'depth/image')):
         assert words[words.index(option) + 1] == remappings[topic]
-    given = robot.started()['parameters'][-1].values()
+    given = evaluating.started()['parameters'][-1].values()
     (parameters,) = (values['ros__parameters'] for values in given)
-    expected = {'qos.input': 'reliable', 'queue.policy': 'latest', 'device': 'cpu'}
+    expected = {'qos.input': 'reliable', 'device': 'cpu'}
     assert parameters == expected
 
 
-def test_evaluate_bag_without_loss_in_a_namespace_of_a_compressed_bag(robot):
-    arguments = {'queue.policy': 'all', 'namespace': '/left', 'image_transport': 'compressed'}
-    assert robot.launch('evaluate_bag.launch.py', bag='bag', rgb_topic='/cam', **arguments) == 0
-    words = evaluator_words(robot)
+def test_evaluate_bag_without_loss_in_a_namespace_of_a_compressed_bag(evaluating):
+    arguments = {'queue.policy': 'all', 'qos.input': 'auto', 'image_transport': 'compressed'}
+    arguments |= {'namespace': '/left', 'rgb_topic': '/cam'}
+    assert evaluating.launch('evaluate_bag.launch.py', bag='bag', **arguments) == 0
+    words = evaluator_words(evaluating)
     assert words[3] == '/left/segmentation'
     assert '--lossless' in words
     assert [w for before, w in pairwise(words) if before == '--rgb-topic'][-1] == '/cam/compressed'
-    assert robot.remappings()['rgb/image'] == '/cam'
+    assert evaluating.remappings()['rgb/image'] == '/cam'
+    (given,) = evaluating.started()['parameters'][-1].values()
+    assert given['ros__parameters']['qos.input'] == 'auto'
 
 
-def test_the_evaluator_understands_what_it_is_told(robot):
+def test_evaluate_bag_does_not_wait_for_a_node_that_ends(robot, monkeypatch):
+    monkeypatch.setenv('TOGETHER', 'somebody_who_never_comes')
+    script = '#!/bin/sh\nwhile [ ! -e "${0%/*}/evaluate_bag.json" ]; do sleep 0.05; done; exit 2\n'
+    robot.write('lib/sgnet_ros/segmentation_node', script).chmod(0o755)
+    robot.launch('evaluate_bag.launch.py', bag='bag')
+    assert (robot.prefix / 'lib/sgnet_ros/evaluate_bag.interrupted').exists()
+
+
+def test_the_evaluator_understands_what_it_is_told(evaluating):
     """Every option of the launch file is one of the command's."""
     from sgnet_ros.commands.evaluate_bag import add_arguments
 
     values = ('labels', 'labels_topic', 'label_names_topic', 'remap', 'write_bag', 'out', 'json')
-    status = robot.launch(
+    status = evaluating.launch(
         'evaluate_bag.launch.py', bag='bag', rate='2', **dict.fromkeys(values, 'x')
     )
     assert status == 0
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    args = parser.parse_args(evaluator_words(robot))
+    args = parser.parse_args(evaluator_words(evaluating))
     assert args.live
     assert args.rate == 2.0
     assert str(args.write_bag) == args.json == args.labels_topic == 'x'
