@@ -58,12 +58,21 @@ def read_class_remap(path: Path) -> ClassRemap:
         ConfigError: it is missing, no map of lists, or names a class twice.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding='utf-8'))
-        return _class_remap(values)
+        text = path.read_text(encoding='utf-8')
+        _reject_duplicates(yaml.compose(text, yaml.SafeLoader))
+        return _class_remap(yaml.safe_load(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f'{path} cannot be read as YAML: {first_line(error)}') from error
     except InputError as error:
         raise ConfigError(f'{path}: {error}') from error
+
+
+def _reject_duplicates(root: yaml.Node | None) -> None:
+    """Raise ConfigError where two lines have one key: YAML would keep the last."""
+    keys = [key.value for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ConfigError(f'{key!r} has {keys.count(key)} lines; put its classes into one')
 
 
 def _class_remap(values: object) -> ClassRemap:

@@ -117,7 +117,8 @@ def check_json_destination(destination: str | Path | None) -> None:
         if is_new or path.is_file() or path.is_dir():
             path.open('a').close()
         if is_new:
-            path.unlink()
+            # Of processes that check at once another may have been first.
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f'--json {path} cannot be written ({error.strerror}): give a file in a folder that '

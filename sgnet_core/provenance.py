@@ -54,7 +54,7 @@ def commit(package: Path) -> str | None:
     """Of the checkout that holds a package folder, and whether it was changed since; None where
     there is none, as when the package is installed."""
     try:
-        top, head = _git(package, 'rev-parse', '--show-toplevel', 'HEAD').split()
+        top, head = _git(package, 'rev-parse', '--show-toplevel', 'HEAD').splitlines()
         # Installed somewhere below another project, that project's commit says nothing.
         if Path(top) != package.resolve().parent:
             return None

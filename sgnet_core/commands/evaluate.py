@@ -2,8 +2,8 @@
 """Measure checkpoints on a folder data set: against its labels, and on films with poses for
 whether masks of neighbouring frames agree.
 
-With torchrun, processes share the frames; the figures are the same. After Ctrl-C the figures are
-those of the frames seen so far.
+With torchrun, processes share the frames; the figures are the same. After Ctrl-C the figures of one
+process are those of the frames seen so far; several processes leave none.
 """
 
 from __future__ import annotations
@@ -85,10 +85,14 @@ def run(args: argparse.Namespace) -> int:
     with joined_processes(args.device) as (processes, device):
         if not processes.is_first:
             logging.disable(logging.INFO)
-        for number, checkpoint in enumerate(args.checkpoint, 1):
+        # All of them, before a long run with the first.
+        segmenters = [_segmenter(args, samples, path, device) for path in args.checkpoint]
+        for number, (checkpoint, segmenter) in enumerate(
+            zip(args.checkpoint, segmenters, strict=True), 1
+        ):
             name = f'{number}_{checkpoint.stem}' if several else ''
             try:
-                figures = _measure(args, samples, checkpoint, device, processes, name)
+                figures = _measure(args, samples, checkpoint, segmenter, processes, name)
             except KeyboardInterrupt:
                 if not found:
                     raise
@@ -152,11 +156,25 @@ def _scales(text: str) -> list[float]:
         raise ArgumentTypeError(f'{text!r} are not numbers with commas, as 0.8,1.0,2.0') from None
 
 
+def _segmenter(
+    args: argparse.Namespace, samples: _Samples, checkpoint: Path | None, device: str
+) -> Segmenter | AveragedViews:
+    """Of a checkpoint; raises InputError where its classes are not those of the labels."""
+    from sgnet_core.evaluation import check_same_classes
+    from sgnet_core.evaluation.views import load_views
+
+    options = device, args.precision, args.backend
+    segmenter = load_views(checkpoint, args.scales, args.flip, *options)
+    if samples.data.has_labels:
+        check_same_classes(segmenter, samples.data.class_names, str(args.data))
+    return segmenter
+
+
 def _measure(
     args: argparse.Namespace,
     samples: _Samples,
     checkpoint: Path | None,
-    device: str,
+    segmenter: Segmenter | AveragedViews,
     processes: Processes,
     name: str,
 ) -> dict[str, Any]:
@@ -165,19 +183,13 @@ def _measure(
     Args:
         name: of the folder of its report within `--out`.
     """
-    from sgnet_core.evaluation import check_same_classes
     from sgnet_core.evaluation.robustness import retained
-    from sgnet_core.evaluation.views import load_views
     from sgnet_core.provenance import provenance
     from sgnet_core.report.picks import FramePicker
     from sgnet_core.report.write import ReportFolder
 
     report = ReportFolder(args.out / name) if args.out and processes.is_first else None
     picker = (report.picker if report else FramePicker()) if args.out else None
-    options = device, args.precision, args.backend
-    segmenter = load_views(checkpoint, args.scales, args.flip, *options)
-    if samples.data.has_labels:
-        check_same_classes(segmenter, samples.data.class_names, str(args.data))
     evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, picker)
     # Robustness begins when all frames are counted as they are.
     begun = args.robustness and len(evaluation.frames) == len(samples)
@@ -219,7 +231,10 @@ def _evaluate(
         return first
 
     mine, rows, shown = processes.part(len(samples)), [], processes.is_first
-    evaluation = Evaluation(segmenter.class_names, protocol(args.scales, args.flip))
+    words = protocol(args.scales, args.flip)
+    if args.missing_depth:
+        words += f', without {args.missing_depth:.0%} of the depth'
+    evaluation = Evaluation(segmenter.class_names, words)
     if mine.start and samples.data.has_poses:
         before = samples[mine.start - 1]
         evaluation.start_after(before, segmenter.segment(before.frame))
@@ -257,8 +272,6 @@ def _print(
     if figures['interrupted']:
         seen = f'interrupted, {figures["frames"]} of {len(samples)} frames seen'
     print(f'{network}\n{samples.name}, {seen}\n{figures["protocol"]}')
-    if args.missing_depth:
-        print(f'without {args.missing_depth:.0%} of the depth')
     if samples.data.has_labels:
         print(evaluation.confusion.table())
     print(details(figures))

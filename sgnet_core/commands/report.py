@@ -63,6 +63,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f'no file {file}; {remedy}') from None
     except ValueError as error:
         raise InputError(f'{file} is no JSON ({error}); {remedy}') from None
+    if type(values) is dict and 'checkpoints' in values:
+        raise InputError(
+            f'{file} has several runs below its key `checkpoints`; evaluate each checkpoint by '
+            'itself, or give the folders that `evaluate --out DIR` wrote for each'
+        )
     missing = {'per_class', 'frame_scores', 'frames'} - set(values if type(values) is dict else ())
     if missing:
         raise InputError(f'{file} has no {", ".join(sorted(missing))}; {remedy}')

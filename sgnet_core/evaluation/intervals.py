@@ -18,7 +18,7 @@ from sgnet_core.evaluation.tally import SCORES, class_iou, number
 RESAMPLES, SEED = 1000, 0
 LEVEL = 0.95
 
-_TOGETHER = 100
+TOGETHER = 100
 """Resamples that are in memory at a time."""
 
 
@@ -51,8 +51,8 @@ def resampled(tallies: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     flat = tallies.reshape(len(tallies), -1).astype(np.float64)
     drawn = np.empty((resamples, flat.shape[1]))
-    for start in range(0, resamples, _TOGETHER):
-        part = drawn[start : start + _TOGETHER]
+    for start in range(0, resamples, TOGETHER):
+        part = drawn[start : start + TOGETHER]
         # How often each frame was drawn; of many frames `rng.multinomial` takes ten times as long.
         draws = rng.integers(0, len(flat), (len(part), len(flat)))
         times = [np.bincount(drawn_frames, minlength=len(flat)) for drawn_frames in draws]

@@ -41,7 +41,7 @@ def evaluate(
 ) -> Evaluation:
     """Segment every sample and count it, in order.
 
-    Ctrl-C and every error end it between two frames: `evaluation` then holds what was seen, of
+    Ctrl-C and every error end it between two frames: `evaluation` then holds those before, of
     samples that break off all that came.
 
     Args:
@@ -63,7 +63,14 @@ def evaluate(
         started = time.perf_counter()
         return segmenter.segment(sample.frame), time.perf_counter() - started
 
-    def count(sample: Sample, segmented: Future[tuple[SegmentationResult, float]]) -> None:
+    def count(
+        sample: Sample,
+        segmented: Future[tuple[SegmentationResult, float]],
+        before: Future[None] | None,
+    ) -> None:
+        # After a frame that failed none is counted.
+        if before is not None:
+            before.result()
         result, seconds = segmented.result()
         counts = evaluation.update(sample, result, seconds)
         if watch is not None:
@@ -75,7 +82,9 @@ def evaluate(
     with bar, ThreadPoolExecutor(1) as counting, ThreadPoolExecutor(1) as segmenting:
         try:
             for sample in samples:
-                under_way.append(counting.submit(count, sample, segmenting.submit(segment, sample)))
+                segmented = segmenting.submit(segment, sample)
+                before = under_way[-1] if under_way else None
+                under_way.append(counting.submit(count, sample, segmented, before))
                 if len(under_way) == UNDER_WAY:
                     under_way.popleft().result()
                     bar.update()

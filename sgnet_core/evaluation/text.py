@@ -56,6 +56,7 @@ def side_by_side(all_figures: Mapping[str, Figures]) -> str:
         lines.append(_row(name, width, (run['per_class_iou'].get(name) for run in runs)))
     lines.append('-' * len(lines[0]))
     lines += [_row(name, width, (run[key] for run in runs)) for name, key in AVERAGES.items()]
+    lines.append(f'{"frames":{width}}' + ''.join(f'{run["frames"]:>9}' for run in runs))
     lines += [f'[{number}] {name}' for number, name in enumerate(all_figures, 1)]
     return '\n'.join(lines)
 

@@ -20,15 +20,12 @@ from typing import Any
 import numpy as np
 
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation.intervals import resampled
+from sgnet_core.evaluation.intervals import TOGETHER, resampled
 from sgnet_core.evaluation.tally import SCORES, class_iou, number
 
 LEVEL = 0.05
 RESAMPLES = 5000
 TEST = 'paired randomization of frames'
-
-_TOGETHER = 100
-"""Resamples that are in memory at a time."""
 
 
 def compare(
@@ -46,7 +43,8 @@ def compare(
         mIoU).
 
     Raises:
-        InputError: they are of other classes, or have no frame in common.
+        InputError: they are of other classes or other frames, or resamples are too few for any
+            class to be found different.
     """
     names = list(a['per_class'])
     if names != list(b['per_class']):
@@ -64,6 +62,14 @@ def compare(
     tallies = np.stack(
         [_tallies([f[i] for i in common], len(names)) for f in (frames_a, frames_b)], axis=1
     )
+    other = np.flatnonzero((tallies[:, 0, 1] != tallies[:, 1, 1]).any(1))
+    if other.size:
+        raise InputError(
+            f'the runs are of other data: in {other.size} of {len(common)} frames of the same id, '
+            f'the first {common[other[0]]!r}, other pixels are labelled; evaluate both on the same '
+            'data'
+        )
+    _check_resamples(tallies, resamples)
     scores, per_class = _differences(
         tallies, resampled(tallies, resamples, seed), _swapped(tallies, resamples, seed), names
     )
@@ -89,6 +95,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1)
     return adjusted.tolist()
+
+
+def _check_resamples(tallies: np.ndarray, resamples: int) -> None:
+    """Raise InputError where p, times the number of classes, could not fall below `LEVEL`."""
+    tested = np.count_nonzero(~np.isnan(class_iou(tallies.sum(0))).any(0))
+    needed = int(tested / LEVEL)
+    if resamples < needed:
+        raise InputError(
+            f'{resamples} resamples are too few for {tested} classes: no p could fall below '
+            f'{LEVEL:g} after Holm; give {needed} or more'
+        )
 
 
 def _differences(
@@ -133,8 +150,8 @@ def _swapped(tallies: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     whole, change = tallies.sum(0), (tallies[:, 1] - tallies[:, 0]).reshape(len(tallies), -1)
     rng = np.random.default_rng(seed)
     swapped = np.empty((resamples, *whole.shape))
-    for row in range(0, resamples, _TOGETHER):
-        part = swapped[row : row + _TOGETHER]
+    for row in range(0, resamples, TOGETHER):
+        part = swapped[row : row + TOGETHER]
         moved = rng.integers(0, 2, (len(part), len(change))) @ change
         moved = moved.reshape(len(part), *whole.shape[1:])
         part[:, 0], part[:, 1] = whole[0] + moved, whole[1] - moved

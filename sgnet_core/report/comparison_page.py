@@ -10,7 +10,7 @@ from typing import Any
 from sgnet_core.evaluation.text import AVERAGES
 from sgnet_core.report.chart import Chart, interval_bar, percent
 from sgnet_core.report.page import figure, page, section, side_by_side, table, tiles
-from sgnet_core.report.run_sections import origin_facts
+from sgnet_core.report.run_sections import origin_facts, time_name
 from sgnet_core.report.write import title_of
 
 Metrics = Mapping[str, Any]
@@ -127,7 +127,7 @@ def _classes(found: Metrics) -> str:
                     style,
                     f'{points(low)} to {points(high)} points',
                 ),
-                p_text(entry['p']),
+                escape(p_text(entry['p'])),
                 f'{entry["frames"]}',
             )
         )
@@ -181,13 +181,14 @@ def _figures(a: Metrics, b: Metrics) -> str:
         row('frames', lambda run: f'{run["frames"]}'),
         row('boundary IoU', lambda run: percent(run.get('boundary_iou'))),
         row('calibration error', lambda run: percent((run.get('calibration') or {}).get('ece'))),
-        row('ms per frame, median', lambda run: _number((run.get('latency_ms') or {}).get('p50'))),
+        row('time, median', _time),
     ]
     return section('Other figures', table(['', 'A', 'B'], rows), note='Of all frames of each run.')
 
 
-def _number(value: float | None) -> str:
-    return '–' if value is None else f'{value:.0f}'
+def _time(run: Metrics) -> str:
+    latency = run.get('latency_ms')
+    return f'{latency["p50"]:.0f} ms, {time_name(run)}' if latency else '–'
 
 
 def _origins(a: Metrics, b: Metrics) -> str:

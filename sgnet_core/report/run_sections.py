@@ -12,6 +12,11 @@ from sgnet_core.report.page import facts, figure, section, side_by_side
 Metrics = Mapping[str, Any]
 
 
+def time_name(metrics: Metrics) -> str:
+    """What the milliseconds of a frame are."""
+    return 'camera to mask' if 'label_age_ms' in metrics else 'time per frame'
+
+
 def timing(metrics: Metrics) -> str:
     """How long frames took, and how well each was done."""
     frames = metrics.get('frame_scores') or []
@@ -19,11 +24,11 @@ def timing(metrics: Metrics) -> str:
     times = [frame['ms'] for frame in frames if frame['ms'] is not None]
     if times:
         bins = histogram(times)
-        chart = _histogram('Frames by time', bins, 'ms')
+        chart = _histogram('Frames by time', bins, f'{time_name(metrics)}, ms')
         for name, value in (metrics.get('latency_ms') or {}).items():
             if chart.x_range[0] <= value <= chart.x_range[1]:
                 chart.upright(value, f'{name} {value:.0f}')
-        charts.append(figure(chart.svg(), 'Frames by the time each took.'))
+        charts.append(figure(chart.svg(), f'Frames: {time_name(metrics)}.'))
     scores = [100 * frame['miou'] for frame in frames if frame['miou'] is not None]
     if scores:
         chart = _histogram('Frames by their own mIoU', histogram(scores), 'mIoU of the frame, %')

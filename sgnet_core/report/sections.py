@@ -15,6 +15,7 @@ from sgnet_core.evaluation.text import AVERAGES
 from sgnet_core.report.chart import Chart, percent, share_bar, swatch
 from sgnet_core.report.heat_map import confusions, heat_map
 from sgnet_core.report.page import figure, section, side_by_side, table, tiles
+from sgnet_core.report.run_sections import time_name
 
 Metrics = Mapping[str, Any]
 
@@ -53,8 +54,7 @@ def _other_tiles(metrics: Metrics) -> Iterator[tuple[str, str, str]]:
     if kept and kept['mean'] is not None:
         yield 'mIoU kept', percent(kept['mean']), 'with worse colour or depth'
     if latency:
-        name = 'camera to mask' if 'label_age_ms' in metrics else 'time per frame'
-        yield name, f'{latency["p50"]:.0f} ms', f'median; 95 %: {latency["p95"]:.0f}'
+        yield time_name(metrics), f'{latency["p50"]:.0f} ms', f'median; 95 %: {latency["p95"]:.0f}'
     if metrics.get('fps') is not None:
         dropped = sum((metrics.get('dropped') or {}).values())
         yield 'masks per second', f'{metrics["fps"]:.1f}', f'{dropped} frames dropped'

@@ -9,25 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from sgnet_core.cli import write_json
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation import FrameCounts
 from sgnet_core.labels import LabelSet
 from sgnet_core.report import run_sections, sections
 from sgnet_core.report.page import page, section
 from sgnet_core.report.picks import FramePicker, Picked
 from sgnet_core.report.shots import shots
-from sgnet_core.types import SegmentationResult
 from sgnet_core.whole_file import whole_file
 
 METRICS, REPORT = 'metrics.json', 'report.html'
 
 
 class ReportFolder:
-    """What `--out` names: watches an evaluation, then holds its report.
+    """What `--out` names: holds the report of an evaluation.
 
     Attributes:
-        picker: the frames that will be pictures.
+        picker: the frames that will be pictures; it watches the evaluation.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,10 +41,6 @@ class ReportFolder:
             raise InputError(
                 f'--out {folder} cannot be written to ({error.strerror}): give a folder that can'
             ) from error
-
-    def watch(self, sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
-        """Look at one frame of the evaluation, which may become a picture."""
-        self.picker.update(sample, result, counts)
 
     def write(self, metrics: Mapping[str, Any], label_set: LabelSet) -> None:
         """Write metrics.json and report.html in place of those of an earlier run.

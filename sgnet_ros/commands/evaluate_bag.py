@@ -89,11 +89,11 @@ def run(args: argparse.Namespace) -> int:
             rgb_from_depth=rgb_from_depth,
             labels=labels,
         )
-        evaluator = BagEvaluator(args, bag, frames, report and report.watch)
+        evaluator = BagEvaluator(args, bag, frames, report and report.picker.update)
         result = evaluator.live() if args.live else evaluator.offline()
         if not result.counts.frames:
             raise KeyboardInterrupt if result.interrupted else _nothing(bag, frames, result)
-        metrics = _metrics(bag, frames, result)
+        metrics = _metrics(bag, frames, result, args.remap is not None)
         if args.json != '-':
             _print_report(args, metrics, result)
         if args.json:
@@ -104,7 +104,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _metrics(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> dict[str, Any]:
+def _metrics(
+    bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation', remapped: bool
+) -> dict[str, Any]:
     """All figures, for JSON."""
     metrics = result.counts.to_json() | {
         'pairs': frames.pairs,
@@ -118,6 +120,9 @@ def _metrics(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> dict[s
     if result.recording is not None:
         # The node tells nobody how sure it is.
         metrics |= result.recording.figures(frames.topics.rgb) | {'calibration': None}
+    if remapped:
+        # Confidence is that of one of the classes that became one.
+        metrics['calibration'] = None
     return metrics
 
 

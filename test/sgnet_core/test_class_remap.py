@@ -73,6 +73,7 @@ def test_a_class_that_nobody_has_is_named(remap):
     ('text', 'message'),
     [
         ('free: [floor]\nobstacle: [floor]', "'floor' is listed twice"),
+        ('free: [floor]\nfree: [rug]', "'free' has 2 lines"),
         ('free: floor', 'must be a list of classes'),
         ('free: []', 'must be a list of classes'),
         ('- floor', 'must hold lines'),

@@ -101,7 +101,23 @@ def test_checkpoints_side_by_side(tiny_dataset, checkpoint, tmp_path, capsys):
     text = capsys.readouterr().out
     assert f'[2] {other}' in text
     first, second = (f'{100 * f["miou"]:.2f}' for f in both['checkpoints'].values())
-    assert ['mIoU', first, second] in [line.split() for line in text.splitlines()]
+    lines = [line.split() for line in text.splitlines()]
+    assert ['mIoU', first, second] in lines and ['frames', '5', '5'] in lines
+
+
+def test_a_checkpoint_that_is_not_there_is_found_before_the_first_is_measured(
+    tiny_dataset, checkpoint, tmp_path, capsys
+):
+    both = checkpoint, tmp_path / 'typo.safetensors'
+    command(tiny_dataset.root, '--checkpoint', *both, status=2)
+    shown = capsys.readouterr()
+    assert 'typo.safetensors' in shown.err and shown.out == ''
+
+
+def test_the_protocol_says_that_depth_was_taken_away(tiny_dataset, checkpoint, tmp_path):
+    argv = ['--checkpoint', checkpoint, '--missing-depth', '0.25', '--limit', 2]
+    figures = figures_of(tiny_dataset.root, tmp_path, *argv)
+    assert figures['protocol'].endswith(', without 25% of the depth')
 
 
 def test_an_exported_network_that_cannot_be_used_is_named(tiny_dataset, tmp_path, capsys):

@@ -93,7 +93,7 @@ def test_errors_of_the_network_and_of_counting_come_out(tiny_samples):
     evaluation = Evaluation(NYU40.class_names)
     with pytest.raises(InputError, match='the GPU is gone'):
         evaluate(Numbering(failing), tiny_samples, evaluation=evaluation, progress=False)
-    assert [frame.id for frame in evaluation.frames][:2] == ['0', '1']
+    assert [frame.id for frame in evaluation.frames] == ['0', '1']
 
     class OtherSize(Numbering):
         def segment(self, frame):

@@ -93,6 +93,13 @@ def test_page_says_what_was_measured(run):
     assert 'Neither seen nor predicted: never there.' in page
 
 
+def test_milliseconds_of_a_live_run_are_from_the_camera_on(run):
+    metrics, _ = run
+    assert 'Frames: camera to mask.' in report_page(metrics, {}, LABELS)
+    offline = {name: value for name, value in metrics.items() if name != 'label_age_ms'}
+    assert 'Frames: time per frame.' in report_page(offline, {}, LABELS)
+
+
 def headings(text: str) -> list[str]:
     return re.findall(r'<h2>(.*?)</h2>', text)
 
@@ -145,7 +152,7 @@ def test_folder_has_the_same_figures_for_programs(tmp_path):
     folder = tmp_path / 'new' / 'report'
     for frames in (range(3), range(4, 8)):
         report = ReportFolder(folder)
-        metrics = evaluation_of(0.3, frames, watch=report.watch).to_json()
+        metrics = evaluation_of(0.3, frames, watch=report.picker.update).to_json()
         report.write(metrics, LABELS)
     assert sorted(path.name for path in folder.iterdir()) == ['metrics.json', 'report.html']
     assert json.loads((folder / 'metrics.json').read_text()) == metrics

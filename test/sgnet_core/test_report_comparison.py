@@ -145,6 +145,28 @@ def test_other_classes_and_other_frames_are_refused(runs):
         compare(runs[0], evaluation_of(0.1, range(20, 22)).to_json())
 
 
+def test_frames_of_one_id_and_other_pixels_are_other_data(runs):
+    """Ids that are numbers are the same in every data set."""
+    classes = [[0, 1, 2, 3]]
+    frames = [{**frame, 'classes': classes} for frame in runs[0]['frame_scores'][:2]]
+    other = runs[0] | {'frame_scores': frames + runs[0]['frame_scores'][2:]}
+    with pytest.raises(InputError, match="other data: in 2 of 15 .* the first '<s>0</s>'"):
+        compare(runs[0], other)
+
+
+def test_resamples_with_which_no_class_could_differ_are_refused():
+    def run(hits):
+        frames = [
+            {'id': f'{i}', 'miou': 0.5, 'classes': [[c, hits, 9, 9] for c in range(7)]}
+            for i in range(30)
+        ]
+        return {'per_class': dict.fromkeys('abcdefg', {}), 'frame_scores': frames}
+
+    with pytest.raises(InputError, match='139 resamples are too few for 7 classes.*give 140'):
+        compare(run(2), run(8), resamples=139)
+    assert len(compare(run(2), run(8), resamples=140)['better']) == 7
+
+
 def test_page_and_text_say_it(runs):
     a, b = (
         run | {'provenance': {'checkpoint': {'network': name}, 'data': {'name': '<rooms>'}}}
@@ -160,6 +182,11 @@ def test_page_and_text_say_it(runs):
         assert f'−{-100 * found["scores"]["miou"]["difference"]:.1f}' in shown
     assert all(name in page.text for name in NAMES_SEEN)
     assert page.tags['circle'] == found['frames'] + len(NAMES_SEEN)
+    found['scores']['miou']['p'] = next(iter(found['per_class'].values()))['p'] = 1e-4
+    assert 'p < 0.001' in StrictReader(comparison_page(a, b, found)).text
+    assert '>< 0.001' not in comparison_page(a, b, found)
+    live = comparison_page(a | {'label_age_ms': {}}, b, found)
+    assert 'ms, camera to mask' in live and 'ms, time per frame' in live
 
 
 @pytest.fixture
@@ -189,6 +216,7 @@ def test_command_writes_page_and_figures(files, capsys):
         ('not json', 'is no JSON'),
         ('[]', 'has no frame_scores, frames, per_class'),
         ('{"per_class": {}, "frames": 3}', 'has no frame_scores'),
+        ('{"checkpoints": {}}', 'has several runs below its key `checkpoints`'),
     ],
 )
 def test_command_says_what_is_wrong_with_a_file(files, capsys, content, message):

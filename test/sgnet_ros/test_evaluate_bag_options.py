@@ -49,6 +49,7 @@ def test_fewer_classes_by_a_file(tiny_samples, checkpoint, tmp_path):
     np.add.at(expected, (nyu40_to_nyu13[:, None], nyu40_to_nyu13[None, :]), of_40)
     np.testing.assert_array_equal(written['confusion'], expected)
     assert written['provenance']['data']['remap'] == NYU13_OF_40.name
+    assert written['calibration'] is None, 'confidence is that of the finer class'
 
 
 def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys):
