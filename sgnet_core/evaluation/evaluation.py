@@ -100,9 +100,6 @@ class Evaluation:
     def __init__(self, class_names: Sequence[str], protocol: str = PROTOCOL) -> None:
         """Start at zero.
 
-        Args:
-            protocol: what is compared with what, in words.
-
         Raises:
             InputError: no class, or more than a uint8 mask can hold.
         """

@@ -24,6 +24,7 @@ from sgnet_core.evaluation.intervals import TOGETHER, resampled
 from sgnet_core.evaluation.tally import SCORES, class_iou, number
 
 LEVEL = 0.05
+"""Of significance; intervals hold the rest."""
 RESAMPLES = 5000
 TEST = 'paired randomization of frames'
 

@@ -63,12 +63,14 @@ def test_a_report_nowhere_is_refused_before_anything_is_computed(tiny_dataset, t
 
 
 def test_commit_is_that_of_the_checkout_around_the_package(tmp_path):
+    tmp_path = tmp_path / 'a checkout'
+
     def git(*arguments):
         who = ['-c', 'user.name=a', '-c', 'user.email=a@b.c']
         subprocess.run(['git', '-C', tmp_path, *who, *arguments], check=True, capture_output=True)
 
     package = tmp_path / 'package'
-    package.mkdir()
+    package.mkdir(parents=True)
     assert commit(package) is None
     git('init')
     assert commit(package) is None
