@@ -36,6 +36,8 @@ OPTIONS = {
     'label_names_topic': 'topic that says what labels mean; empty: as frames_to_bag has it',
     'remap': 'YAML file of classes made of others',
     'rate': 'speed, 2 = twice',
+    'sync_mode': 'as sync.mode in params_file, if that is another than auto',
+    'sync_slop': 'as sync.slop in params_file, if that is another than 0.015',
     'write_bag': 'bag to write, with masks added',
     'out': 'folder for a report',
     'json': 'file for the figures',

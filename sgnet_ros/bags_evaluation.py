@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
@@ -122,7 +123,8 @@ class BagEvaluator:
             classes = self._classes(recording.class_names)
             counts = Evaluation(classes.class_names)
             with self._mask_bag(classes) as masks:
-                self._count(recording, classes, counts, self._watcher(masks))
+                samples = takewhile(lambda _: not stop.is_set(), self._frames)
+                self._count(recording, map(classes.sample, samples), classes, counts, masks)
         return BagEvaluation(
             counts,
             recording.about.get('network', ''),
@@ -134,13 +136,15 @@ class BagEvaluator:
     def _count(
         self,
         recording: Recording,
+        samples: Iterable[Sample],
         classes: ComparedClasses,
         counts: Evaluation,
-        watch: Watcher,
+        masks: MaskBag | None,
     ) -> None:
         """Masks of the node against labels of their own stamp, as far as the bag was played."""
+        watch = self._watcher(masks)
         bar = tqdm(total=len(recording.masks), desc='compare', unit='frame', disable=None)
-        for sample in map(classes.sample, self._frames):
+        for sample in samples:
             stamp = stamp_of(sample)
             if stamp not in recording.sent_stamps:
                 break

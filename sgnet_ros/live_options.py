@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sgnet_core.cli import parse_camera
 from sgnet_core.errors import InputError
-from sgnet_ros.bags_options import DEFAULT_SLOP_S, frame_topics, parse_pose
+from sgnet_ros.bags_options import frame_topics, parse_pose
 
 if TYPE_CHECKING:
     from sgnet_ros.replay import Replay
@@ -31,12 +31,20 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='queue.policy:=all, and the bag waits for masks: the same counts as without --live',
     )
-    live.add_argument('--params-file', type=Path, metavar='FILE', help='parameters of the node')
+    live.add_argument(
+        '--params-file',
+        type=Path,
+        metavar='FILE',
+        help='parameters of the node, but for sync.mode and sync.slop, which are options here',
+    )
     live.add_argument(
         '--param', action='append', metavar='NAME:=VALUE', help='one parameter; may be repeated'
     )
     live.add_argument(
-        '--node', metavar='NAME', help='of a node that runs already, as in /segmentation'
+        '--node',
+        metavar='NAME',
+        help='of a node that runs already, as in /segmentation; what is said here of pairing, '
+        'camera and extrinsics must be set there as well',
     )
 
 
@@ -92,20 +100,19 @@ def replay_of(args: argparse.Namespace, logs: Path, frames: int) -> Replay:
 
 
 def node_parameters(args: argparse.Namespace) -> dict[str, str]:
-    """What the options mean to the node; what is not given is left to `--params-file`.
+    """What the options mean to the node; all but pairing is left to `--params-file` if not given.
 
     Raises:
-        InputError: a `--param` is not NAME:=VALUE.
+        InputError: a `--param` is not NAME:=VALUE, or about pairing.
     """
     given = {
         'device': args.device,
         'precision': args.precision,
         'backend': args.backend,
-        'sync.mode': args.sync_mode,
     }
     parameters = {name: value for name, value in given.items() if value != 'auto'}
-    if args.sync_slop != DEFAULT_SLOP_S:
-        parameters['sync.slop'] = str(args.sync_slop)
+    # Always: labels are looked up by the pairs that we make.
+    parameters |= {'sync.mode': args.sync_mode, 'sync.slop': str(args.sync_slop)}
     if args.checkpoint:
         parameters['checkpoint'] = str(Path(args.checkpoint).resolve())
     if args.camera:
@@ -118,5 +125,7 @@ def node_parameters(args: argparse.Namespace) -> dict[str, str]:
         name, assigned, value = text.partition(':=')
         if not name or not assigned:
             raise InputError(f'--param must be NAME:=VALUE, as in max_rate:=5.0, got {text!r}')
+        if name.startswith('sync.'):
+            raise InputError(f'{name} is for the evaluator, too: give --sync-mode or --sync-slop')
         parameters[name] = value
     return parameters

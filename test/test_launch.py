@@ -2,6 +2,7 @@
 """The launch files: read as source anywhere, and run where a ROS distribution has `launch`.
 
 The runs use stand-ins for the node and for the camera that write down how they were started.
+Over 300 lines: all of them share these.
 """
 
 import argparse

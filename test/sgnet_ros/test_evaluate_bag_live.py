@@ -15,8 +15,10 @@ from sgnet_core.cli import run_command
 from sgnet_core.labels import NYU40
 from sgnet_core.segmenter import Segmenter
 from sgnet_ros.bags import header_stamp_ns, with_header_stamp
-from sgnet_ros.bags_writer import write_bag
+from sgnet_ros.bags_writer import START_NS, write_bag
 from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_recorder import RecordedMask
+from sgnet_ros.recording import Recording
 
 TOPICS = FrameTopics()
 
@@ -164,6 +166,32 @@ def test_ctrl_c_reports_what_came(bag, evaluate, running_node, name):
     assert 2 <= figures['frames'] == figures['masks'] < 15
     assert min(figures['dropped'].values(), default=1) > 0
     assert adds_up(figures)
+
+
+def test_ctrl_c_while_masks_are_compared(bag, evaluate, tmp_path, monkeypatch):
+    stamps = [START_NS + index * 1_000_000 for index in range(15)]
+    labels = np.zeros((24, 36), np.uint8)
+    counts = {'received': {}, 'pairs': 15, 'masks': 15, 'dropped': {}, 'processing_ms': None}
+    recording = Recording(
+        {stamp: RecordedMask(lambda: labels, 10.0, stamp / 1e9) for stamp in stamps},
+        NYU40.class_names,
+        {},
+        {'messages': {TOPICS.rgb: 15}},
+        counts,
+        dict.fromkeys(stamps, 0),
+    )
+    seen = []
+
+    def interrupted(self, sample, result):
+        seen.append(sample.id)
+        if len(seen) == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr('sgnet_ros.bags_evaluation.record_run', lambda *_, **__: recording)
+    monkeypatch.setattr('sgnet_ros.bags_masks.MaskBag.write', interrupted)
+    argv = (bag, '--live', '--node', '/any', '--write-bag', tmp_path / 'masks')
+    status, figures = evaluate(*argv)
+    assert (status, figures['interrupted'], figures['frames']) == (130, True, 7)
 
 
 def test_what_is_left_of_a_bag_is_played_and_scored(bag, evaluate, running_node, capfd):

@@ -149,6 +149,7 @@ def test_frames_that_cannot_be_used_are_left_out(tiny_samples, checkpoint, tmp_p
         (['--live', '--node', 'segmentation'], '--node must begin with /'),
         (['--live', '--node', '/a', '--device', 'cpu'], '--device is for a node that is started'),
         (['--live', '--param', 'max_rate=5'], '--param must be NAME:=VALUE'),
+        (['--live', '--param', 'sync.slop:=0.1'], 'give --sync-mode or --sync-slop'),
         (['--remap', '/no/file.yaml'], '/no/file.yaml cannot be read'),
         (['--labels', '/no/folder'], 'no file matches'),
     ],

@@ -28,7 +28,9 @@ def told(run, option):
 
 def test_nothing_given_leaves_everything_to_node_and_parameter_file():
     run = replay('--params-file', 'my.yaml')
-    assert told(run, '-p') == {'qos.input': 'reliable'}
+    # What both sides must have the same is said always.
+    pairing = {'sync.mode': 'auto', 'sync.slop': '0.015'}
+    assert told(run, '-p') == {'qos.input': 'reliable', **pairing}
     assert told(run, '-r') == {
         'rgb/image': TOPICS.rgb,
         'depth/image': TOPICS.depth,
