@@ -281,15 +281,12 @@ def test_scores_and_times_of_single_frames(pairs):
 def test_a_frame_that_cannot_be_compared_counts_nothing(pairs):
     sample, result = pairs[0]
     evaluation = Evaluation(NAMES)
+    bent = dataclasses.replace(sample, labels=None, pose=np.diag([1.0, 2, 1, 1]))
     bad = [
         (dataclasses.replace(sample, labels=None), result, 'has no labels and no pose'),
         (dataclasses.replace(sample, labels=sample.labels | np.uint8(8)), result, 'class id'),
         (sample, SegmentationResult(result.labels[1:], result.confidence[1:], NAMES), 'size'),
-        (
-            dataclasses.replace(sample, labels=None, pose=np.diag([1.0, 2, 1, 1])),
-            result,
-            'pose of frame 0',
-        ),
+        (bent, result, 'pose of frame 0'),
     ]
     for wrong_sample, wrong_result, message in bad:
         with pytest.raises(InputError, match=message):
