@@ -122,14 +122,15 @@ class BagEvaluator:
                 recording = record_run(run, stop, on_ready=self._classes)
             classes = self._classes(recording.class_names)
             counts = Evaluation(classes.class_names)
-            with self._mask_bag(classes) as masks:
-                samples = takewhile(lambda _: not stop.is_set(), self._frames)
+            # What came before Ctrl-C is compared all the same, until there is another.
+            with self._mask_bag(classes) as masks, interruptible() as impatient:
+                samples = takewhile(lambda _: not impatient.is_set(), self._frames)
                 self._count(recording, map(classes.sample, samples), classes, counts, masks)
         return BagEvaluation(
             counts,
             recording.about.get('network', ''),
             self._origin_of(recording),
-            stop.is_set(),
+            stop.is_set() or impatient.is_set(),
             recording,
         )
 

@@ -130,14 +130,13 @@ def _print_report(args: argparse.Namespace, metrics: dict, result: 'BagEvaluatio
     from sgnet_ros.recording import table
 
     print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
-    print(
-        f'{metrics["frames"]} frames scored, {metrics["pairs"]} pairs, '
-        f'{metrics["unlabelled"]} without labels'
-    )
-    for cause, messages in metrics['unpaired'].items():
-        print(f'{messages} messages not used: {cause}')
+    print(f'{metrics["frames"]} frames scored, {metrics["unlabelled"]} pairs without labels')
     if result.recording is not None:
         print(table(metrics))
+        return
+    print(f'{metrics["pairs"]} pairs')
+    for cause, messages in metrics['unpaired'].items():
+        print(f'{messages} messages not used: {cause}')
 
 
 def _nothing(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
