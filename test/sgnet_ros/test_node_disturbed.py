@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node over real DDS while everything around it changes, dies or talks nonsense."""
+"""The node over real DDS while everything around it changes, dies or talks nonsense.
+
+Over 300 lines: all of them share one camera and one way to wait for its masks.
+"""
 
 import struct
 import threading
