@@ -25,7 +25,7 @@ from sgnet_ros.conversions import (
 )
 from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.interface import DEPTH, RGB
-from sgnet_ros.rgbd_sync import RgbdSync
+from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S, RgbdSync
 
 _logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class BagFrames:
         topics: FrameTopics | None = None,
         camera: tuple[float, float, float, float] | None = None,
         sync_mode: str = 'auto',
-        slop_s: float = 0.015,
+        slop_s: float = DEFAULT_SLOP_S,
         skip_bad: bool = False,
         rgb_from_depth: np.ndarray | None = None,
         labels: FolderLabels | None = None,

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
+from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_frames import BagFrames
-
-DEFAULT_SLOP_S = 0.015
 
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:

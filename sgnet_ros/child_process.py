@@ -15,6 +15,10 @@ from types import TracebackType
 from sgnet_core.errors import SgnetError
 
 TAIL_LINES = 15
+READY_TIMEOUT_S = 120.0
+"""For a node to load its network: a cold disk is slow."""
+SETTLE_S = 1.0
+"""Between "we see the node" and the first message: the node must see us, too."""
 STOP_TIMEOUT_S = 30.0
 """A busy machine takes its time to end a process that holds a network and DDS."""
 

@@ -29,7 +29,7 @@ from sgnet_ros.conversions import CONFIDENCE_ENCODINGS
 from sgnet_ros.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
 from sgnet_ros.input_topics import RAW, TRANSPORTS
 from sgnet_ros.interface import FRAME_OUTPUTS
-from sgnet_ros.rgbd_sync import MODES
+from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S, MODES
 from sgnet_ros.worker import POLICIES
 
 
@@ -120,7 +120,7 @@ NODE_PARAMETERS = (
     ),
     NodeParameter(
         'sync.slop',
-        0.015,
+        DEFAULT_SLOP_S,
         'largest difference of stamps in a pair, s; below half a frame period',
         range=(0.0, 10.0),
     ),

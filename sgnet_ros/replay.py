@@ -19,22 +19,18 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from sgnet_core.errors import SgnetError
-from sgnet_ros.child_process import ChildProcess
+from sgnet_ros.child_process import READY_TIMEOUT_S, SETTLE_S, ChildProcess
 from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 from sgnet_ros.input_topics import TRANSPORTS
 from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB
 from sgnet_ros.mask_recorder import MaskRecorder
 from sgnet_ros.recording import Recording
 
-READY_TIMEOUT_S = 120.0
-"""For the node to load the network: a cold disk is slow."""
 DRAIN_TIMEOUT_S = 30.0
 """For the last frame to come through after the player has ended."""
 PATIENT_REPORTS = 5
 """Reports of an idle node, one a second, after which a mask that has not come is lost."""
 SUBSCRIBER_TIMEOUT_S = 30.0
-SETTLE_S = 1.0
-"""Between "the player sees the node" and the first frame: the node must see the player, too."""
 NODE = '/segmentation'
 """The name, with its namespace, of a node that is started."""
 

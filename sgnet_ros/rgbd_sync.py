@@ -21,6 +21,8 @@ from typing import Any
 from sgnet_core.errors import ConfigError
 
 MODES = ('auto', 'exact', 'approximate')
+DEFAULT_SLOP_S = 0.015
+"""Of the node and of everything that reads bags: below half a period of 30 Hz."""
 NANOSECONDS = 1_000_000_000
 INTERVALS_REMEMBERED = 8
 """How many of a stream's last intervals bound when its next message can come."""
@@ -85,7 +87,9 @@ class RgbdSync:
         ConfigError: a value is out of range.
     """
 
-    def __init__(self, slop_s: float = 0.015, queue_size: int = 10, mode: str = 'auto') -> None:
+    def __init__(
+        self, slop_s: float = DEFAULT_SLOP_S, queue_size: int = 10, mode: str = 'auto'
+    ) -> None:
         if mode not in MODES:
             raise ConfigError(f'sync mode must be one of {", ".join(MODES)}, got {mode!r}')
         if not slop_s >= 0:

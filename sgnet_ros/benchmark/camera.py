@@ -22,14 +22,11 @@ from sgnet_core.benchmark.sensor import generated_bytes
 from sgnet_core.cli import write_json
 from sgnet_core.errors import SgnetError
 from sgnet_ros.bags import with_header_stamp
+from sgnet_ros.child_process import READY_TIMEOUT_S, SETTLE_S
 from sgnet_ros.conversions import camera_info_to_msg, depth_to_msg, rgb_to_msg
 from sgnet_ros.interface import CAMERA_INFO, DEPTH, RGB
 from sgnet_ros.interruption import interruptible
 
-READY_TIMEOUT_S = 120.0
-"""For the node to load the network: a cold disk is slow."""
-SETTLE_S = 1.0
-"""Between "the camera sees the node" and the first frame: the node must see the camera, too."""
 QUEUE_DEPTH = 5
 POLL_S = 0.05
 

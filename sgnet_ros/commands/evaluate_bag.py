@@ -118,10 +118,10 @@ def _metrics(
         'provenance': result.provenance,
     }
     if result.recording is not None:
-        # The node tells nobody how sure it is.
-        metrics |= result.recording.figures(frames.topics.rgb) | {'calibration': None}
-    if remapped:
-        # Confidence is that of one of the classes that became one.
+        metrics |= result.recording.figures(frames.topics.rgb)
+    if result.recording is not None or remapped:
+        # The node tells nobody how sure it is; a remapped class has the confidence of one of those
+        # that became it.
         metrics['calibration'] = None
     return metrics
 
