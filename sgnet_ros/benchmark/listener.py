@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from sgnet_ros.benchmark.plan import OUTPUTS
 from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.interface import LABELS
 
 QUEUE_DEPTH = 10
 
@@ -23,17 +24,22 @@ class Listener:
     Attributes:
         latency_ms: output -> colour stamp in ns -> from that stamp to the arrival.
         last_arrival_s: on the monotonic clock; None = nothing came yet.
+        node_is_ready: whether the node has loaded its network, and knows that we listen.
     """
 
     def __init__(self, node: Node, outputs: Sequence[str]) -> None:
         self.latency_ms: dict[str, dict[int, float]] = {output: {} for output in outputs}
         self.last_arrival_s: float | None = None
+        self.node_is_ready = False
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
         for output in outputs:
             topic = f'/segmentation/{output}'
             callback = partial(self._store, output)
             node.create_subscription(OUTPUTS[output].kind, topic, callback, QUEUE_DEPTH)
+        # The last one: DDS tells the node of our subscriptions in the order of their making.
+        labels_topic = LABELS.name.replace('~', '/segmentation')
+        node.create_subscription(LABELS.kind, labels_topic, self._note_labels, LABELS.qos)
 
     def spin(self, timeout_s: float) -> None:
         """Take one message, or wait for it so long at most."""
@@ -55,3 +61,6 @@ class Listener:
         now_ns, self.last_arrival_s = time.time_ns(), time.monotonic()
         stamp = stamp_ns(message.header)
         self.latency_ms[output][stamp] = (now_ns - stamp) / 1e6
+
+    def _note_labels(self, message: Any) -> None:
+        self.node_is_ready = True

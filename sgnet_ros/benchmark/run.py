@@ -22,7 +22,7 @@ from sgnet_core.errors import SgnetError
 from sgnet_ros.benchmark.listener import Listener
 from sgnet_ros.benchmark.plan import Case
 from sgnet_ros.benchmark.process_usage import Usage, usage_of
-from sgnet_ros.child_process import ChildProcess
+from sgnet_ros.child_process import READY_TIMEOUT_S, ChildProcess
 
 SPIN_S = 0.1
 SAMPLE_S = 0.25
@@ -86,24 +86,14 @@ def run_case(
         stop: gives up early, with KeyboardInterrupt.
 
     Raises:
-        SgnetError: a process ended by itself; with its last words.
+        SgnetError: a process ended by itself, or the node did not get ready; with its last words.
     """
     node_json, camera_json = folder / 'node.json', folder / 'camera.json'
-    with (
-        _listener(case) as listener,
-        _start_node(case, parameters, folder, node_json) as node,
-        _start_camera(case, folder, camera_json) as camera,
-    ):
-        samples: list[Sample] = []
-        looked_s = 0.0
-        while camera.running:
-            _spin(listener, node, stop)
-            # Neither before the first arrival nor after the last: how processes begin and end is
-            # not what is measured.
-            if listener.last_arrival_s is not None and listener.last_arrival_s > looked_s:
-                looked_s = time.monotonic()
-                _sample(samples, {'camera': camera.pid, 'node': node.pid, 'listener': os.getpid()})
-        camera.check()
+    with _listener(case) as listener, _start_node(case, parameters, folder, node_json) as node:
+        _wait_until_ready(listener, node, stop)
+        with _start_camera(case, folder, camera_json) as camera:
+            samples = _watch(listener, node, camera, stop)
+            camera.check()
         ended_s = time.monotonic()
         while not _is_quiet(listener, ended_s):
             _spin(listener, node, stop)
@@ -116,6 +106,32 @@ def run_case(
             json.loads(node_json.read_text()),
             samples,
         )
+
+
+def _wait_until_ready(listener: Listener, node: ChildProcess, stop: threading.Event) -> None:
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    while not listener.node_is_ready:
+        _spin(listener, node, stop)
+        if time.monotonic() > deadline_s:
+            raise SgnetError(
+                f'{node.name} was not ready after {READY_TIMEOUT_S:g} s: {node.describe_end()}'
+            )
+
+
+def _watch(
+    listener: Listener, node: ChildProcess, camera: ChildProcess, stop: threading.Event
+) -> list[Sample]:
+    """Listen while the camera publishes."""
+    samples: list[Sample] = []
+    looked_s = 0.0
+    while camera.running:
+        _spin(listener, node, stop)
+        # Neither before the first arrival nor after the last: how processes begin and end is not
+        # what is measured.
+        if listener.last_arrival_s is not None and listener.last_arrival_s > looked_s:
+            looked_s = time.monotonic()
+            _sample(samples, {'camera': camera.pid, 'node': node.pid, 'listener': os.getpid()})
+    return samples
 
 
 @contextlib.contextmanager
