@@ -109,7 +109,7 @@ class ChildProcess:
         lines = self.log.read_text(errors='replace').strip().splitlines()[-TAIL_LINES:]
         tail = '\n'.join(f'    {line}' for line in lines) or '    (it printed nothing)'
         status = 'it still runs' if self.running else f'exit status {self.exit_status}'
-        return f'{status}; the end of {self.log}:\n{tail}'
+        return f'{status}; the end of its log:\n{tail}'
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

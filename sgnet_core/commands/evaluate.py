@@ -239,23 +239,28 @@ def _evaluate(
         before = samples[mine.start - 1]
         evaluation.start_after(before, segmenter.segment(before.frame))
     frames, watch = (samples[i] for i in mine), picker and picker.update
+    stopped = False
     try:
         evaluate(segmenter, frames, len(mine), shown, evaluation, watch)
-        evaluation = whole(evaluation)
-        if picker:
-            for other in processes.gather(picker)[1:]:
-                picker.add(other)
-        if args.robustness:
-            done = measure_robustness(segmenter, samples, mine, evaluation, whole, shown)
+    except KeyboardInterrupt:
+        stopped = True
+    # Also after Ctrl-C: the others wait for what this process has counted.
+    stopped = any(processes.gather(stopped))
+    evaluation = whole(evaluation)
+    if picker:
+        for other in processes.gather(picker)[1:]:
+            picker.add(other)
+    if stopped and not evaluation.frames:
+        raise KeyboardInterrupt
+    if args.robustness and not stopped:
+        done = measure_robustness(segmenter, samples, mine, evaluation, whole, shown)
+        try:
             # Corruption by corruption, so that Ctrl-C leaves those that are complete.
             for corruption in done:
                 rows += corruption
-    except KeyboardInterrupt:
-        # Others would wait in vain for what this process has counted.
-        if processes.count > 1 or not evaluation.frames:
-            raise
-        return evaluation, rows, True
-    return evaluation, rows, False
+        except KeyboardInterrupt:
+            stopped = True
+    return evaluation, rows, stopped
 
 
 def _print(

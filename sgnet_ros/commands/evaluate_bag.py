@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, metrics)
         if report:
             report.write(metrics, result.label_set)
-        _fail_where_incomplete(args, bag, frames, result)
+        _fail_where_incomplete(args, bag, frames, result, metrics)
     return 0
 
 
@@ -152,7 +152,11 @@ def _nothing(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetE
 
 
 def _fail_where_incomplete(
-    args: argparse.Namespace, bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation'
+    args: argparse.Namespace,
+    bag: 'Bag',
+    frames: 'BagFrames',
+    result: 'BagEvaluation',
+    metrics: dict[str, Any],
 ) -> None:
     """Raise what keeps the figures from being those of the whole bag; they are written already."""
     if result.interrupted:
@@ -169,8 +173,7 @@ def _fail_where_incomplete(
         )
     lost = frames.pairs - frames.unlabelled - count
     if args.lossless and lost:
-        dropped = result.recording.figures(frames.topics.rgb)['dropped'] or 'none by the node'
         raise SgnetError(
             f'not lossless: {lost} of {count + lost} labelled frames have no mask; dropped: '
-            f'{dropped}; set queue.policy to all in the node'
+            f'{metrics["dropped"] or "none by the node"}; set queue.policy to all in the node'
         )

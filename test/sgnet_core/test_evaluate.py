@@ -67,11 +67,11 @@ def test_keys_and_figures(tiny_dataset, checkpoint, tmp_path, capsys):
     assert '95 % of resampled frames' in text
 
 
-def evaluate_in_two(rank, port, argv):
+def evaluate_in_two(rank, port, argv, status=0):
     torch.set_num_threads(1)
     os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
     os.environ |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
-    command(*argv)
+    command(*argv, status=status)
 
 
 def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint, tmp_path):
@@ -214,6 +214,31 @@ def test_after_ctrl_c_the_figures_are_of_what_was_seen(tiny_dataset, tmp_path, m
         truth = data[number].labels
         expected.update(truth, np.full_like(truth, min(number + 1, 39)))
     assert figures['confusion'] == expected.counts.tolist()
+
+
+def interrupted_in_two(rank, port, root, out):
+    from sgnet_core.data import folder
+    from sgnet_core.evaluation import views
+
+    data = FolderDataset(root)
+    data = FolderDataset(root, ids=list(data.ids) * 40)
+    folder.FolderDataset = lambda *_: data
+    # Ctrl-C comes to all of them, in the middle of their shares.
+    views.load_views = lambda *_: Interrupting(last=3 + 2 * rank)
+    evaluate_in_two(rank, port, [root, '--json', out], status=130)
+
+
+def test_after_ctrl_c_the_counts_of_all_processes_are_joined(tiny_dataset, tmp_path):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+    torch.multiprocessing.spawn(
+        interrupted_in_two, (port, tiny_dataset.root, tmp_path / 'two.json'), 2
+    )
+    figures = json.loads((tmp_path / 'two.json').read_text())
+    assert figures['interrupted'] is True
+    ids = [score['id'] for score in figures['frame_scores']]
+    assert len(ids) == figures['frames']
+    assert 2 + 4 <= len(ids) < 150
 
 
 def test_after_ctrl_c_robustness_is_of_complete_corruptions(tiny_dataset, tmp_path, monkeypatch):
