@@ -116,15 +116,11 @@ class BagEvaluator:
         if args.node is None:
             os.environ.update(own_domain(os.environ))
         os.environ.update(large_image_profile(os.environ))
-        found: list[ComparedClasses] = []
         with interruptible() as stop:
             with tempfile.TemporaryDirectory(prefix='evaluate_bag_') as logs:
                 run = replay_of(args, Path(logs), length_hint(self._frames))
-                # Classes that do not go together are said before the bag is played.
-                recording = record_run(
-                    run, stop, on_ready=lambda names: found.append(self._classes(names))
-                )
-            (classes,) = found
+                recording = record_run(run, stop, on_ready=self._classes)
+            classes = self._classes(recording.class_names)
             counts = Evaluation(classes.class_names)
             # What came before Ctrl-C is compared all the same, until there is another.
             with self._mask_bag(classes) as masks, interruptible() as impatient:
