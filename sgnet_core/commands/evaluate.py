@@ -2,8 +2,8 @@
 """Measure checkpoints on a folder data set: against its labels, and on films with poses for
 whether masks of neighbouring frames agree.
 
-With torchrun, processes share the frames; the figures are the same. After Ctrl-C the figures of one
-process are those of the frames seen so far; several processes leave none.
+With torchrun, processes share the frames; the figures are the same. After Ctrl-C the figures are
+those of the frames seen so far, of all processes.
 """
 
 from __future__ import annotations
