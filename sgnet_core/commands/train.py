@@ -28,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='start from this checkpoint, not from ImageNet, whatever its classes; without a name '
         'from the one that ships',
     )
+    parser.add_argument(
+        '--teacher',
+        nargs='?',
+        const=SHIPPED,
+        action='append',
+        default=[],
+        metavar='CHECKPOINT',
+        help='learn from what this network sees in the same views, too (see teacher_weight in the '
+        'settings); may be given several times; without a name the one that ships',
+    )
     parser.add_argument('--resume', action='store_true', help='continue the run in OUT')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='fp32', choices=('fp32', 'bf16', 'fp16'))
@@ -46,14 +56,25 @@ def run(args: argparse.Namespace) -> int:
     config = load_train_config(args.config, epochs=args.epochs)
     if not args.resume and (args.out / 'last.pt').exists():
         raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
-    init = DEFAULT_CHECKPOINT if args.init == SHIPPED else args.init and Path(args.init)
+    init, *teachers = (
+        DEFAULT_CHECKPOINT if name == SHIPPED else name and Path(name)
+        for name in (args.init, *args.teacher)
+    )
     with joined_processes(args.device) as (processes, device):
         if not processes.is_first:
             logging.disable(logging.INFO)
         elif device == 'cpu' and args.device == 'auto':
             logging.info('no CUDA device is there: training on the CPU')
         training = Training(
-            config, args.data, args.out, device, args.precision, args.workers, init, processes
+            config,
+            args.data,
+            args.out,
+            device,
+            args.precision,
+            args.workers,
+            init,
+            processes,
+            teachers,
         )
         if args.resume:
             training.resume()

@@ -44,6 +44,8 @@ class TrainConfig:
         weight_decay: of matrices and kernels, not of biases and norms.
         class_weight_exponent: classes weigh frequency ** -exponent; 0 = all alike.
         auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
+        teacher_weight: share of the loss that teachers have, where there are any (`--teacher`);
+            the labels have the rest.
         ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
         frozen_blocks: first blocks of a lite backbone that stay as they are, with its stem.
         frozen_norms: the backbone's BatchNorms keep the statistics they start with; cheaper, and
@@ -75,6 +77,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     class_weight_exponent: float = 0.0
     auxiliary_weight: float = 0.0
+    teacher_weight: float = 0.5
     ema_decay: float = 0.998
     frozen_blocks: int = 0
     frozen_norms: bool = False
@@ -105,10 +108,9 @@ class TrainConfig:
                 raise ConfigError(f'{name} must be multiples of {SIZE_MULTIPLE}, got {list(size)}')
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f'scale must be [low, high] with 0 < low <= high, got {self.scale}')
-        if not 0 <= self.paste_probability <= 1:
-            raise ConfigError(
-                f'paste_probability must be from 0 to 1, got {self.paste_probability}'
-            )
+        for name in ('paste_probability', 'teacher_weight'):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f'{name} must be from 0 to 1, got {getattr(self, name)}')
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f'ema_decay must be at least 0 and below 1, got {self.ema_decay}')
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
 from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.training.initial_weights import InitialWeights, start_name
 from sgnet_core.training.journal import Journal
-from sgnet_core.training.objective import Objective
+from sgnet_core.training.objective import PARTS, Objective
 from sgnet_core.training.optimization import (
     frozen_modules,
     learning_rate_factor,
@@ -37,6 +38,7 @@ from sgnet_core.training.optimization import (
 )
 from sgnet_core.training.processes import ALONE, Processes
 from sgnet_core.training.run_state import load_state, save_state
+from sgnet_core.training.teachers import Teachers
 from sgnet_core.training.views import (
     TrainingViews,
     check_batches,
@@ -63,6 +65,7 @@ class Training:
         workers: int = 1,
         init: Path | None = None,
         processes: Processes = ALONE,
+        teachers: Sequence[Path] = (),
     ) -> None:
         """Open the data and build the network; see `TrainConfig` and the command `train`.
 
@@ -84,10 +87,12 @@ class Training:
             f'{len(self.train_data)} frames',
             'precision': precision,
             'init': None if init is None else str(init),
+            'teachers': [str(path) for path in teachers] or None,
         }
         self.views = TrainingViews(self.train_data, self.spec, config)
         check_batches(config, len(self.views), processes.count)
         self.label_set = label_set_of(self.train_data.class_names)
+        self.teachers = Teachers(teachers, self.spec, self.label_set, self.device)
         torch.manual_seed(config.seed)
         architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
         network = SGNet(architecture, auxiliary=config.auxiliary_weight > 0)
@@ -115,7 +120,8 @@ class Training:
             self.device, start_name(self.start),
         )  # fmt: skip
         weights = class_weights(self.train_data, self.config.class_weight_exponent)
-        objective = Objective(self.network, self.config, weights, self.dtype).to(self.device)
+        objective = Objective(self.network, self.config, weights, self.dtype, self.teachers)
+        objective.to(self.device)
         shared = self.processes.share(objective)
         self.views.furnish()
         with self._journal() as journal:
@@ -195,7 +201,7 @@ class Training:
         """One step of the optimiser; returns the loss of the batch of all processes."""
         self.optimizer.zero_grad(set_to_none=True)
         parts = [*zip(*(t.chunk(self.config.accumulate) for t in batch), strict=True)]
-        losses = torch.zeros(2, device=self.device)
+        losses = torch.zeros(len(PARTS), device=self.device)
         for i, part in enumerate(parts):
             # Gradients are averaged over the processes once, with the last part.
             waits = i < len(parts) - 1 and self.processes.count > 1
@@ -203,12 +209,14 @@ class Training:
                 loss, loss_parts = shared(*part, weight)
                 self.scaler.scale(loss).backward()
             losses += loss_parts
-        main, auxiliary = (self.processes.sum(losses) / self.processes.count).tolist()
-        if not math.isfinite(main + auxiliary):
+        parts_of_all = (self.processes.sum(losses) / self.processes.count).tolist()
+        loss = sum(parts_of_all)
+        if not math.isfinite(loss):
             kept = f'{self.out / "last.pt"} keeps the state after epoch {self.epoch}'
+            said = ', '.join(f'{n} {v}' for n, v in zip(PARTS, parts_of_all, strict=True))
             raise SgnetError(
-                f'the loss is not finite in epoch {self.epoch + 1} (main {main}, auxiliary '
-                f'{auxiliary}); lower learning_rate, or use precision fp32; '
+                f'the loss is not finite in epoch {self.epoch + 1} ({said}); lower '
+                'learning_rate, or use precision fp32; '
                 f'{kept if self.epoch else "there is no state yet to go on from"}'
             )
         self.scaler.unscale_(self.optimizer)
@@ -216,7 +224,7 @@ class Training:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.average.update_parameters(self.network)
-        return main + auxiliary
+        return loss
 
     def _validate(self, journal: Journal | None) -> dict[str, float]:
         """Evaluate the averaged weights; keep them where they are the best so far."""
@@ -261,6 +269,9 @@ class Training:
             'device': self.device,
             'config': as_plain(self.config),
         }
+        if self.settings['teachers']:
+            names = (Path(path).name for path in self.settings['teachers'])
+            provenance['teachers'] = ', '.join(names)
         return Checkpoint(self.network.config, self.spec, self.label_set, weights, provenance)
 
     def _save_state(self) -> None:

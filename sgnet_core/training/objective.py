@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run minimises: cross-entropy of the main and the auxiliary scores."""
+"""What a run minimises: cross-entropy of the main and the auxiliary scores with the labels, and how
+far the main ones are from those of teachers."""
 
 from __future__ import annotations
 
@@ -9,7 +10,11 @@ from torch import Tensor, nn
 
 from sgnet_core.model.sgnet import SGNet, resize_scores
 from sgnet_core.training.config import TrainConfig
+from sgnet_core.training.teachers import Teachers
 from sgnet_core.types import UNLABELLED
+
+PARTS = ('main', 'auxiliary', 'teachers')
+"""Of the loss."""
 
 
 class Objective(nn.Module):
@@ -17,9 +22,10 @@ class Objective(nn.Module):
 
     Args:
         network: with or without auxiliary head.
-        config: stride of the loss and weight of the auxiliary head.
+        config: stride of the loss, weights of its parts.
         class_weights: (K,) float32; None where all classes weigh alike.
         dtype: the network computes in; the loss is float32.
+        teachers: whose word counts beside the labels', for `config.teacher_weight`.
     """
 
     def __init__(
@@ -28,12 +34,16 @@ class Objective(nn.Module):
         config: TrainConfig,
         class_weights: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
+        teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self._stride = config.loss_stride
         self._auxiliary_weight = config.auxiliary_weight
         self._dtype = dtype
+        self._teachers = teachers
+        self._teacher_weight = config.teacher_weight if teachers else 0.0
+        self._parts = config.accumulate
         self.register_buffer('class_weights', class_weights, persistent=False)
 
     def weight_of(self, labels: Tensor) -> Tensor:
@@ -56,21 +66,22 @@ class Objective(nn.Module):
             weight: (1,) of the whole batch, see `weight_of`; the losses of its parts add up.
 
         Returns:
-            The loss, and its parts (2,) without gradients: main and auxiliary, as weighed.
+            The loss, and its parts (3,) without gradients: `PARTS`, as weighed.
         """
         enabled = self._dtype != torch.float32
         image = image.contiguous(memory_format=torch.channels_last)
+        given = spatial if spatial.shape[1] else None
         with torch.autocast(image.device.type, self._dtype, enabled=enabled):
-            scores, auxiliary = self.network.forward_with_auxiliary(
-                image, spatial if spatial.shape[1] else None
-            )
+            scores, auxiliary = self.network.forward_with_auxiliary(image, given)
         # Without a labelled pixel in the whole batch there is nothing to learn, and no 0 / 0.
         weight = weight.clamp(min=1e-6)
-        main = self._cross_entropy(scores, labels) / weight
-        if auxiliary is None:
-            return main.sum(), torch.cat([main, torch.zeros_like(main)]).detach()
-        extra = self._auxiliary_weight * self._cross_entropy(auxiliary, labels) / weight
-        return (main + extra).sum(), torch.cat([main, extra]).detach()
+        parts = image.new_zeros(len(PARTS))
+        parts[0] = (1 - self._teacher_weight) * self._cross_entropy(scores, labels) / weight
+        if auxiliary is not None:
+            parts[1] = self._auxiliary_weight * self._cross_entropy(auxiliary, labels) / weight
+        if self._teacher_weight:
+            parts[2] = self._teacher_weight * self._divergence(scores, image, given) / self._parts
+        return parts.sum(), parts.detach()
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
         labels = self._strided(labels)
@@ -78,6 +89,13 @@ class Objective(nn.Module):
         return F.cross_entropy(
             scores, labels, self.class_weights, ignore_index=UNLABELLED, reduction='sum'
         )
+
+    def _divergence(self, scores: Tensor, image: Tensor, spatial: Tensor | None) -> Tensor:
+        """Of the scores from the teachers' word (Kullback-Leibler), the mean over all pixels,
+        unlabelled ones too."""
+        taught = self._teachers.probabilities(image, spatial, scores.shape[2:])
+        said = scores.float().log_softmax(1)
+        return F.kl_div(said, taught, reduction='sum') / said[:, 0].numel()
 
     def _strided(self, labels: Tensor) -> Tensor:
         stride = self._stride

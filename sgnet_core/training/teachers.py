@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trained networks that a new one learns to agree with: knowledge distillation.
+
+What a teacher thinks of a pixel says more than its label, and it says something of the pixels that
+nobody labelled (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015). Several
+teachers speak with one voice, their mean. They look at the very view the student sees (Beyer et
+al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.errors import ConfigError
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.labels import LabelSet
+from sgnet_core.model.fuse import fuse
+from sgnet_core.model.sgnet import resize_scores
+
+
+class Teachers:
+    """Networks that stay as they are.
+
+    Args:
+        paths: their checkpoints; may be none.
+        spec, label_set: of the student; a teacher must see alike, at whatever size, and tell the
+            same classes apart.
+        device: they compute on, in bfloat16: the mean of probabilities needs no more.
+
+    Raises:
+        CheckpointError: a file is not a checkpoint.
+        ConfigError: a teacher sees, or tells apart, something else than the student.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], spec: InputSpec, label_set: LabelSet, device: str
+    ) -> None:
+        self._networks = []
+        for path in paths:
+            checkpoint = load_checkpoint(path)
+            if checkpoint.label_set.class_names != label_set.class_names:
+                raise ConfigError(
+                    f'{path} cannot teach: its {len(checkpoint.label_set)} classes are not the '
+                    f'{len(label_set)} of this data set, by name and order'
+                )
+            seen = dataclasses.replace(checkpoint.input_spec, height=spec.height, width=spec.width)
+            if seen != spec:
+                raise ConfigError(f'{path} cannot teach: it sees {seen}, the student {spec}')
+            network = fuse(checkpoint.build())
+            self._networks.append(
+                network.to(device, torch.bfloat16, memory_format=torch.channels_last)
+            )
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    @torch.no_grad()
+    def probabilities(self, image: Tensor, spatial: Tensor | None, size: tuple[int, int]) -> Tensor:
+        """(N, K, *size) float32: the mean of what the teachers hold each class for.
+
+        Args:
+            image, spatial: of the student, see `SGNet.forward`.
+        """
+        image = image.bfloat16()
+        voices = [
+            resize_scores(network(image, spatial), size).softmax(1) for network in self._networks
+        ]
+        return torch.stack(voices).mean(0)
