@@ -20,6 +20,7 @@ from sgnet_core.checkpoint import load_checkpoint
 from sgnet_core.errors import ConfigError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
+from sgnet_core.machine import bf16_is_fast
 from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sgnet import resize_scores
 
@@ -31,7 +32,7 @@ class Teachers:
         paths: their checkpoints; may be none.
         spec, label_set: of the student; a teacher must see alike, at whatever size, and tell the
             same classes apart.
-        device: they compute on, in bfloat16: the mean of probabilities needs no more.
+        device: they compute on; in bfloat16, which is enough for probabilities, where it is fast.
 
     Raises:
         CheckpointError: a file is not a checkpoint.
@@ -41,6 +42,7 @@ class Teachers:
     def __init__(
         self, paths: Sequence[Path], spec: InputSpec, label_set: LabelSet, device: str
     ) -> None:
+        self._dtype = torch.bfloat16 if device != 'cpu' or bf16_is_fast() else torch.float32
         self._networks = []
         for path in paths:
             checkpoint = load_checkpoint(path)
@@ -54,7 +56,7 @@ class Teachers:
                 raise ConfigError(f'{path} cannot teach: it sees {seen}, the student {spec}')
             network = fuse(checkpoint.build())
             self._networks.append(
-                network.to(device, torch.bfloat16, memory_format=torch.channels_last)
+                network.to(device, self._dtype, memory_format=torch.channels_last)
             )
 
     def __len__(self) -> int:
@@ -67,7 +69,7 @@ class Teachers:
         Args:
             image, spatial: of the student, see `SGNet.forward`.
         """
-        image = image.bfloat16()
+        image = image.to(self._dtype)
         voices = [
             resize_scores(network(image, spatial), size).softmax(1) for network in self._networks
         ]
