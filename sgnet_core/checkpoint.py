@@ -30,7 +30,7 @@ FORMAT = 1
 HEADER_KEY = 'sgnet'
 AUXILIARY_PREFIX = 'auxiliary_head.'
 """How the names of the tensors of the training-only head begin."""
-DEFAULT_CHECKPOINT = Path(__file__).parent / 'checkpoints' / 'sgnet_lite0_nyu40.safetensors'
+DEFAULT_CHECKPOINT = Path(__file__).parent / 'checkpoints' / 'sgnet_lite2_nyu40.safetensors'
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_a_cameras_file_says_what_differs_and_names_its_topics(camera):
 def test_training_recipes_can_be_read_and_begun(path):
     config = load_train_config(path)
     paper = path.stem.endswith('_paper')
-    assert config.variant == ('sgnet_r101' if paper else 'sgnet_lite0')
+    assert config.variant == ('sgnet_r101' if paper else 'sgnet_lite2')
     # Only the lite variants have ImageNet weights.
     assert config.pretrained is not paper
     # The rooms have the classes of NYUv2.

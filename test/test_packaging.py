@@ -180,7 +180,7 @@ def test_data_are_installed(installation):
     )
     done = installation.run(sys.executable, '-c', code)
     here = sorted(path.name for path in (REPOSITORY / 'sgnet_core/checkpoints').glob('*.s*'))
-    assert 'sgnet_lite0_nyu40.safetensors' in here
+    assert 'sgnet_lite2_nyu40.safetensors' in here
     assert json.loads(done.stdout) == here
 
 
