@@ -12,6 +12,7 @@ import pytest
 import torch.multiprocessing
 from torch import nn
 
+from sgnet_core.checkpoint import save_checkpoint
 from sgnet_core.errors import ConfigError
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.training.fit import Training
@@ -43,8 +44,8 @@ def join(rank, store):
     return Processes(rank, 2)
 
 
-def train(config, root, out, processes=ALONE):
-    training = Training(config, root, out, 'cpu', workers=0, processes=processes)
+def train(config, root, out, teachers, processes=ALONE):
+    training = Training(config, root, out, 'cpu', workers=0, processes=processes, teachers=teachers)
     for module in training.network.modules():
         # Every process draws its own dropout.
         if isinstance(module, nn.Dropout2d):
@@ -52,10 +53,10 @@ def train(config, root, out, processes=ALONE):
     training.fit()
 
 
-def train_in_two(rank, store, configs, root, out):
+def train_in_two(rank, store, runs, root, out):
     processes = join(rank, store)
-    for name, config in configs.items():
-        train(config, root, out / name, processes)
+    for name, (config, teachers) in runs.items():
+        train(config, root, out / name, teachers, processes)
     torch.distributed.destroy_process_group()
 
 
@@ -64,16 +65,25 @@ def weights(out):
     return {k: v for k, v in state['network'].items() if v.is_floating_point()}
 
 
+def firm_teacher(config, root, path):
+    """A network of random weights that is sure of what it sees."""
+    checkpoint = Training(config, root, path.parent, 'cpu')._averaged_checkpoint()
+    checkpoint.weights['head.classifier.weight'] *= 200
+    save_checkpoint(path, checkpoint)
+    return path
+
+
 def test_two_processes_train_as_one_with_the_same_batch(tiny_dataset, tmp_path):
-    configs = {
-        'all': dataclasses.replace(CONFIG, spatial='xyz'),
-        'frozen': dataclasses.replace(CONFIG, frozen_norms=True, epochs=1),
-    }
     root, two = tiny_dataset.root, tmp_path / 'two'
-    torch.multiprocessing.spawn(train_in_two, (tmp_path / 'store', configs, root, two), 2)
-    for name, config in configs.items():
+    frozen = dataclasses.replace(CONFIG, frozen_norms=True, teacher_weight=0.9)
+    runs = {
+        'all': (dataclasses.replace(CONFIG, spatial='xyz'), []),
+        'taught': (frozen, [firm_teacher(frozen, root, tmp_path / 'teacher.safetensors')]),
+    }
+    torch.multiprocessing.spawn(train_in_two, (tmp_path / 'store', runs, root, two), 2)
+    for name, (config, teachers) in runs.items():
         one = tmp_path / 'one' / name
-        train(config, root, one)
+        train(config, root, one, teachers)
         start = Training(config, root, tmp_path / 'x', 'cpu').network.state_dict()
         ours, theirs = weights(one), weights(two / name)
         moved = sum((ours[k] - start[k]).square().sum() for k in ours).sqrt()
@@ -134,11 +144,13 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 def test_a_batch_in_parts_gives_the_same_step(tiny_dataset, tmp_path):
     """The losses of the parts add up; only BatchNorm sees less at once."""
     for accumulate in (1, 2):
-        config = dataclasses.replace(CONFIG, accumulate=accumulate, epochs=1)
+        config = dataclasses.replace(CONFIG, accumulate=accumulate)
         training = Training(config, tiny_dataset.root, tmp_path / str(accumulate), 'cpu', workers=0)
+        start = {k: v.clone() for k, v in training.network.state_dict().items()}
         training._set_training_mode = training.network.eval
         training.fit()
     one, two = weights(tmp_path / '1'), weights(tmp_path / '2')
+    assert not torch.equal(one['head.classifier.weight'], start['head.classifier.weight'])
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=2e-5, msg=name)
 
