@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from sgnet_ros.distributions import stay_on_this_machine
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOMAINS = range(1, 101)
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is heard in the tests and in what they start, also where a script starts pytest in
+    the background: a shell without job control has such processes ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session', autouse=True)
