@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     'ablation': 'compare what guides the S-Convs, under one schedule',
     'export': 'write a checkpoint as an ONNX graph, checked against PyTorch',
     'benchmark': 'measure speed and memory here, side by side',
+    'average': 'write the mean of the weights of several checkpoints',
     'info': 'say what a variant or a checkpoint is',
     'convert_checkpoint': "make a checkpoint of a file of SGNet's authors",
     'prepare_dataset': 'write NYUv2, SUN RGB-D or generated rooms as a data set',

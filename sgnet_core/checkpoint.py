@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,12 @@ def tensor_problems(
             yield f'tensor {name} has no place in this network'
         elif tuple(given[name].shape) != wanted[name]:
             yield f'tensor {name} is {tuple(given[name].shape)}, expected {wanted[name]}'
+
+
+def differences(given: object, wanted: object) -> str:
+    """The fields in which two of one dataclass differ, each as `name: given, not wanted`."""
+    pairs = [(f.name, getattr(given, f.name), getattr(wanted, f.name)) for f in fields(wanted)]
+    return ', '.join(f'{name}: {one!r}, not {two!r}' for name, one, two in pairs if one != two)
 
 
 def _is_pytorch_file(path: Path) -> bool:

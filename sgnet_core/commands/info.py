@@ -89,8 +89,10 @@ def _print(values: dict[str, Any]) -> None:
         rows |= {
             key: start_name(value) if key == 'start' else str(value)
             for key, value in origin.items()
-            if key not in ('config', 'scores')
+            if key not in ('config', 'scores', 'mean_of')
         }
+        if 'mean_of' in origin:
+            rows['mean of'] = ', '.join(map(start_name, origin['mean_of']))
         if scores:
             rows['scores'] = (
                 f'mIoU {scores["miou"]:.1%}, pixel accuracy {scores["pixel_accuracy"]:.1%}, mean '

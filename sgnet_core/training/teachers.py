@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.checkpoint import differences, load_checkpoint
 from sgnet_core.errors import ConfigError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
@@ -52,8 +52,11 @@ class Teachers:
                     f'{len(label_set)} of this data set, by name and order'
                 )
             seen = dataclasses.replace(checkpoint.input_spec, height=spec.height, width=spec.width)
-            if seen != spec:
-                raise ConfigError(f'{path} cannot teach: it sees {seen}, the student {spec}')
+            other = differences(seen, spec)
+            if other:
+                raise ConfigError(
+                    f'{path} cannot teach: it sees something else than the student ({other})'
+                )
             network = fuse(checkpoint.build())
             self._networks.append(
                 network.to(device, self._dtype, memory_format=torch.channels_last)

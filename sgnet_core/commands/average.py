@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the mean of the weights of several checkpoints: a model soup.
+
+They must have been trained further from one start, for example with other seeds: their mean is then
+often better than each of them and costs no more than one. Measure it with `evaluate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'checkpoints', type=Path, nargs='+', metavar='CHECKPOINT', help='two or more of them'
+    )
+    parser.add_argument(
+        '--out', type=Path, required=True, help='the checkpoint to write, a .safetensors file'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from sgnet_core.checkpoint import save_checkpoint
+    from sgnet_core.model_soup import mean_checkpoint
+
+    checkpoint = mean_checkpoint(args.checkpoints)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(args.out, checkpoint)
+    print(f'mean of {len(args.checkpoints)} checkpoints, {checkpoint.config.variant}: {args.out}')
+    return 0
