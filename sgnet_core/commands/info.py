@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -82,17 +83,12 @@ def _print(values: dict[str, Any]) -> None:
     if 'input_size' in values:
         height, width = values['input_size']
         rows['input size'] = f'{width}x{height}'
-        from sgnet_core.training.initial_weights import start_name
-
         origin = values['provenance']
         scores = origin.get('scores', {})
-        rows |= {
-            key: start_name(value) if key == 'start' else str(value)
-            for key, value in origin.items()
-            if key not in ('config', 'scores', 'mean_of')
-        }
-        if 'mean_of' in origin:
-            rows['mean of'] = ', '.join(map(start_name, origin['mean_of']))
+        rows |= _trained(origin)
+        for part in origin.get('mean_of', ()):
+            text = ', '.join(f'{key} {value}' for key, value in _trained(part).items())
+            rows[f'mean of {part["checkpoint"]}'] = text
         if scores:
             rows['scores'] = (
                 f'mIoU {scores["miou"]:.1%}, pixel accuracy {scores["pixel_accuracy"]:.1%}, mean '
@@ -101,3 +97,14 @@ def _print(values: dict[str, Any]) -> None:
             )
     for key, value in rows.items():
         print(f'  {key + ":":34} {value}')
+
+
+def _trained(origin: Mapping[str, Any]) -> dict[str, str]:
+    """How a network was trained, without the settings, which are many."""
+    from sgnet_core.training.initial_weights import start_name
+
+    return {
+        key: start_name(value) if key == 'start' else str(value)
+        for key, value in origin.items()
+        if key not in ('checkpoint', 'config', 'mean_of', 'scores', 'sha256')
+    }
