@@ -87,7 +87,8 @@ def _print(values: dict[str, Any]) -> None:
         scores = origin.get('scores', {})
         rows |= _trained(origin)
         for part in origin.get('mean_of', ()):
-            text = ', '.join(f'{key} {value}' for key, value in _trained(part).items())
+            trained = _trained(part).items()
+            text = ', '.join(f'{key} {value}' for key, value in trained if key != 'sha256')
             rows[f'mean of {part["checkpoint"]}'] = text
         if scores:
             rows['scores'] = (
@@ -106,5 +107,5 @@ def _trained(origin: Mapping[str, Any]) -> dict[str, str]:
     return {
         key: start_name(value) if key == 'start' else str(value)
         for key, value in origin.items()
-        if key not in ('checkpoint', 'config', 'mean_of', 'scores', 'sha256')
+        if key not in ('checkpoint', 'config', 'mean_of', 'scores')
     }
