@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train a network on a folder data set (see the README for its format).
 
-Writes best.safetensors, last.pt, log.jsonl, train.yaml and tensorboard/ to OUT. Killed at any
-moment, it loses at most the running epoch: run it again with --resume. Several processes share a
-run, one for each GPU or for each core of a CPU, under
+Writes best.safetensors, last.safetensors, last.pt, log.jsonl, train.yaml and tensorboard/ to OUT.
+Killed at any moment, it loses at most the running epoch: run it again with --resume. Several
+processes share a run, one for each GPU or for each core of a CPU, under
 `torchrun --nproc-per-node N -m sgnet_core train ...`.
 """
 

@@ -2,7 +2,8 @@
 """Trains a network: epochs, optimiser, averaged weights, best checkpoint, resume.
 
 In the output folder: `best.safetensors` (the averaged weights of the best epoch on the validation
-split), `last.pt` (training state for `--resume`), `train.yaml`, and what `journal.py` writes.
+split), `last.safetensors` (those of the last one), `last.pt` (training state for `--resume`),
+`train.yaml`, and what `journal.py` writes.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ class Training:
                     hours = round(self.seconds / 3600, 3)
                     journal.epoch(self.epoch, {**figures, 'hours': hours})
                     self._save_state()
+                    save_checkpoint(self.out / 'last.safetensors', self._averaged_checkpoint())
         self.processes.wait()
         return self.out / 'best.safetensors'
 

@@ -121,7 +121,13 @@ def test_a_resumed_run_ends_with_the_same_weights(config_file, tiny_dataset, tmp
     resumed = Training(config, tiny_dataset.root, tmp_path / 'killed', 'cpu', workers=0)
     resumed.resume()
     assert resumed.epoch == 1
+    assert load_checkpoint(tmp_path / 'killed/last.safetensors').provenance['epochs'] == 1
     resumed.fit()
+    last = load_checkpoint(tmp_path / 'killed/last.safetensors')
+    assert last.provenance['epochs'] == 3
+    assert 'scores' not in last.provenance
+    average = straight.average.module.state_dict()
+    assert all(torch.equal(tensor, average[name]) for name, tensor in last.weights.items())
     for network in ('network', 'average'):
         ours = getattr(straight, network).state_dict()
         theirs = getattr(resumed, network).state_dict()
