@@ -46,6 +46,8 @@ class TrainConfig:
         auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
         teacher_weight: share of the loss that teachers have, where there are any (`--teacher`);
             the labels have the rest.
+        teacher_zoom: teachers look at each view a second time, larger by this factor, and what they
+            think of it counts as much; 1 = only as the student sees it.
         ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
         frozen_blocks: first blocks of a lite backbone that stay as they are, with its stem.
         frozen_norms: the backbone's BatchNorms keep the statistics they start with; cheaper, and
@@ -78,6 +80,7 @@ class TrainConfig:
     class_weight_exponent: float = 0.0
     auxiliary_weight: float = 0.0
     teacher_weight: float = 0.5
+    teacher_zoom: float = 1.0
     ema_decay: float = 0.998
     frozen_blocks: int = 0
     frozen_norms: bool = False
@@ -96,7 +99,7 @@ class TrainConfig:
                     f'{name} must be one of {", ".join(allowed)}, got {getattr(self, name)!r}'
                 )
         counts = ('epochs', 'batch_size', 'accumulate', 'evaluate_every', 'loss_stride')
-        for name in (*counts, 'learning_rate'):
+        for name in (*counts, 'learning_rate', 'teacher_zoom'):
             if not getattr(self, name) > 0:
                 raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')
         for name in ('seed', 'room_frames', 'frozen_blocks', 'auxiliary_weight'):

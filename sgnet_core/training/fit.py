@@ -93,7 +93,9 @@ class Training:
         self.views = TrainingViews(self.train_data, self.spec, config)
         check_batches(config, len(self.views), processes.count)
         self.label_set = label_set_of(self.train_data.class_names)
-        self.teachers = Teachers(teachers, self.spec, self.label_set, self.device)
+        self.teachers = Teachers(
+            teachers, self.spec, self.label_set, self.device, config.teacher_zoom
+        )
         torch.manual_seed(config.seed)
         architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
         network = SGNet(architecture, auxiliary=config.auxiliary_weight > 0)

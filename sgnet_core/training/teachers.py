@@ -10,15 +10,16 @@ al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 20
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sgnet_core.checkpoint import differences, load_checkpoint
 from sgnet_core.errors import ConfigError
-from sgnet_core.input_spec import InputSpec
+from sgnet_core.input_spec import SIZE_MULTIPLE, InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.machine import bf16_is_fast
 from sgnet_core.model.fuse import fuse
@@ -33,6 +34,7 @@ class Teachers:
         spec, label_set: of the student; a teacher must see alike, at whatever size, and tell the
             same classes apart.
         device: they compute on; in bfloat16, which is enough for probabilities, where it is fast.
+        zoom: they look at every view a second time, larger by this factor; 1 = only as it is.
 
     Raises:
         CheckpointError: a file is not a checkpoint.
@@ -40,8 +42,14 @@ class Teachers:
     """
 
     def __init__(
-        self, paths: Sequence[Path], spec: InputSpec, label_set: LabelSet, device: str
+        self,
+        paths: Sequence[Path],
+        spec: InputSpec,
+        label_set: LabelSet,
+        device: str,
+        zoom: float = 1.0,
     ) -> None:
+        self._zoom = zoom
         self._dtype = torch.bfloat16 if device != 'cpu' or bf16_is_fast() else torch.float32
         self._networks = []
         for path in paths:
@@ -72,8 +80,25 @@ class Teachers:
         Args:
             image, spatial: of the student, see `SGNet.forward`.
         """
-        image = image.to(self._dtype)
         voices = [
-            resize_scores(network(image, spatial), size).softmax(1) for network in self._networks
+            resize_scores(network(*look), size).softmax(1)
+            for look in self._looks(image.to(self._dtype), spatial)
+            for network in self._networks
         ]
         return torch.stack(voices).mean(0)
+
+    def _looks(
+        self, image: Tensor, spatial: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The view as it is, and zoomed as near as the network's steps allow."""
+        yield image, spatial
+        size = [
+            max(round(n * self._zoom / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE for n in image.shape[2:]
+        ]
+        if size != [*image.shape[2:]]:
+            # As by a longer focal length: metres stay metres.
+            yield _resized(image, size), None if spatial is None else _resized(spatial, size)
+
+
+def _resized(x: Tensor, size: list[int]) -> Tensor:
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)

@@ -62,6 +62,32 @@ def test_several_teachers_speak_with_their_mean(teachers, batch):
     torch.testing.assert_close(taught, expected, atol=0.02, rtol=0.05)
 
 
+@pytest.mark.parametrize(
+    ('zoom', 'size'), [(1.6, (96, 160)), (0.2, (32, 32))], ids=['larger', 'smaller']
+)
+def test_teachers_look_a_second_time_at_a_zoomed_view(zoom, size, teachers, batch):
+    paths, _ = teachers
+    image, depth, *_ = batch
+    zooming = Teachers(paths[1:], STUDENT.input_spec, NYU40, 'cpu', zoom)
+    alone = load_checkpoint(paths[1]).build().eval()
+    with torch.no_grad():
+        zoomed = alone(*(F.interpolate(x, size, mode='bilinear') for x in (image, depth)))
+        zoomed = F.interpolate(zoomed, (8, 12), mode='bilinear', align_corners=True).softmax(1)
+        plain = alone(image, depth).softmax(1)
+    assert (zoomed - plain).abs().max() > 0.08
+    taught = zooming.probabilities(image, depth, (8, 12))
+    torch.testing.assert_close(taught, (plain + zoomed) / 2, atol=0.02, rtol=0.05)
+
+
+@pytest.mark.parametrize('zoom', [1.0, 1.1])
+def test_a_zoom_of_less_than_a_step_is_none(zoom, teachers, batch):
+    paths, once = teachers
+    image, depth, *_ = batch
+    same = Teachers(paths, STUDENT.input_spec, NYU40, 'cpu', zoom)
+    taught = same.probabilities(image, depth, (8, 12))
+    assert torch.equal(taught, once.probabilities(image, depth, (8, 12)))
+
+
 def test_the_loss_is_shared_between_labels_and_teachers(teachers, batch):
     _, both = teachers
     image, depth, *_ = batch
