@@ -19,7 +19,7 @@ import torch
 import numpy as np
 import yaml
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from sgnet_core.checkpoint import AUXILIARY_PREFIX, Checkpoint, save_checkpoint
 from sgnet_core.data.folder import FolderDataset
@@ -33,6 +33,7 @@ from sgnet_core.training.initial_weights import InitialWeights, start_name
 from sgnet_core.training.journal import Journal
 from sgnet_core.training.objective import PARTS, Objective
 from sgnet_core.training.optimization import (
+    averaging,
     frozen_modules,
     learning_rate_factor,
     make_optimizer,
@@ -103,7 +104,7 @@ class Training:
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = AveragedModel(
             self.network,
-            multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
+            multi_avg_fn=averaging(config.ema_decay),
             use_buffers=True,
         )
         self.optimizer = make_optimizer(self.network, config, slow=initial.trained)

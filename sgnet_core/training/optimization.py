@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which parameters learn, how fast, and how that changes over a run."""
+"""Which parameters learn, how fast, how that changes over a run, and how they are averaged."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sgnet_core.errors import ConfigError
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
@@ -54,6 +56,19 @@ def learning_rate_factor(epoch: float, config: TrainConfig) -> float:
     """Poly decay after a linear warm-up, in [0, 1]; `epoch` counts fractions."""
     warmup = min(epoch / max(config.warmup_epochs, 1e-9), 1.0)
     return warmup * math.pow(1 - epoch / config.epochs, POLY_POWER)
+
+
+def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """How `AveragedModel` takes a step in: exponentially, or as a plain mean while that is shorter.
+
+    With `decay` from the start, the first step would long outweigh all others.
+    """
+
+    def take_in(averages: list[Tensor], values: list[Tensor], count: Tensor) -> None:
+        steps = int(count)
+        get_ema_multi_avg_fn(min(decay, steps / (steps + 1)))(averages, values, count)
+
+    return take_in
 
 
 def frozen_modules(network: SGNet, blocks: int) -> list[nn.Module]:

@@ -7,6 +7,7 @@ import torch
 import numpy as np
 import pytest
 import yaml
+from torch.optim.swa_utils import AveragedModel
 
 from sgnet_core.checkpoint import load_checkpoint
 from sgnet_core.cli import run_command
@@ -20,7 +21,7 @@ from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.training.augment import augment, random_window
 from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
 from sgnet_core.training.fit import Training
-from sgnet_core.training.optimization import make_optimizer
+from sgnet_core.training.optimization import averaging, make_optimizer
 from sgnet_core.training.run_state import load_state, save_state
 from sgnet_core.types import UNLABELLED
 
@@ -277,6 +278,20 @@ def test_sgd_has_momentum_and_the_same_groups_as_adamw(config_file):
             assert {group['momentum'] for group in optimizer.param_groups} == {0.9}
     assert groups['sgd'] == groups['adamw']
     assert {decay for _, _, decay in groups['sgd']} == {0.0, 5e-4}
+
+
+def test_steps_are_averaged_alike_until_the_decay_forgets_faster():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedModel(network, multi_avg_fn=averaging(0.75))
+    values = [3.0, 1.0, 8.0, 4.0, 5.0, 2.0]
+    seen = []
+    for value in values:
+        torch.nn.init.constant_(network.weight, value)
+        average.update_parameters(network)
+        seen.append(average.module.weight.item())
+    # Up to four steps a plain mean: a quarter of it is the newest, as 0.75 has it from then on.
+    expected = [3, 2, 4, 4, 0.75 * 4 + 0.25 * 5, 0.75 * 4.25 + 0.25 * 2]
+    assert seen == pytest.approx(expected)
 
 
 def test_a_state_from_before_a_setting_existed_goes_on_with_its_default(tmp_path):
