@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,14 @@ class Checkpoint:
         check_tensors(wanted, weights)
         network.load_state_dict(weights, assign=True)
         return network.eval()
+
+    def at_size(self, size: tuple[int, int] | None) -> Checkpoint:
+        """The same network for inputs of (height, width); None = as it is.
+
+        Raises:
+            InputError: not multiples of 32.
+        """
+        return self if size is None else replace(self, input_spec=self.input_spec.at_size(size))
 
     def header(self) -> dict[str, Any]:
         """Everything but the weights, as plain JSON values; also what an exported graph carries."""

@@ -6,7 +6,7 @@ Training, evaluation and the node all go through `InputSpec`, and it travels wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +72,10 @@ class InputSpec:
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return self.height, self.width
+
+    def at_size(self, size: tuple[int, int]) -> InputSpec:
+        """The same for another (height, width); InputError unless multiples of 32."""
+        return replace(self, height=size[0], width=size[1])
 
     def preprocess(
         self, frame: RgbdFrame, device: str | torch.device = 'cpu', rgb: Tensor | None = None

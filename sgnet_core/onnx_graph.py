@@ -15,7 +15,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -71,18 +70,6 @@ def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> o
     model.doc_string = USAGE
     model.metadata_props.add(key=HEADER_KEY, value=json.dumps(checkpoint.header()))
     return model
-
-
-def at_size(checkpoint: Checkpoint, size: tuple[int, int] | None) -> Checkpoint:
-    """The same network for inputs of (height, width); None = as it is.
-
-    Raises:
-        InputError: not multiples of 32.
-    """
-    if size is None:
-        return checkpoint
-    spec = replace(checkpoint.input_spec, height=size[0], width=size[1])
-    return replace(checkpoint, input_spec=spec)
 
 
 def network_to_onnx(

@@ -25,7 +25,6 @@ from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sgnet import VARIANTS, LiteVariant, SGNet
-from sgnet_core.onnx_graph import at_size
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
 from sgnet_core.score_maps import most_probable_at
 from sgnet_core.taps import LayerTaps
@@ -122,7 +121,7 @@ class Segmenter:
                 )
             network, checkpoint = OnnxRuntimeNetwork.from_file(Path(path), device)
         else:
-            checkpoint = at_size(load_checkpoint(path), input_size)
+            checkpoint = load_checkpoint(path).at_size(input_size)
             network = _network(checkpoint, device, precision, backend)
         return cls(network, checkpoint.input_spec, checkpoint.label_set, device, precision)
 

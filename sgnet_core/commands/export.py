@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint import load_checkpoint
     from sgnet_core.cli import write_json
     from sgnet_core.errors import InputError, SgnetError
-    from sgnet_core.onnx_graph import at_size, checkpoint_to_onnx
+    from sgnet_core.onnx_graph import checkpoint_to_onnx
     from sgnet_core.onnx_parity import LEAST_EQUAL_LABELS
     from sgnet_core.onnx_runtime import import_onnxruntime
     from sgnet_core.whole_file import whole_file
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     # What is wrong is said before the long preparation, not after it.
     import_onnxruntime()
     samples, source = _samples(args)
-    checkpoint = at_size(load_checkpoint(args.checkpoint), args.size)
+    checkpoint = load_checkpoint(args.checkpoint).at_size(args.size)
     out = args.out or Path(f'{checkpoint.config.variant}.onnx')
     if out.is_dir():
         raise InputError(f'--out must be a file, {out} is a folder')

@@ -7,7 +7,6 @@ classifiers of the heads: their rows go by the names of the classes, and new cla
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -98,7 +97,7 @@ class InitialWeights:
                 f'run by {self.spec.spatial!r}: the weights of one do not serve the other; set '
                 f'spatial: {theirs.spatial} in the settings, or start from another checkpoint'
             )
-        taken = dataclasses.replace(theirs, height=self.spec.height, width=self.spec.width)
+        taken = theirs.at_size(self.spec.size)
         if taken != self.spec:
             logger.info(
                 'the network sees what %s saw: %s, mean %s, std %s, %g m where depth is unknown, '

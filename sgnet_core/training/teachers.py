@@ -9,7 +9,6 @@ al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 20
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -59,8 +58,7 @@ class Teachers:
                     f'{path} cannot teach: its {len(checkpoint.label_set)} classes are not the '
                     f'{len(label_set)} of this data set, by name and order'
                 )
-            seen = dataclasses.replace(checkpoint.input_spec, height=spec.height, width=spec.width)
-            other = differences(seen, spec)
+            other = differences(checkpoint.input_spec.at_size(spec.size), spec)
             if other:
                 raise ConfigError(
                     f'{path} cannot teach: it sees something else than the student ({other})'

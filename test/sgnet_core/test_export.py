@@ -18,7 +18,7 @@ from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.model import SConv2d, SGNet, SGNetConfig, modulated_deform_conv2d
 from sgnet_core.model.fuse import fuse
-from sgnet_core.onnx_graph import at_size, checkpoint_to_onnx, network_to_onnx
+from sgnet_core.onnx_graph import checkpoint_to_onnx, network_to_onnx
 from sgnet_core.onnx_parity import Parity, compare
 
 onnx = pytest.importorskip('onnx')
@@ -162,10 +162,10 @@ def test_it_says_nothing_of_the_machine_that_made_it():
 
 
 def test_another_size_is_in_graph_and_header():
-    checkpoint = at_size(bent(untrained()), (32, 128))
+    checkpoint = bent(untrained()).at_size((32, 128))
     assert checkpoint.header()['input']['width'] == 128
     with pytest.raises(InputError, match='multiples of 32, got 33x128'):
-        at_size(checkpoint, (33, 128))
+        checkpoint.at_size((33, 128))
 
 
 # --- parity ---------------------------------------------------------------------------------------

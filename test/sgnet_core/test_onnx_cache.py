@@ -12,7 +12,6 @@ from networks import bent, untrained
 
 from sgnet_core import onnx_cache
 from sgnet_core.onnx_cache import cached_graph
-from sgnet_core.onnx_graph import at_size
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def test_what_changes_the_graph_changes_the_file(cache):
         checkpoint,
         bent(checkpoint),
         untrained(spatial='xyz'),
-        at_size(checkpoint, (96, 64)),
+        checkpoint.at_size((96, 64)),
         # The graph carries these.
         replace(checkpoint, input_spec=replace(checkpoint.input_spec, mean=(1.0, 2.0, 3.0))),
         replace(checkpoint, provenance={'data': 'another'}),
@@ -114,7 +113,7 @@ def test_without_a_folder_to_write_to_there_is_one_warning(tmp_path, monkeypatch
 def test_the_graph_used_longest_ago_makes_room(cache, monkeypatch):
     monkeypatch.setattr(onnx_cache, 'KEPT_GRAPHS', 2)
     checkpoint = untrained()
-    first, second, third = (at_size(checkpoint, (32 * i, 64)) for i in (1, 2, 3))
+    first, second, third = (checkpoint.at_size((32 * i, 64)) for i in (1, 2, 3))
     for age, item in ((30, first), (20, second)):
         before = set(cache.iterdir()) if cache.exists() else set()
         cached_graph(item, Making())

@@ -7,7 +7,6 @@ import torch
 import numpy as np
 import pytest
 import yaml
-from torch.optim.swa_utils import AveragedModel
 
 from sgnet_core.checkpoint import load_checkpoint
 from sgnet_core.cli import run_command
@@ -17,11 +16,9 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.input_spec import InputSpec
-from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.training.augment import augment, random_window
 from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
 from sgnet_core.training.fit import Training
-from sgnet_core.training.optimization import averaging, make_optimizer
 from sgnet_core.training.run_state import load_state, save_state
 from sgnet_core.types import UNLABELLED
 
@@ -261,37 +258,6 @@ def test_a_wrong_configuration_is_explained(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_train_config(path)
-
-
-def test_sgd_has_momentum_and_the_same_groups_as_adamw(config_file):
-    network = SGNet(SGNetConfig('sgnet_r18', 5, 'depth'))
-    groups = {}
-    for name, kind in (('sgd', torch.optim.SGD), ('adamw', torch.optim.AdamW)):
-        config = load_train_config(config_file, optimizer=name, weight_decay=5e-4)
-        optimizer = make_optimizer(network, config, slow=True)
-        assert type(optimizer) is kind
-        groups[name] = [
-            (len(group['params']), group['peak_lr'], group['weight_decay'])
-            for group in optimizer.param_groups
-        ]
-        if name == 'sgd':
-            assert {group['momentum'] for group in optimizer.param_groups} == {0.9}
-    assert groups['sgd'] == groups['adamw']
-    assert {decay for _, _, decay in groups['sgd']} == {0.0, 5e-4}
-
-
-def test_steps_are_averaged_alike_until_the_decay_forgets_faster():
-    network = torch.nn.Linear(1, 1, bias=False)
-    average = AveragedModel(network, multi_avg_fn=averaging(0.75))
-    values = [3.0, 1.0, 8.0, 4.0, 5.0, 2.0]
-    seen = []
-    for value in values:
-        torch.nn.init.constant_(network.weight, value)
-        average.update_parameters(network)
-        seen.append(average.module.weight.item())
-    # Up to four steps a plain mean: a quarter of it is the newest, as 0.75 has it from then on.
-    expected = [3, 2, 4, 4, 0.75 * 4 + 0.25 * 5, 0.75 * 4.25 + 0.25 * 2]
-    assert seen == pytest.approx(expected)
 
 
 def test_a_state_from_before_a_setting_existed_goes_on_with_its_default(tmp_path):
