@@ -211,7 +211,10 @@ def test_a_batch_is_its_frames_one_by_one():
     batch = depth_to_hha(depth_m, CAMERA)
     assert batch.shape == (2, 1, 3, *CAMERA.size)
     for frame, alone in zip(batch, depth_m, strict=True):
-        torch.testing.assert_close(frame[0], depth_to_hha(alone[0], CAMERA), equal_nan=True)
+        # In grey levels: on some CPUs a batch is summed in another order, and gravity turns a bit.
+        torch.testing.assert_close(
+            frame[0], depth_to_hha(alone[0], CAMERA), atol=0.02, rtol=0, equal_nan=True
+        )
 
 
 def test_compilers_find_one_graph_and_the_same_image():

@@ -322,6 +322,7 @@ def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, 
     # Another number of threads may round otherwise where two classes are as probable.
     assert (mask == expected).mean() > 0.99
     assert len(np.unique(expected)) > 2
+    ros.spin_until(lambda: camera.received['/segmentation/labels'], 'the labels')
     (labels,) = camera.received['/segmentation/labels']
     assert label_names_from_msg(labels) == segmenter.class_names
     process.send_signal(signal.SIGTERM)
