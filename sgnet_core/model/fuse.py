@@ -63,9 +63,10 @@ class FusedSGNet(SGNet):
             geometry |= zip(positions, generator(spatial_at(resolution)), strict=True)
         return {position: geometry[position] for position in self._strides}
 
-    def scores(self, image: Tensor, geometry: Mapping[str, Geometry]) -> Tensor:
+    def scores(self, image: Tensor, spatial: Tensor, geometry: Mapping[str, Geometry]) -> Tensor:
         """The rest of `forward`, from what `geometry_pass` gave for the same batch and size."""
-        return self.guided_forward(image, lambda conv, x: geometry[conv.position])[0]
+        scores, _ = self.guided_forward(image, lambda conv, x: geometry[conv.position])
+        return self.upsample(scores, image, spatial)
 
     def _guide(self, image: Tensor, spatial: Tensor | None) -> Guide:
         check_spatial(self.config, image, spatial)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.heads import AsppHead, LightDecoder, PlainHead
+from sgnet_core.model.joint_bilateral import joint_bilateral_upsample
 from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
 from sgnet_core.model.sconv import Geometry, Guide, SConv2d
 
@@ -64,6 +65,8 @@ class SGNetConfig:
         variant: a key of `VARIANTS`.
         num_classes: 1 to 255 (id 255 is "unlabelled").
         spatial: what guides the S-Convs, a key of `SPATIAL_CHANNELS`.
+        joint_bilateral: upsample the scores once, along the edges of colour and spatial
+            information, see `joint_bilateral_upsample`; it has no weights.
 
     Raises:
         ValueError: naming the value and the allowed ones.
@@ -72,6 +75,7 @@ class SGNetConfig:
     variant: str = 'sgnet_lite0'
     num_classes: int = 40
     spatial: str = 'depth'
+    joint_bilateral: bool = False
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
@@ -112,7 +116,7 @@ class SGNet(nn.Module):
         )
 
     def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
-        """Class scores before softmax, at the resolution of the head's features.
+        """Class scores before softmax, at the resolution of the head's features, or twice that.
 
         Args:
             image: (N, 3, H, W), normalised as the checkpoint's `InputSpec` says; H and W multiples
@@ -120,8 +124,8 @@ class SGNet(nn.Module):
             spatial: (N, c', h, w), any resolution; None for `features` and `none`.
 
         Returns:
-            (N, num_classes, H/16, W/16), or H/8, W/8 for the lite variants. `resize_scores` brings
-            them to any size.
+            (N, num_classes, H/16, W/16), or H/8, W/8 for the lite variants; twice as many rows and
+            columns where the configuration upsamples. `resize_scores` brings them to any size.
 
         Raises:
             ValueError: spatial information is missing, or of other channels or another batch.
@@ -132,10 +136,11 @@ class SGNet(nn.Module):
         self, image: Tensor, spatial: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Main scores and those of the auxiliary head (None where the network has none)."""
-        return self.guided_forward(image, self._guide(image, spatial))
+        scores, auxiliary = self.guided_forward(image, self._guide(image, spatial))
+        return self.upsample(scores, image, spatial), auxiliary
 
     def guided_forward(self, image: Tensor, guide: Guide) -> tuple[Tensor, Tensor | None]:
-        """As `forward_with_auxiliary`, with the geometry of every S-Conv from `guide`."""
+        """As `forward_with_auxiliary`, but not upsampled; every S-Conv's geometry is `guide`'s."""
         if isinstance(self.backbone, EfficientNetLite):
             features = self.backbone(image)  # strides 4, 8, 16, 32
             scores = self.head(features[1:], guide)
@@ -144,6 +149,12 @@ class SGNet(nn.Module):
             middle, last = self.backbone(image, guide)  # both stride 16
             scores = self.head(last)
         return scores, None if self.auxiliary_head is None else self.auxiliary_head(middle)
+
+    def upsample(self, scores: Tensor, image: Tensor, spatial: Tensor | None) -> Tensor:
+        """What `guided_forward` gave, as the configuration upsamples it."""
+        if not self.config.joint_bilateral:
+            return scores
+        return joint_bilateral_upsample(scores, image, spatial)
 
     def geometry(self, image: Tensor, spatial: Tensor | None = None) -> dict[str, Geometry]:
         """Offsets and masks of every S-Conv for these inputs, by position: where it samples."""

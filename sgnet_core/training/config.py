@@ -24,7 +24,7 @@ class TrainConfig:
     """Everything that decides the outcome of a run, except the data.
 
     Attributes:
-        variant, spatial: see `SGNetConfig`.
+        variant, spatial, joint_bilateral: see `SGNetConfig`.
         pretrained: start from ImageNet weights (lite variants only).
         input_size: (height, width) the network sees when it is used; multiples of 32.
         holes: what it sees where there is no depth, see `InputSpec`.
@@ -59,6 +59,7 @@ class TrainConfig:
 
     variant: str = 'sgnet_lite0'
     spatial: str = 'depth'
+    joint_bilateral: bool = False
     pretrained: bool = True
     input_size: tuple[int, int] = (480, 640)
     holes: str = 'smooth'

@@ -95,10 +95,16 @@ class Training:
         check_batches(config, len(self.views), processes.count)
         self.label_set = label_set_of(self.train_data.class_names)
         self.teachers = Teachers(
-            teachers, self.spec, self.label_set, self.device, config.teacher_zoom
+            teachers,
+            self.spec,
+            self.label_set,
+            self.device,
+            config.teacher_zoom,
+            config.joint_bilateral,
         )
         torch.manual_seed(config.seed)
-        architecture = SGNetConfig(config.variant, len(self.label_set), config.spatial)
+        classes = len(self.label_set)
+        architecture = SGNetConfig(config.variant, classes, config.spatial, config.joint_bilateral)
         network = SGNet(architecture, auxiliary=config.auxiliary_weight > 0)
         self.start = initial.load_into(network, self.label_set)
         self.network = network.to(self.device, memory_format=torch.channels_last)

@@ -10,6 +10,7 @@ al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 20
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,6 +35,7 @@ class Teachers:
             same classes apart.
         device: they compute on; in bfloat16, which is enough for probabilities, where it is fast.
         zoom: they look at every view a second time, larger by this factor; 1 = only as it is.
+        joint_bilateral: upsample their scores as those of the student are, however they learned.
 
     Raises:
         CheckpointError: a file is not a checkpoint.
@@ -47,6 +49,7 @@ class Teachers:
         label_set: LabelSet,
         device: str,
         zoom: float = 1.0,
+        joint_bilateral: bool = False,
     ) -> None:
         self._zoom = zoom
         self._dtype = torch.bfloat16 if device != 'cpu' or bf16_is_fast() else torch.float32
@@ -63,7 +66,8 @@ class Teachers:
                 raise ConfigError(
                     f'{path} cannot teach: it sees something else than the student ({other})'
                 )
-            network = fuse(checkpoint.build())
+            config = replace(checkpoint.config, joint_bilateral=joint_bilateral)
+            network = fuse(replace(checkpoint, config=config).build())
             self._networks.append(
                 network.to(device, self._dtype, memory_format=torch.channels_last)
             )

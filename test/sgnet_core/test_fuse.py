@@ -61,7 +61,7 @@ def test_the_geometry_pass_can_be_kept():
     fused = fuse(network)
     image, depth = inputs('depth')
     geometry = fused.geometry_pass(depth, SIZE)
-    torch.testing.assert_close(fused.scores(image, geometry), fused(image, depth))
+    torch.testing.assert_close(fused.scores(image, depth, geometry), fused(image, depth))
     expected = network.geometry(image, depth)
     assert list(geometry) == network.sconv_positions()
     for name, (offset, mask) in fused.geometry(image, depth).items():
