@@ -208,6 +208,9 @@ def _said(
         parts.append(f'auxiliary head: {fate_of_auxiliary}')
     elif checkpoint.has_auxiliary:
         parts.append('its auxiliary head: dropped, this run has none')
+    theirs, ours = checkpoint.config.joint_bilateral, network.config.joint_bilateral
+    if theirs != ours:
+        parts.append(f'joint_bilateral: {theirs} there, {ours} in this run')
     return '; '.join(parts)
 
 

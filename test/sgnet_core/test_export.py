@@ -45,10 +45,11 @@ def assert_same(got, expected):
     torch.testing.assert_close(got / scale, expected / scale, atol=1e-3, rtol=1e-4)
 
 
-def test_scores_are_those_of_pytorch_at_any_batch():
+@pytest.mark.parametrize('joint_bilateral', [False, True])
+def test_scores_are_those_of_pytorch_at_any_batch(joint_bilateral):
     """A ResNet; test_onnx_runtime.py has lite variants."""
     torch.manual_seed(2)
-    network = bend(SGNet(SGNetConfig('sgnet_r18', 7, 'xyz')))
+    network = bend(SGNet(SGNetConfig('sgnet_r18', 7, 'xyz', joint_bilateral)))
     model = network_to_onnx(fuse(network), SIZE, dynamic_batch=True)
     for batch in (3, 1):
         inputs = torch.randn(batch, 3, *SIZE), torch.rand(batch, 3, *SIZE) * 5

@@ -59,7 +59,8 @@ def start(init, auxiliary=True, **changes):
     """A network of CLASSES started from `init`, its state before, and what was said of it."""
     config = dataclasses.replace(CONFIG, **changes)
     torch.manual_seed(2)
-    network = SGNet(SGNetConfig(config.variant, len(CLASSES), config.spatial), auxiliary)
+    architecture = SGNetConfig(config.variant, len(CLASSES), config.spatial, config.joint_bilateral)
+    network = SGNet(architecture, auxiliary)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     initial = InitialWeights(config, init)
     origin = initial.load_into(network, label_set_of(CLASSES))
@@ -106,6 +107,15 @@ def test_an_auxiliary_head_that_one_side_lacks(donor, caplog, theirs, ours):
     assert torch.equal(state['backbone._conv_stem.weight'], weights['backbone._conv_stem.weight'])
     words = {(True, False): 'its auxiliary head: dropped', (False, True): 'auxiliary head: new'}
     assert words.get((theirs, ours), 'dropped: wall, chair') in caplog.messages[0]
+
+
+@pytest.mark.parametrize('ours', [False, True])
+def test_scores_are_upsampled_as_the_run_says_and_a_change_is_said(donor, caplog, ours):
+    caplog.set_level(logging.INFO)
+    start(donor(), joint_bilateral=ours)
+    said = 'joint_bilateral: False there, True in this run'
+    assert caplog.messages[0].endswith(said) == ours
+    assert ('joint_bilateral' in caplog.messages[0]) == ours
 
 
 def test_the_classifier_of_a_plain_head_is_replaced(donor):

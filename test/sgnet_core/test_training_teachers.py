@@ -14,6 +14,7 @@ from sgnet_core.cli import run_command
 from sgnet_core.errors import ConfigError
 from sgnet_core.labels import NYU40, label_set_of
 from sgnet_core.model import SGNet
+from sgnet_core.model.joint_bilateral import joint_bilateral_upsample
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.training.objective import Objective
 from sgnet_core.training.teachers import Teachers
@@ -86,6 +87,17 @@ def test_a_zoom_of_less_than_a_step_is_none(zoom, teachers, batch):
     same = Teachers(paths, STUDENT.input_spec, NYU40, 'cpu', zoom)
     taught = same.probabilities(image, depth, (8, 12))
     assert torch.equal(taught, once.probabilities(image, depth, (8, 12)))
+
+
+def test_teachers_upsample_as_the_student_does(teachers, batch):
+    paths, _ = teachers
+    image, depth, *_ = batch
+    upsampling = Teachers(paths[1:], STUDENT.input_spec, NYU40, 'cpu', joint_bilateral=True)
+    with torch.no_grad():
+        scores = load_checkpoint(paths[1]).build().eval()(image, depth)
+        expected = joint_bilateral_upsample(scores, image, depth).softmax(1)
+    taught = upsampling.probabilities(image, depth, (16, 24))
+    torch.testing.assert_close(taught, expected, atol=0.02, rtol=0.05)
 
 
 def test_the_loss_is_shared_between_labels_and_teachers(teachers, batch):
