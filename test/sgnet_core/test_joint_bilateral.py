@@ -24,19 +24,19 @@ def naive(scores, image, spatial):
     image = image / (COLOUR_BANDWIDTH * image.std())
     look = np.concatenate([image, spatial / SPATIAL_BANDWIDTH])
     for distance in DISTANCES_PX:
-        averaged = np.empty_like(scores)
-        for v in range(height):
-            for u in range(width):
-                total, weight = np.zeros(len(scores)), 0.0
-                for dv in (-distance, 0, distance):
-                    for du in (-distance, 0, distance):
-                        y = min(max(v + dv, 0), height - 1)
-                        x = min(max(u + du, 0), width - 1)
+        for down, right in ((distance, 0), (0, distance)):
+            averaged = np.empty_like(scores)
+            for v in range(height):
+                for u in range(width):
+                    total, weight = np.zeros(len(scores)), 0.0
+                    for sign in (-1, 0, 1):
+                        y = min(max(v + sign * down, 0), height - 1)
+                        x = min(max(u + sign * right, 0), width - 1)
                         other = ((look[:, y, x] - look[:, v, u]) ** 2).sum()
                         total += math.exp(-other / 2) * scores[:, y, x]
                         weight += math.exp(-other / 2)
-                averaged[:, v, u] = total / weight
-        scores = averaged
+                    averaged[:, v, u] = total / weight
+            scores = averaged
     return scores
 
 
