@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         'variant': config.variant,
         'spatial': config.spatial,
         'num_classes': config.num_classes,
+        'joint_bilateral': config.joint_bilateral,
         **complexity(config),
         **values,
     }
@@ -78,6 +79,7 @@ def _print(values: dict[str, Any]) -> None:
         'parameters, inference': f'{values["parameters_inference"] / 1e6:.2f} million',
         'GMACs at 480x640, training graph': f'{values["gmacs_training_graph"]:.1f}',
         'GMACs at 480x640, inference': f'{values["gmacs"]:.1f}',
+        'joint bilateral upsampling': 'yes' if values['joint_bilateral'] else 'no',
         'S-Convs': f'{len(values["sconv_positions"])}: {", ".join(values["sconv_positions"])}',
     }
     if 'input_size' in values:
