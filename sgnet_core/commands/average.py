@@ -22,8 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint import save_checkpoint
+    from sgnet_core.errors import InputError
     from sgnet_core.model_soup import mean_checkpoint
 
+    if args.out.is_dir():
+        raise InputError(f'{args.out} is a folder; give the path of a .safetensors file')
     checkpoint = mean_checkpoint(args.checkpoints)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(args.out, checkpoint)

@@ -85,3 +85,10 @@ def test_other_sizes_and_other_names_are_refused(average, capsys):
         error = capsys.readouterr().err
         assert error.endswith(f'0.safetensors: {problem}\n')
         assert '1.safetensors has no mean with' in error
+
+
+def test_a_folder_cannot_be_written_over(average, capsys, tmp_path):
+    (tmp_path / 'new' / 'mean.safetensors').mkdir(parents=True)
+    status, out = average(shifted(0), shifted(1))
+    assert status == 2
+    assert f'{out} is a folder; give the path of a .safetensors file' in capsys.readouterr().err
