@@ -207,6 +207,13 @@ def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Ten
                 f'it has format {header["format"]}, this version reads {FORMAT}; '
                 'update sgnet_ros or make the checkpoint anew'
             )
+        for part, kind in (('config', SGNetConfig), ('input', InputSpec)):
+            unknown = set(header[part]) - {f.name for f in fields(kind)}
+            if unknown:
+                raise CheckpointError(
+                    f'its {part} has {", ".join(sorted(unknown))}, which this version does not '
+                    'know: it was made by a newer one; update sgnet_ros'
+                )
         spec = {**header['input'], 'mean': tuple(header['input']['mean'])}
         spec['std'] = tuple(spec['std'])
         return Checkpoint(

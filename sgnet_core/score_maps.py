@@ -28,7 +28,7 @@ def most_probable_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Ten
     # Bilinear interpolation along an axis is a product with a matrix of two factors a row.
     wide = scores @ _interpolation(scores, 3, size[1]).t()  # (N, C, h, W)
     rows = _interpolation(scores, 2, size[0])  # (H, h)
-    strips = [most_probable(_product(strip, wide)) for strip in rows.split(STRIP_ROWS)]
+    strips = [most_probable(_interpolated(strip, wide)) for strip in rows.split(STRIP_ROWS)]
     labels, confidence = (torch.cat(parts, dim=1) for parts in zip(*strips, strict=True))
     return labels, confidence
 
@@ -54,8 +54,8 @@ def most_probable(scores: Tensor) -> tuple[Tensor, Tensor]:
     return labels, confidence.nan_to_num(nan=0.0)
 
 
-def _product(strip: Tensor, wide: Tensor) -> Tensor:
-    """`strip @ wide`, without the rows of `wide` that have no part in the strip."""
+def _interpolated(strip: Tensor, wide: Tensor) -> Tensor:
+    """`strip @ wide`, of those rows of `wide` only that have a part in the strip."""
     used = strip.any(0).nonzero()
     first, last = int(used[0]), int(used[-1])
     return strip[:, first : last + 1] @ wide[:, :, first : last + 1]

@@ -140,9 +140,10 @@ class Segmenter:
         """One line for a log: network, device, precision, backend, input size."""
         config = self._network.config
         backend = getattr(self._network, 'engine', 'torch')
+        upsampling = 'joint bilateral, ' if config.joint_bilateral else ''
         return (
-            f'{config.variant} (spatial {config.spatial}, {len(self.class_names)} classes) on '
-            f'{self.device}, {self.precision}, {backend}, input '
+            f'{config.variant} (spatial {config.spatial}, {upsampling}{len(self.class_names)} '
+            f'classes) on {self.device}, {self.precision}, {backend}, input '
             f'{self.input_spec.width}x{self.input_spec.height}'
         )
 

@@ -20,7 +20,13 @@ from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import NYU40
 from sgnet_core.model.sconv import SConv2d
-from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
+from sgnet_core.model.sgnet import (
+    SPATIAL_CHANNELS,
+    VARIANTS,
+    LiteVariant,
+    SGNet,
+    SGNetConfig,
+)
 from sgnet_core.onnx_graph import checkpoint_to_onnx
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork, import_onnxruntime
 from sgnet_core.segmenter import Segmenter
@@ -143,7 +149,9 @@ def checkpoint_of(case: NetworkCase) -> Checkpoint:
         return load_checkpoint(None)
     height, width = network_size(case.size)
     spec = InputSpec(height, width, 'rgb', (127.0,) * 3, (60.0,) * 3, case.spatial)
-    config = SGNetConfig(case.variant, len(NYU40), case.spatial)
+    # As their recipes have it.
+    lite = isinstance(VARIANTS.get(case.variant), LiteVariant)
+    config = SGNetConfig(case.variant, len(NYU40), case.spatial, joint_bilateral=lite)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         network = SGNet(config)

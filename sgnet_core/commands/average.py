@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.model_soup import mean_checkpoint
 
     if args.out.is_dir():
-        raise InputError(f'{args.out} is a folder; give the path of a .safetensors file')
+        raise InputError(f'{args.out} cannot be written to; give the path of a new .safetensors')
     checkpoint = mean_checkpoint(args.checkpoints)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(args.out, checkpoint)

@@ -63,7 +63,9 @@ class FusedSGNet(SGNet):
             geometry |= zip(positions, generator(spatial_at(resolution)), strict=True)
         return {position: geometry[position] for position in self._strides}
 
-    def scores(self, image: Tensor, spatial: Tensor, geometry: Mapping[str, Geometry]) -> Tensor:
+    def scores(
+        self, image: Tensor, spatial: Tensor | None, geometry: Mapping[str, Geometry]
+    ) -> Tensor:
         """The rest of `forward`, from what `geometry_pass` gave for the same batch and size."""
         scores, _ = self.guided_forward(image, lambda conv, x: geometry[conv.position])
         return self.upsample(scores, image, spatial)

@@ -6,8 +6,8 @@ the image. Joint bilateral upsampling (Kopf et al., SIGGRAPH 2007) averages the 
 neighbours that look alike and lie at one depth: like S-Conv a convolution whose weights are those
 of the scene. Its window is wide and cheap: along columns, then along rows (Pham and van Vliet,
 "Separable bilateral filtering for fast video preprocessing", ICME 2005), two neighbours at a time,
-at half the distance of the time before (Dammertz et al., "Edge-Avoiding À-Trous Wavelet Transform
-for fast Global Illumination Filtering", HPG 2010).
+each time half as far away (Dammertz et al., "Edge-Avoiding À-Trous Wavelet Transform for fast
+Global Illumination Filtering", HPG 2010, in the reverse order). How far does not weigh.
 
 Nothing here is learned, and it is linear in the scores: any network can be run with or without it,
 and be trained through it.
@@ -24,61 +24,68 @@ DISTANCES_PX = (8, 4, 2, 1)
 
 # Chosen on `val`, with three networks (RESULTS.md); half or twice as much is little worse.
 COLOUR_BANDWIDTH = 0.15
-"""In standard deviations of the image, so that normalisation and exposure do not matter."""
+"""In standard deviations of the image, so that exposure and contrast do not matter."""
 SPATIAL_BANDWIDTH = 0.1
-"""Metres of depth or XYZ; 25 grey levels of HHA."""
+"""Metres: of depth, or of the distance in space between points of XYZ. Of HHA 25 grey levels."""
 
 
 def joint_bilateral_upsample(scores: Tensor, image: Tensor, spatial: Tensor | None) -> Tensor:
     """Scores at twice the resolution, averaged between pixels that look alike.
 
+    A score that is no number reaches as far as the window, 15 pixels along each axis.
+
     Args:
         scores: (N, K, h, w).
-        image: (N, 3, H, W), normalised in any way.
+        image: (N, 3, H, W), normalised in any way that is about alike for all channels.
         spatial: (N, c', h', w'), any resolution; None = colour alone.
 
     Returns:
         (N, K, 2 h, 2 w) float32.
     """
     size = (2 * scores.shape[2], 2 * scores.shape[3])
-    scores = _resized(scores, size).contiguous()
-    look = _look(image, spatial, size)  # (N, 3 + c', 2h, 2w)
+    scores = F.interpolate(scores.float(), size, mode='bilinear', align_corners=False)
+    # Channels last, as convolutions give them, are slow to take rows and columns of.
+    scores = scores.contiguous()
+    features = _features(image, spatial, size)
     for distance in DISTANCES_PX:
         for axis in (2, 3):
-            scores = _average(scores, look, axis, distance)
+            scores = _average(scores, features, axis, distance)
     return scores
 
 
-def _average(scores: Tensor, look: Tensor, axis: int, distance: int) -> Tensor:
+def _average(scores: Tensor, features: Tensor, axis: int, distance: int) -> Tensor:
     """Of every pixel and its two neighbours, each as much as it looks like the pixel."""
-    total, weight = scores, torch.ones_like(scores[:, :1])
-    neighbours = zip(
-        _neighbours(look, axis, distance), _neighbours(scores, axis, distance), strict=True
+    length = scores.shape[axis]
+    features, padded = (_padded(x, axis, distance) for x in (features, scores))
+    pair = (features.narrow(axis, start, length + distance) for start in (0, distance))
+    difference = torch.sub(*pair)
+    alike = difference.square().sum(1, keepdim=True).mul(-0.5).exp()
+    before, after = (alike.narrow(axis, start, length) for start in (0, distance))  # (N, 1, h, w)
+    total = (
+        scores
+        + before * padded.narrow(axis, 0, length)
+        + after * padded.narrow(axis, 2 * distance, length)
     )
-    for their_look, their_scores in neighbours:
-        alike = (their_look - look).square().sum(1, keepdim=True).mul(-0.5).exp()  # (N, 1, h, w)
-        total = total + alike * their_scores
-        weight = weight + alike
-    return total / weight
+    return total / (1 + before + after)
 
 
-def _look(image: Tensor, spatial: Tensor | None, size: tuple[int, int]) -> Tensor:
-    """What pixels are compared by, in bandwidths."""
+def _features(image: Tensor, spatial: Tensor | None, size: tuple[int, int]) -> Tensor:
+    """(N, 3 + c', *size): what pixels are compared by, in bandwidths."""
     image = _resized(image, size)
-    deviation = image.std((1, 2, 3), correction=0, keepdim=True).clamp(min=1e-6)
-    look = image / (COLOUR_BANDWIDTH * deviation)
+    deviation = image.var((2, 3), correction=0, keepdim=True).mean(1, keepdim=True).sqrt()
+    # An image of one colour has no edges. Half precision, too, can divide by this.
+    image = image / (COLOUR_BANDWIDTH * deviation.clamp(min=1e-3))
     if spatial is None:
-        return look
-    return torch.cat([look, _resized(spatial, size) / SPATIAL_BANDWIDTH], 1)
+        return image
+    return torch.cat([image, _resized(spatial, size) / SPATIAL_BANDWIDTH], 1)
 
 
 def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x.float(), size, mode='bilinear', align_corners=False)
+    """As seen where `resize_scores` puts each of the scores: corners aligned."""
+    return F.interpolate(x.float(), size, mode='bilinear', align_corners=True)
 
 
-def _neighbours(x: Tensor, axis: int, distance: int) -> tuple[Tensor, Tensor]:
-    """Those before and after every pixel; beyond the border, the last one inside."""
-    length = x.shape[axis]
+def _padded(x: Tensor, axis: int, distance: int) -> Tensor:
+    """Longer at both ends, by the pixels at the border."""
     margin = (0, 0, distance, distance) if axis == 2 else (distance, distance, 0, 0)
-    x = F.pad(x, margin, mode='replicate')
-    return x.narrow(axis, 0, length), x.narrow(axis, 2 * distance, length)
+    return F.pad(x, margin, mode='replicate')

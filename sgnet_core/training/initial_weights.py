@@ -88,6 +88,12 @@ class InitialWeights:
         network.load_state_dict({**own, **given})
         fate = _fate_of_classes(rows, label_set, checkpoint.label_set)
         logger.info('%s', _said(fate, name, checkpoint, network))
+        if checkpoint.config.joint_bilateral and not network.config.joint_bilateral:
+            logger.warning(
+                'the scores of %s follow edges, those of this run will not: set joint_bilateral: '
+                'true in the settings',
+                name,
+            )
         return {'checkpoint': name, **fate, **checkpoint.provenance}
 
     def _spec_taken_over(self, theirs: InputSpec) -> InputSpec:
@@ -208,9 +214,6 @@ def _said(
         parts.append(f'auxiliary head: {fate_of_auxiliary}')
     elif checkpoint.has_auxiliary:
         parts.append('its auxiliary head: dropped, this run has none')
-    theirs, ours = checkpoint.config.joint_bilateral, network.config.joint_bilateral
-    if theirs != ours:
-        parts.append(f'joint_bilateral: {theirs} there, {ours} in this run')
     return '; '.join(parts)
 
 

@@ -35,7 +35,8 @@ class Teachers:
             same classes apart.
         device: they compute on; in bfloat16, which is enough for probabilities, where it is fast.
         zoom: they look at every view a second time, larger by this factor; 1 = only as it is.
-        joint_bilateral: upsample their scores as those of the student are, however they learned.
+        joint_bilateral: whether their scores follow edges; as those of the student, whatever they
+            learned with, so that both speak of the same pixels.
 
     Raises:
         CheckpointError: a file is not a checkpoint.

@@ -61,6 +61,19 @@ def test_another_format_version_is_refused(path, monkeypatch):
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize('part', ['config', 'input_spec'])
+def test_a_file_of_a_newer_version_is_not_called_damaged(path, part):
+    kind = type(getattr(load_checkpoint(path), part))
+    newer = dataclasses.make_dataclass('Newer', [('ahead', int, 3)], bases=(kind,), frozen=True)
+    saved = load_checkpoint(path)
+    saved = dataclasses.replace(
+        saved, **{part: newer(**dataclasses.asdict(getattr(saved, part)), ahead=4)}
+    )
+    save_checkpoint(path, saved)
+    with pytest.raises(CheckpointError, match='has ahead, which this .* newer one; update sgnet'):
+        load_checkpoint(path)
+
+
 @pytest.mark.parametrize('problem', ['is missing', 'has no place', r'is \(3,\), expected \(64,\)'])
 def test_a_tensor_that_does_not_fit_is_named(checkpoint, problem):
     weights = dict(checkpoint.weights)

@@ -6,6 +6,7 @@ import math
 import torch
 import numpy as np
 import pytest
+import torch.nn.functional as F
 from networks import bent, untrained
 
 from sgnet_core.model import SGNet, SGNetConfig
@@ -16,13 +17,14 @@ from sgnet_core.model.joint_bilateral import (
     SPATIAL_BANDWIDTH,
     joint_bilateral_upsample,
 )
+from sgnet_core.model.sgnet import resize_scores
 
 
 def naive(scores, image, spatial):
     """The definition in loops, for one image whose arrays are at the resolution wanted."""
     height, width = scores.shape[1:]
-    image = image / (COLOUR_BANDWIDTH * image.std())
-    look = np.concatenate([image, spatial / SPATIAL_BANDWIDTH])
+    image = image / (COLOUR_BANDWIDTH * np.sqrt(np.mean([channel.var() for channel in image])))
+    features = np.concatenate([image, spatial / SPATIAL_BANDWIDTH])
     for distance in DISTANCES_PX:
         for down, right in ((distance, 0), (0, distance)):
             averaged = np.empty_like(scores)
@@ -32,16 +34,12 @@ def naive(scores, image, spatial):
                     for sign in (-1, 0, 1):
                         y = min(max(v + sign * down, 0), height - 1)
                         x = min(max(u + sign * right, 0), width - 1)
-                        other = ((look[:, y, x] - look[:, v, u]) ** 2).sum()
+                        other = ((features[:, y, x] - features[:, v, u]) ** 2).sum()
                         total += math.exp(-other / 2) * scores[:, y, x]
                         weight += math.exp(-other / 2)
                     averaged[:, v, u] = total / weight
             scores = averaged
     return scores
-
-
-def enlarged(scores, size):
-    return torch.nn.functional.interpolate(scores, size, mode='bilinear', align_corners=False)
 
 
 def example(batch=1, classes=3, height=5, width=7, channels=1):
@@ -57,7 +55,8 @@ def example(batch=1, classes=3, height=5, width=7, channels=1):
 def test_it_is_what_the_loops_say(channels):
     scores, image, spatial = example(channels=channels)
     got = joint_bilateral_upsample(scores, image, spatial)
-    coarse = enlarged(scores, (10, 14))[0].double().numpy()
+    coarse = F.interpolate(scores, (10, 14), mode='bilinear', align_corners=False)
+    coarse = coarse[0].double().numpy()
     expected = naive(coarse, image[0].double().numpy(), spatial[0].double().numpy())
     assert got.shape == (1, 3, 10, 14)
     assert got.dtype == torch.float32
@@ -79,6 +78,21 @@ def test_the_border_of_a_thing_goes_where_its_edge_is(seen_by):
     assert (step < 0.3).all() if seen_by == 'neither' else (step > 0.7).all()
 
 
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_edges_stand_where_the_mask_is_read(side):
+    """Far from the middle, where aligned corners and aligned pixels differ by some pixels."""
+    edges = torch.arange(24, 64) if side == 'left' else torch.arange(320, 360)
+    columns = torch.arange(384)
+    image = (columns >= edges[:, None]).float()[:, None, None].expand(-1, 3, 64, -1)
+    # Scores that do not know better than to some 16 pixels where the edge is.
+    scores = ((torch.linspace(0, 383, 48) - edges[:, None] + 0.5) / 32).clamp(-1, 1)
+    scores = scores[:, None, None].expand(-1, -1, 8, -1)
+    mask = resize_scores(joint_bilateral_upsample(scores, image, None), (64, 384))[:, 0, 32] > 0
+    found = 384 - mask.sum(1)
+    assert abs((found - edges).float().mean()) < 0.4
+    assert (found - edges).abs().max() <= 2
+
+
 def test_a_batch_is_its_images_and_each_is_compared_by_its_own_contrast():
     scores, image, spatial = example(batch=3)
     image *= torch.tensor([0.1, 1.0, 7.0]).view(3, 1, 1, 1)
@@ -88,11 +102,12 @@ def test_a_batch_is_its_images_and_each_is_compared_by_its_own_contrast():
         torch.testing.assert_close(together[i : i + 1], alone)
 
 
-def test_normalisation_of_the_image_does_not_matter():
+def test_exposure_and_colour_cast_do_not_matter():
     scores, image, spatial = example()
-    as_grey_levels = joint_bilateral_upsample(scores, 60 * image + 120, spatial)
     expected = joint_bilateral_upsample(scores, image, spatial)
-    torch.testing.assert_close(as_grey_levels, expected, atol=1e-4, rtol=1e-4)
+    cast = torch.tensor([100.0, 120.0, 140.0]).view(3, 1, 1)
+    got = joint_bilateral_upsample(scores, 60 * image + cast, spatial)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_averages_are_linear_and_gradients_lose_nothing():
@@ -106,7 +121,7 @@ def test_averages_are_linear_and_gradients_lose_nothing():
     assert scores.grad.sum().item() == pytest.approx(got.numel(), rel=1e-4)
 
 
-@pytest.mark.parametrize('value', [0.0, 1e4])
+@pytest.mark.parametrize('value', [0.0, 255.0])
 def test_an_image_of_one_colour_has_no_edges(value):
     scores, image, spatial = example()
     got = joint_bilateral_upsample(scores, torch.full_like(image, value), None)
@@ -115,6 +130,17 @@ def test_an_image_of_one_colour_has_no_edges(value):
     torch.testing.assert_close(
         got, joint_bilateral_upsample(scores, torch.zeros_like(image), spatial)
     )
+
+
+def test_a_score_that_is_no_number_stays_within_the_window():
+    scores, image, spatial = example(height=40, width=36)
+    scores[0, 1, 20, 18] = math.nan
+    spoiled = joint_bilateral_upsample(scores, image, spatial)[0, 1].isnan()
+    rows, columns = (spoiled.any(axis).nonzero() for axis in (1, 0))
+    # Bilinear interpolation has taken it to four rows and columns before.
+    reach = 2 * sum(DISTANCES_PX) + 4
+    assert rows.max() - rows.min() < reach
+    assert columns.max() - columns.min() < reach
 
 
 @torch.no_grad()

@@ -91,4 +91,4 @@ def test_a_folder_cannot_be_written_over(average, capsys, tmp_path):
     (tmp_path / 'new' / 'mean.safetensors').mkdir(parents=True)
     status, out = average(shifted(0), shifted(1))
     assert status == 2
-    assert f'{out} is a folder; give the path of a .safetensors file' in capsys.readouterr().err
+    assert f'{out} cannot be written to; give the path of a new' in capsys.readouterr().err

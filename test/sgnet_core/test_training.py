@@ -27,6 +27,7 @@ TINY = {
     'pretrained': False,
     'input_size': [32, 64],
     'crop_size': [32, 64],
+    'joint_bilateral': True,
     'scale': [0.8, 1.2],
     'epochs': 3,
     'batch_size': 2,
@@ -139,6 +140,7 @@ def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_p
     arguments = ['--config', str(config_file), '--data', data, '--out', str(out), '--epochs', '1']
     assert run_command('sgnet_core', 'train', [*arguments, '--workers', '0']) == 0
     best = out / 'best.safetensors'
+    assert load_checkpoint(best).config.joint_bilateral
     provenance = load_checkpoint(best).provenance
     assert provenance['epochs'] == 1
     assert provenance['start'] == 'random weights'

@@ -37,9 +37,9 @@ TAKEN = {1: 2, 2: 1, 4: 4}  # row of CLASSES -> row of DONOR_CLASSES
 def donor(tmp_path):
     """`donor(**changes)`: the path of a checkpoint of DONOR_CLASSES with an auxiliary head."""
 
-    def make(variant='sgnet_lite0', spatial='depth', auxiliary=True, **spec):
+    def make(variant='sgnet_lite0', spatial='depth', auxiliary=True, joint_bilateral=False, **spec):
         torch.manual_seed(1)
-        config = SGNetConfig(variant, len(DONOR_CLASSES), spatial)
+        config = SGNetConfig(variant, len(DONOR_CLASSES), spatial, joint_bilateral)
         values = {'channel_order': 'rgb', 'mean': (127.0,) * 3, 'std': (128.0,) * 3}
         values = values | {'holes': 'smooth'} | spec
         checkpoint = Checkpoint(
@@ -109,13 +109,12 @@ def test_an_auxiliary_head_that_one_side_lacks(donor, caplog, theirs, ours):
     assert words.get((theirs, ours), 'dropped: wall, chair') in caplog.messages[0]
 
 
+@pytest.mark.parametrize('theirs', [False, True])
 @pytest.mark.parametrize('ours', [False, True])
-def test_scores_are_upsampled_as_the_run_says_and_a_change_is_said(donor, caplog, ours):
-    caplog.set_level(logging.INFO)
-    start(donor(), joint_bilateral=ours)
-    said = 'joint_bilateral: False there, True in this run'
-    assert caplog.messages[0].endswith(said) == ours
-    assert ('joint_bilateral' in caplog.messages[0]) == ours
+def test_a_run_that_no_longer_follows_edges_is_warned_of(donor, caplog, theirs, ours):
+    start(donor(joint_bilateral=theirs), joint_bilateral=ours)
+    warned = any('set joint_bilateral: true' in message for message in caplog.messages)
+    assert warned == (theirs and not ours)
 
 
 def test_the_classifier_of_a_plain_head_is_replaced(donor):

@@ -15,7 +15,8 @@ from sgnet_core.errors import ConfigError
 from sgnet_core.labels import NYU40, label_set_of
 from sgnet_core.model import SGNet
 from sgnet_core.model.joint_bilateral import joint_bilateral_upsample
-from sgnet_core.training.config import TrainConfig
+from sgnet_core.training.config import TrainConfig, load_train_config
+from sgnet_core.training.fit import Training
 from sgnet_core.training.objective import Objective
 from sgnet_core.training.teachers import Teachers
 from sgnet_core.types import UNLABELLED
@@ -172,6 +173,7 @@ def test_the_command_learns_from_teachers_and_names_them(tiny_dataset, tmp_path,
     teacher = tmp_path / 'teacher.safetensors'
     save_checkpoint(teacher, dataclasses.replace(STUDENT, input_spec=spec))
     settings = {'pretrained': False, 'input_size': [64, 96], 'crop_size': [32, 64], 'batch_size': 2}
+    settings['joint_bilateral'] = True
     (tmp_path / 'tiny.yaml').write_text(yaml.safe_dump({**settings, 'epochs': 1}))
     command = ['--config', str(tmp_path / 'tiny.yaml'), '--data', str(tiny_dataset.root)]
     command += ['--out', str(tmp_path / 'run'), '--device', 'cpu', '--workers', '0']
@@ -179,6 +181,12 @@ def test_the_command_learns_from_teachers_and_names_them(tiny_dataset, tmp_path,
     assert run_command('sgnet_core', 'train', taught) == 0
     best = load_checkpoint(tmp_path / 'run/best.safetensors')
     assert best.provenance['teachers'] == 'teacher.safetensors'
+    config = load_train_config(tmp_path / 'tiny.yaml')
+    training = Training(config, tiny_dataset.root, tmp_path, 'cpu', teachers=[teacher])
+    following = Teachers([teacher], spec, NYU40, 'cpu', joint_bilateral=True)
+    view = torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96), (16, 24)
+    expected = following.probabilities(*view)
+    assert torch.equal(training.teachers.probabilities(*view), expected)
     assert isinstance(best.build(), SGNet)
     again = [*command, '--init', str(teacher), '--resume', '--epochs', '2']
     assert run_command('sgnet_core', 'train', again) == 2
