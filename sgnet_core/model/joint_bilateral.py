@@ -43,6 +43,7 @@ def joint_bilateral_upsample(scores: Tensor, image: Tensor, spatial: Tensor | No
         (N, K, 2 h, 2 w) float32.
     """
     size = (2 * scores.shape[2], 2 * scores.shape[3])
+    # Where features are, at the centres of their pixels: aligned corners scored 0.1 points less.
     scores = F.interpolate(scores.float(), size, mode='bilinear', align_corners=False)
     # Channels last, as convolutions give them, are slow to take rows and columns of.
     scores = scores.contiguous()
@@ -57,8 +58,9 @@ def _average(scores: Tensor, features: Tensor, axis: int, distance: int) -> Tens
     """Of every pixel and its two neighbours, each as much as it looks like the pixel."""
     length = scores.shape[axis]
     features, padded = (_padded(x, axis, distance) for x in (features, scores))
-    pair = (features.narrow(axis, start, length + distance) for start in (0, distance))
-    difference = torch.sub(*pair)
+    # Each pair is compared once: what is after one pixel is before the other.
+    pairs = length + distance
+    difference = features.narrow(axis, distance, pairs) - features.narrow(axis, 0, pairs)
     alike = difference.square().sum(1, keepdim=True).mul(-0.5).exp()
     before, after = (alike.narrow(axis, start, length) for start in (0, distance))  # (N, 1, h, w)
     total = (

@@ -2,6 +2,7 @@
 """Training: views, resume, and configuration."""
 
 import json
+import re
 
 import torch
 import numpy as np
@@ -141,6 +142,10 @@ def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_p
     assert run_command('sgnet_core', 'train', [*arguments, '--workers', '0']) == 0
     best = out / 'best.safetensors'
     assert load_checkpoint(best).config.joint_bilateral
+    about = tmp_path / 'info.json'
+    assert run_command('sgnet_core', 'info', [str(best), '--json', str(about)]) == 0
+    assert json.loads(about.read_text())['joint_bilateral'] is True
+    assert re.search(r'joint bilateral upsampling: +yes', capsys.readouterr().out)
     provenance = load_checkpoint(best).provenance
     assert provenance['epochs'] == 1
     assert provenance['start'] == 'random weights'
