@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from sgnet_core.checkpoint import load_checkpoint
-from sgnet_core.model import SGNetConfig
 from sgnet_core.training.config import load_train_config
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
@@ -95,9 +94,7 @@ def test_training_recipes_can_be_read_and_begun(path):
 def test_the_settings_for_fine_tuning_start_from_the_shipped_checkpoint():
     config = load_train_config(CONFIG / 'finetune.yaml')
     shipped = load_checkpoint()
-    classes = shipped.config.num_classes
-    architecture = SGNetConfig(config.variant, classes, config.spatial, config.joint_bilateral)
-    assert architecture == shipped.config
+    assert config.architecture(shipped.config.num_classes) == shipped.config
     assert config.input_size == shipped.input_spec.size
     # For any classes, and a few frames: the average must not lag behind a short run.
     assert config.room_frames == 0

@@ -91,7 +91,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         try:
-            SGNetConfig(self.variant, spatial=self.spatial)
+            self.architecture(num_classes=1)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         for name, allowed in (('optimizer', OPTIMIZERS), ('holes', HOLES)):
@@ -117,6 +117,10 @@ class TrainConfig:
                 raise ConfigError(f'{name} must be from 0 to 1, got {getattr(self, name)}')
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f'ema_decay must be at least 0 and below 1, got {self.ema_decay}')
+
+    def architecture(self, num_classes: int) -> SGNetConfig:
+        """Of the network that is trained."""
+        return SGNetConfig(self.variant, num_classes, self.spatial, self.joint_bilateral)
 
 
 def load_train_config(path: str | Path, **overrides: object) -> TrainConfig:

@@ -26,7 +26,7 @@ from sgnet_core.data.folder import FolderDataset
 from sgnet_core.errors import ConfigError, DataError, SgnetError
 from sgnet_core.evaluation import PROTOCOL, evaluate
 from sgnet_core.labels import label_set_of
-from sgnet_core.model.sgnet import SGNet, SGNetConfig
+from sgnet_core.model.sgnet import SGNet
 from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
 from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.training.initial_weights import InitialWeights, start_name
@@ -103,8 +103,7 @@ class Training:
             config.joint_bilateral,
         )
         torch.manual_seed(config.seed)
-        classes = len(self.label_set)
-        architecture = SGNetConfig(config.variant, classes, config.spatial, config.joint_bilateral)
+        architecture = config.architecture(len(self.label_set))
         network = SGNet(architecture, auxiliary=config.auxiliary_weight > 0)
         self.start = initial.load_into(network, self.label_set)
         self.network = network.to(self.device, memory_format=torch.channels_last)

@@ -59,8 +59,7 @@ def start(init, auxiliary=True, **changes):
     """A network of CLASSES started from `init`, its state before, and what was said of it."""
     config = dataclasses.replace(CONFIG, **changes)
     torch.manual_seed(2)
-    architecture = SGNetConfig(config.variant, len(CLASSES), config.spatial, config.joint_bilateral)
-    network = SGNet(architecture, auxiliary)
+    network = SGNet(config.architecture(len(CLASSES)), auxiliary)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     initial = InitialWeights(config, init)
     origin = initial.load_into(network, label_set_of(CLASSES))
