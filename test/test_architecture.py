@@ -40,7 +40,7 @@ ENCODING_MODULES = (
     'sgnet_ros/cv_bridge_probe.py',
 )
 FORBIDDEN_NAMES = ('utils', 'util', 'helpers', 'helper', 'common', 'misc', 'base', 'manager')
-LINES = 300
+LINES = 400
 
 Rule = Callable[[PurePosixPath, str], list[str]]
 
@@ -237,7 +237,7 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import torch\nimport cv2'),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import cv2'),
     (names_say_what_is_inside, 'sgnet_core/database.py', ''),
-    (long_files_say_why, 'test/a.py', '"""Over 300 lines, because."""\n' + 'x = 1\n' * LINES),
+    (long_files_say_why, 'test/a.py', '"""Over 400 lines, because."""\n' + 'x = 1\n' * LINES),
 ]
 
 

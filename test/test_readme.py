@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md says what is there: the tree, the commands, the interface of the node."""
+"""README.md says what is there: the commands, the interface of the node."""
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import interface_tables
 import pytest
@@ -26,31 +26,6 @@ def first_cells(text: str) -> list[str]:
     """Every `name` in the first column of the tables in `text`."""
     cells = re.findall(r'^\|([^|]*)\|', text, re.MULTILINE)
     return [name for cell in cells for name in re.findall(r'`([^`]+)`', cell)]
-
-
-def tree_paths(text: str) -> set[str]:
-    """The files of an indented tree with two spaces per level; folders end with a slash."""
-    found, folders = set(), []
-    for line in text.strip().strip('`').strip('\n').splitlines():
-        name = line.split()[0]
-        depth = (len(line) - len(line.lstrip())) // 2
-        folders = folders[:depth]
-        if name.endswith('/'):
-            folders.append(name.rstrip('/'))
-        else:
-            found.add(PurePosixPath(*folders, name).as_posix())
-    return found
-
-
-def test_tree_has_a_line_for_every_file():
-    listed = tree_paths(section('The tree'))
-    here = set(REPOSITORY.glob('test/*.py'))
-    for pattern in ('sgnet_core/**/*.py', 'sgnet_ros/**/*.py', 'config/*.*', 'launch/*.*'):
-        here |= set(REPOSITORY.glob(pattern))
-    names = {path.relative_to(REPOSITORY).as_posix() for path in here}
-    names = {name for name in names if not name.endswith('__init__.py')}
-    assert names - listed == set()
-    assert {name for name in listed if not (REPOSITORY / name).exists()} == set()
 
 
 def test_tables_have_every_command():
@@ -84,11 +59,6 @@ def test_tables_of_the_interface_are_put_in_the_place_of_the_first_table():
     for made in headings.values():
         assert f'Is:\n\n{made}\n| b |\n' in written
     assert '| a |' not in written
-
-
-def test_tree_is_read_as_it_looks():
-    tree = '```\na/     x\n  b.py y\n  c/\n    d.py z\ne.txt  f\n```\n'
-    assert tree_paths(tree) == {'a/b.py', 'a/c/d.py', 'e.txt'}
 
 
 def test_every_linked_file_exists():

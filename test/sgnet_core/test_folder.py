@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folder data sets: what is written is read back, and every bad input has a useful error.
 
-Over 300 lines: each bad input is a short test of its own.
+over 400 lines: each bad input is a short test of its own.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node over real DDS, with a fake network.
 
-Over 300 lines: all of them share one driver of the node.
+over 400 lines: all of them share one driver of the node.
 """
 
 import json
