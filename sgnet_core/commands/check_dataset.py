@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.cli import check_json_destination, write_json
-    from sgnet_core.data.checks import report
-    from sgnet_core.data.checks.check import check_dataset
-    from sgnet_core.data.checks.sheet import sheet_of
+    from sgnet_core.data.validation import report
+    from sgnet_core.data.validation.contact_sheet import sheet_of
+    from sgnet_core.data.validation.validator import check_dataset
     from sgnet_core.errors import InputError
     from sgnet_core.visualize import write_png
 

@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from sgnet_core.cli import run_command
-from sgnet_core.data.checks import report
-from sgnet_core.data.checks.alignment import EdgeAgreement, depth_edges, label_edges
-from sgnet_core.data.checks.check import check_dataset, evenly_spread
 from sgnet_core.data.folder import FolderWriter
 from sgnet_core.data.image_files import read_rgb
 from sgnet_core.data.rooms import RoomDataset
+from sgnet_core.data.validation import report
+from sgnet_core.data.validation.alignment import EdgeAgreement, depth_edges, label_edges
+from sgnet_core.data.validation.validator import check_dataset, evenly_spread
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU40, remap
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sgnet_core.data.checks.finding import Finding, error, few, share, warning
-from sgnet_core.data.checks.label_numbers import LabelNumbers
 from sgnet_core.data.dataset_yaml import DATASET_FILE
+from sgnet_core.data.validation.finding import Finding, error, few, share, warning
+from sgnet_core.data.validation.label_values import LabelNumbers
 
 VOID_NAMES = ('void', 'unlabelled', 'unlabeled', 'unannotated', 'ignore', 'ignored', 'undefined')
 HEIGHTS = {'floor': (0.5, 1.0), 'ceiling': (0.0, 0.5)}

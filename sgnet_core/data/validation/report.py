@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sgnet_core.data.checks.alignment import CHANCE, EdgeAgreement
-from sgnet_core.data.checks.check import CheckedDataset
-from sgnet_core.data.checks.finding import share
-from sgnet_core.data.checks.labels import LabelCheck
+from sgnet_core.data.validation.alignment import CHANCE, EdgeAgreement
+from sgnet_core.data.validation.finding import share
+from sgnet_core.data.validation.labels import LabelCheck
+from sgnet_core.data.validation.validator import CheckedDataset
 
 _BAR = 30
 _DEPTH_STEPS_M = (0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.data.checks.alignment import EdgeAgreement, depth_edges, label_edges
-from sgnet_core.data.checks.camera import intrinsics_findings
-from sgnet_core.data.checks.depth import DepthCheck
-from sgnet_core.data.checks.files import Frames, list_frames
-from sgnet_core.data.checks.finding import ERROR, Finding, error
-from sgnet_core.data.checks.labels import LabelCheck
-from sgnet_core.data.checks.stored_frame import FrameReader, StoredFrame
 from sgnet_core.data.dataset_yaml import DatasetFile, read_class_names, read_dataset_file
+from sgnet_core.data.validation.alignment import EdgeAgreement, depth_edges, label_edges
+from sgnet_core.data.validation.depth import DepthCheck
+from sgnet_core.data.validation.files import Frames, list_frames
+from sgnet_core.data.validation.finding import ERROR, Finding, error
+from sgnet_core.data.validation.intrinsics import intrinsics_findings
+from sgnet_core.data.validation.labels import LabelCheck
+from sgnet_core.data.validation.raw_frame import FrameReader, StoredFrame
 from sgnet_core.errors import InputError
 from sgnet_core.labels import label_set_of
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgnet_core.data.checks.finding import Finding, error, share, warning
 from sgnet_core.data.dataset_yaml import DATASET_FILE
+from sgnet_core.data.validation.finding import Finding, error, share, warning
 from sgnet_core.types import UNLABELLED
 
 _COUNT_FROM_0 = (

@@ -6,11 +6,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sgnet_core.data.checks.alignment import depth_edges
-from sgnet_core.data.checks.check import CheckedDataset, evenly_spread, metres
-from sgnet_core.data.checks.finding import few
-from sgnet_core.data.checks.report import verdict
-from sgnet_core.data.checks.stored_frame import FrameReader, StoredFrame
+from sgnet_core.data.validation.alignment import depth_edges
+from sgnet_core.data.validation.finding import few
+from sgnet_core.data.validation.raw_frame import FrameReader, StoredFrame
+from sgnet_core.data.validation.report import verdict
+from sgnet_core.data.validation.validator import CheckedDataset, evenly_spread, metres
 from sgnet_core.labels import colorize, label_set_of
 from sgnet_core.lettering import FAINT_INK
 from sgnet_core.types import UNLABELLED

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sgnet_core.data.checks.finding import Finding, error, share, warning
+from sgnet_core.data.validation.finding import Finding, error, share, warning
 
 WIDTH = 160
 """Of the images that are compared, about: larger ones are thinned out, by whole factors."""

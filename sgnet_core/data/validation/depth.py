@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgnet_core.data.checks.finding import Finding, error, few, share, warning
 from sgnet_core.data.dataset_yaml import DATASET_FILE, DatasetFile
+from sgnet_core.data.validation.finding import Finding, error, few, share, warning
 
 _VALUES = 1 << 16
 PLAUSIBLE_MEDIAN_M = (0.3, 10.0)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from sgnet_core.data.checks.finding import Finding, error, warning
+from sgnet_core.data.validation.finding import Finding, error, warning
 from sgnet_core.types import CameraIntrinsics
 
 FIELD_OF_VIEW_DEG = (20.0, 130.0)

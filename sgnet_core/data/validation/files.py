@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgnet_core.data.checks.finding import Finding, counted, error, few, warning
 from sgnet_core.data.dataset_yaml import DATASET_FILE, DatasetFile, read_split
 from sgnet_core.data.folder import counting_order, ids_on_disk
+from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import DataError
 
 
