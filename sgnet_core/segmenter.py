@@ -19,6 +19,7 @@ from torch import Tensor
 from sgnet_core.checkpoint import Checkpoint, load_checkpoint
 from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.cuda_graph import CudaGraph
+from sgnet_core.device import PRECISIONS, resolve_device, resolve_precision, single_precision
 from sgnet_core.device_maps import DeviceMaps
 from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
@@ -30,7 +31,6 @@ from sgnet_core.score_maps import most_probable_at
 from sgnet_core.taps import LayerTaps
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 
-PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 BACKENDS = ('auto', 'torch', 'onnxruntime')
 
 logger = logging.getLogger(__name__)
@@ -65,10 +65,10 @@ class Segmenter:
         """
         self.device = resolve_device(device)
         if not isinstance(network, SGNet):
-            precision = _single_precision(precision, 'the backend onnxruntime')
+            precision = single_precision(precision, 'the backend onnxruntime')
         elif not fused:
-            precision = _single_precision(precision, 'a network that is not fused')
-        self.precision = _resolve_precision(precision, self.device)
+            precision = single_precision(precision, 'a network that is not fused')
+        self.precision = resolve_precision(precision, self.device)
         self.input_spec = input_spec
         self.label_set = label_set
         self._graph: CudaGraph | None = None
@@ -111,7 +111,7 @@ class Segmenter:
         if backend not in BACKENDS:
             raise InputError(f'unknown backend {backend!r}; there are {", ".join(BACKENDS)}')
         if backend == 'onnxruntime':
-            precision = _single_precision(precision, 'the backend onnxruntime')
+            precision = single_precision(precision, 'the backend onnxruntime')
         device = resolve_device(device)
         if path and Path(path).suffix == '.onnx':
             if backend == 'torch' or input_size:
@@ -250,40 +250,3 @@ def _fastest_backend(checkpoint: Checkpoint, device: str, precision: str) -> str
     if device == 'cpu' and lite and precision in ('auto', 'fp32'):
         return 'onnxruntime'
     return 'torch'
-
-
-def resolve_device(device: str) -> str:
-    """`auto` to the device in use; checks that the wanted one exists.
-
-    Raises:
-        InputError: the device is unknown or not there.
-    """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == 'auto':
-        return 'cuda' if gpus else 'cpu'
-    kind, colon, index = device.partition(':')
-    if kind not in ('cpu', 'cuda') or (colon and not index.isdecimal()):
-        raise InputError(f'unknown device {device!r}; give auto, cpu, cuda or cuda:N')
-    if kind == 'cuda' and int(index or 0) >= gpus:
-        raise InputError(
-            f'device {device!r} is not there: this PyTorch ({torch.__version__}) sees {gpus} '
-            'CUDA devices; use device auto or cpu, or install a CUDA build of torch'
-        )
-    return device
-
-
-def _resolve_precision(precision: str, device: str) -> str:
-    if precision == 'auto':
-        return 'fp16' if device.startswith('cuda') else 'fp32'
-    if precision not in PRECISIONS:
-        raise InputError(f'unknown precision {precision!r}; give auto, {", ".join(PRECISIONS)}')
-    return precision
-
-
-def _single_precision(precision: str, what: str) -> str:
-    if precision not in ('auto', 'fp32'):
-        raise InputError(
-            f'{what} computes in fp32, not in {precision!r}; use precision auto, or the backend '
-            'torch'
-        )
-    return 'fp32'

@@ -11,13 +11,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 
+from sgnet_core.device import free_memory, resolve_device
 from sgnet_core.errors import SgnetError
-from sgnet_core.segmenter import Segmenter, resolve_device
+from sgnet_core.segmenter import Segmenter
 from sgnet_ros import ros_api
 from sgnet_ros.bad_inputs import BadInputs
 from sgnet_ros.cameras import Cameras
 from sgnet_ros.conversions import stamp_ns
-from sgnet_ros.device_memory import free_memory
 from sgnet_ros.diagnostics import Diagnostics
 from sgnet_ros.frame_source import FrameSource
 from sgnet_ros.inputs import Inputs

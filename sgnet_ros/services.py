@@ -19,10 +19,10 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
+from sgnet_core.device import free_memory
 from sgnet_core.errors import SgnetError
 from sgnet_ros import ros_api
 from sgnet_ros.conversions import stamp_ns
-from sgnet_ros.device_memory import free_memory
 from sgnet_ros.interface import ENABLE, RELOAD_MODEL, SAVE_SNAPSHOT
 from sgnet_ros.parameters import NODE_PARAMETERS
 from sgnet_ros.snapshot import default_folder, write_snapshot

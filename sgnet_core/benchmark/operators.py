@@ -19,12 +19,12 @@ from sgnet_core.benchmark.im2col import im2col_deform_conv2d
 from sgnet_core.benchmark.plan import BACKENDS, Plan
 from sgnet_core.benchmark.results import Key
 from sgnet_core.benchmark.sensor import Size, network_size
+from sgnet_core.device import PRECISIONS
 from sgnet_core.errors import InputError
 from sgnet_core.model.deform_conv import modulated_deform_conv2d
 from sgnet_core.model.deform_conv_reference import forward as reference_forward
 from sgnet_core.model.sconv import Geometry, SConv2d
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
-from sgnet_core.segmenter import PRECISIONS
 
 Call = Callable[[], object]
 

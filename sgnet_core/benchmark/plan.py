@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from sgnet_core.benchmark.clock import Budget
 from sgnet_core.benchmark.sensor import Size
+from sgnet_core.device import PRECISIONS, resolve_device
 from sgnet_core.errors import InputError
 from sgnet_core.machine import bf16_is_fast
 from sgnet_core.model.sgnet import VARIANTS
-from sgnet_core.segmenter import PRECISIONS, resolve_device
 
 PARTS = ('operator', 'network', 'memory', 'geometry', 'evaluation')
 BACKENDS = ('torch', 'onnxruntime')

@@ -23,11 +23,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from sgnet_core.checkpoint import AUXILIARY_PREFIX, Checkpoint, save_checkpoint
 from sgnet_core.data.folder import FolderDataset
+from sgnet_core.device import PRECISIONS, resolve_device
 from sgnet_core.errors import ConfigError, DataError, SgnetError
 from sgnet_core.evaluation import PROTOCOL, evaluate
 from sgnet_core.labels import label_set_of
 from sgnet_core.model.sgnet import SGNet
-from sgnet_core.segmenter import PRECISIONS, Segmenter, resolve_device
+from sgnet_core.segmenter import Segmenter
 from sgnet_core.training.config import TrainConfig, as_plain
 from sgnet_core.training.initial_weights import InitialWeights, start_name
 from sgnet_core.training.journal import Journal

@@ -15,7 +15,7 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sgnet_core.segmenter import resolve_device
+from sgnet_core.device import resolve_device
 from sgnet_core.training.synchronised_norm import synchronise_norms
 
 T = TypeVar('T')

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     check_json_destination(args.json)
     # Which ROS packages have stand-ins is for the log of the node, where it is as well.
     logging.getLogger('sgnet_ros.ros_api').setLevel(logging.WARNING)
-    from sgnet_core.segmenter import resolve_device  # isort: skip  torch comes before cv2
+    from sgnet_core.device import resolve_device  # isort: skip  torch comes before cv2
     from sgnet_core.machine import load_average
     from sgnet_ros.benchmark.report import figures, text
     from sgnet_ros.benchmark.run import run_cases
