@@ -18,8 +18,8 @@ from rclpy.signals import SignalHandlerOptions
 from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.labels import NYU40
 from sgnet_core.types import RgbdFrame, SegmentationResult
-from sgnet_ros.commands.segmentation_node import serve
 from sgnet_ros.node import SegmentationNode
+from sgnet_ros.node_process import serve
 
 BLOCKS = (12, 16)
 """The image is so many rectangles of one class each."""

@@ -13,22 +13,9 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
-import threading
-from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from sgnet_core.cli import check_json_destination, write_json
-from sgnet_core.errors import SgnetError
-from sgnet_ros.interruption import ended_in_time
-
-if TYPE_CHECKING:
-    from sgnet_ros.node import SegmentationNode
-
-SIGNAL_PERIOD_S = 0.2
-LAST_FRAME_S = 0.4
-END_S = 0.8
-"""From a signal to the end of the process, whatever it is at."""
+from sgnet_core.cli import check_json_destination
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +45,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     from rclpy.utilities import get_rmw_implementation_identifier
 
     from sgnet_ros.node import SegmentationNode
+    from sgnet_ros.node_process import exit_now, serve
 
     # rclpy's own handlers would take the publishers away from under the last frame.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -68,62 +56,4 @@ def run(args: argparse.Namespace) -> NoReturn:
         serve(node, args.json)
     finally:
         rclpy.try_shutdown()
-    # Python would take most of a second to let go of what it has imported.
-    _exit(0)
-
-
-def serve(node: SegmentationNode, json_file: str | None = None) -> None:
-    """Start and spin `node` until Ctrl-C, SIGTERM or its failure, then end it in order.
-
-    Raises:
-        SgnetError: the node did not start, or its worker failed; the log has the traceback.
-    """
-    from rclpy.executors import SingleThreadedExecutor
-
-    executor = SingleThreadedExecutor(context=node.context)
-    executor.add_node(node)
-    # Once: spin_until_future_complete would add another one for every message.
-    node.failed.add_done_callback(lambda _: executor.wake())
-    leave = partial(_leave, node, json_file, threading.Lock())
-    try:
-        with ended_in_time(END_S, leave) as asked_to_end:
-            node.start()
-            while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
-                executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
-            if not node.stop(LAST_FRAME_S):
-                leave()
-        _report(node, json_file)
-    finally:
-        node.destroy_node()
-    if node.failed.done():
-        raise SgnetError(f'the node has failed: {node.failure!r}')
-
-
-def _report(node: SegmentationNode, json_file: str | None) -> None:
-    counts = node.statistics.counts()
-    node.get_logger().info(counts.line())
-    if json_file:
-        write_json(json_file, counts.to_json())
-
-
-def _leave(node: SegmentationNode, json_file: str | None, only_one: threading.Lock) -> NoReturn:
-    """End the process although a thread of it cannot: it loads, or is at a frame.
-
-    Python would wait for that thread, or crash under it. Whoever comes second waits here.
-    """
-    only_one.acquire()
-    status = 1
-    try:
-        _report(node, json_file)
-        node.leave()
-        status = 1 if node.failed.done() else 0
-    except Exception as error:
-        print(f'segmentation_node: {error}', file=sys.stderr)
-    finally:
-        _exit(status)
-
-
-def _exit(status: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    exit_now(0)

@@ -55,8 +55,8 @@ def main():
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    from sgnet_ros.commands.segmentation_node import serve
     from sgnet_ros.node import SegmentationNode
+    from sgnet_ros.node_process import serve
 
     def fail(frame):
         raise RuntimeError('a defect in the network')

@@ -15,8 +15,8 @@ from std_srvs.srv import Trigger
 from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
 from sgnet_core.errors import CheckpointError, InputError, SgnetError
 from sgnet_core.segmenter import Segmenter
-from sgnet_ros.commands.segmentation_node import LAST_FRAME_S
 from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.node_process import LAST_FRAME_S
 from sgnet_ros.outputs import Outputs
 
 SECOND = 10**9

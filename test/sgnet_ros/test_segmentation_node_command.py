@@ -26,8 +26,8 @@ from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool, Trigger
 
 from sgnet_core.errors import SgnetError
-from sgnet_ros.commands.segmentation_node import serve
 from sgnet_ros.dds_profile import large_image_profile, profile_text
+from sgnet_ros.node_process import serve
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
