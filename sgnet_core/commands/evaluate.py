@@ -129,7 +129,7 @@ class _Samples:
         return self._length
 
     def __getitem__(self, index: int) -> Sample:
-        from sgnet_core.training.depth_sensor import without_some_depth
+        from sgnet_core.data.depth_noise import without_some_depth
 
         sample, share = self.data[index], self._missing_depth
         return without_some_depth(sample, share, index) if share else sample

@@ -2,8 +2,8 @@
 """What goes wrong between a scene and a network: each in three severities, the same every time.
 
 After Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions"
-(ICLR 2019), for cameras that measure depth as well. Some of them training shows, milder: see
-`depth_sensor.py`. Labels, pose and camera stay as they are. Pixels are those of an image 640 wide.
+(ICLR 2019), extended to depth. Training shows milder versions of some of them, see
+`data/depth_noise.py`. Labels, pose and camera do not change. Pixels refer to an image 640 wide.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
-from sgnet_core.data.sample import Sample
-from sgnet_core.training.depth_sensor import (
+from sgnet_core.data.depth_noise import (
     axial_noise_m,
     disparity_steps,
     patches,
     shifted,
 )
+from sgnet_core.data.sample import Sample
 from sgnet_core.types import RgbdFrame
 
 SEVERITIES = (1, 2, 3)

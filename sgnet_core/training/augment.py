@@ -12,10 +12,10 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from sgnet_core.data.depth_noise import degrade_depth
 from sgnet_core.data.sample import Sample
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.training.depth_sensor import degrade_depth
 from sgnet_core.training.paste import paste_classes
 from sgnet_core.types import UNLABELLED, RgbdFrame
 

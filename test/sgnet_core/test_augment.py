@@ -7,11 +7,11 @@ import torch
 import numpy as np
 import pytest
 
+from sgnet_core.data import depth_noise
 from sgnet_core.data.sample import Sample
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.input_spec import InputSpec, resize_rgbd
 from sgnet_core.training import augment as views
-from sgnet_core.training import depth_sensor
 from sgnet_core.training.augment import (
     augment,
     degrade_colour,
@@ -87,7 +87,7 @@ def test_labels_know_nothing_of_sensors(plane, monkeypatch):
     spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
     seen = []
     for probability in (0.0, 1.0):
-        for module in (views, depth_sensor):
+        for module in (views, depth_noise):
             for name in [n for n in vars(module) if n.endswith('_PROBABILITY')]:
                 if name not in ('FLIP_PROBABILITY', 'TOTAL_LOSS_PROBABILITY'):
                     monkeypatch.setattr(module, name, probability)

@@ -2,7 +2,7 @@
 """A data set of generated indoor rooms: colour, exact depth, exact NYU 40 labels, known poses.
 
 Needs no download. `layout` furnishes a room, `render` photographs it,
-`camera` moves the camera, `sensor` spoils the depth as a real sensor would.
+`camera` moves the camera, `depth_noise` turns exact depth into measured depth.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import partial
 
 import numpy as np
 
+from sgnet_core.data.depth_noise import kinect_depth
 from sgnet_core.data.rooms.camera import Trajectory, plan_trajectory, room_camera
 from sgnet_core.data.rooms.render import Room, build_room, interest, metered, render
-from sgnet_core.data.rooms.sensor import measure
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
@@ -123,7 +123,10 @@ class RoomDataset:
         view = render(room, pose, self.intrinsics, np.random.default_rng(for_colour))
         depth_m = view.depth_m
         if self.sensor_noise:
-            depth_m = measure(np.random.default_rng(for_depth), view, self.intrinsics)
+            rng = np.random.default_rng(for_depth)
+            # Steeply inclined surfaces return little light.
+            dropout = view.dropout + np.maximum(0, np.float32(0.22) - view.slant) * 4
+            depth_m = kinect_depth(depth_m, view.rgb, dropout, self.intrinsics, rng)
         frame = RgbdFrame(view.rgb, depth_m, self.intrinsics)
         return Sample(self.ids[index], frame, view.labels, pose)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What depth cameras do and in-filled depth hides: holes, noise, steps, shifts, a wrong scale.
+"""Errors of depth cameras: holes, noise, disparity steps, shifts and a wrong scale.
 
-Each effect strikes a view independently of the others, with a probability of its own. Colour and
-labels are never touched. Pixels are those of the training crop.
+`kinect_depth` models one camera and turns rendered depth into measured depth. `degrade_depth` draws
+each effect independently, with its own probability, to augment training crops. Colour and labels
+are never touched.
 """
 
 from __future__ import annotations
@@ -12,8 +13,16 @@ import dataclasses
 import cv2
 import numpy as np
 
-from sgnet_core.data.rooms.sensor import BASELINE_M, DISPARITY_STEP_PX, FOCAL_PX
 from sgnet_core.data.sample import Sample
+from sgnet_core.types import CameraIntrinsics
+
+BASELINE_M = 0.075
+FOCAL_PX = 580.0
+"""Of the first Kinect's infrared camera, for images of any size."""
+DISPARITY_STEP_PX = 1 / 8
+DISPARITY_NOISE_PX = 0.12
+"""Khoshelham and Elberink, "Accuracy and Resolution of Kinect Depth Data" (Sensors 2012)."""
+RANGE_M = (0.5, 8.0)
 
 TOTAL_LOSS_PROBABILITY = 0.1
 """No depth at all: a camera that is unplugged, in the sun, or too near to everything."""
@@ -44,6 +53,34 @@ BLOBS_PROBABILITY, MAX_BLOBS_SHARE, BLOB_PX = 0.4, 0.5, (4, 80)
 PEPPER_PROBABILITY, MAX_PEPPER_SHARE = 0.2, 0.4
 ROWS_PROBABILITY, MAX_ROWS_SHARE = 0.05, 0.1
 """Weak texture, interference, and packets lost on the way."""
+
+
+def kinect_depth(
+    depth_m: np.ndarray,
+    rgb: np.ndarray,
+    dropout: np.ndarray,
+    intrinsics: CameraIntrinsics,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The depth that the first Kinect would measure.
+
+    Args:
+        depth_m: (H, W) float32 metres, exact and complete.
+        rgb: (H, W, 3) uint8; dark surfaces return little light.
+        dropout: (H, W) float32, how much of its depth a surface loses; 1 = nearly all.
+
+    Returns:
+        (H, W) float32 metres, NaN = no measurement.
+    """
+    holes = _projector_shadow(depth_m, intrinsics) | _unreturned(depth_m, rgb, dropout, rng)
+    noise = cv2.GaussianBlur(rng.standard_normal(depth_m.shape, np.float32), (3, 3), 0.6)
+    disparity_px = np.float32(FOCAL_PX * BASELINE_M) / depth_m
+    disparity_px += np.float32(DISPARITY_NOISE_PX * 1.6) * noise
+    np.maximum(disparity_px, DISPARITY_STEP_PX, out=disparity_px)
+    measured_m = disparity_steps(np.float32(FOCAL_PX * BASELINE_M) / disparity_px, 1.0)
+    holes |= (measured_m < RANGE_M[0]) | (measured_m > RANGE_M[1])
+    measured_m[holes] = np.nan
+    return measured_m
 
 
 def degrade_depth(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -112,6 +149,31 @@ def shifted(depth_m: np.ndarray, down: int, right: int) -> np.ndarray:
     return cv2.warpAffine(depth_m, matrix, size, flags=cv2.INTER_NEAREST, borderValue=np.nan)
 
 
+def _projector_shadow(depth_m: np.ndarray, intrinsics: CameraIntrinsics) -> np.ndarray:
+    """(H, W) bool: pixels that the projector, to the left of the camera, does not reach.
+
+    The projector sees a point of column u at u + f * b / z. A point further left in the same row
+    that lands beyond it is nearer and blocks its light.
+    """
+    column = np.arange(depth_m.shape[1], dtype=np.float32)
+    seen_at = column + np.float32(intrinsics.fx * BASELINE_M) / depth_m
+    return seen_at < np.maximum.accumulate(seen_at, axis=1) - 1
+
+
+def _unreturned(depth_m, rgb, dropout, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) bool: pixels that return too little light, in patches: dark, far, or at an edge."""
+    threshold = _smooth_noise(depth_m.shape, 12, rng)
+    # Good surfaces lose no more than a few specks.
+    threshold += np.float32(0.14)
+    threshold += np.float32(0.25) * (rng.random(depth_m.shape, np.float32) - np.float32(0.5))
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    risk = dropout + np.maximum(0, np.float32(28) - grey) * np.float32(0.016)
+    risk += np.maximum(0, depth_m - np.float32(4)) * np.float32(0.07)
+    near = cv2.erode(depth_m, np.ones((3, 3), np.uint8))
+    risk += np.float32(0.45) * (depth_m - near > np.float32(0.04) * near)
+    return threshold < risk
+
+
 def _holes(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     holes = np.zeros(depth_m.shape, bool)
     if rng.random() < EDGES_PROBABILITY:
@@ -151,6 +213,11 @@ def _edges(depth_m: np.ndarray, width: int, rng: np.random.Generator) -> np.ndar
 def patches(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.ndarray:
     """(H, W) bool, true in `share` of all pixels, in round patches of one random size."""
     size = np.exp(rng.uniform(*np.log(BLOB_PX)))
-    cells = rng.random([int(n / size) + 2 for n in shape], np.float32)
-    field = cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    field = _smooth_noise(shape, size, rng)
     return field <= np.quantile(field[::4, ::4], share)
+
+
+def _smooth_noise(shape: tuple[int, int], cell_px: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) float32 noise around [0, 1] that varies over about `cell_px` pixels."""
+    cells = rng.random([int(n / cell_px) + 2 for n in shape], np.float32)
+    return cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_CUBIC)

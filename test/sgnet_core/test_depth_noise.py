@@ -4,15 +4,15 @@
 import numpy as np
 import pytest
 
-from sgnet_core.data.sample import Sample
-from sgnet_core.training import depth_sensor
-from sgnet_core.training.depth_sensor import (
+from sgnet_core.data import depth_noise
+from sgnet_core.data.depth_noise import (
     axial_noise_m,
     degrade_depth,
     disparity_steps,
     shifted,
     without_some_depth,
 )
+from sgnet_core.data.sample import Sample
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 SIZE = (60, 84)
@@ -40,7 +40,7 @@ def only(monkeypatch):
 
     def choose(*names: str) -> None:
         for effect in EFFECTS:
-            monkeypatch.setattr(depth_sensor, f'{effect}_PROBABILITY', float(effect in names))
+            monkeypatch.setattr(depth_noise, f'{effect}_PROBABILITY', float(effect in names))
 
     return choose
 
@@ -128,7 +128,7 @@ def test_a_shift_moves_pixels_and_brings_in_nothing(scene, only):
         origin = moved[v, u].astype(int) - 1
         (offset,) = {*zip(v - origin // 84, u - origin % 84, strict=True)}
         seen.add(tuple(map(int, offset)))
-    assert max(max(map(abs, offset)) for offset in seen) == depth_sensor.MAX_SHIFT_PX
+    assert max(max(map(abs, offset)) for offset in seen) == depth_noise.MAX_SHIFT_PX
     assert len(seen) > 20
 
 
@@ -167,15 +167,15 @@ def test_lost_rows_are_whole_rows(scene, only):
         for seed in range(20)
     ]
     assert all((lost.all(axis=1) == lost.any(axis=1)).all() for lost in rows)
-    assert 0 < np.mean(rows) < depth_sensor.MAX_ROWS_SHARE
+    assert 0 < np.mean(rows) < depth_noise.MAX_ROWS_SHARE
 
 
 def test_blobs_and_pepper_keep_to_their_shares(only):
     flat = np.ones((120, 168), np.float32)
     rgb = np.full((120, 168, 3), 120, np.uint8)
     for effect, limit in (
-        ('BLOBS', depth_sensor.MAX_BLOBS_SHARE),
-        ('PEPPER', depth_sensor.MAX_PEPPER_SHARE),
+        ('BLOBS', depth_noise.MAX_BLOBS_SHARE),
+        ('PEPPER', depth_noise.MAX_PEPPER_SHARE),
     ):
         only(effect)
         shares = [
