@@ -9,7 +9,7 @@ from collections import Counter
 from rclpy.node import Node
 
 from sgnet_core.errors import InputError
-from sgnet_ros.input_topics import CAMERA_INFO, DEPTH, RGB, STREAMS, topic_text
+from sgnet_ros.interface import CAMERA_INFO, DEPTH, RGB, STREAMS, topic_text
 from sgnet_ros.statistics import Statistics
 
 WARNING_PERIOD_S = 5.0

@@ -17,8 +17,14 @@ from sgnet_ros.conversions import (
     intrinsics_from_msg,
     is_rectified,
 )
-from sgnet_ros.input_topics import resolved_topic, topic_text
-from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB
+from sgnet_ros.interface import (
+    CAMERA_INFO,
+    DEPTH,
+    DEPTH_CAMERA_INFO,
+    RGB,
+    resolved_topic,
+    topic_text,
+)
 from sgnet_ros.parameters import NodeParameters
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
 from sgnet_ros.distributions import no_publisher_events
 from sgnet_ros.interface import DIAGNOSTICS
 from sgnet_ros.statistics import Counts, Statistics, percentiles
-from sgnet_ros.steady_clock import STEADY_CLOCK
 from sgnet_ros.watchdog import difference
 
 
@@ -47,7 +47,7 @@ class Diagnostics:
             event_callbacks=no_publisher_events(),
         )
         if period_s:
-            node.create_timer(period_s, self.publish, clock=STEADY_CLOCK)
+            node.create_timer(period_s, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self) -> None:
         """Publish now; between two calls some time must pass."""

@@ -16,7 +16,7 @@ from sgnet_core.registration import register_depth
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.conversions import frame_from_msgs, not_aligned, stamp_ns
 from sgnet_ros.gravity_source import GravitySource
-from sgnet_ros.input_topics import DEPTH
+from sgnet_ros.interface import DEPTH
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.poses import extrinsics
 from sgnet_ros.transforms import NoTransformError, Transforms

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -17,15 +18,21 @@ from sgnet_core.errors import InputError
 from sgnet_ros.cameras import Cameras
 from sgnet_ros.conversions import MessageError, stamp_ns
 from sgnet_ros.distributions import no_subscription_events
-from sgnet_ros.input_topics import STREAMS, message_type, resolved_topic
-from sgnet_ros.interface import CAMERA_INFO, DEPTH, RGB, SENSOR_QOS
+from sgnet_ros.interface import (
+    CAMERA_INFO,
+    DEPTH,
+    RGB,
+    SENSOR_QOS,
+    STREAMS,
+    message_type,
+    resolved_topic,
+)
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.rgbd_filter import RgbdFilter
 from sgnet_ros.rgbd_sync import RgbdSync
 from sgnet_ros.ros_api import Subscriber
 from sgnet_ros.statistics import Statistics
-from sgnet_ros.steady_clock import STEADY_CLOCK
-from sgnet_ros.watchdog import REMEDIES
+from sgnet_ros.troubles import REMEDIES
 
 AUTO_PERIOD_S = 1.0
 """How often `qos.input` auto looks at what the publishers offer."""
@@ -82,7 +89,7 @@ class Inputs:
         self._subscriptions: tuple[Subscription, ...] = ()
         self._subscribe(parameters['qos.input'] == 'reliable')
         self._auto_timer = parameters['qos.input'] == 'auto' and node.create_timer(
-            AUTO_PERIOD_S, self._follow_publishers, clock=STEADY_CLOCK
+            AUTO_PERIOD_S, self._follow_publishers, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
     def close(self) -> None:

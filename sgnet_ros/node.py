@@ -22,11 +22,12 @@ from sgnet_ros.diagnostics import Diagnostics
 from sgnet_ros.frame_source import FrameSource
 from sgnet_ros.inputs import Inputs
 from sgnet_ros.outputs import Outputs, Segmented
-from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.parameters import NODE_PARAMETERS, QUEUE_CAPACITY, NodeParameters
 from sgnet_ros.pipeline import Pipeline
 from sgnet_ros.ros_logging import forward_logging, stop_forwarding
 from sgnet_ros.services import Services
 from sgnet_ros.silence import SilenceMonitor
+from sgnet_ros.snapshot import environment, snapshot_folder, write_snapshot
 from sgnet_ros.stage_times import WAIT, StageTimes
 from sgnet_ros.statistics import Statistics
 from sgnet_ros.transitions import refuse_impossible_transitions
@@ -80,8 +81,10 @@ class SegmentationNode(LifecycleNode):
         self.statistics = Statistics()
         self.failed = Future()
         self.failure: BaseException | None = None
-        # Not _services: that is rclpy's.
-        self._service_calls = Services(self)
+        # rclpy owns the name _services.
+        self._service_calls = Services(
+            self, self._set_active, self._reload_model, self._save_snapshot
+        )
         try:
             self.parameters = NodeParameters(self)
             self._bad_inputs = BadInputs(self, self.statistics)
@@ -189,11 +192,45 @@ class SegmentationNode(LifecycleNode):
         segmenter.warm_up(p['warmup_iterations'])
         return segmenter
 
-    def use_segmenter(self, segmenter: Segmenter) -> None:
-        """Let this one segment the pairs from now on. In the executor's thread."""
-        self.segmenter = segmenter
+    async def _set_active(self, active: bool) -> str:
+        self._require_segmenter()
+        if active != self.active:
+            transition = self.trigger_activate if active else self.trigger_deactivate
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise SgnetError(f'the transition failed: {self.failure}')
+        return 'active' if active else 'inactive'
+
+    async def _reload_model(self) -> str:
+        present = self._require_segmenter()
+        loaded = await self._service_calls.in_thread(self.load_segmenter)
+        if self.segmenter is not present:
+            raise SgnetError('the network was released while the new one was loading; configure')
+        self.segmenter = loaded
         self._publish_labels()
-        self.get_logger().info(segmenter.description)
+        self.get_logger().info(loaded.description)
+        del present
+        await self._service_calls.in_thread(free_memory)
+        return loaded.description
+
+    async def _save_snapshot(self) -> str:
+        latest = self.latest
+        if latest is None:
+            problem = self.describe_problem() or 'no output has a subscriber'
+            raise SgnetError(f'no frame has been segmented yet: {problem}')
+        header = latest.camera_info.header
+        stamp = stamp_ns(header)
+        folder = snapshot_folder(self.parameters['snapshot.folder'], self.get_name())
+        about = {'stamp_ns': stamp, 'frame_id': header.frame_id, **self._describe()}
+        await self._service_calls.in_thread(
+            lambda: write_snapshot(folder, f'{stamp:019d}', latest.frame, latest.result, about)
+        )
+        age_s = (self.get_clock().now().nanoseconds - stamp) / 1e9
+        return f'{folder}: the frame stamped {stamp / 1e9:.3f}, {age_s:.1f} s ago'
+
+    def _require_segmenter(self) -> Segmenter:
+        if self.segmenter is None:
+            raise SgnetError('no network is loaded; configure the node')
+        return self.segmenter
 
     def _publish_labels(self) -> None:
         self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
@@ -245,7 +282,7 @@ class SegmentationNode(LifecycleNode):
             self._bad_inputs.add,
             self._fail,
             self.statistics.dropped,
-            self.parameters['queue.policy'],
+            QUEUE_CAPACITY[self.parameters['queue.policy']],
             lambda: self.parameters['max_rate'],
         )
         self._worker.start()
@@ -280,8 +317,18 @@ class SegmentationNode(LifecycleNode):
         self.get_logger().fatal(''.join(traceback.format_exception(error)))
         self.failed.set_result(None)
 
+    def _describe(self) -> dict[str, Any]:
+        """The state of the node for a bug report, ready for JSON."""
+        return {
+            'node': self.get_fully_qualified_name(),
+            'network': self.describe_network(),
+            'parameters': {item.name: self.parameters[item.name] for item in NODE_PARAMETERS},
+            'statistics': self.statistics.counts().to_json(),
+            **environment(),
+        }
+
     def describe_problem(self) -> str:
-        """Why there is no output; '' = nothing is wrong."""
+        """Why there is no output; '' if nothing is wrong."""
         return self._silence.problem if self._silence else 'not active'
 
     def describe_network(self) -> dict[str, str]:

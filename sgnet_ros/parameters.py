@@ -27,10 +27,11 @@ from sgnet_core.errors import ConfigError
 from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_ros.conversions import CONFIDENCE_ENCODINGS
 from sgnet_ros.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
-from sgnet_ros.input_topics import RAW, TRANSPORTS
-from sgnet_ros.interface import FRAME_OUTPUTS
+from sgnet_ros.interface import FRAME_OUTPUTS, RAW, TRANSPORTS
 from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S, MODES
-from sgnet_ros.worker import POLICIES
+
+QUEUE_CAPACITY = {'latest': 1, 'all': 100}
+"""`queue.policy` -> number of pairs that may wait. 100 pairs of 640x480 take 150 MB."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ NODE_PARAMETERS = (
         'queue.policy',
         'latest',
         'latest: the newest pair replaces the one that waits; all: in order, late if need be',
-        POLICIES,
+        tuple(QUEUE_CAPACITY),
     ),
     NodeParameter(
         'max_rate', 0.0, 'frames per second at most; 0 = no limit', range=(0.0, 1e4), dynamic=True

@@ -21,8 +21,7 @@ from tqdm import tqdm
 from sgnet_core.errors import SgnetError
 from sgnet_ros.child_process import READY_TIMEOUT_S, SETTLE_S, ChildProcess
 from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
-from sgnet_ros.input_topics import TRANSPORTS
-from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB
+from sgnet_ros.interface import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, TRANSPORTS
 from sgnet_ros.mask_recorder import MaskRecorder
 from sgnet_ros.recording import Recording
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import time
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
-from sgnet_ros.input_topics import (
+from sgnet_ros.inputs import Inputs
+from sgnet_ros.interface import (
     STREAMS,
     foreign_types,
     published_alike,
@@ -16,12 +18,10 @@ from sgnet_ros.input_topics import (
     resolved_topic,
     topic_text,
 )
-from sgnet_ros.inputs import Inputs
 from sgnet_ros.outputs import Outputs
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.stage_times import ARRIVE
 from sgnet_ros.statistics import Counts, Statistics
-from sgnet_ros.steady_clock import STEADY_CLOCK
 from sgnet_ros.troubles import NO_CAUSE, NOT_WANTED
 from sgnet_ros.watchdog import NO_SUBSCRIBER, InputFacts, causes_of_silence, difference, doubts
 from sgnet_ros.worker import Worker
@@ -54,7 +54,9 @@ class SilenceMonitor:
         self._unwanted = False
         self._doubted: set[str] = set()
         period_s = parameters['watchdog.timeout']
-        self._timer = period_s and node.create_timer(period_s, self._check, clock=STEADY_CLOCK)
+        # The node's own clock stands still while /clock is silent.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = period_s and node.create_timer(period_s, self._check, clock=clock)
 
     def close(self) -> None:
         """End the checks."""

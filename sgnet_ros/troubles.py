@@ -26,6 +26,13 @@ class Trouble:
         return self.sentence.format(**values)
 
 
+REMEDIES = {
+    'depth/image': '; RealSense: align_depth.enable:=true',
+    'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
+    'depth/camera_info': '; or take depth that is registered already, without depth.register',
+}
+"""Topic without messages -> remedy, appended to the sentence."""
+
 NO_CLOCK = Trouble(
     'use_sim_time is true but /clock is silent',
     'Nobody plays `/clock`: start the simulator, `play_bag --clock` or `ros2 bag play --clock`, '

@@ -13,11 +13,6 @@ NO_SUBSCRIBER = 'no_subscriber'
 """Of what is dropped: pairs that nobody wanted. They came as far as they should."""
 MOST_AHEAD_S = 0.1
 """Clocks of two machines may differ by so much before it is said."""
-REMEDIES = {
-    'depth/image': '; RealSense: align_depth.enable:=true',
-    'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
-    'depth/camera_info': '; or take depth that is registered already, without depth.register',
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ def _pairing_cause(
 
 def _input_cause(facts: InputFacts, period_s: float) -> str:
     if facts.publishers == 0:
-        hint = f'; {facts.otherwise}' if facts.otherwise else REMEDIES.get(facts.topic, '')
+        hint = f'; {facts.otherwise}' if facts.otherwise else troubles.REMEDIES.get(facts.topic, '')
         alike = f'; of its type are published {facts.alike}' if facts.alike else ''
         return troubles.NO_PUBLISHER.say(topic=facts.text) + hint + alike
     if facts.received == 0:

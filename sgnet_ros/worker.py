@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread that works through what callbacks leave for it; the newest wins."""
+"""A thread that processes the items which callbacks offer; the newest item wins."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sgnet_core.errors import ConfigError, InputError
-
-POLICIES = ('latest', 'all')
-ALL_CAPACITY = 100
-"""Items that wait at most under the policy 'all': 150 MB of 640x480 frames."""
+from sgnet_core.errors import InputError
 
 
 class Worker:
-    """Hands offered items to `handle`, one at a time, in a thread of its own.
+    """Passes offered items to `handle`, one at a time, in its own thread.
 
     Args:
-        handle: called with each item, in the thread. An InputError is about that item alone.
+        handle: called with each item, in the thread. An InputError concerns that item alone.
         on_bad_item: called in the thread with the InputError.
-        on_failure: called in the thread with any other exception, after which the thread ends.
-        on_dropped: called with a cause: 'newer_frame' (replaced by a later item before its turn),
-            'queue_full' (policy 'all' and too slow for the input), 'stopped' (or failed).
-        policy: 'latest' keeps one item, the newest: the wait for a result stays below one period
-            of the input. 'all' keeps them all, in order, up to `ALL_CAPACITY`.
-        max_rate_hz: asked before each item: how many may be handled per second; 0 = no limit.
-
-    Raises:
-        ConfigError: there is no such policy.
+        on_failure: called in the thread with any other exception; then the thread ends.
+        on_dropped: called with a cause: 'newer_frame' (a later item replaced this one, capacity
+            1), 'queue_full' (the same with a larger capacity), 'stopped' (or failed).
+        capacity: how many items may wait, in order. With 1, the newest waits, and the latency
+            stays below one period of the input.
+        max_rate_hz: called before each item: the largest number of items per second; 0 = no limit.
     """
 
     def __init__(
@@ -39,17 +32,15 @@ class Worker:
         on_bad_item: Callable[[InputError], None],
         on_failure: Callable[[BaseException], None],
         on_dropped: Callable[[str], None],
-        policy: str = 'latest',
+        capacity: int = 1,
         max_rate_hz: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        if policy not in POLICIES:
-            raise ConfigError(f'queue policy must be one of {", ".join(POLICIES)}, got {policy!r}')
         self._handle = handle
         self._on_bad_item = on_bad_item
         self._on_failure = on_failure
         self._on_dropped = on_dropped
-        self._capacity = 1 if policy == 'latest' else ALL_CAPACITY
-        self._overflow_cause = 'newer_frame' if policy == 'latest' else 'queue_full'
+        self._capacity = capacity
+        self._overflow_cause = 'newer_frame' if capacity == 1 else 'queue_full'
         self._waiting: deque[Any] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -59,16 +50,16 @@ class Worker:
 
     @property
     def busy_s(self) -> float:
-        """How long the present item has been in the making; 0 when idle."""
+        """Seconds since the current item was started; 0 when idle."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
     def start(self) -> None:
-        """Start the thread; a worker runs once."""
+        """Start the thread; a worker runs only once."""
         self._thread.start()
 
     def offer(self, item: Any) -> None:
-        """Leave an item and return at once."""
+        """Queue an item and return immediately."""
         cause = None
         with self._changed:
             if self._stopping:
@@ -83,7 +74,7 @@ class Worker:
             self._on_dropped(cause)
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """End the thread after its present item; returns False where that takes longer."""
+        """End the thread after its current item; returns False after the timeout."""
         with self._changed:
             self._stopping = True
             waiting = len(self._waiting)
@@ -111,11 +102,11 @@ class Worker:
                 with self._changed:
                     stopped, self._stopping = self._stopping, True
                 self._on_dropped('stopped')
-                if not stopped:  # what it works with may be gone after stop()
+                if not stopped:  # after stop(), the resources of `handle` may be released
                     self._on_failure(error)
             finally:
                 self._busy_since = None
-                del item  # it holds a network, and the next one may be long in coming
+                del item  # it holds a network, and the next item may come late
 
     def _wait_for_turn(self, last_started: float) -> bool:
         """Wait for an item and for `max_rate_hz`; returns False when stopping."""

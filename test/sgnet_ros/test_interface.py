@@ -5,13 +5,15 @@ import pytest
 from fake_node import FakeSegmenter
 
 from sgnet_ros import ros_api
-from sgnet_ros.input_topics import STREAMS, declared_topic, resolved_topic
 from sgnet_ros.interface import (
     COMPRESSED_INPUTS,
     DEPTH_CAMERA_INFO,
     INPUTS,
     OUTPUTS,
     SERVICES,
+    STREAMS,
+    declared_topic,
+    resolved_topic,
 )
 
 OF_RCLPY = ('/parameter_events', '/rosout', '/segmentation/transition_event')

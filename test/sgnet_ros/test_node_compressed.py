@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sgnet_ros.conversions import stamp_ns
-from sgnet_ros.input_topics import message_type, resolved_topic, topic_text
+from sgnet_ros.interface import message_type, resolved_topic, topic_text
 
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND + 7

@@ -11,7 +11,7 @@ from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.image_files import read_stored
 from sgnet_core.errors import SgnetError
 from sgnet_core.types import SegmentationResult
-from sgnet_ros.snapshot import default_folder, write_snapshot
+from sgnet_ros.snapshot import snapshot_folder, write_snapshot
 
 
 @pytest.fixture
@@ -60,9 +60,16 @@ def test_nothing_is_written_over(sample, result, tmp_path):
     assert [path.name for path in folder.iterdir()] == ['mine']
 
 
-def test_snapshots_go_where_ros_keeps_its_logs(monkeypatch, tmp_path):
-    monkeypatch.setenv('ROS_HOME', str(tmp_path))
-    assert default_folder() == tmp_path / 'sgnet_snapshots'
-    monkeypatch.delenv('ROS_HOME')
-    monkeypatch.setenv('HOME', str(tmp_path / 'me'))
-    assert default_folder() == tmp_path / 'me' / '.ros' / 'sgnet_snapshots'
+@pytest.mark.parametrize(
+    ('environment', 'parent', 'folder'),
+    [
+        ({'ROS_HOME': '/logs'}, '', '/logs/sgnet_snapshots'),
+        ({'ROS_HOME': '', 'HOME': '/me'}, '', '/me/.ros/sgnet_snapshots'),
+        ({'HOME': '/me'}, '~/snapshots', '/me/snapshots'),
+    ],
+)
+def test_snapshots_are_stored_beside_the_logs_of_ros(monkeypatch, environment, parent, folder):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    made = snapshot_folder(parent, 'segmentation')
+    assert (str(made.parent), made.name[:15]) == (folder, 'segmentation_20')

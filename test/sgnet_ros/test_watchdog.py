@@ -10,7 +10,7 @@ import pytest
 from fake_node import FakeSegmenter
 from sensor_msgs.msg import Image
 
-from sgnet_ros.input_topics import STREAMS
+from sgnet_ros.interface import STREAMS
 from sgnet_ros.stage_times import STAGES
 from sgnet_ros.statistics import Counts, Statistics, percentiles
 from sgnet_ros.troubles import DROPS, NO_CAUSE, NOT_WANTED, SENTENCES

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from sgnet_core.errors import ConfigError, InputError
-from sgnet_ros.worker import ALL_CAPACITY, Worker
+from sgnet_core.errors import InputError
+from sgnet_ros.worker import Worker
 
 DEADLINE_S = 20.0
 
@@ -67,15 +67,15 @@ def test_the_newest_item_replaces_the_one_that_waits(harness):
     assert h.dropped == ['newer_frame'] * 2
 
 
-def test_policy_all_keeps_order_and_bounds_the_queue(harness):
-    h = harness(policy='all')
+def test_a_larger_capacity_keeps_order_and_bounds_the_queue(harness):
+    h = harness(capacity=4)
     h.worker.offer('first')
     assert h.next_entered() == 'first'
-    for item in range(ALL_CAPACITY + 3):
+    for item in range(7):
         h.worker.offer(item)
     assert h.dropped == ['queue_full'] * 3
     h.allow(1000)
-    assert [h.next_entered() for _ in range(ALL_CAPACITY)] == list(range(3, ALL_CAPACITY + 3))
+    assert [h.next_entered() for _ in range(4)] == [3, 4, 5, 6]
 
 
 def test_an_input_error_is_about_one_item(harness):
@@ -168,8 +168,3 @@ def test_every_item_is_handled_or_counted(seed):
     assert worker.stop(DEADLINE_S)
     assert len(handled) + len(dropped) + len(bad) == 500
     assert handled == sorted(handled)
-
-
-def test_an_unknown_policy_is_refused():
-    with pytest.raises(ConfigError, match='latest, all'):
-        Worker(print, print, print, print, policy='newest')
