@@ -8,22 +8,20 @@ Whatever the format, a message comes out as the CDR bytes that ROS 2 sends. What
 from __future__ import annotations
 
 import difflib
+import heapq
 import logging
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
 
 from sgnet_core.errors import DataError
-from sgnet_ros.bags_recovery import recover
+from sgnet_ros.bags_cut_files import TruncatedFile
+from sgnet_ros.bags_records import BagMessage, BagTopic, standard_types, topics_by_name
+from sgnet_ros.bags_recovery import IndexedBag, recover
 
 _logger = logging.getLogger(__name__)
 
@@ -31,32 +29,6 @@ IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedIm
 
 _CDR_ENCAPSULATION = 4
 """Bytes in front of the first field: representation and options."""
-
-
-@dataclass(frozen=True)
-class BagTopic:
-    """One topic of a bag.
-
-    Attributes:
-        name: e.g. `/camera/camera/color/image_raw`.
-        msgtype: e.g. `sensor_msgs/msg/Image`.
-        count: messages in the bag; in a bag that is cut off, those before the cut.
-        latched: late subscribers get the last message as well (transient local).
-    """
-
-    name: str
-    msgtype: str
-    count: int
-    latched: bool
-
-
-@dataclass(frozen=True)
-class BagMessage:
-    """One recorded message: its topic, when it was recorded, and its CDR bytes."""
-
-    topic: str
-    time_ns: int
-    cdr: bytes
 
 
 class Bag:
@@ -78,8 +50,8 @@ class Bag:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.damage: str | None = None
-        self._reader = self._open()
-        self.topics = _topics_of(self._reader.connections)
+        self._files = self._open()
+        self.topics = topics_by_name(t for file in self._files for t in file.topics.values())
         self.recorded = _recorded_counts(self.path)
 
     def __enter__(self) -> Bag:
@@ -90,20 +62,18 @@ class Bag:
 
     def close(self) -> None:
         """Close the files."""
-        self._reader.close()
+        for file in self._files:
+            file.close()
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
         """All messages in order of recording time, or those of `topics` only.
 
         Ends early, with `damage` set, where the bytes of the bag stop making sense.
         """
-        wanted = [c for c in self._reader.connections if topics is None or c.topic in topics]
-        # An empty list means "everything" to rosbags.
-        if not wanted:
-            return
+        wanted = self.topics if topics is None else topics
         try:
-            for connection, time_ns, raw in self._reader.messages(wanted):
-                yield BagMessage(connection.topic, time_ns, self._cdr(raw, connection))
+            parts = [file.messages(wanted) for file in self._files]
+            yield from heapq.merge(*parts, key=attrgetter('time_ns'))
         except Exception as error:
             # Damaged bytes make rosbags and the decompressors raise anything, down to TypeError.
             self.damage = f'{self.path} is damaged ({_reason(error)})'
@@ -149,42 +119,25 @@ class Bag:
             remedy = f'nearest: {nearest}; its {kind} topics: {_listed(candidates)}'
         raise DataError(f'{self.path}: {problem}; {remedy}')
 
-    def _open(self) -> Any:
+    def _open(self) -> list[IndexedBag | TruncatedFile]:
+        known = 'give a rosbag2 folder, a .mcap or .db3 file, or a rosbag1 .bag file'
         if not self.path.exists():
-            raise DataError(
-                f'no bag at {self.path}; give a rosbag2 folder, a .mcap or .db3 file, or a '
-                'rosbag1 .bag file'
-            )
+            raise DataError(f'no bag at {self.path}; {known}')
         try:
-            reader = AnyReader([self.path], default_typestore=standard_types())
-            reader.open()
-            return reader
+            return [IndexedBag(self.path)]
         except PermissionError as error:
             raise DataError(f'{self.path} cannot be read: permission denied') from error
         except Exception as error:
-            recovered = recover(self.path)
-            if recovered is None:
+            files, damaged = recover(self.path)
+            if not files:
                 raise DataError(
-                    f'{self.path} is not a bag that can be read ({_reason(error)}); give a rosbag2 '
-                    'folder, a .mcap or .db3 file, or a rosbag1 .bag file'
+                    f'{self.path} is not a bag that can be read ({_reason(error)}); {known}'
                 ) from error
-            if recovered.damaged:
-                damaged = ', '.join(recovered.damaged)
-                self.damage = f'{self.path} is cut off in {damaged} ({_reason(error)})'
+            if damaged:
+                self.damage = f'{self.path} is cut off in {", ".join(damaged)} ({_reason(error)})'
             else:
                 _logger.warning('%s: %s; its storage files are whole', self.path, _reason(error))
-            return recovered
-
-    def _cdr(self, raw: bytes, connection: Connection) -> bytes:
-        if isinstance(connection.ext, ConnectionExtRosbag2):
-            return raw
-        return bytes(standard_types().ros1_to_cdr(raw, connection.msgtype))
-
-
-@lru_cache(maxsize=1)
-def standard_types() -> Typestore:
-    """The message types of ROS 2; sensor_msgs and std_msgs are the same in all distributions."""
-    return get_typestore(Stores.ROS2_JAZZY)
+            return files
 
 
 def header_stamp_ns(cdr: bytes) -> int:
@@ -211,26 +164,6 @@ def has_header(msgtype: str) -> bool:
 def _stamp_format(cdr: bytes) -> str:
     # The second byte of the encapsulation header tells the byte order: odd is little-endian.
     return '<iI' if cdr[1] & 1 else '>iI'
-
-
-def _topics_of(connections: Collection[Connection]) -> dict[str, BagTopic]:
-    topics: dict[str, BagTopic] = {}
-    for connection in connections:
-        earlier = topics.get(connection.topic)
-        topics[connection.topic] = BagTopic(
-            connection.topic,
-            connection.msgtype,
-            connection.msgcount + (earlier.count if earlier else 0),
-            _is_latched(connection) or bool(earlier and earlier.latched),
-        )
-    return dict(sorted(topics.items()))
-
-
-def _is_latched(connection: Connection) -> bool:
-    if isinstance(connection.ext, ConnectionExtRosbag2):
-        offered = connection.ext.offered_qos_profiles
-        return any(qos.durability == QosDurability.TRANSIENT_LOCAL for qos in offered)
-    return bool(connection.ext.latching)
 
 
 def _recorded_counts(path: Path) -> dict[str, int]:

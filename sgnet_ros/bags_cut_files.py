@@ -1,258 +1,239 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what is left of a bag that was cut off: power lost, disk full, half a download.
+"""Reads truncated bag files: power lost, disk full, an incomplete download.
 
-Each format keeps its index at the end, so that a bag without its end does not open. The messages
-before the cut are whole, and are found here by walking the file from its beginning.
+Each format keeps its index at the end, so that a file without its end does not open. The messages
+before the cut are whole, and are found here by a scan of the file from its beginning.
 """
 
 from __future__ import annotations
 
+import bz2
+import re
 import sqlite3
 import struct
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
-from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from rosbags.interfaces import (
-    Connection,
-    ConnectionExtRosbag1,
-    ConnectionExtRosbag2,
-    MessageDefinition,
-    MessageDefinitionFormat,
-)
-from rosbags.rosbag1 import reader as rosbag1
-from rosbags.rosbag1.reader import Header, RecordType, read_uint32
-from rosbags.rosbag2.metadata import parse_qos
-from rosbags.rosbag2.storage_mcap import (
-    Schema,
-    decompress,
-    get_msgdef,
-    get_qos,
-    read_bytes,
-    read_exact,
-    read_sized,
-    read_string,
-)
+import lz4.frame
+import yaml
+from mcap.exceptions import EndOfFile
+from mcap.opcode import Opcode
+from mcap.records import Channel, McapRecord, Message, Schema
+from mcap.stream_reader import StreamReader
 
-Messages = Iterator[tuple[Connection, int, bytes]]
-"""Connection, time in ns, bytes as stored."""
+from sgnet_ros.bags_records import BagMessage, BagTopic, ros1_to_cdr, topics_by_name
 
 
-class CutMcap:
-    """An MCAP file, up to its last whole message; of a compressed chunk, up to the last whole one.
+class TruncatedFile(ABC):
+    """The messages of one storage file before the cut.
+
+    Attributes:
+        topics: by name; none if nothing can be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = self._open(path)
+        self._by_id: dict[int, BagTopic] = {}
+        # Time in ns, place in the file, topic: sorts by time, then place.
+        self._index: list[tuple[int, tuple[int, ...], int]] = []
+        # Damaged bytes make the decoders raise anything: the scan ends there.
+        with suppress(Exception):
+            self._scan()
+        counts = Counter(topic_id for *_, topic_id in self._index)
+        self.topics = topics_by_name(replace(t, count=counts[i]) for i, t in self._by_id.items())
+
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """Messages on these topics in order of time."""
+        for time_ns, place, topic_id in sorted(self._index):
+            topic = self._by_id[topic_id]
+            if topic.name in topics:
+                yield BagMessage(topic.name, time_ns, self._load(place, topic))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _open(self, path: Path) -> Any:
+        return path.open('rb')
+
+    @abstractmethod
+    def _scan(self) -> None:
+        """Fill `_by_id` and `_index`, up to the first record that is not whole."""
+
+    @abstractmethod
+    def _load(self, place: tuple[int, ...], topic: BagTopic) -> bytes:
+        """The CDR bytes of the message at `place`."""
+
+    def _note(self, time_ns: int, place: tuple[int, ...], topic_id: int) -> None:
+        if topic_id in self._by_id:
+            self._index.append((time_ns, place, topic_id))
+
+
+class TruncatedMcap(TruncatedFile):
+    """An MCAP file, up to its last whole message or compressed chunk.
 
     The format: https://mcap.dev/spec
     """
 
-    def __init__(self, path: Path) -> None:
-        self._bio = path.open('rb')
-        if read_exact(self._bio, len(_MCAP_MAGIC)) != _MCAP_MAGIC:
-            raise ValueError(f'{path} does not begin like an MCAP file')
-        self._schemas: dict[int, tuple[str, MessageDefinition]] = {}
-        self._by_id: dict[int, Connection] = {}
-        # Time, offset of its chunk (0 = in none), offset in it, channel: sorts by time, then place.
-        self._index: list[tuple[int, int, int, int]] = []
-        self._chunk = (0, b'')
-        self._scan(self._bio, 0)
-        counts = Counter(channel for *_, channel in self._index)
-        self.connections = [c._replace(msgcount=counts[c.id]) for c in self._by_id.values()]
+    def _scan(self) -> None:
+        next(iter(StreamReader(self._file).records))  # checks the first bytes, skips the header
+        self._cached: tuple[int, list[McapRecord]] = (0, [])
+        self._schemas: dict[int, Schema] = {}
+        start = self._file.tell()
+        # Zeros are blocks that the file system never wrote.
+        while (head := self._file.read(_CHUNK_HEAD)) and head[0] not in (0, Opcode.DATA_END):
+            size = 9 + int.from_bytes(head[1:9], 'little')
+            if head[0] == Opcode.CHUNK and head[37:41] == bytes(4):
+                # Not compressed: its records can be read one by one, even if its end is missing.
+                size = _CHUNK_HEAD
+            else:
+                for number, record in enumerate(self._records(start, size)):
+                    self._note_record(record, (start, size, number))
+            start = self._file.seek(start + size)
 
-    def _scan(self, bio: BinaryIO, chunk_start: int) -> None:
-        """Note the records from the position of `bio` on, up to the first that is not whole."""
-        try:
-            while True:
-                start = bio.tell()
-                opcode, length = struct.unpack('<BQ', read_exact(bio, 9))
-                # Zeros are what a file system leaves of blocks it never got to write.
-                if opcode in (0, _MCAP_DATA_END):
-                    return
-                if opcode == _MCAP_CHUNK:
-                    self._scan(BytesIO(self._load_chunk(start)), start)
-                    bio.seek(start + 9 + length)
-                else:
-                    self._note(opcode, read_exact(bio, length), chunk_start, start)
-        except Exception:
-            # The cut is inside this record.
-            return
+    def _records(self, start: int, size: int) -> list[McapRecord]:
+        """The records of a chunk, or the one record there; the latest are kept."""
+        if self._cached[0] != start:
+            self._file.seek(start)
+            records: list[McapRecord] = []
+            stream = BytesIO(self._file.read(size))
+            with suppress(EndOfFile):
+                for record in StreamReader(stream, skip_magic=True).records:
+                    records.append(record)
+            self._cached = (start, records)
+        return self._cached[1]
 
-    def _note(self, opcode: int, body: bytes, chunk_start: int, offset: int) -> None:
-        record = BytesIO(body)
-        if opcode == _MCAP_SCHEMA:
-            (schema_id,) = struct.unpack('<H', read_exact(record, 2))
-            schema = Schema(schema_id, *(read_string(record) for _ in range(3)))
-            self._schemas[schema_id] = (schema.name, get_msgdef(schema))
-        elif opcode == _MCAP_CHANNEL:
-            channel_id, schema_id = struct.unpack('<HH', read_exact(record, 4))
-            name, definition = self._schemas[schema_id]
-            topic, encoding = read_string(record), read_string(record)
-            extra = ConnectionExtRosbag2(encoding, get_qos(read_bytes(record)))
-            self._by_id[channel_id] = Connection(
-                channel_id, topic, name, definition, '', 0, extra, self
-            )
-        elif opcode == _MCAP_MESSAGE:
-            channel_id, _, time_ns = struct.unpack_from('<HIQ', body)
-            self._index.append((time_ns, chunk_start, offset, channel_id))
+    def _note_record(self, record: McapRecord, place: tuple[int, int, int]) -> None:
+        if isinstance(record, Schema):
+            self._schemas[record.id] = record
+        elif isinstance(record, Channel) and record.message_encoding == 'cdr':
+            latched = _is_latched(record.metadata.get('offered_qos_profiles', ''))
+            msgtype = self._schemas[record.schema_id].name
+            self._by_id[record.id] = BagTopic(record.topic, msgtype, 0, latched)
+        elif isinstance(record, Message):
+            self._note(record.log_time, place, record.channel_id)
 
-    def _load_chunk(self, start: int) -> bytes:
-        """The decompressed records of the chunk at offset `start`; the last one is kept."""
-        if self._chunk[0] != start:
-            self._bio.seek(start + 9 + 16)
-            size, _ = struct.unpack('<QI', read_exact(self._bio, 12))
-            compression = read_string(self._bio)
-            (stored_size,) = struct.unpack('<Q', read_exact(self._bio, 8))
-            records = self._bio.read(stored_size)
-            if compression:
-                records = decompress(records, compression, size, 0)
-            self._chunk = (start, records)
-        return self._chunk[1]
-
-    def messages(self, connections: Collection[Connection]) -> Messages:
-        """Messages in order of time."""
-        by_id = {c.id: c for c in connections}
-        for time_ns, chunk_start, offset, channel_id in sorted(self._index):
-            if channel_id in by_id:
-                bio = BytesIO(self._load_chunk(chunk_start)) if chunk_start else self._bio
-                bio.seek(offset + 1)
-                yield by_id[channel_id], time_ns, read_sized(bio)[_MCAP_MESSAGE_HEADER:]
-
-    def close(self) -> None:
-        """Close the file."""
-        self._bio.close()
+    def _load(self, place: tuple[int, ...], topic: BagTopic) -> bytes:
+        start, size, number = place
+        return self._records(start, size)[number].data
 
 
-_MCAP_MAGIC = b'\x89MCAP0\r\n'
-_MCAP_SCHEMA, _MCAP_CHANNEL, _MCAP_MESSAGE = 0x03, 0x04, 0x05
-_MCAP_CHUNK, _MCAP_DATA_END = 0x06, 0x0F
-_MCAP_MESSAGE_HEADER = 22
-"""Bytes of a message record before its data: channel, sequence, two times."""
+_CHUNK_HEAD = 49
+"""Bytes in front of the records of an uncompressed chunk; the length of the (empty) name of the
+compression is at 37."""
 
 
-class CutSqlite:
+class TruncatedSqlite(TruncatedFile):
     """A SQLite bag, up to the first row that is lost."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(f'{path.resolve().as_uri()}?immutable=1', uri=True)
+    def _open(self, path: Path) -> sqlite3.Connection:
+        database = sqlite3.connect(f'{path.resolve().as_uri()}?immutable=1', uri=True)
         # SQLite refuses a file shorter than its header says, unless it may repair the schema.
-        self._database.execute('PRAGMA writable_schema=ON')
-        self._rows = self._readable_rows()
-        counts = Counter(topic_id for _, topic_id, _ in self._rows)
-        columns = 'id, name, type, serialization_format, offered_qos_profiles'
-        self.connections = [
-            Connection(
-                topic_id,
-                topic,
-                msgtype,
-                MessageDefinition(MessageDefinitionFormat.NONE, ''),
-                '',
-                counts[topic_id],
-                ConnectionExtRosbag2(serialization, parse_qos(qos)),
-                self,
-            )
-            for topic_id, topic, msgtype, serialization, qos in self._database.execute(
-                f'SELECT {columns} FROM topics ORDER BY id'
-            )
-        ]
+        database.execute('PRAGMA writable_schema=ON')
+        return database
 
-    def _readable_rows(self) -> list[tuple[int, int, int]]:
-        """(id, topic, time) of the rows before the cut, which are those written first."""
-        rows: list[tuple[int, int, int]] = []
+    def _scan(self) -> None:
+        query = 'SELECT id, name, type, offered_qos_profiles FROM topics ORDER BY id'
+        for topic_id, name, msgtype, qos in self._file.execute(query):
+            self._by_id[topic_id] = BagTopic(name, msgtype, 0, _is_latched(qos))
+        # One query a row: a cursor fetches ahead, and loses a row to an error in the next one. The
+        # data are read, too: they can be lost where the row is not.
         query = (
             'SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT 1'
         )
-        try:
-            while row := self._database.execute(query, (rows[-1][0] if rows else -1,)).fetchone():
-                rows.append(row[:3])
-        except sqlite3.Error:
-            pass
-        return rows
+        latest = -1
+        while row := self._file.execute(query, (latest,)).fetchone():
+            row_id, topic_id, time_ns, _ = row
+            # Where pages are lost, the same rows can come again and again.
+            if row_id <= latest:
+                return
+            latest = row_id
+            self._note(time_ns, (row_id,), topic_id)
 
-    def messages(self, connections: Collection[Connection]) -> Messages:
-        """Messages in order of time."""
-        by_id = {c.id: c for c in connections}
-        for row_id, topic_id, time_ns in sorted(self._rows, key=itemgetter(2, 0)):
-            if topic_id in by_id:
-                query = 'SELECT data FROM messages WHERE id = ?'
-                (data,) = self._database.execute(query, (row_id,)).fetchone()
-                yield by_id[topic_id], time_ns, data
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+    def _load(self, place: tuple[int, ...], topic: BagTopic) -> bytes:
+        (data,) = self._file.execute('SELECT data FROM messages WHERE id = ?', place).fetchone()
+        return data
 
 
-class CutRosbag1:
-    """A rosbag1 file, up to its last whole chunk."""
+class TruncatedRosbag1(TruncatedFile):
+    """A rosbag1 file, up to its last whole chunk.
 
-    def __init__(self, path: Path) -> None:
-        self._bio = path.open('rb')
-        if self._bio.readline() != b'#ROSBAG V2.0\n':
-            raise ValueError(f'{path} does not begin like a rosbag1 file')
-        self._by_id: dict[int, Connection] = {}
-        self._index: list[tuple[int, int, int, int]] = []  # time, chunk, offset in it, connection
-        self._chunk = (-1, b'')
-        try:
-            while True:
-                self._read_record()
-        except Exception:
-            # The cut is inside this record, or this is the end.
-            pass
-        counts = Counter(connection for *_, connection in self._index)
-        self.connections = [c._replace(msgcount=counts[c.id]) for c in self._by_id.values()]
+    The format: https://wiki.ros.org/Bags/Format/2.0
+    """
 
-    def _read_record(self) -> None:
-        start = self._bio.tell()
-        operation = Header.read(self._bio).get_uint8('op')
-        if operation == RecordType.CHUNK:
-            chunk = BytesIO(self._load_chunk(start))
-            while chunk.tell() < len(self._chunk[1]):
-                self._read_chunk_record(chunk, start)
-        else:
-            rosbag1.read_bytes(self._bio, read_uint32(self._bio))
+    def _scan(self) -> None:
+        self._cached = (-1, b'')
+        if self._file.readline() != b'#ROSBAG V2.0\n':
+            return
+        while True:
+            start = self._file.tell()
+            header, _ = _read_record(self._file)
+            if header['op'] == _CHUNK:
+                following = self._file.tell()
+                records = BytesIO(self._chunk(start))
+                while (offset := records.tell()) < len(records.getbuffer()):
+                    self._note_record(*_read_record(records), (start, offset))
+                self._file.seek(following)
 
-    def _read_chunk_record(self, chunk: BytesIO, chunk_start: int) -> None:
-        offset = chunk.tell()
-        header = Header.read(chunk)
-        body = rosbag1.read_bytes(chunk, read_uint32(chunk))
-        connection = header.get_uint32('conn')
-        if header.get_uint8('op') == RecordType.MSGDATA:
-            self._index.append((header.get_time('time'), chunk_start, offset, connection))
-        else:
-            about = Header.read(BytesIO(len(body).to_bytes(4, 'little') + body))
-            self._by_id[connection] = Connection(
-                connection,
-                rosbag1.normalize(header.get_string('topic')),
-                rosbag1.normalize_msgtype(about.get_string('type')),
-                MessageDefinition(
-                    MessageDefinitionFormat.MSG, about.get_string('message_definition')
-                ),
-                about.get_string('md5sum'),
-                0,
-                ConnectionExtRosbag1(None, int(about.get('latching', b'0') or 0)),
-                self,
-            )
+    def _note_record(self, header: dict[str, bytes], body: bytes, place: tuple[int, int]) -> None:
+        topic_id = int.from_bytes(header['conn'], 'little')
+        if header['op'] == _MESSAGE:
+            seconds, nanoseconds = struct.unpack('<II', header['time'])
+            self._note(seconds * 1_000_000_000 + nanoseconds, place, topic_id)
+        elif header['op'] == _CONNECTION:
+            about = _fields(body)
+            package, kind = about['type'].decode().split('/')
+            name = re.sub('/+', '/', header['topic'].decode())
+            latched = about.get('latching') == b'1'
+            self._by_id[topic_id] = BagTopic(name, f'{package}/msg/{kind}', 0, latched)
 
-    def _load_chunk(self, start: int) -> bytes:
-        """The decompressed records of the chunk at offset `start`; the last one is kept."""
-        if self._chunk[0] != start:
-            self._bio.seek(start)
-            header = Header.read(self._bio, RecordType.CHUNK)
-            data = rosbag1.read_bytes(self._bio, read_uint32(self._bio))
-            self._chunk = (start, rosbag1.decompressors[header.get_string('compression')](data))
-        return self._chunk[1]
+    def _chunk(self, start: int) -> bytes:
+        """The decompressed records of the chunk at offset `start`; the latest are kept."""
+        if self._cached[0] != start:
+            self._file.seek(start)
+            header, data = _read_record(self._file)
+            self._cached = (start, _DECOMPRESSORS[header['compression']](data))
+        return self._cached[1]
 
-    def messages(self, connections: Collection[Connection]) -> Messages:
-        """Messages in order of time."""
-        by_id = {c.id: c for c in connections}
-        for time_ns, chunk_start, offset, connection in sorted(self._index):
-            if connection in by_id:
-                chunk = BytesIO(self._load_chunk(chunk_start))
-                chunk.seek(offset)
-                Header.read(chunk)
-                yield by_id[connection], time_ns, rosbag1.read_bytes(chunk, read_uint32(chunk))
+    def _load(self, place: tuple[int, ...], topic: BagTopic) -> bytes:
+        start, offset = place
+        records = BytesIO(self._chunk(start))
+        records.seek(offset)
+        return ros1_to_cdr(_read_record(records)[1], topic.msgtype)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._bio.close()
+
+_MESSAGE, _CHUNK, _CONNECTION = b'\x02', b'\x05', b'\x07'
+_DECOMPRESSORS = {b'none': bytes, b'bz2': bz2.decompress, b'lz4': lz4.frame.decompress}
+
+
+def _read_record(file: BinaryIO) -> tuple[dict[str, bytes], bytes]:
+    """Header and body of a rosbag1 record."""
+    return _fields(_read_sized(file)), _read_sized(file)
+
+
+def _read_sized(file: BinaryIO) -> bytes:
+    (size,) = struct.unpack('<I', file.read(4))
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _fields(header: bytes) -> dict[str, bytes]:
+    fields, stream = {}, BytesIO(header)
+    while stream.tell() < len(header):
+        name, _, value = _read_sized(stream).partition(b'=')
+        fields[name.decode()] = value
+    return fields
+
+
+def _is_latched(offered_qos_profiles: str) -> bool:
+    """Whether a publisher of the topic was transient local, from YAML of either spelling."""
+    profiles = yaml.safe_load(offered_qos_profiles) or []
+    return any(profile['durability'] in (1, 'transient_local') for profile in profiles)

@@ -1,79 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens what is left of a bag that rosbags does not open: files cut off, no metadata.yaml."""
+"""Opens the files of a bag: whole ones by their index, truncated ones by a scan."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection
-from operator import itemgetter
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
-from rosbags.interfaces import Connection
-from rosbags.rosbag1 import Reader
-from rosbags.rosbag2.storage_mcap import McapReader
-from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
+from rosbags import rosbag1, rosbag2
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
-from sgnet_ros.bags_cut_files import CutMcap, CutRosbag1, CutSqlite, Messages
+from sgnet_ros.bags_cut_files import (
+    TruncatedFile,
+    TruncatedMcap,
+    TruncatedRosbag1,
+    TruncatedSqlite,
+)
+from sgnet_ros.bags_records import BagMessage, BagTopic, ros1_to_cdr, topics_by_name
 
 
-class RecoveredBag:
-    """The readable parts of the files of one bag, with the interface of a rosbags reader.
+class IndexedBag:
+    """A bag, or a storage file of one, that has its index.
 
     Attributes:
-        connections: of all files.
-        damaged: names of the files that are not whole.
+        topics: by name.
+
+    Raises:
+        Exception: of any type, where bytes are lost.
     """
 
-    def __init__(self, storages: list[Any], damaged: list[str]) -> None:
-        self._storages = storages
-        self.damaged = damaged
-        self.connections = [c for storage in storages for c in storage.connections]
+    def __init__(self, path: Path) -> None:
+        self._is_ros1 = path.suffix == '.bag'
+        self._reader = rosbag1.Reader(path) if self._is_ros1 else rosbag2.Reader(path)
+        self._reader.open()
+        self.topics = topics_by_name(
+            BagTopic(c.topic, c.msgtype, c.msgcount, _is_latched(c))
+            for c in self._reader.connections
+        )
 
-    def messages(self, connections: Collection[Connection]) -> Messages:
-        """Messages of all files in order of time."""
-        parts = []
-        for storage in self._storages:
-            wanted = [c for c in connections if c.owner is storage]
-            if wanted:
-                parts.append(storage.messages(wanted))
-        return heapq.merge(*parts, key=itemgetter(1))
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """Messages on these topics in order of time."""
+        wanted = [c for c in self._reader.connections if c.topic in topics]
+        # An empty list means "everything" to rosbags.
+        for connection, time_ns, raw in self._reader.messages(wanted) if wanted else ():
+            cdr = ros1_to_cdr(raw, connection.msgtype) if self._is_ros1 else raw
+            yield BagMessage(connection.topic, time_ns, cdr)
 
     def close(self) -> None:
         """Close the files."""
-        for storage in self._storages:
-            storage.close()
+        self._reader.close()
 
 
-_READERS: dict[str, tuple[Any, Any]] = {
-    '.mcap': (McapReader, CutMcap),
-    '.db3': (Sqlite3Reader, CutSqlite),
-    '.bag': (Reader, CutRosbag1),
-}
-"""By suffix: what reads a whole file, and what reads one that is cut off."""
+_TRUNCATED = {'.mcap': TruncatedMcap, '.db3': TruncatedSqlite, '.bag': TruncatedRosbag1}
 
 
-def recover(path: Path) -> RecoveredBag | None:
-    """What can still be read of the bag at `path`; None where that is nothing."""
-    if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.suffix in ('.mcap', '.db3'))
-    else:
-        files = [path] if path.suffix in _READERS else []
-    storages = []
+def recover(path: Path) -> tuple[list[IndexedBag | TruncatedFile], list[str]]:
+    """Open what can be read of a bag whose index or metadata.yaml is lost.
+
+    Returns:
+        The files that hold topics, and the names of those that are not whole.
+    """
+    # A folder of rosbag1 files is not a bag.
+    paths = sorted([*path.glob('*.mcap'), *path.glob('*.db3')]) if path.is_dir() else [path]
+    files: list[IndexedBag | TruncatedFile] = []
     damaged = []
-    for file in files:
-        whole, cut = _READERS[file.suffix]
+    for file in paths:
+        if file.suffix not in _TRUNCATED:
+            continue
         try:
-            storage = whole(file)
-            storage.open()
+            files.append(IndexedBag(file))
         except Exception:
             # Damaged bytes make the readers raise anything, down to TypeError.
             damaged.append(file.name)
             try:
-                storage = cut(file)
+                files.append(_TRUNCATED[file.suffix](file))
             except Exception:
                 continue
-        storages.append(storage)
-    if any(storage.connections for storage in storages):
-        return RecoveredBag(storages, damaged)
-    return None
+    return [file for file in files if file.topics], damaged
+
+
+def _is_latched(connection: Connection) -> bool:
+    if isinstance(connection.ext, ConnectionExtRosbag2):
+        offered = connection.ext.offered_qos_profiles
+        return any(qos.durability == QosDurability.TRANSIENT_LOCAL for qos in offered)
+    return bool(connection.ext.latching)

@@ -7,6 +7,8 @@ import struct
 
 import numpy as np
 import pytest
+from mcap.writer import CompressionType
+from mcap.writer import Writer as McapWriter
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Rosbag2Writer
@@ -18,6 +20,11 @@ from sgnet_ros.bags import Bag, has_header, header_stamp_ns, standard_types, wit
 COUNT = 12
 HEIGHT, WIDTH = 120, 61
 TOPICS = ('/camera/color', '/camera/depth')
+LATCHED_QOS = """
+- {history: keep_last, depth: 1, reliability: reliable, durability: transient_local,
+   liveliness: automatic, deadline: {sec: 0, nsec: 0}, lifespan: {sec: 0, nsec: 0},
+   liveliness_lease_duration: {sec: 0, nsec: 0}, avoid_ros_namespace_conventions: false}
+"""
 
 
 def write_rosbag2(path, storage):
@@ -35,6 +42,24 @@ def write_rosbag2(path, storage):
     return path
 
 
+def write_mcap(path, compression):
+    """The same in small chunks, without metadata.yaml."""
+    types = standard_types()
+    with path.open('wb') as stream:
+        writer = McapWriter(stream, chunk_size=50_000, compression=compression)
+        writer.start(profile='ros2')
+        schema = writer.register_schema('sensor_msgs/msg/Image', 'ros2msg', b'')
+        metadata = {'offered_qos_profiles': LATCHED_QOS}
+        channels = [writer.register_channel(topic, 'cdr', schema, metadata) for topic in TOPICS]
+        for index in range(COUNT):
+            cdr = types.serialize_cdr(image(types, index), 'sensor_msgs/msg/Image')
+            for channel in channels:
+                time_ns = index * 1_000_000_000
+                writer.add_message(channel, time_ns, bytes(cdr), time_ns)
+        writer.finish()
+    return path
+
+
 def write_rosbag1(path, compression):
     types = get_typestore(Stores.ROS1_NOETIC)
     writer = Rosbag1Writer(path)
@@ -44,7 +69,7 @@ def write_rosbag1(path, compression):
     writer.chunk_threshold = 50_000
     with writer:
         connections = [
-            writer.add_connection(topic, 'sensor_msgs/msg/Image', typestore=types)
+            writer.add_connection(topic, 'sensor_msgs/msg/Image', typestore=types, latching=1)
             for topic in TOPICS
         ]
         for index in range(COUNT):
@@ -67,13 +92,15 @@ def image(types, index, **header):
     )
 
 
+LZ4, BZ2 = Rosbag1Writer.CompressionFormat.LZ4, Rosbag1Writer.CompressionFormat.BZ2
 MAKERS = {
     'mcap': lambda folder: write_rosbag2(folder / 'bag', StoragePlugin.MCAP),
+    'mcap_lz4': lambda folder: write_mcap(folder / 'one.mcap', CompressionType.LZ4),
+    'mcap_zstd': lambda folder: write_mcap(folder / 'one.mcap', CompressionType.ZSTD),
     'sqlite3': lambda folder: write_rosbag2(folder / 'bag', StoragePlugin.SQLITE3),
     'rosbag1': lambda folder: write_rosbag1(folder / 'one.bag', None),
-    'rosbag1_lz4': lambda folder: write_rosbag1(
-        folder / 'one.bag', Rosbag1Writer.CompressionFormat.LZ4
-    ),
+    'rosbag1_bz2': lambda folder: write_rosbag1(folder / 'one.bag', BZ2),
+    'rosbag1_lz4': lambda folder: write_rosbag1(folder / 'one.bag', LZ4),
 }
 
 
@@ -118,8 +145,11 @@ def test_only_chosen_topics(bag_path):
         assert list(bag.messages(['/nothing'])) == []
 
 
-@pytest.mark.parametrize('kept', [0.9, 0.5, 0.2])
-def test_cut_off_bag_gives_what_is_before_the_cut(bag_path, kept):
+@pytest.mark.parametrize('kept', [0.9, 0.72, 0.5, 0.2])
+def test_truncated_bag_gives_what_is_before_the_cut(bag_path, kept):
+    """At 72 % the tree of the SQLite bag leads from its last whole row back to the first."""
+    with Bag(bag_path) as bag:
+        latched = [topic.latched for topic in bag.topics.values()]
     file = storage_file(bag_path)
     os.truncate(file, int(file.stat().st_size * kept))
     with Bag(bag_path) as bag:
@@ -132,6 +162,7 @@ def test_cut_off_bag_gives_what_is_before_the_cut(bag_path, kept):
         assert times == sorted(times)
         counts = [bag.topics[name].count for name in bag.topics]
         assert sum(counts) == len(messages)
+        assert [topic.latched for topic in bag.topics.values()] == latched
 
 
 def test_bag_cut_at_its_beginning_is_refused(bag_path):
@@ -254,7 +285,7 @@ def test_copied_bag_reads_the_same(bag_path, tmp_path):
     if bag_path.is_dir():
         shutil.copytree(bag_path, target)
     else:
-        target = target.with_suffix('.bag')
+        target = target.with_suffix(bag_path.suffix)
         shutil.copy(bag_path, target)
     with Bag(bag_path) as one, Bag(target) as two:
         assert list(one.messages()) == list(two.messages())
