@@ -20,13 +20,13 @@ from sgnet_core.checkpoint import Checkpoint, load_checkpoint
 from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.cuda_graph import CudaGraph
 from sgnet_core.device import PRECISIONS, resolve_device, resolve_precision, single_precision
-from sgnet_core.device_maps import DeviceMaps
 from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sgnet import VARIANTS, LiteVariant, SGNet
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
+from sgnet_core.overlay import DeviceResult
 from sgnet_core.score_maps import most_probable_at
 from sgnet_core.taps import LayerTaps
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
@@ -163,17 +163,15 @@ class Segmenter:
 
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
         """The most probable class of every pixel of `frame`, and its probability."""
+        return self.segment_on_device(frame).to_numpy()
+
+    def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
+        """As `segment`, but the result stays on the device; a GPU may not have finished it."""
         with torch.inference_mode():
             rgb = torch.from_numpy(frame.rgb).to(self.device)
             scores = self._run(self._inputs(frame, rgb))
             labels, confidence = (maps[0] for maps in most_probable_at(scores, frame.size))
-        on_gpu = self.device != 'cpu'
-        return SegmentationResult(
-            labels.cpu().numpy(),
-            confidence.cpu().numpy(),
-            self.class_names,
-            DeviceMaps(rgb, labels, confidence) if on_gpu else None,
-        )
+        return DeviceResult(rgb, labels, confidence, self.class_names)
 
     def scores(self, frame: RgbdFrame) -> Tensor:
         """Class scores before softmax at the network's own resolution, (1, C, h, w)."""

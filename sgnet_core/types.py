@@ -6,8 +6,7 @@ Shapes are (height, width, ...). Data are frozen and checked once, on constructi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -155,14 +154,11 @@ class SegmentationResult:
         labels: (H, W) uint8, class id; 255 = unlabelled.
         confidence: (H, W) float32 in [0, 1], probability of the chosen class.
         class_names: name of class id i at index i.
-        on_device: where the network runs on a GPU, `sgnet_core.device_maps.DeviceMaps` of the
-            frame and of these labels, for whoever makes pictures of them; otherwise None.
     """
 
     labels: np.ndarray
     confidence: np.ndarray
     class_names: tuple[str, ...]
-    on_device: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
@@ -174,16 +170,6 @@ class SegmentationResult:
                 f'confidence must be {self.labels.shape} float32, got {self.confidence.shape} '
                 f'{self.confidence.dtype}'
             )
-
-    def confident(self, threshold: float) -> SegmentationResult:
-        """The same, with pixels less confident than `threshold` unlabelled."""
-        if threshold <= 0:
-            return self
-        unsure = (self.confidence < threshold).view(np.uint8)
-        # 255 is above every id: a tenth of the time of `np.where`.
-        labels = np.maximum(self.labels, unsure * np.uint8(UNLABELLED))
-        on_device = self.on_device and self.on_device.confident(threshold)
-        return SegmentationResult(labels, self.confidence, self.class_names, on_device)
 
 
 def _size_text(size: tuple[int, ...]) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
 from sgnet_core.data.image_files import write_rgb
 from sgnet_core.errors import InputError
-from sgnet_core.labels import colorize
+from sgnet_core.labels import check_class_ids
 from sgnet_core.lettering import (
     FAINT_INK,
     GAP,
@@ -29,6 +30,8 @@ from sgnet_core.lettering import (
     text_width,
     write_text,
 )
+from sgnet_core.overlay import class_colors, host_tensor
+from sgnet_core.overlay import overlay as tensor_overlay
 from sgnet_core.types import UNLABELLED
 
 NO_DEPTH = (40, 40, 40)
@@ -39,7 +42,7 @@ _TURBO_RANGE = (24, 240)
 def overlay(
     rgb: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: float = 0.5
 ) -> np.ndarray:
-    """The colour image tinted by class, with crisp borders; unlabelled pixels stay as they are.
+    """`sgnet_core.overlay.overlay` of arrays, which are checked.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -50,29 +53,15 @@ def overlay(
     Raises:
         InputError: sizes differ, alpha is not in 0..1, or a class id is not in the palette.
     """
-    return blend(rgb, labels, colorize(labels, palette), alpha)
-
-
-def blend(rgb: np.ndarray, labels: np.ndarray, colors: np.ndarray, alpha: float) -> np.ndarray:
-    """As `overlay`, where `colors`, `colorize` of the labels, are there already.
-
-    Raises:
-        InputError: sizes differ, or alpha is not in 0..1.
-    """
     if labels.shape != rgb.shape[:2]:
         raise InputError(f'labels {labels.shape} and image {rgb.shape[:2]} differ in size')
     if not 0 <= alpha <= 1:
         raise InputError(f'alpha {alpha} must be in 0..1')
+    check_class_ids(labels, len(palette))
     if labels.size == 0:
         return rgb.copy()
-    tinted = cv2.addWeighted(rgb, 1 - alpha, colors, alpha, 0)
-    if alpha > 0:
-        border = cv2.compare(cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, _CROSS), 0, cv2.CMP_GT)
-        cv2.copyTo(colors, border, tinted)
-    return cv2.copyTo(rgb, cv2.compare(labels, UNLABELLED, cv2.CMP_EQ), tinted)
-
-
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    ids = host_tensor(labels)
+    return tensor_overlay(host_tensor(rgb), ids, class_colors(ids, palette), alpha).numpy()
 
 
 def depth_to_rgb(

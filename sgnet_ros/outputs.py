@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import numpy as np
+from torch import Tensor
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
@@ -18,9 +19,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from sgnet_core.hha import depth_to_hha, hha_image
-from sgnet_core.labels import colorize
+from sgnet_core.overlay import DeviceResult, class_colors, overlay
 from sgnet_core.types import RgbdFrame, SegmentationResult
-from sgnet_core.visualize import blend, legend
+from sgnet_core.visualize import legend
 from sgnet_ros.conversions import (
     confidence_to_msg,
     label_info_to_msg,
@@ -37,30 +38,28 @@ from sgnet_ros.ros_api import vision_msgs
 
 @dataclass(frozen=True)
 class Segmented:
-    """One frame and what the network made of it.
+    """One frame and its segmentation.
 
     Attributes:
+        on_device: `result` on the device of the network, where pictures are made.
         palette: (C, 3) uint8 RGB, the colours of the classes of `result`.
         camera_info: of the frame; its header is the colour image's.
     """
 
     frame: RgbdFrame
     result: SegmentationResult
+    on_device: DeviceResult
     palette: np.ndarray
     camera_info: CameraInfo
 
     @cached_property
-    def colors(self) -> np.ndarray:
-        """(H, W, 3) uint8, the colour of each pixel's class; made where the network runs."""
-        if self.result.on_device is not None:
-            return self.result.on_device.colors(self.palette)
-        return colorize(self.result.labels, self.palette)
+    def colors(self) -> Tensor:
+        """(H, W, 3) uint8, the colour of each pixel's class, on the device."""
+        return class_colors(self.on_device.labels, self.palette)
 
-    def overlay(self, alpha: float) -> np.ndarray:
-        """(H, W, 3) uint8, the colour image tinted by class; made where the network runs."""
-        if self.result.on_device is not None:
-            return self.result.on_device.overlay(self.palette, alpha)
-        return blend(self.frame.rgb, self.result.labels, self.colors, alpha)
+    def overlay(self, alpha: float) -> Tensor:
+        """(H, W, 3) uint8, the colour image tinted by class, on the device."""
+        return overlay(self.on_device.rgb, self.on_device.labels, self.colors, alpha)
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class Outputs:
         return mask_to_msg(segmented.result.labels, segmented.camera_info.header)
 
     def _color(self, segmented: Segmented) -> Image:
-        return rgb_to_msg(segmented.colors, segmented.camera_info.header)
+        return rgb_to_msg(segmented.colors.cpu().numpy(), segmented.camera_info.header)
 
     def _overlay(self, segmented: Segmented) -> Image:
         return rgb_to_msg(self._blend(segmented), segmented.camera_info.header)
@@ -217,7 +216,7 @@ class Outputs:
         return rgb_to_msg(hha_image(hha), segmented.camera_info.header)
 
     def _blend(self, segmented: Segmented) -> np.ndarray:
-        picture = segmented.overlay(self._parameters['overlay.alpha'])
+        picture = segmented.overlay(self._parameters['overlay.alpha']).cpu().numpy()
         if not self._parameters['overlay.legend']:
             return picture
         present = np.unique(segmented.result.labels)

@@ -17,6 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.labels import NYU40
+from sgnet_core.overlay import DeviceResult
 from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_ros.node import SegmentationNode
 from sgnet_ros.node_process import serve
@@ -55,6 +56,10 @@ class StandIn:
         if frame.size not in self._results:
             self._results[frame.size] = _rectangles(*frame.size)
         return self._results[frame.size]
+
+    def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
+        """As `segment`, with the colour image."""
+        return DeviceResult.from_numpy(frame.rgb, self.segment(frame))
 
 
 def _rectangles(height: int, width: int) -> SegmentationResult:

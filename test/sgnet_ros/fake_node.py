@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from sgnet_core.overlay import DeviceResult
 from sgnet_core.types import UNLABELLED, SegmentationResult
 
 CLASS_NAMES = ('near', 'far')
@@ -42,6 +43,9 @@ class FakeSegmenter:
         labels[np.isnan(frame.depth_m)] = UNLABELLED
         confidence = np.where(labels == 0, 0.9, 0.4).astype(np.float32)
         return SegmentationResult(labels, confidence, CLASS_NAMES)
+
+    def segment_on_device(self, frame):
+        return DeviceResult.from_numpy(frame.rgb, self.segment(frame))
 
 
 def main():

@@ -65,9 +65,9 @@ def running_node(ros, checkpoint):
             def __getattr__(self, name):
                 return getattr(segmenter, name)
 
-            def segment(self, frame):
+            def segment_on_device(self, frame):
                 on_frame(frame)
-                return segmenter.segment(frame)
+                return segmenter.segment_on_device(frame)
 
         inputs = {'rgb/image': TOPICS.rgb, 'depth/image': TOPICS.depth}
         inputs['rgb/camera_info'] = TOPICS.camera_info

@@ -108,8 +108,8 @@ def test_nothing_is_computed_while_nobody_subscribes(ros):
 
 def test_only_what_is_subscribed_to_is_made(ros, monkeypatch):
     made = []
-    monkeypatch.setattr('sgnet_ros.outputs.blend', lambda *_: made.append('overlay'))
-    monkeypatch.setattr('sgnet_ros.outputs.colorize', lambda *_: made.append('color'))
+    monkeypatch.setattr('sgnet_ros.outputs.overlay', lambda *_: made.append('overlay'))
+    monkeypatch.setattr('sgnet_ros.outputs.class_colors', lambda *_: made.append('color'))
     node, camera = started(ros, qos__input='reliable')
     camera.send(T0)
     wait_for(ros, camera.received[MASK], 1)

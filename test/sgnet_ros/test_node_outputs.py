@@ -10,7 +10,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from sgnet_core.device_maps import DeviceMaps
+from sgnet_core.overlay import DeviceResult
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 from sgnet_ros.outputs import Segmented
 from sgnet_ros.stage_times import STAGES, StageTimes
@@ -141,21 +141,17 @@ def test_a_subscriber_that_asks_for_too_much_is_told_once(ros):
     assert text in warning
 
 
-@pytest.mark.parametrize('alpha', [0.0, 0.5])
-def test_pictures_are_made_where_the_network_runs(alpha):
-    """With tensors that say something else than the arrays, to see which are used."""
-    rng = np.random.default_rng(2)
+def test_pictures_are_made_of_what_is_on_the_device():
+    """Arrays of zeros and tensors of ones show which of them is used."""
+    shape = (5, 7)
+    rgb = np.random.default_rng(2).integers(0, 256, (*shape, 3)).astype(np.uint8)
     camera = CameraIntrinsics(7, 5, 5.0, 5.0, 3.0, 2.0)
-    frame = RgbdFrame(
-        rng.integers(0, 256, (5, 7, 3)).astype(np.uint8), np.ones((5, 7), np.float32), camera
+    frame = RgbdFrame(rgb, np.ones(shape, np.float32), camera)
+    confidence = np.ones(shape, np.float32)
+    zeros, ones = (
+        SegmentationResult(np.full(shape, i, np.uint8), confidence, CLASS_NAMES) for i in (0, 1)
     )
-    zeros, ones = np.zeros((5, 7), np.uint8), np.ones((5, 7), np.uint8)
-    confidence = np.ones((5, 7), np.float32)
-    maps = DeviceMaps(*map(torch.from_numpy, (frame.rgb, ones, confidence)))
-    here = SegmentationResult(zeros, confidence, CLASS_NAMES)
-    there = SegmentationResult(zeros, confidence, CLASS_NAMES, maps)
-    for result, labels in ((here, zeros), (there, ones)):
-        segmented = Segmented(frame, result, PALETTE, CameraInfo())
-        np.testing.assert_array_equal(segmented.colors, PALETTE[labels])
-        expected = (1 - alpha) * frame.rgb + alpha * PALETTE[labels].astype(float)
-        np.testing.assert_allclose(segmented.overlay(alpha), expected, atol=1)
+    on_device = DeviceResult.from_numpy(rgb, ones)
+    segmented = Segmented(frame, zeros, on_device, PALETTE, CameraInfo())
+    assert (segmented.colors.numpy() == PALETTE[1]).all()
+    np.testing.assert_allclose(segmented.overlay(0.5), 0.5 * rgb + 0.5 * PALETTE[1], atol=1)
