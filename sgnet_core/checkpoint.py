@@ -21,10 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from sgnet_core.errors import CheckpointError
+from sgnet_core.files import atomic_write
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet, SGNetConfig
-from sgnet_core.whole_file import whole_file
 
 FORMAT = 1
 HEADER_KEY = 'sgnet'
@@ -125,7 +125,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write atomically: a reader sees the old file or the whole new one."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
     data = save(weights, metadata={HEADER_KEY: json.dumps(checkpoint.header())})
-    with whole_file(Path(path)) as partial:
+    with atomic_write(Path(path)) as partial:
         partial.write_bytes(data)
 
 

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import logging
 import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.command_options import image_size  # noqa: F401  until all commands import it there
+from sgnet_core.errors import SgnetError
+from sgnet_core.files import check_json_destination, write_json  # noqa: F401  as above
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells expect it: 128 + SIGINT."""
@@ -74,69 +72,3 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
         # A full disk, a missing folder, no permission: the system's words name file and cause.
         print(f'{command}: {error}', file=sys.stderr)
         return SgnetError.exit_status
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """The type of an argument HEIGHTxWIDTH: (height, width)."""
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
-    return int(match[1]), int(match[2])
-
-
-def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:
-    """fx, fy, cx, cy of `--camera`.
-
-    Raises:
-        InputError: it is not four numbers.
-    """
-    if text is None:
-        return None
-    try:
-        fx, fy, cx, cy = (float(value) for value in text.split(','))
-    except ValueError:
-        raise InputError(
-            f'--camera must be four numbers fx,fy,cx,cy in pixels, got {text!r}'
-        ) from None
-    return fx, fy, cx, cy
-
-
-def check_json_destination(destination: str | Path | None) -> None:
-    """Make sure, before a long run, that `write_json` can write there after it; None = nowhere.
-
-    Raises:
-        InputError: it cannot.
-    """
-    if destination is None or str(destination) == '-':
-        return
-    path = Path(destination)
-    is_new = not path.exists()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A device or a pipe is not opened twice.
-        if is_new or path.is_file() or path.is_dir():
-            path.open('a').close()
-        if is_new:
-            # Of processes that check at once another may have been first.
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f'--json {path} cannot be written ({error.strerror}): give a file in a folder that '
-            'can, or - for standard output'
-        ) from error
-
-
-def write_json(destination: str | Path, values: dict[str, Any]) -> None:
-    """Write `values` to a file, or to standard output where `destination` is `-`."""
-    # A list of numbers stays on its line: a matrix looks like one. No string holds a line's end.
-    text = re.sub(
-        r'\[\n[^][{}"]*\]',
-        lambda numbers: re.sub(r'\n\s*', '', numbers[0]).replace(',', ', '),
-        json.dumps(values, indent=2, allow_nan=False),
-    )
-    if str(destination) == '-':
-        print(text)
-    else:
-        path = Path(destination)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + '\n')

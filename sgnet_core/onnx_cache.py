@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sgnet_core import model
 from sgnet_core.checkpoint import Checkpoint
-from sgnet_core.whole_file import whole_file
+from sgnet_core.files import atomic_write
 
 SUFFIX = '.graph'
 KEPT_GRAPHS = 8
@@ -111,7 +111,7 @@ def _read(path: Path) -> bytes | None:
 def _write(path: Path, graph: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(hashlib.sha256(graph).digest() + graph)
         oldest_first = sorted(path.parent.glob(f'*{SUFFIX}'), key=lambda p: p.stat().st_mtime)
         for old in oldest_first[:-KEPT_GRAPHS]:

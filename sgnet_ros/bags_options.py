@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sgnet_core.command_options import add_options
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S
@@ -18,35 +20,48 @@ if TYPE_CHECKING:
     from sgnet_ros.bags_frames import BagFrames
 
 
+def add_bag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'bag', type=Path, metavar='BAG', help='rosbag2 folder, .mcap, .db3 or rosbag1 .bag file'
+    )
+
+
+def add_playback_rate(parser: argparse._ActionsContainer, default: float | None = None) -> None:
+    parser.add_argument(
+        '--rate',
+        type=float,
+        default=default,
+        metavar='X',
+        help='playback speed factor (default: 1)',
+    )
+
+
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
     """Where the parts of a frame are, its camera, and what pairs colour with depth."""
     for part in fields(FrameTopics):
         option = f'--{part.name.replace("_", "-")}-topic'
         suffix = COMPRESSED_SUFFIXES.get(part.name)
-        help_text = f'default {part.default}' + (
-            f'; or one that ends in {suffix}' if suffix else ''
+        help_text = f'topic of {part.name.replace("_", " ")}' + (
+            f', raw or {suffix}' if suffix else ''
         )
+        help_text += f' (default: {part.default})'
         parser.add_argument(option, default=part.default, metavar='TOPIC', help=help_text)
-    parser.add_argument(
-        '--camera',
-        metavar='FX,FY,CX,CY',
-        help='pixels, 0-based; for bags without camera_info, or with a wrong one',
-    )
+    add_options(parser, 'camera', help='intrinsics in pixels; they replace camera_info')
     parser.add_argument(
         '--extrinsics',
         metavar='X,Y,Z,QX,QY,QZ,QW',
-        help='register depth to colour: the pose of the depth camera in the colour camera, '
-        'optical frames, metres, as tf2_echo COLOUR DEPTH prints it',
+        help='register depth to colour with this pose of the depth camera in the colour camera: '
+        'optical frames, metres, as printed by tf2_echo COLOUR DEPTH',
     )
     parser.add_argument(
-        '--sync-mode', default='auto', help='auto (default), exact or approximate, as in the node'
+        '--sync-mode', default='auto', help='pairing: auto (default), exact or approximate'
     )
     parser.add_argument(
         '--sync-slop',
         type=float,
         default=DEFAULT_SLOP_S,
         metavar='SECONDS',
-        help=f'default {DEFAULT_SLOP_S}',
+        help=f'maximum stamp difference of approximate pairs (default: {DEFAULT_SLOP_S})',
     )
 
 

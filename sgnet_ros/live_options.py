@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli import parse_camera
+from sgnet_core.command_options import check_positive, parse_camera
 from sgnet_core.errors import InputError
-from sgnet_ros.bags_options import frame_topics, parse_pose
+from sgnet_ros.bags_options import add_playback_rate, frame_topics, parse_pose
 
 if TYPE_CHECKING:
     from sgnet_ros.replay import Replay
@@ -22,29 +22,29 @@ OF_OUR_NODE = ('checkpoint', 'device', 'precision', 'backend', 'params_file', 'p
 def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     """What `--live` can be told."""
     live = parser.add_argument_group(
-        'live', 'through the real node, over DDS: what arrives is scored, and how late it is'
+        'live', 'score the masks of a running node, received over DDS, and measure their latency'
     )
-    live.add_argument('--live', action='store_true', help='start a node and play the bag to it')
-    live.add_argument('--rate', type=float, metavar='X', help='speed, 2 = twice (default 1)')
+    live.add_argument('--live', action='store_true', help='start the node and play the bag to it')
+    add_playback_rate(live)
     live.add_argument(
         '--lossless',
         action='store_true',
-        help='queue.policy:=all, and the bag waits for masks: the same counts as without --live',
+        help='set queue.policy:=all and wait for masks: counts equal those without --live',
     )
     live.add_argument(
         '--params-file',
         type=Path,
         metavar='FILE',
-        help='parameters of the node, but for sync.mode and sync.slop, which are options here',
+        help='parameter file of the node; sync.mode and sync.slop are options of this command',
     )
     live.add_argument(
-        '--param', action='append', metavar='NAME:=VALUE', help='one parameter; may be repeated'
+        '--param', action='append', metavar='NAME:=VALUE', help='parameter of the node; repeatable'
     )
     live.add_argument(
         '--node',
         metavar='NAME',
-        help='of a node that runs already, as in /segmentation; what is said here of pairing, '
-        'camera and extrinsics must be set there as well',
+        help='use a node that is already running, for example /segmentation; set its pairing, '
+        'camera and extrinsics to the same values',
     )
 
 
@@ -54,8 +54,7 @@ def check_live_arguments(args: argparse.Namespace) -> None:
         given = next((name for name in LIVE_ONLY if getattr(args, name)), None)
         if given:
             raise InputError(f'--{given.replace("_", "-")} is for --live; add it')
-    if args.rate is not None and not args.rate > 0:
-        raise InputError(f'--rate must be above 0, got {args.rate:g}')
+    check_positive(args, 'rate')
     if args.params_file is not None and not args.params_file.is_file():
         raise InputError(f'no parameters at {args.params_file}; give a YAML file')
     if args.node is None:

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from rclpy.executors import SingleThreadedExecutor
 
-from sgnet_core.cli import write_json
 from sgnet_core.errors import SgnetError
+from sgnet_core.files import write_json
 from sgnet_ros.interruption import ended_in_time
 from sgnet_ros.node import SegmentationNode
 

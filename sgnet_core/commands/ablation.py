@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import dataclasses
 
-    from sgnet_core.cli import check_json_destination, write_json
     from sgnet_core.errors import ConfigError
+    from sgnet_core.files import check_json_destination, write_json
     from sgnet_core.training.ablation import ARMS, as_markdown, tabulate, train_arm
     from sgnet_core.training.config import load_train_config
 

@@ -13,10 +13,14 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'checkpoints', type=Path, nargs='+', metavar='CHECKPOINT', help='two or more of them'
+        'checkpoints', type=Path, nargs='+', metavar='CHECKPOINT', help='two or more checkpoints'
     )
     parser.add_argument(
-        '--out', type=Path, required=True, help='the checkpoint to write, a .safetensors file'
+        '--out',
+        type=Path,
+        required=True,
+        metavar='FILE',
+        help='checkpoint to write, .safetensors',
     )
 
 

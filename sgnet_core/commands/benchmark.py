@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.benchmark import report
     from sgnet_core.benchmark.plan import make_plan
     from sgnet_core.benchmark.run import run_plan
-    from sgnet_core.cli import check_json_destination, write_json
+    from sgnet_core.files import check_json_destination, write_json
 
     check_json_destination(args.json)
     plan = make_plan(

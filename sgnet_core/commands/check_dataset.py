@@ -13,36 +13,38 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sgnet_core.command_options import add_options
+
 SHEET = 'check_dataset.png'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data', type=Path, metavar='DIR', help='folder with a dataset.yaml')
-    parser.add_argument('--split', help='look at the frames of this split only; default: all')
+    parser.add_argument(
+        'data', type=Path, metavar='DIR', help='dataset folder, with a dataset.yaml'
+    )
+    add_options(parser, 'split')
     parser.add_argument(
         '--frames',
         type=int,
         metavar='N',
-        help='read N frames, evenly spread, for a quick look; default: all, about 20 a second',
+        help='check N evenly spaced frames (default: all, about 20 per second)',
     )
     parser.add_argument(
         '--out',
         type=Path,
         default=Path(),
-        metavar='FOLDER',
-        help=f'where to write {SHEET}; default: the current folder',
+        metavar='DIR',
+        help=f'folder for {SHEET} (default: the current folder)',
     )
-    parser.add_argument(
-        '--json', metavar='FILE', help='write counts and findings here (- = standard output)'
-    )
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
-    from sgnet_core.cli import check_json_destination, write_json
     from sgnet_core.data.validation import report
     from sgnet_core.data.validation.contact_sheet import sheet_of
     from sgnet_core.data.validation.validator import check_dataset
     from sgnet_core.errors import InputError
+    from sgnet_core.files import check_json_destination, write_json
     from sgnet_core.visualize import write_png
 
     if args.out == Path() and Path.cwd().is_relative_to(args.data.resolve()):

@@ -10,26 +10,28 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from sgnet_core.command_options import add_options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('source', type=Path, help='the file of the authors')
-    parser.add_argument('out', type=Path, help='the checkpoint to write, a .safetensors file')
+    parser.add_argument(
+        'source', type=Path, metavar='SOURCE', help="checkpoint of SGNet's authors, .pth.tar"
+    )
+    parser.add_argument('out', type=Path, metavar='OUT', help='checkpoint to write, .safetensors')
     parser.add_argument(
         '--variant',
         required=True,
         help='sgnet_r101 (their SGNet), sgnet_r50 (SGNet_Res50) or sgnet_aspp_r101 (SGNet_ASPP)',
     )
     parser.add_argument(
-        '--labels', help='nyu40, nyu37 or nyu13; default: the one of as many classes'
+        '--labels', help='nyu40, nyu37 or nyu13 (default: by the number of classes)'
     )
     parser.add_argument(
         '--keep-auxiliary',
         action='store_true',
-        help='keep the head that only training uses, for `train --init`',
+        help='keep the auxiliary training head, for `train --init`',
     )
-    parser.add_argument(
-        '--json', metavar='FILE', help='write the report here (- = standard output)'
-    )
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
 
     from sgnet_core.authors_checkpoint import convert, read_state_dict
     from sgnet_core.checkpoint import save_checkpoint
-    from sgnet_core.cli import write_json
     from sgnet_core.errors import InputError
+    from sgnet_core.files import write_json
     from sgnet_core.labels import LABEL_SETS
 
     if args.labels is not None and args.labels not in LABEL_SETS:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli import parse_camera
+from sgnet_core.command_options import add_options, check_positive, parse_camera
 
 if TYPE_CHECKING:
     from sgnet_core.encodings import DepthImage
@@ -34,34 +34,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs='+',
         metavar='DEPTH',
-        help='folder with a dataset.yaml, or 16-bit PNGs, or folders of them',
+        help='dataset folder with a dataset.yaml, or 16-bit PNGs, or folders of them',
     )
-    parser.add_argument('--out', type=Path, required=True, help='folder for the results')
-    parser.add_argument('--split', help='of the data set; default: all frames')
-    parser.add_argument('--limit', type=int, help='at most so many frames')
-    parser.add_argument('--camera', metavar='FX,FY,CX,CY', help='of the PNGs, in pixels, 0-based')
+    add_options(parser, 'out', required=True)
+    add_options(parser, 'split', 'limit', 'camera')
     parser.add_argument(
-        '--depth-scale', type=float, metavar='M', help='metres per unit of PNGs; default: 0.001'
+        '--depth-scale',
+        type=float,
+        metavar='M',
+        help='metres per depth unit of PNGs (default: 0.001)',
     )
     parser.add_argument(
         '--depth-invalid',
         type=int,
         metavar='N',
         action='append',
-        help='value of PNGs that means no measurement; may be repeated; default: 0',
+        help='PNG value that marks missing depth; repeatable (default: 0)',
     )
     parser.add_argument(
         '--gravity',
         metavar='HOW',
-        help='for hha and sheet: estimate (default) from the surfaces of each image; level: the '
-        'camera is; or the direction in which things fall, X,Y,Z (right, down, forward), as in '
-        '--gravity=0,0.94,0.34',
+        help='gravity for hha and sheet: estimate (default, from each image), level (the camera is '
+        'level), or the direction X,Y,Z (right, down, forward), as in --gravity=0,0.94,0.34',
     )
     parser.add_argument(
         '--camera-height',
         type=float,
         metavar='M',
-        help='above the ground, for hha and sheet; default: the lowest point is the ground',
+        help='camera height above the ground, for hha and sheet (default: the lowest point of each '
+        'image is on the ground)',
     )
 
 
@@ -71,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.encodings import ENCODINGS
     from sgnet_core.errors import InputError
 
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f'--limit must be at least 1, got {args.limit}')
+    check_positive(args, 'limit')
     if args.encoding in ('xyz', 'normals') and (args.gravity or args.camera_height is not None):
         raise InputError(f'--gravity and --camera-height are not for {args.encoding}; leave them')
     gravity_of = _gravity(args)

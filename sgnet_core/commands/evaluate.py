@@ -12,6 +12,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgnet_core.command_options import add_options, check_positive
+
 if TYPE_CHECKING:
     from sgnet_core.data.sample import Sample
     from sgnet_core.evaluation import Evaluation
@@ -22,59 +24,53 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--data', type=Path, required=True, help='folder with a dataset.yaml')
-    parser.add_argument('--split', help='of the data set, for example val; default: all frames')
-    parser.add_argument('--limit', type=int, metavar='N', help='the first N frames only')
+    add_options(parser, 'data', required=True)
+    add_options(parser, 'split', 'limit')
     parser.add_argument(
         '--checkpoint',
         type=Path,
         nargs='+',
         metavar='FILE',
         default=[None],
-        help='checkpoint, or .onnx file of `export`; several are shown side by side; default: the '
-        'shipped one',
+        help='checkpoint, or .onnx file from `export`; several are compared side by side (default: '
+        'the bundled model)',
     )
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--precision', default='auto', help='auto, fp32, fp16 or bf16')
-    parser.add_argument('--backend', default='auto', help='auto, torch or onnxruntime')
+    add_options(parser, 'device', 'precision', 'backend')
     parser.add_argument(
         '--scales',
         type=_scales,
         default=[1.0],
         metavar='S,S,...',
-        help='average over these scales of the input, for example 0.8,1.0,2.0',
+        help='average the scores over these input scales, for example 0.8,1.0,2.0',
     )
-    parser.add_argument(
-        '--flip', action='store_true', help='average over every view and its mirror image'
-    )
+    parser.add_argument('--flip', action='store_true', help='also average over the mirrored image')
     parser.add_argument(
         '--missing-depth',
         type=float,
         default=0.0,
-        metavar='SHARE',
-        help='first take away this share of the depth, in patches; 1 = all of it',
+        metavar='FRACTION',
+        help='fraction of depth pixels to remove, in patches (0-1)',
     )
     parser.add_argument(
         '--robustness',
         action='store_true',
-        help='afterwards again with worse colour and depth: 30 times, films with poses 33 times',
+        help='also evaluate under corrupted colour and depth: 30 more passes, 33 with poses',
     )
     parser.add_argument(
         '--out',
         type=Path,
         metavar='DIR',
-        help='write a report into this folder; of several checkpoints into a folder of it for each',
+        help='folder for the report, with a subfolder for each of several checkpoints',
     )
-    parser.add_argument(
-        '--json', metavar='FILE', help='write the figures here (- = standard output)'
-    )
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
     import logging
 
-    from sgnet_core.cli import INTERRUPTED, check_json_destination, write_json
+    from sgnet_core.cli import INTERRUPTED
     from sgnet_core.evaluation.text import side_by_side
+    from sgnet_core.files import check_json_destination, write_json
     from sgnet_core.training.processes import joined_processes
 
     _check(args)
@@ -141,8 +137,7 @@ def _check(args: argparse.Namespace) -> None:
 
     if not 0 <= args.missing_depth <= 1:
         raise InputError(f'--missing-depth must be from 0 to 1, got {args.missing_depth}')
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f'--limit must be 1 or more, got {args.limit}')
+    check_positive(args, 'limit')
     if args.robustness and args.missing_depth:
         raise InputError('--robustness takes depth away itself: give it without --missing-depth')
 

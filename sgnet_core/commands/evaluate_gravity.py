@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from sgnet_core.cli import check_json_destination, write_json
     from sgnet_core.data.folder import FolderDataset
+    from sgnet_core.files import check_json_destination, write_json
     from sgnet_core.gravity_evaluation import errors, flicker, read_rotations
 
     check_json_destination(args.json)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgnet_core.cli import image_size
+from sgnet_core.command_options import add_options, check_positive, image_size
 
 if TYPE_CHECKING:
     from sgnet_core.checkpoint import Checkpoint
@@ -21,31 +21,42 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--format', default='onnx', choices=('onnx',), help='default: onnx')
-    parser.add_argument('--checkpoint', type=Path, help='default: the shipped one')
-    parser.add_argument('--out', type=Path, help='default: VARIANT.onnx')
     parser.add_argument(
-        '--size', type=image_size, help="HEIGHTxWIDTH of the input; default: the checkpoint's"
+        '--format', default='onnx', choices=('onnx',), help='file format (default: onnx)'
+    )
+    add_options(parser, 'checkpoint')
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='file to write (default: VARIANT.onnx)'
     )
     parser.add_argument(
-        '--dynamic-batch', action='store_true', help='any number of frames at a time, not one'
+        '--size',
+        type=image_size,
+        metavar='HxW',
+        help='height and width of the network input (default: as in the checkpoint)',
     )
-    parser.add_argument('--parity-data', type=Path, help='folder with a dataset.yaml')
-    parser.add_argument('--split', help='of that data set; default: all frames')
-    parser.add_argument('--frames', type=int, default=20, help='to compare on; default: 20')
     parser.add_argument(
-        '--json', metavar='FILE', help='write the report here (- = standard output)'
+        '--dynamic-batch', action='store_true', help='export with a variable batch size'
     )
+    parser.add_argument(
+        '--parity-data',
+        type=Path,
+        metavar='DIR',
+        help='dataset folder to compare on (default: generated rooms)',
+    )
+    add_options(parser, 'split')
+    parser.add_argument(
+        '--frames', type=int, default=20, metavar='N', help='frames to compare (default: 20)'
+    )
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint import load_checkpoint
-    from sgnet_core.cli import write_json
     from sgnet_core.errors import InputError, SgnetError
+    from sgnet_core.files import atomic_write, write_json
     from sgnet_core.onnx_graph import checkpoint_to_onnx
     from sgnet_core.onnx_parity import LEAST_EQUAL_LABELS
     from sgnet_core.onnx_runtime import import_onnxruntime
-    from sgnet_core.whole_file import whole_file
 
     # What is wrong is said before the long preparation, not after it.
     import_onnxruntime()
@@ -56,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f'--out must be a file, {out} is a folder')
     out.parent.mkdir(parents=True, exist_ok=True)
     graph = checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString()
-    with whole_file(out) as partial:
+    with atomic_write(out) as partial:
         partial.write_bytes(graph)
         parity = _parity(partial, checkpoint, samples, batch=2 if args.dynamic_batch else 1)
         if args.json != '-':
@@ -79,11 +90,10 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], str]:
     from sgnet_core.data.rooms import RoomDataset
     from sgnet_core.errors import InputError
 
-    if args.frames < 1:
-        raise InputError(f'--frames must be at least 1, got {args.frames}')
+    check_positive(args, 'frames')
     if args.parity_data is None:
         if args.split:
-            raise InputError('--split is of a data set: give --parity-data too')
+            raise InputError('--split needs a dataset: give --parity-data too')
         # One frame a second: neighbours differ.
         rooms = RoomDataset(args.frames, frames_per_room=10, sensor_noise=True, rate_hz=1.0)
         return rooms, 'generated rooms'

@@ -7,26 +7,28 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from sgnet_core.command_options import add_options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'network',
         nargs='?',
-        help='a variant (sgnet_r101) or a checkpoint; default: the shipped one',
+        help='variant, for example sgnet_r101, or checkpoint (default: the bundled model)',
     )
     parser.add_argument(
-        '--spatial', help='depth, xyz, hha, features or none (of a variant; default depth)'
+        '--spatial', help='for a variant: depth (default), xyz, hha, features or none'
     )
-    parser.add_argument('--classes', type=int, help='number of classes (of a variant; default 40)')
     parser.add_argument(
-        '--json', metavar='FILE', help='write the figures here (- = standard output)'
+        '--classes', type=int, metavar='N', help='for a variant: number of classes (default: 40)'
     )
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint import load_checkpoint
-    from sgnet_core.cli import write_json
     from sgnet_core.errors import InputError
+    from sgnet_core.files import write_json
     from sgnet_core.model.complexity import complexity
     from sgnet_core.model.sgnet import VARIANTS, SGNetConfig
 

@@ -13,32 +13,38 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli import parse_camera
+from sgnet_core.command_options import add_options, check_positive, parse_camera
 
 if TYPE_CHECKING:
     from sgnet_core.data.sample import Sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--data', type=Path, help='folder with a dataset.yaml')
-    parser.add_argument('--split', help='of the data set; default: all frames')
-    parser.add_argument('--limit', type=int, help='at most so many frames')
-    parser.add_argument('--rgb', type=Path, help='one colour image')
-    parser.add_argument('--depth', type=Path, help='its registered depth, 16-bit PNG, 0 = no depth')
-    parser.add_argument('--depth-scale', type=float, default=0.001, help='metres per depth unit')
-    parser.add_argument('--camera', help='FX,FY,CX,CY of --rgb in pixels')
+    add_options(parser, 'data', 'split', 'limit')
+    parser.add_argument('--rgb', type=Path, metavar='FILE', help='one colour image')
+    parser.add_argument(
+        '--depth',
+        type=Path,
+        metavar='FILE',
+        help='depth image registered to --rgb, 16-bit PNG, 0 = missing',
+    )
+    parser.add_argument(
+        '--depth-scale',
+        type=float,
+        default=0.001,
+        metavar='M',
+        help='metres per depth unit of --depth (default: 0.001)',
+    )
+    add_options(parser, 'camera')
     parser.add_argument(
         '--taps',
         metavar='U,V',
         action='append',
         default=[],
-        help='draw the taps for column U, row V of the colour image, from 0; may be repeated',
+        help='draw the taps for column U, row V of the colour image, from 0; repeatable',
     )
-    parser.add_argument('--out', type=Path, required=True, help='folder for the results')
-    parser.add_argument('--checkpoint', type=Path, help='default: the shipped one')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--precision', default='auto', help='auto, fp32, fp16 or bf16')
-    parser.add_argument('--backend', default='auto', help='auto, torch or onnxruntime')
+    add_options(parser, 'out', required=True)
+    add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,10 +102,7 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
 
     if (args.data is None) == (args.rgb is None):
         raise InputError('give --data DIR, or --rgb IMAGE with --depth and --camera')
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f'--limit must be at least 1, got {args.limit}')
-    if not 0 < args.depth_scale < float('inf'):
-        raise InputError(f'--depth-scale must be above 0, got {args.depth_scale}')
+    check_positive(args, 'limit', 'depth_scale')
     if args.data is None:
         return [_sample_from_files(args)], 1
     data = FolderDataset(args.data, args.split, labels=False)

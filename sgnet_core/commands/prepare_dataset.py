@@ -13,7 +13,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli import check_json_destination, image_size, write_json
+from sgnet_core.command_options import add_options, image_size
+from sgnet_core.files import check_json_destination, write_json
 
 if TYPE_CHECKING:
     from sgnet_core.data.preparation import Originals
@@ -22,30 +23,40 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-command for each kind of data."""
     kinds = parser.add_subparsers(dest='kind', metavar='KIND', required=True)
-    rooms = kinds.add_parser(
-        'rooms',
-        help='generated indoor rooms, NYU 40 classes',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    rooms = kinds.add_parser('rooms', help='generated indoor rooms, NYU 40 classes')
+    rooms.add_argument(
+        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
     )
-    rooms.add_argument('out', type=Path, metavar='OUT', help='new or empty folder')
-    rooms.add_argument('--frames', type=int, default=300, help='number of frames')
-    rooms.add_argument('--seed', type=int, default=0, help='another seed is another world')
-    rooms.add_argument('--size', type=image_size, default='480x640', help='HEIGHTxWIDTH in pixels')
-    rooms.add_argument('--frames-per-room', type=int, default=30, help='then the next room begins')
-    rooms.add_argument('--rate-hz', type=float, default=30.0, help='frames per second of the walk')
+    rooms.add_argument(
+        '--frames', type=int, default=300, metavar='N', help='number of frames (default: 300)'
+    )
+    add_options(rooms, 'seed')
+    rooms.add_argument(
+        '--size',
+        type=image_size,
+        default='480x640',
+        metavar='HxW',
+        help='height and width in pixels (default: 480x640)',
+    )
+    rooms.add_argument(
+        '--frames-per-room', type=int, default=30, metavar='N', help='frames per room (default: 30)'
+    )
+    rooms.add_argument(
+        '--rate-hz', type=float, default=30.0, metavar='HZ', help='frame rate in Hz (default: 30)'
+    )
     rooms.add_argument(
         '--sensor-noise',
         action='store_true',
-        help='depth with the holes, noise and steps of a real sensor',
+        help='simulate the missing pixels, noise and quantisation of a depth sensor',
     )
     rooms.add_argument(
         '--val-rooms',
         type=int,
         default=0,
         metavar='N',
-        help='name the frames of the last N rooms split `val`, the others `fit`',
+        help='put the last N rooms into split `val` and the others into `fit` (default: no splits)',
     )
-    rooms.add_argument('--png', action='store_true', help='colour as PNG (exact) instead of JPEG')
+    add_options(rooms, 'png')
     rooms.set_defaults(prepare=prepare_rooms)
     nyuv2 = kinds.add_parser('nyuv2', help='NYU Depth v2, from nyu_depth_v2_labeled.mat')
     nyuv2.add_argument('file', type=Path, metavar='MAT', help='nyu_depth_v2_labeled.mat')
@@ -57,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--meta',
         type=Path,
         metavar='DIR',
-        help='folder of classMapping40.mat and splits.mat (default: that of MAT)',
+        help='folder with classMapping40.mat and splits.mat (default: the folder of MAT)',
     )
     nyuv2.set_defaults(prepare=prepare_nyuv2)
     sunrgbd = kinds.add_parser('sunrgbd', help='SUN RGB-D, from SUNRGBD.zip; 37 classes')
@@ -67,24 +78,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--toolbox',
         type=Path,
         metavar='ZIP|DIR',
-        help='SUNRGBDtoolbox.zip or its folder: labels and official split '
-        '(default: looked for in and beside the data)',
+        help='SUNRGBDtoolbox.zip or its folder, for labels and the official split (default: '
+        'searched in and beside the data)',
     )
     sunrgbd.set_defaults(prepare=prepare_sunrgbd)
 
 
 def _add_originals_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('out', type=Path, metavar='OUT', help='new or empty folder')
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
+    )
     parser.add_argument(
         '--depth',
         choices=('filled', 'raw'),
         default='filled',
-        help='without holes, or as the sensor measured it (default: filled)',
+        help='depth with missing pixels filled, or as the sensor measured it (default: filled)',
     )
-    parser.add_argument(
-        '--png', action='store_true', help='colour as PNG (exact) instead of JPEG (quality 95)'
-    )
-    parser.add_argument('--json', metavar='FILE', help='write the summary there; - prints it')
+    add_options(parser, 'png', 'json')
 
 
 def run(args: argparse.Namespace) -> int | None:

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from sgnet_core.cli import write_json
     from sgnet_core.errors import InputError
+    from sgnet_core.files import write_json
     from sgnet_core.report.comparison import compare
     from sgnet_core.report.comparison_page import comparison_page, comparison_text
     from sgnet_core.report.write import write_page

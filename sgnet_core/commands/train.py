@@ -12,21 +12,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sgnet_core.command_options import add_options
+
 SHIPPED = 'shipped'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--config', type=Path, required=True, help='YAML file of settings')
-    parser.add_argument('--data', type=Path, required=True, help='folder with a dataset.yaml')
-    parser.add_argument('--out', type=Path, required=True, help='folder of this run')
-    parser.add_argument('--epochs', type=int, help='instead of the one in the settings')
+    parser.add_argument(
+        '--config', type=Path, required=True, metavar='FILE', help='YAML file of the training run'
+    )
+    add_options(parser, 'data', 'out', required=True)
+    parser.add_argument(
+        '--epochs', type=int, metavar='N', help='number of epochs (default: from --config)'
+    )
     parser.add_argument(
         '--init',
         nargs='?',
         const=SHIPPED,
         metavar='CHECKPOINT',
-        help='start from this checkpoint, not from ImageNet, whatever its classes; without a name '
-        'from the one that ships',
+        help='initialise from this checkpoint instead of ImageNet, even if its classes differ; '
+        'without CHECKPOINT, from the bundled model',
     )
     parser.add_argument(
         '--teacher',
@@ -35,13 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='append',
         default=[],
         metavar='CHECKPOINT',
-        help='learn from what this network sees in the same views, too (see teacher_weight in the '
-        'settings); may be given several times; without a name the one that ships',
+        help='distil from this checkpoint (weighted by teacher_weight of --config); repeatable; '
+        'without CHECKPOINT, from the bundled model',
     )
-    parser.add_argument('--resume', action='store_true', help='continue the run in OUT')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--precision', default='fp32', choices=('fp32', 'bf16', 'fp16'))
-    parser.add_argument('--workers', type=int, default=1, help='processes that load data')
+    parser.add_argument('--resume', action='store_true', help='continue the run in --out')
+    add_options(parser, 'device')
+    parser.add_argument(
+        '--precision',
+        default='fp32',
+        choices=('fp32', 'bf16', 'fp16'),
+        help='autocast precision (default: fp32)',
+    )
+    add_options(parser, 'workers')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -30,9 +30,9 @@ from typing import Any
 import yaml
 
 from sgnet_core.errors import DataError, InputError
+from sgnet_core.files import atomic_write
 from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_core.types import CameraIntrinsics
-from sgnet_core.whole_file import whole_file
 
 DATASET_FILE = 'dataset.yaml'
 VOID = 'void'
@@ -137,7 +137,7 @@ def write_dataset_file(root: Path, dataset_file: DatasetFile) -> None:
             values[key] = list(value) if isinstance(value, tuple) else value
     # Patterns are plain text: only lists and maps of one level go on one line.
     text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=200)
-    with whole_file(root / DATASET_FILE) as partial:
+    with atomic_write(root / DATASET_FILE) as partial:
         partial.write_text(text, encoding='utf-8')
 
 

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.files import atomic_write
 from sgnet_core.types import UNLABELLED
-from sgnet_core.whole_file import whole_file
 
 MILLIMETRE = 0.001
 JPEG_QUALITY = 95
@@ -132,7 +132,7 @@ def write_file(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(content)
     except OSError as error:
         raise SgnetError(f'{path}: cannot be written: {error.strerror}') from error

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
+from sgnet_core.files import atomic_write
 from sgnet_core.types import UNLABELLED, CameraIntrinsics
-from sgnet_core.whole_file import whole_file
 
 JOURNAL = 'unfinished.jsonl'
 SKIPPED_AT_MOST = 0.01
@@ -178,7 +178,7 @@ class Journal:
             self._take_up(out, recipe)
         out.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps(line) for line in ({'recipe': recipe}, *self.entries.values())]
-        with whole_file(self._path) as partial:
+        with atomic_write(self._path) as partial:
             partial.write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
     def append(self, entry: dict[str, Any]) -> None:

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sgnet_core.cli import write_json
 from sgnet_core.errors import InputError
+from sgnet_core.files import atomic_write, write_json
 from sgnet_core.labels import LabelSet
 from sgnet_core.report import run_sections, sections
 from sgnet_core.report.page import page, section
 from sgnet_core.report.picks import FramePicker, Picked
 from sgnet_core.report.shots import shots
-from sgnet_core.whole_file import whole_file
 
 METRICS, REPORT = 'metrics.json', 'report.html'
 
@@ -49,14 +48,14 @@ class ReportFolder:
             metrics: of `Evaluation.to_json`, with `provenance`.
             label_set: the classes of the metrics.
         """
-        with whole_file(self._folder / METRICS) as partial:
+        with atomic_write(self._folder / METRICS) as partial:
             write_json(partial, dict(metrics))
         write_page(self._folder / REPORT, report_page(metrics, self.picker.picked(), label_set))
 
 
 def write_page(path: Path, text: str) -> None:
     """Write an HTML page, whole or not at all."""
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding='utf-8')
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 from sgnet_core.errors import ConfigError
+from sgnet_core.files import atomic_write
 from sgnet_core.model import SConv2d
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.training.fit import Training
-from sgnet_core.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def train_arm(name: str, config: TrainConfig, data: Path, out: Path, **resources
     if (out / 'last.pt').exists():
         training.resume()
     training.fit()
-    with whole_file(out / 'scores.json') as partial:
+    with atomic_write(out / 'scores.json') as partial:
         partial.write_text(json.dumps({'miou': training.best_miou, 'seconds': training.seconds}))
 
 

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import SgnetError
+from sgnet_core.files import atomic_write
 from sgnet_core.segmenter import Segmenter
 from sgnet_core.visualize import contact_sheet, depth_to_rgb, overlay
-from sgnet_core.whole_file import whole_file
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -119,7 +119,7 @@ class Journal:
         for record in records:
             self._show(record, done + 1)
         try:
-            with whole_file(self._log) as partial:
+            with atomic_write(self._log) as partial:
                 partial.write_text(''.join(json.dumps(record) + '\n' for record in records))
         except OSError as error:
             raise SgnetError(f'{self._log} cannot be written: {error.strerror}') from error

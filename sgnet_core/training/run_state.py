@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from sgnet_core.errors import ConfigError, SgnetError
+from sgnet_core.files import atomic_write
 from sgnet_core.training.config import TrainConfig, as_plain
-from sgnet_core.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     data = io.BytesIO()
     torch.save(state, data)
     try:
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(data.getbuffer())
     except OSError as error:
         raise SgnetError(

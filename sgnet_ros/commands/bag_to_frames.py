@@ -15,9 +15,11 @@ from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli import parse_camera, write_json
+from sgnet_core.command_options import add_options, check_positive, parse_camera
 from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.files import write_json
 from sgnet_ros.bags_options import (
+    add_bag,
     add_frame_options,
     frame_topics,
     no_frame_error,
@@ -33,35 +35,38 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('bag', type=Path, help='rosbag2 folder, .mcap, .db3 or rosbag1 .bag file')
-    parser.add_argument('out', type=Path, help='folder to make; new or empty')
+    add_bag(parser)
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
+    )
     fewer = parser.add_mutually_exclusive_group()
-    fewer.add_argument('--every', type=int, default=1, metavar='N', help='only every N-th frame')
-    fewer.add_argument('--rate', type=float, metavar='HZ', help='at most so many frames a second')
-    parser.add_argument('--limit', type=int, metavar='N', help='at most N frames')
+    fewer.add_argument(
+        '--every', type=int, default=1, metavar='N', help='keep every N-th frame (default: 1)'
+    )
+    fewer.add_argument(
+        '--rate', type=float, metavar='HZ', help='maximum frame rate in Hz (default: all frames)'
+    )
+    add_options(parser, 'limit')
     parser.add_argument(
         '--classes',
         type=Path,
         metavar='FILE',
-        help='names of the classes you are going to label, one a line; labels of the bag are '
-        'left out',
+        help='text file of the class names for labels to be painted, one per line; ignores labels '
+        'in the bag',
     )
     parser.add_argument(
         '--ids',
         choices=('stamp', 'index'),
         default='stamp',
-        help='what frames are called: seconds of their stamps (default), or numbers from 0',
+        help='name frames by their stamps in seconds (default) or by numbers from 0',
     )
-    parser.add_argument('--png', action='store_true', help='colour as PNG (exact) instead of JPEG')
+    add_options(parser, 'png')
     add_frame_options(parser)
-    parser.add_argument('--json', metavar='FILE', help='write what was made; - = standard output')
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.every < 1 or (args.limit is not None and args.limit < 1):
-        raise InputError(f'--every and --limit must be 1 or more, got {args.every}, {args.limit}')
-    if args.rate is not None and not args.rate > 0:
-        raise InputError(f'--rate must be above 0, got {args.rate:g}')
+    check_positive(args, 'every', 'limit', 'rate')
     args.rgb_from_depth = parse_extrinsics(args.extrinsics)
     from tqdm import tqdm
 

@@ -14,7 +14,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sgnet_core.cli import check_json_destination, image_size, write_json
+from sgnet_core.command_options import image_size
+from sgnet_core.files import check_json_destination, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sgnet_core.cli import write_json
+from sgnet_core.command_options import add_options, check_positive
 from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.files import write_json
 
 FRAMES_PER_ROOM = 20
 METRICS, SHEET, OVERLAYS = 'metrics.json', 'contact_sheet.png', 'overlays'
@@ -25,33 +26,35 @@ NODE_LOG = 'segmentation_node.log'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--frames', type=Path, metavar='DIR', help='a folder data set instead of generated rooms'
+        '--frames',
+        type=Path,
+        metavar='DIR',
+        help='dataset folder to show (default: generated rooms)',
     )
-    parser.add_argument('--split', help='of the data set: only this split')
+    add_options(parser, 'split')
     parser.add_argument(
-        '--rate', type=float, default=5.0, metavar='HZ', help='frames per second (default 5)'
+        '--rate', type=float, default=5.0, metavar='HZ', help='frame rate in Hz (default: 5)'
     )
     parser.add_argument(
         '--count',
         type=int,
         default=100,
         metavar='N',
-        help='how many frames (default 100); of a larger data set, evenly spread',
+        help='number of frames, evenly spaced over a larger dataset (default: 100)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='which rooms (default 0)')
-    parser.add_argument('--checkpoint', type=Path, metavar='FILE', help='default: the shipped one')
-    parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
+    add_options(parser, 'seed', 'checkpoint', 'device')
     parser.add_argument(
-        '--out', type=Path, default=Path('demo_output'), help='folder (default demo_output)'
+        '--out',
+        type=Path,
+        default=Path('demo_output'),
+        metavar='DIR',
+        help='output folder (default: demo_output)',
     )
-    parser.add_argument('--keep-bag', action='store_true', help='leave the bag in the folder')
+    parser.add_argument('--keep-bag', action='store_true', help='keep the bag in --out')
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.count < 1:
-        raise InputError(f'--count must be 1 or more, got {args.count}')
-    if args.rate <= 0:
-        raise InputError(f'--rate must be above 0 Hz, got {args.rate:g}')
+    check_positive(args, 'count', 'rate')
     from sgnet_ros.dds_profile import large_image_profile
     from sgnet_ros.interruption import interruptible
     from sgnet_ros.ros_domain import own_domain

@@ -15,9 +15,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgnet_core.cli import check_json_destination, parse_camera, write_json
+from sgnet_core.command_options import add_options, parse_camera
 from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.files import check_json_destination, write_json
 from sgnet_ros.bags_options import (
+    add_bag,
     add_frame_options,
     frame_topics,
     no_frame_error,
@@ -32,32 +34,29 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('bag', type=Path, help='rosbag2 folder, .mcap, .db3 or rosbag1 .bag file')
-    parser.add_argument('--checkpoint', metavar='FILE', help='default: the one that ships')
-    parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
-    parser.add_argument('--precision', default='auto', help='auto (default), fp32, fp16 or bf16')
-    parser.add_argument('--backend', default='auto', help='auto (default), torch or onnxruntime')
+    add_bag(parser)
+    add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
     parser.add_argument(
         '--labels',
         type=Path,
         metavar='DIR',
-        help='label images instead of a topic: a folder of bag_to_frames, or PNG files of class '
-        'ids; called by stamp, or by the number of the pair in the bag, from 0',
+        help='folder of label images to use instead of a topic: from bag_to_frames, or PNG files '
+        'of class ids, named by stamp or by the index of the pair in the bag, from 0',
     )
     parser.add_argument(
         '--remap',
         type=Path,
         metavar='FILE',
-        help='YAML of lines `new class: [old, old]`: score these classes, as in '
-        'config/nyu40_to_nyu13.yaml',
+        help='YAML file of lines `new class: [old, old]` that merges classes before scoring, as '
+        'config/nyu40_to_nyu13.yaml does',
     )
     add_frame_options(parser)
     add_live_arguments(parser)
     parser.add_argument(
-        '--write-bag', type=Path, metavar='BAG', help='copy the bag and add masks, to look at them'
+        '--write-bag', type=Path, metavar='BAG', help='write a copy of the bag with the masks added'
     )
-    parser.add_argument('--out', type=Path, metavar='DIR', help='write a report into this folder')
-    parser.add_argument('--json', metavar='FILE', help='write the figures; - = standard output')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for the report')
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:

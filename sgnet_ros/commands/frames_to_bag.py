@@ -10,8 +10,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from sgnet_core.cli import write_json
-from sgnet_core.errors import InputError
+from sgnet_core.command_options import add_options, check_positive
+from sgnet_core.files import write_json
 
 _logger = logging.getLogger(__name__)
 
@@ -19,27 +19,30 @@ DEFAULT_RATE_HZ = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('dataset', type=Path, help='folder with a dataset.yaml')
-    parser.add_argument('out', type=Path, help='bag folder to make; must not exist')
-    parser.add_argument('--split', help='only the frames of this split')
     parser.add_argument(
-        '--storage', choices=('mcap', 'sqlite3'), default='mcap', help='default mcap'
+        'dataset', type=Path, metavar='DATASET', help='dataset folder, with a dataset.yaml'
+    )
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='bag folder to create; must not exist'
+    )
+    add_options(parser, 'split')
+    parser.add_argument(
+        '--storage',
+        choices=('mcap', 'sqlite3'),
+        default='mcap',
+        help='storage format of the bag (default: mcap)',
     )
     parser.add_argument(
         '--rate',
         type=float,
         metavar='HZ',
-        help=f'frames per second (default: that of the data set, or {DEFAULT_RATE_HZ:g})',
+        help=f'frame rate in Hz (default: as in the dataset, otherwise {DEFAULT_RATE_HZ:g})',
     )
-    parser.add_argument('--limit', type=int, metavar='N', help='only the first N frames')
-    parser.add_argument('--json', metavar='FILE', help='write what was made; - = standard output')
+    add_options(parser, 'limit', 'json')
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f'--limit must be 1 or more, got {args.limit}')
-    if args.rate is not None and not args.rate > 0:
-        raise InputError(f'--rate must be above 0, got {args.rate:g}')
+    check_positive(args, 'limit', 'rate')
     from tqdm import tqdm
 
     from sgnet_core.data.folder import FolderDataset

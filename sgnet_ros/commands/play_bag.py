@@ -9,16 +9,17 @@ recorded unless --restamp is given. Ends with the bag, with --loop on Ctrl-C.
 import argparse
 import os
 from contextlib import contextmanager
-from pathlib import Path
 
-from sgnet_core.cli import write_json
+from sgnet_core.command_options import add_options, check_positive
 from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.files import write_json
+from sgnet_ros.bags_options import add_bag, add_playback_rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('bag', type=Path, help='rosbag2 folder, .mcap, .db3 or rosbag1 .bag file')
-    parser.add_argument('--rate', type=float, default=1.0, help='speed, 2 = twice (default 1)')
-    parser.add_argument('--loop', action='store_true', help='start again at the end')
+    add_bag(parser)
+    add_playback_rate(parser, default=1.0)
+    parser.add_argument('--loop', action='store_true', help='restart at the end, until Ctrl-C')
     parser.add_argument(
         '--clock',
         type=float,
@@ -26,36 +27,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=100.0,
         default=0.0,
         metavar='HZ',
-        help="publish the bag's time on /clock (default 100 Hz), for nodes with use_sim_time",
+        help='publish the time of the bag on /clock, for nodes with use_sim_time; without HZ, at '
+        '100 Hz',
     )
-    parser.add_argument('--topics', nargs='+', metavar='TOPIC', help='play only these')
+    parser.add_argument(
+        '--topics', nargs='+', metavar='TOPIC', help='topics to play (default: all)'
+    )
     parser.add_argument(
         '--restamp',
         action='store_true',
-        help='shift the stamps of headers so that the first is the present',
+        help='shift header stamps so that the first one is the current time',
     )
     parser.add_argument(
         '--wait-for-subscribers',
         type=float,
         default=0.0,
         metavar='SECONDS',
-        help='wait up to so long until every played topic has a subscriber, fail if one has none',
+        help='wait up to SECONDS for a subscriber on every topic; fail if one has none',
     )
     parser.add_argument(
         '--wait-for-answers',
         metavar='TOPIC',
-        help='of a node: hold images back until the masks (images of the same stamp) of earlier '
-        'ones have come on TOPIC, so that no frame is lost however slow it is; --topics are those '
-        'of the node',
+        help='limit the images in flight: wait for masks with the stamps of earlier images on '
+        'TOPIC, so that a slow node drops no frame; --topics must be the inputs of that node',
     )
     parser.add_argument(
         '--start-delay',
         type=float,
         default=0.0,
         metavar='SECONDS',
-        help='wait before the first message (after the subscribers are there)',
+        help='delay before the first message, after --wait-for-subscribers (default: 0)',
     )
-    parser.add_argument('--json', metavar='FILE', help='write what was sent; - = standard output')
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,8 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if not args.rate > 0:
-        raise InputError(f'--rate must be above 0, got {args.rate:g}')
+    check_positive(args, 'rate')
     if args.clock < 0:
         raise InputError(f'--clock must be a frequency in Hz above 0, got {args.clock:g}')
     if args.clock and args.restamp:

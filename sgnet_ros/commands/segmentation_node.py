@@ -15,16 +15,16 @@ import os
 import signal
 from typing import NoReturn
 
-from sgnet_core.cli import check_json_destination
+from sgnet_core.command_options import add_options
+from sgnet_core.files import check_json_destination
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--json',
-        metavar='FILE',
-        help='at the end, write the statistics to FILE; - for standard output',
+    add_options(parser, 'json')
+    parser.epilog = (
+        'The results are the frame statistics, written at exit. ROS parses everything after '
+        '--ros-args; `ros2 param describe` lists the parameters.'
     )
-    parser.epilog = 'Everything after --ros-args is for ROS; parameters: ros2 param describe.'
 
 
 def run(args: argparse.Namespace) -> NoReturn:

@@ -10,8 +10,9 @@ from sgnet_core.__main__ import COMMANDS
 from sgnet_core.benchmark.measure import Step
 from sgnet_core.benchmark.plan import DEFAULT_VARIANTS, make_plan
 from sgnet_core.benchmark.results import Key, Row
-from sgnet_core.cli import INTERRUPTED, check_json_destination, main
+from sgnet_core.cli import INTERRUPTED, main
 from sgnet_core.errors import InputError
+from sgnet_core.files import check_json_destination
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.model.sgnet import VARIANTS
 

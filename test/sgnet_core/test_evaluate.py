@@ -168,7 +168,7 @@ def test_a_checkpoint_for_other_classes_is_refused(tiny_dataset, tmp_path, capsy
     ('argv', 'message'),
     [
         (['--scales', '0.1'], 'scales must be from 0.25 to 4, got 0.1'),
-        (['--limit', '0'], '--limit must be 1 or more, got 0'),
+        (['--limit', '0'], '--limit must be at least 1, got 0'),
         (['--missing-depth', '2'], '--missing-depth must be from 0 to 1, got 2.0'),
         (['--robustness', '--missing-depth', '0.5'], 'give it without --missing-depth'),
         (['--json', '/proc/none/a.json'], 'cannot be written'),

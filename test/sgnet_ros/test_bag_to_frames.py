@@ -215,7 +215,7 @@ def test_labels_beyond_the_classes_are_refused(tiny_samples, convert, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (('--every', '0'), '--every and --limit must be 1 or more'),
+        (('--every', '0'), '--every must be at least 1'),
         (('--rate', '0'), '--rate must be above 0'),
         (('--camera', '1,2'), '--camera must be four numbers'),
         (('--depth-topic', '/depth'), f'nearest: {TOPICS.depth}'),

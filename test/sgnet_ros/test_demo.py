@@ -156,7 +156,7 @@ def test_two_demos_do_not_share_a_folder(tiny_dataset, tmp_path, capsys, monkeyp
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['--count', '0'], '--count must be 1 or more'),
+        (['--count', '0'], '--count must be at least 1'),
         (['--rate', '0'], '--rate must be above 0'),
         (['--frames', '/nothing/here'], '/nothing/here'),
         (['--checkpoint', '/nothing/here'], 'no checkpoint at /nothing/here'),

@@ -71,7 +71,7 @@ def test_split_and_limit(tiny_dataset, tmp_path, capsys):
     assert frames('--limit', 3) == 3
     argv = [tiny_dataset.root, tmp_path / 'x', '--limit', 0]
     assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 2
-    assert 'must be 1 or more' in capsys.readouterr().err
+    assert 'must be at least 1' in capsys.readouterr().err
 
 
 def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, capsys):

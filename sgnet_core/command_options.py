@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command-line options that several commands share: one name, metavar and help text each."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from sgnet_core.errors import InputError
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    'data': {'type': Path, 'metavar': 'DIR', 'help': 'dataset folder, with a dataset.yaml'},
+    'split': {'help': 'split of the dataset (default: all frames)'},
+    'limit': {'type': int, 'metavar': 'N', 'help': 'use only the first N frames (default: all)'},
+    'camera': {'metavar': 'FX,FY,CX,CY', 'help': 'intrinsics in pixels, pixel centres from 0'},
+    'checkpoint': {
+        'type': Path,
+        'metavar': 'FILE',
+        'help': 'checkpoint (default: the bundled model)',
+    },
+    'device': {'default': 'auto', 'help': 'auto (default), cpu, cuda or cuda:N'},
+    'precision': {'default': 'auto', 'help': 'auto (default), fp32, fp16 or bf16'},
+    'backend': {'default': 'auto', 'help': 'auto (default), torch or onnxruntime'},
+    'workers': {'type': int, 'default': 1, 'metavar': 'N', 'help': 'loader processes (default: 1)'},
+    'seed': {'type': int, 'default': 0, 'metavar': 'N', 'help': 'random seed (default: 0)'},
+    'png': {'action': 'store_true', 'help': 'write colour as PNG (lossless) instead of JPEG'},
+    'out': {'type': Path, 'metavar': 'DIR', 'help': 'output folder'},
+    'json': {'metavar': 'FILE', 'help': 'write the results as JSON to FILE (- = standard output)'},
+}
+"""Name -> arguments of `add_argument`."""
+
+
+def add_options(parser: argparse._ActionsContainer, *names: str, **changes: Any) -> None:
+    """Add rows of `OPTIONS`, with `changes` such as `required=True` in each of them."""
+    for name in names:
+        parser.add_argument(f'--{name}', **(OPTIONS[name] | changes))
+
+
+def check_positive(args: argparse.Namespace, *names: str) -> None:
+    """Check numeric options; an option that was not given (None) passes.
+
+    Raises:
+        InputError: a count is below 1, or another number is not above 0 and finite.
+    """
+    for name in names:
+        value = getattr(args, name)
+        if value is None or 0 < value < float('inf'):
+            continue
+        bound = 'at least 1' if isinstance(value, int) else 'above 0'
+        raise InputError(f'--{name.replace("_", "-")} must be {bound}, got {value:g}')
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """The type of an argument HEIGHTxWIDTH: (height, width) in pixels."""
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
+    return int(match[1]), int(match[2])
+
+
+def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:
+    """fx, fy, cx, cy of `--camera`, in pixels; None stays None.
+
+    Raises:
+        InputError: the text is not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        fx, fy, cx, cy = (float(value) for value in text.split(','))
+    except ValueError:
+        raise InputError(
+            f'--camera must be four numbers fx,fy,cx,cy in pixels, got {text!r}'
+        ) from None
+    return fx, fy, cx, cy
