@@ -224,11 +224,9 @@ def test_a_graph_that_computes_something_else_is_refused(
     tmp_path, tiny_dataset, monkeypatch, capsys
 ):
     """And the older, good file stays."""
+    graph = onnx.load_from_string(bent_graph())
     monkeypatch.setattr('sgnet_core.checkpoint.load_checkpoint', lambda path: untrained())
-    monkeypatch.setattr(
-        'sgnet_core.onnx_graph.checkpoint_to_onnx',
-        lambda *_: onnx.load_from_string(bent_graph()),
-    )
+    monkeypatch.setattr('sgnet_core.onnx_graph.checkpoint_to_onnx', lambda *_: graph)
     out, report = tmp_path / 'net.onnx', tmp_path / 'report.json'
     out.write_text('an older export')
     data = ['--parity-data', str(tiny_dataset.root), '--split', 'fit', '--frames', '2']
