@@ -5,24 +5,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.types import CameraIntrinsics
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.bags import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns
 from sgnet_ros.bags_labels import FolderLabels, Labels, TopicLabels
+from sgnet_ros.camera_info_conversion import intrinsics_from_msg, is_rectified
 from sgnet_ros.compressed_images import raw_pair
-from sgnet_ros.conversions import (
-    frame_from_msgs,
-    intrinsics_from_msg,
-    is_rectified,
-    not_aligned,
-)
+from sgnet_ros.conversions import about, images_from_msgs, not_aligned, registered_frame
 from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.interface import DEPTH, RGB
 from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S, RgbdSync
@@ -160,8 +155,7 @@ class BagFrames:
             intrinsics = self._intrinsics or CameraIntrinsics(
                 int(image.width), int(image.height), *self._camera
             )
-            register = self._registration(image, depth_image, intrinsics)
-            frame = frame_from_msgs(image, depth_image, intrinsics, register=register)
+            frame = self._frame(image, depth_image, intrinsics)
             labels = None if self.labels is None else self.labels.load(stamp_ns, index)
             return Sample(sample_id, frame, labels)
         except DataError:
@@ -172,25 +166,20 @@ class BagFrames:
             frame_text = f'frame {sample_id}' + (f', {topic}' if topic else '')
             raise DataError(f'{self._bag.path}: {frame_text}: {error}') from error
 
-    def _registration(
-        self, image: Any, depth: Any, intrinsics: CameraIntrinsics
-    ) -> Callable[[np.ndarray], np.ndarray] | None:
-        """What registers `depth`; None where it is to be registered already."""
+    def _frame(self, image: Any, depth: Any, intrinsics: CameraIntrinsics) -> RgbdFrame:
+        rgb, depth_m = images_from_msgs(image, depth)
         if self._depth_intrinsics is not None:
-            # Not above: most bags are read without torch.
+            # Imported here because most bags are read without torch.
             from sgnet_core.registration import register_depth
 
-            return partial(
-                register_depth,
-                depth_intrinsics=self._depth_intrinsics,
-                rgb_intrinsics=intrinsics,
-                rgb_from_depth=self._rgb_from_depth,
-            )
-        doubt = not_aligned(image.header, depth.header)
-        if doubt and not self._doubted:
+            with about(DEPTH):
+                depth_m = register_depth(
+                    depth_m, self._depth_intrinsics, intrinsics, self._rgb_from_depth
+                )
+        elif not self._doubted and (doubt := not_aligned(image.header, depth.header)):
             self._doubted = True
             _logger.warning('%s: %s; here: --extrinsics', self._bag.path, doubt)
-        return None
+        return registered_frame(rgb, depth_m, intrinsics)
 
     def _read_first_intrinsics(self) -> CameraIntrinsics:
         try:

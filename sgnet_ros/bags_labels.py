@@ -15,8 +15,8 @@ from sgnet_core.data.image_files import read_labels
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import MAX_CLASSES
 from sgnet_ros.bags import IMAGE, Bag, header_stamp_ns
-from sgnet_ros.conversions import label_names_from_msg, mask_from_msg
 from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_conversion import label_names_from_msg, mask_from_msg
 
 STAMP_TOLERANCE_NS = 500_000
 """Names of files often have fewer digits than stamps; no camera makes two frames in that time."""

@@ -19,7 +19,8 @@ from sgnet_core.visualize import overlay
 from sgnet_ros.bags import IMAGE, Bag, standard_types
 from sgnet_ros.bags_frames import stamp_of
 from sgnet_ros.bags_new import NewBag
-from sgnet_ros.conversions import label_names_to_msg, mask_to_msg, rgb_to_msg, stamp_ns
+from sgnet_ros.conversions import rgb_to_msg, stamp_ns
+from sgnet_ros.mask_conversion import label_names_to_msg, mask_to_msg
 
 _logger = logging.getLogger(__name__)
 

@@ -16,15 +16,10 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.labels import label_set_of
 from sgnet_ros.bags_new import NewBag
-from sgnet_ros.conversions import (
-    camera_info_to_msg,
-    depth_from_msg,
-    depth_to_msg,
-    label_names_to_msg,
-    mask_to_msg,
-    rgb_to_msg,
-)
+from sgnet_ros.camera_info_conversion import camera_info_to_msg
+from sgnet_ros.conversions import depth_from_msg, depth_to_msg, rgb_to_msg
 from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_conversion import label_names_to_msg, mask_to_msg
 
 FRAME_ID = 'camera_color_optical_frame'
 START_NS = 1_000_000_000_000_000_000

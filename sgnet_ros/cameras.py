@@ -10,13 +10,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from sgnet_core.types import CameraIntrinsics
-from sgnet_ros.conversions import (
-    MessageError,
+from sgnet_ros.camera_info_conversion import (
     camera_info_to_msg,
     camera_info_with_header,
     intrinsics_from_msg,
     is_rectified,
 )
+from sgnet_ros.conversions import MessageError
 from sgnet_ros.interface import (
     CAMERA_INFO,
     DEPTH,

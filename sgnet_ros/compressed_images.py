@@ -92,7 +92,10 @@ def depth_from_compressed(msg: CompressedImage) -> PackedImage:
     if DEPTH_ENCODINGS[encoding][0] is not np.float32:
         return _packed(msg, values, encoding)
     if not (math.isfinite(a) and math.isfinite(b) and a > 0):
-        raise InputError(f'{msg.format!r}: {a} and {b} quantise no depth: damaged')
+        raise InputError(
+            f'{msg.format!r}: invalid quantisation parameters in the compressedDepth header: '
+            f'a={a}, b={b}'
+        )
     with np.errstate(divide='ignore'):
         depth_m = np.float32(a) / (values.astype(np.float32) - np.float32(b))
     depth_m[values == 0] = np.nan

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 
 import torch
 import numpy as np
@@ -14,7 +13,7 @@ from std_msgs.msg import Header
 
 from sgnet_core.registration import register_depth
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
-from sgnet_ros.conversions import frame_from_msgs, not_aligned, stamp_ns
+from sgnet_ros.conversions import about, images_from_msgs, not_aligned, registered_frame, stamp_ns
 from sgnet_ros.gravity_source import GravitySource
 from sgnet_ros.interface import DEPTH
 from sgnet_ros.parameters import NodeParameters
@@ -70,20 +69,22 @@ class FrameSource:
             MessageError: a message cannot be used, the two do not fit, or TF does not tell.
         """
         self._follow_time(stamp_ns(image.header))
-        register = None
+        parameters = self._parameters
+        rgb, depth_m = images_from_msgs(
+            image, depth, parameters['depth.scale'], parameters.depth_range_m
+        )
         if depth_intrinsics is not None:
             rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
-            register = partial(self._register, depth_intrinsics, intrinsics, rgb_from_depth)
+            with about(DEPTH):
+                measured = torch.from_numpy(depth_m).to(self._device)
+                depth_m = (
+                    register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
+                    .cpu()
+                    .numpy()
+                )
         elif doubt := not_aligned(image.header, depth.header):
             self._logger.warning(doubt, once=True)
-        return frame_from_msgs(
-            image,
-            depth,
-            intrinsics,
-            self._parameters['depth.scale'],
-            self._parameters.depth_range_m,
-            register,
-        )
+        return registered_frame(rgb, depth_m, intrinsics)
 
     def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:
         """`frame`, whose colour image has this header, with gravity.
@@ -121,14 +122,3 @@ class FrameSource:
             raise NoTransformError(
                 f'{error}; publish it, or give depth.extrinsics', DEPTH
             ) from error
-
-    def _register(
-        self,
-        depth_intrinsics: CameraIntrinsics,
-        intrinsics: CameraIntrinsics,
-        rgb_from_depth: np.ndarray,
-        depth_m: np.ndarray,
-    ) -> np.ndarray:
-        measured = torch.from_numpy(depth_m).to(self._device)
-        registered = register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
-        return registered.cpu().numpy()

@@ -19,7 +19,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from sgnet_ros.conversions import label_names_from_msg, mask_from_msg, rgb_from_msg, stamp_ns
+from sgnet_ros.conversions import rgb_from_msg, stamp_ns
+from sgnet_ros.mask_conversion import label_names_from_msg, mask_from_msg
 
 # The network may take all processors for a while: nothing must be lost meanwhile.
 QUEUE_DEPTH = 50

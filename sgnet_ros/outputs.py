@@ -22,15 +22,15 @@ from sgnet_core.hha import depth_to_hha, hha_image
 from sgnet_core.overlay import DeviceResult, class_colors, overlay
 from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualize import legend
-from sgnet_ros.conversions import (
+from sgnet_ros.conversions import rgb_to_msg
+from sgnet_ros.distributions import no_publisher_events
+from sgnet_ros.interface import FRAME_OUTPUTS, LABEL_INFO, LABELS, Topic
+from sgnet_ros.mask_conversion import (
     confidence_to_msg,
     label_info_to_msg,
     label_names_to_msg,
     mask_to_msg,
-    rgb_to_msg,
 )
-from sgnet_ros.distributions import no_publisher_events
-from sgnet_ros.interface import FRAME_OUTPUTS, LABEL_INFO, LABELS, Topic
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.point_clouds import points_to_msg
 from sgnet_ros.ros_api import vision_msgs

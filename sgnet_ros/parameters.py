@@ -25,9 +25,9 @@ from rclpy.parameter import Parameter
 
 from sgnet_core.errors import ConfigError
 from sgnet_core.known_keys import reject_unknown_keys
-from sgnet_ros.conversions import CONFIDENCE_ENCODINGS
 from sgnet_ros.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
 from sgnet_ros.interface import FRAME_OUTPUTS, RAW, TRANSPORTS
+from sgnet_ros.mask_conversion import CONFIDENCE_ENCODINGS
 from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S, MODES
 
 QUEUE_CAPACITY = {'latest': 1, 'all': 100}

@@ -33,6 +33,7 @@ ROS_API_ONLY = ('message_filters', 'cv_bridge', 'sensor_msgs_py', 'tf2_ros')
 ENCODING = re.compile(r'(rgba?|bgra?|mono)(8|16)|\d+[USF]C\d|yuv422(_yuy2)?|bayer_[rgb]{4}(8|16)')
 ENCODING_MODULES = (
     'sgnet_ros/conversions.py',
+    'sgnet_ros/mask_conversion.py',
     # Compressed messages name the encoding of the raw image in their format.
     'sgnet_ros/compressed_images.py',
     # A stand-in for what converts encodings, and the probe of whether the real one can.

@@ -22,8 +22,9 @@ from sgnet_core.benchmark.sensor import generated_bytes
 from sgnet_core.errors import SgnetError
 from sgnet_core.files import write_json
 from sgnet_ros.bags import with_header_stamp
+from sgnet_ros.camera_info_conversion import camera_info_to_msg
 from sgnet_ros.child_process import READY_TIMEOUT_S, SETTLE_S
-from sgnet_ros.conversions import camera_info_to_msg, depth_to_msg, rgb_to_msg
+from sgnet_ros.conversions import depth_to_msg, rgb_to_msg
 from sgnet_ros.interface import CAMERA_INFO, DEPTH, RGB
 from sgnet_ros.interruption import interruptible
 

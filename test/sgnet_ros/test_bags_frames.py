@@ -163,7 +163,7 @@ def test_depth_of_another_camera_is_doubted_once_or_registered(
         with pytest.raises(DataError, match=TOPICS.depth_camera_info):
             BagFrames(bag, rgb_from_depth=rgb_from_depth)
     assert len(doubts) == 1
-    assert "depth is of frame 'depth frame'" in doubts[0]
+    assert "depth is in frame 'depth frame'" in doubts[0]
     for sample, original in zip(registered, tiny_samples, strict=True):
         camera = original.frame.intrinsics
         expected = register_depth(original.frame.depth_m, camera, camera, rgb_from_depth)

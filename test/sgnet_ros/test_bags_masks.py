@@ -11,8 +11,9 @@ from sgnet_core.types import SegmentationResult
 from sgnet_ros.bags import Bag, header_stamp_ns, with_header_stamp
 from sgnet_ros.bags_frames import BagFrames
 from sgnet_ros.bags_masks import LABELS, MASK, OVERLAY, MaskBag
-from sgnet_ros.conversions import label_names_from_msg, mask_from_msg, rgb_from_msg
+from sgnet_ros.conversions import rgb_from_msg
 from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_conversion import label_names_from_msg, mask_from_msg
 
 RGB = FrameTopics().rgb
 

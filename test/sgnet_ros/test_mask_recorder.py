@@ -5,9 +5,10 @@ import time
 
 import numpy as np
 
-from sgnet_ros.conversions import label_names_to_msg, mask_to_msg, rgb_to_msg
+from sgnet_ros.conversions import rgb_to_msg
 from sgnet_ros.diagnostics import diagnostics_to_msg
 from sgnet_ros.interface import LATCHED_QOS, OUTPUT_QOS
+from sgnet_ros.mask_conversion import label_names_to_msg, mask_to_msg
 from sgnet_ros.mask_recorder import MaskRecorder
 from sgnet_ros.statistics import Counts
 

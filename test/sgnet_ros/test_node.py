@@ -22,7 +22,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
 
 from sgnet_core.errors import ConfigError
-from sgnet_ros.conversions import mask_from_msg, stamp_ns
+from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.mask_conversion import mask_from_msg
 
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND + 7

@@ -156,7 +156,7 @@ def test_depth_of_another_frame_makes_doubt_once(ros):
     for i in range(2):
         camera.send(T0 + i * SECOND)
         arrived(ros, camera.received[MASK], T0 + i * SECOND)
-    doubt = "depth is of frame 'depth frame', colour of 'optical frame': not aligned"
+    doubt = "depth is in frame 'depth frame', colour in 'optical frame': not aligned"
     assert len([line for line in ros.log() if doubt in line]) == 1
 
 

@@ -19,8 +19,9 @@ from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.bags import header_stamp_ns, with_header_stamp
 from sgnet_ros.bags_player import BagClock
 from sgnet_ros.bags_writer import START_NS, write_bag
-from sgnet_ros.conversions import label_names_from_msg, rgb_from_msg, stamp_ns
+from sgnet_ros.conversions import rgb_from_msg, stamp_ns
 from sgnet_ros.frame_topics import FrameTopics
+from sgnet_ros.mask_conversion import label_names_from_msg
 
 TOPICS = FrameTopics()
 DEADLINE_S = 60.0

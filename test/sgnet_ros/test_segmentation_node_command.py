@@ -287,13 +287,9 @@ def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, 
     from random_network import save_random_checkpoint
 
     from sgnet_core.segmenter import Segmenter
-    from sgnet_ros.conversions import (
-        camera_info_to_msg,
-        depth_to_msg,
-        label_names_from_msg,
-        mask_from_msg,
-        rgb_to_msg,
-    )
+    from sgnet_ros.camera_info_conversion import camera_info_to_msg
+    from sgnet_ros.conversions import depth_to_msg, rgb_to_msg
+    from sgnet_ros.mask_conversion import label_names_from_msg, mask_from_msg
 
     checkpoint = save_random_checkpoint(tmp_path / 'random.safetensors')
     options = (f'checkpoint:={checkpoint}', 'device:=cpu', 'backend:=torch')

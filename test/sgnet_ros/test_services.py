@@ -16,7 +16,7 @@ from std_srvs.srv import SetBool, Trigger
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.image_files import read_stored
 from sgnet_core.errors import CheckpointError
-from sgnet_ros.conversions import mask_from_msg
+from sgnet_ros.mask_conversion import mask_from_msg
 
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND + 7

@@ -10,7 +10,8 @@ from ros_world import image
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
-from sgnet_ros.conversions import mask_from_msg, stamp_ns
+from sgnet_ros.conversions import stamp_ns
+from sgnet_ros.mask_conversion import mask_from_msg
 
 T0 = 1_700_000_000 * 10**9 + 7
 # Relative, so below the namespace; and where a driver may have put them.
