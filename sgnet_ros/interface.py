@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's topics and services, each declared once; the README's tables are made of this."""
+"""The node's topics and services, each declared once, and the names of its inputs at run time."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ STREAMS = {
     CAMERA_INFO: 'camera_info',
     DEPTH_CAMERA_INFO: 'depth_camera_info',
 }
-"""Topic, before remapping -> its name in statistics."""
+"""Topic before remapping -> its name in the statistics."""
 RAW = 'raw'
 TRANSPORTS = {
     RGB: ('image_transport', (RAW, 'compressed')),
     DEPTH: ('depth_transport', (RAW, 'compressedDepth')),
 }
-"""Topic of images -> the parameter that says how they come, and what it may say."""
+"""Topic of images -> its transport parameter and the choices of that parameter."""
 MOST_NAMED = 3
 
 SENSOR_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -47,13 +47,13 @@ DIAGNOSTICS_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic, or service, of the node.
+    """One topic or service of the node.
 
     Attributes:
-        name: before remapping.
-        kind: its message or service class; the name of a class of a package that is not installed.
-        content: for people.
-        qos: of the node's end; None for services.
+        name: the name before remapping.
+        kind: the message or service class, or its name if its package is not installed.
+        content: the description in the documentation.
+        qos: the QoS of the node; None for services.
     """
 
     name: str
@@ -70,78 +70,80 @@ class Topic:
 
     @property
     def switch(self) -> str:
-        """Of an output made of frames: the parameter that allows it."""
+        """The parameter that enables this output of frames."""
         return f'publish.{self.name.rpartition("/")[2]}'
 
 
 INPUTS = (
     Topic(
-        RGB, Image, 'colour: rgb8 bgr8 rgba8 bgra8 mono8 yuv422 yuv422_yuy2 bayer_*8', SENSOR_QOS
+        RGB, Image, 'Colour: rgb8 bgr8 rgba8 bgra8 mono8 yuv422 yuv422_yuy2 bayer_*8.', SENSOR_QOS
     ),
     Topic(
         DEPTH,
         Image,
-        'depth, registered to colour unless `depth.register`: 16UC1 or mono16 in millimetres, 0 '
-        'invalid; 32FC1 in metres, NaN and ±Inf invalid',
+        'Depth, registered to colour unless `depth.register` is true: 16UC1 or mono16 in '
+        'millimetres, 0 invalid; 32FC1 in metres, NaN and ±Inf invalid.',
         SENSOR_QOS,
     ),
-    Topic(CAMERA_INFO, CameraInfo, 'the colour camera; or the parameters `camera.*`', SENSOR_QOS),
-    Topic(DEPTH_CAMERA_INFO, CameraInfo, 'the depth camera, with `depth.register`', SENSOR_QOS),
+    Topic(
+        CAMERA_INFO, CameraInfo, 'Intrinsics of colour, unless `camera.*` gives them.', SENSOR_QOS
+    ),
+    Topic(DEPTH_CAMERA_INFO, CameraInfo, 'Intrinsics of depth, for `depth.register`.', SENSOR_QOS),
 )
 COMPRESSED_INPUTS = (
     Topic(
         f'{RGB}/compressed',
         CompressedImage,
-        f'instead of `{RGB}`, where `image_transport` is compressed: JPEG or PNG',
+        f'Replaces `{RGB}` if `image_transport` is compressed: JPEG or PNG.',
         SENSOR_QOS,
     ),
     Topic(
         f'{DEPTH}/compressedDepth',
         CompressedImage,
-        f'instead of `{DEPTH}`, where `depth_transport` is compressedDepth: PNG or RVL of 16UC1, '
-        'mono16 or 32FC1',
+        f'Replaces `{DEPTH}` if `depth_transport` is compressedDepth: PNG or RVL of 16UC1, mono16 '
+        'or 32FC1.',
         SENSOR_QOS,
     ),
 )
 
 FRAME_OUTPUTS = (
-    Topic('~/mask', Image, 'mono8: class id of every pixel, 255 = unlabelled', OUTPUT_QOS),
-    Topic('~/color', Image, 'rgb8: the class colours', OUTPUT_QOS),
-    Topic('~/overlay', Image, 'rgb8: the class colours over the colour image', OUTPUT_QOS),
+    Topic('~/mask', Image, 'mono8: class id of every pixel, 255 = unlabelled.', OUTPUT_QOS),
+    Topic('~/color', Image, 'rgb8: the class colours.', OUTPUT_QOS),
+    Topic('~/overlay', Image, 'rgb8: the class colours over the colour image.', OUTPUT_QOS),
     Topic(
         '~/confidence',
         Image,
-        'probability of the chosen class: mono8, 255 = 1; or 32FC1 (`confidence.encoding`)',
+        'Probability of the chosen class, encoded by `confidence.encoding`.',
         OUTPUT_QOS,
     ),
     Topic(
         '~/points',
         PointCloud2,
-        'organised, in the optical frame of the colour camera: x y z (m, NaN where there is no '
-        'depth), rgb, label (uint8), confidence; every `points.stride`-th row and column',
+        'Organised, in the optical frame of the colour camera: x y z (m, NaN without depth), rgb, '
+        'label (uint8), confidence; every `points.stride`-th row and column.',
         OUTPUT_QOS,
     ),
-    Topic('~/camera_info', CameraInfo, 'goes with the mask', OUTPUT_QOS),
+    Topic('~/camera_info', CameraInfo, 'Intrinsics of the mask.', OUTPUT_QOS),
     Topic(
         '~/debug/hha',
         Image,
-        'rgb8: disparity, height, angle with gravity; 0 where there is no depth',
+        'rgb8: disparity, height, angle to gravity; 0 without depth.',
         OUTPUT_QOS,
     ),
 )
-"""In the order in which they are published: the mask never waits for the others."""
+"""In the order of publication: the mask never waits for the others."""
 
-LABELS = Topic('~/labels', String, 'JSON: id, name and rgb of every class', LATCHED_QOS)
+LABELS = Topic('~/labels', String, 'JSON: id, name and rgb of every class.', LATCHED_QOS)
 LABEL_INFO = Topic(
     '~/label_info',
     vision_msgs.LabelInfo if vision_msgs else 'vision_msgs/LabelInfo',
-    'id and name of every class, where vision_msgs is installed',
+    'Id and name of every class; needs vision_msgs.',
     LATCHED_QOS,
 )
 DIAGNOSTICS = Topic(
     '/diagnostics',
     DiagnosticArray,
-    'rates, drops by cause, latency and the time of each stage, device, network',
+    'Rates, drops by cause, latency and time of each stage, device, network.',
     DIAGNOSTICS_QOS,
 )
 OUTPUTS = (*FRAME_OUTPUTS, LABELS, LABEL_INFO, DIAGNOSTICS)
@@ -149,50 +151,50 @@ OUTPUTS = (*FRAME_OUTPUTS, LABELS, LABEL_INFO, DIAGNOSTICS)
 ENABLE = Topic(
     '~/enable',
     SetBool,
-    'activate or deactivate: the network stays loaded, nothing is received or computed',
+    'Activate or deactivate the node. The network stays loaded.',
 )
 RELOAD_MODEL = Topic(
     '~/reload_model',
     Trigger,
-    'load the checkpoint again, while the present network works on; it stays where that fails',
+    'Load the checkpoint again. The present network works until then, and stays on failure.',
 )
 SAVE_SNAPSHOT = Topic(
     '~/save_snapshot',
     Trigger,
-    'write colour, depth, intrinsics and mask of the latest frame, and what is known about the '
-    'node, to a new folder of `snapshot.folder`: a data set of one frame, for a bug report',
+    'Write the latest frame, its mask and the state of the node to a new folder in '
+    '`snapshot.folder`: a data set of one frame for a bug report.',
 )
 SERVICES = (ENABLE, RELOAD_MODEL, SAVE_SNAPSHOT)
 
 
 def declared_topic(node: Node, topic: str) -> str:
-    """`rgb/image`, or `rgb/image/compressed` where that is how images come."""
+    """`rgb/image`, or `rgb/image/compressed` for the compressed transport."""
     return _of_transport(topic, _transport(node, topic))
 
 
 def resolved_topic(node: Node, topic: str) -> str:
-    """The name after remapping, `/camera/color/image_raw/compressed`.
+    """The name after remapping: `/camera/color/image_raw/compressed`.
 
-    As with image_transport, the suffix follows the remapping of the raw topic. The compressed
-    topic may be remapped by itself, too.
+    As in image_transport, the suffix is added after the remapping of the raw topic. A remapping of
+    the compressed topic takes precedence.
     """
     return _resolved(node, topic, _transport(node, topic))
 
 
 def topic_text(node: Node, topic: str) -> str:
-    """`rgb/image (-> /camera/camera/color/image_raw)`: as declared and as resolved."""
+    """Declared and resolved name: `rgb/image (-> /camera/camera/color/image_raw)`."""
     return f'{declared_topic(node, topic)} (-> {resolved_topic(node, topic)})'
 
 
 def message_type(node: Node, topic: str) -> type:
-    """The class of the messages of `topic`."""
+    """The message class of `topic`."""
     if topic not in TRANSPORTS:
         return CameraInfo
     return Image if _transport(node, topic) == RAW else CompressedImage
 
 
-def published_otherwise(node: Node, topic: str) -> str:
-    """Where and how else images of `topic` are published, for people; '' = nowhere."""
+def other_transport(node: Node, topic: str) -> str:
+    """The other transport that is published, with the remedy; '' if none is."""
     parameter, transports = TRANSPORTS.get(topic, ('', ()))
     for transport in transports:
         name = _resolved(node, topic, transport)
@@ -201,8 +203,8 @@ def published_otherwise(node: Node, topic: str) -> str:
     return ''
 
 
-def published_alike(node: Node, topic: str) -> str:
-    """Where else images, or camera_infos, are published, the nearest names first; '' = nowhere.
+def same_type_topics(node: Node, topic: str) -> str:
+    """Other published topics of the same type, most similar names first; '' if there are none.
 
     Drivers rename their topics from version to version.
     """
@@ -220,8 +222,8 @@ def published_alike(node: Node, topic: str) -> str:
     return ', '.join(others[:MOST_NAMED])
 
 
-def foreign_types(node: Node, topic: str, publishers: Iterable[TopicEndpointInfo]) -> str:
-    """Which other types these publish, which it should be, and what to do; '' = none does."""
+def other_types(node: Node, topic: str, publishers: Iterable[TopicEndpointInfo]) -> str:
+    """Other types of these publishers, the expected type and the remedy; '' if all match."""
     expected = _type_name(node, topic)
     foreign = sorted({publisher.topic_type for publisher in publishers} - {expected})
     remedy = ''

@@ -26,7 +26,7 @@ from sgnet_ros.parameters import NODE_PARAMETERS, QUEUE_CAPACITY, NodeParameters
 from sgnet_ros.pipeline import Pipeline
 from sgnet_ros.ros_logging import forward_logging, stop_forwarding
 from sgnet_ros.services import Services
-from sgnet_ros.silence import SilenceMonitor
+from sgnet_ros.silence import OutputWatchdog
 from sgnet_ros.snapshot import environment, snapshot_folder, write_snapshot
 from sgnet_ros.stage_times import WAIT, StageTimes
 from sgnet_ros.statistics import Statistics
@@ -77,7 +77,7 @@ class SegmentationNode(LifecycleNode):
         self._inputs: Inputs | None = None
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
-        self._silence: SilenceMonitor | None = None
+        self._watchdog: OutputWatchdog | None = None
         self.statistics = Statistics()
         self.failed = Future()
         self.failure: BaseException | None = None
@@ -164,9 +164,9 @@ class SegmentationNode(LifecycleNode):
         Returns:
             False where the worker is still at that frame, or a thread at the work of a service.
         """
-        if self._silence is not None:
-            self._silence.close()
-            self._silence = None
+        if self._watchdog is not None:
+            self._watchdog.close()
+            self._watchdog = None
         if self._inputs is not None:
             self._inputs.close()
             self._inputs = None
@@ -289,7 +289,7 @@ class SegmentationNode(LifecycleNode):
         self._inputs = Inputs(
             self, self.parameters, self.statistics, self._store, self._bad_inputs.add
         )
-        self._silence = SilenceMonitor(
+        self._watchdog = OutputWatchdog(
             self, self.parameters, self.statistics, self._inputs, self._outputs, self._worker
         )
 
@@ -329,7 +329,7 @@ class SegmentationNode(LifecycleNode):
 
     def describe_problem(self) -> str:
         """Why there is no output; '' if nothing is wrong."""
-        return self._silence.problem if self._silence else 'not active'
+        return self._watchdog.problem if self._watchdog else 'not active'
 
     def describe_network(self) -> dict[str, str]:
         """What is known about the network, for people; {} = not loaded."""

@@ -124,7 +124,7 @@ class Outputs:
             if self._parameters[output.switch]
         )
 
-    def unheard(self) -> dict[str, str]:
+    def qos_mismatches(self) -> dict[str, str]:
         """Resolved names of topics that a subscriber cannot hear -> why its QoS keeps it out."""
         reasons = {}
         for publisher in self._publishers:

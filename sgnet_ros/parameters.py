@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters, each declared once: type, default, range, description.
-
-Over 300 lines: half of them are the table.
-"""
+"""The node's parameters, each declared once: type, default, range, description."""
 
 from __future__ import annotations
 
@@ -36,10 +33,10 @@ QUEUE_CAPACITY = {'latest': 1, 'all': 100}
 
 @dataclass(frozen=True)
 class NodeParameter:
-    """One parameter. `dynamic`: may change while the node runs.
+    """One parameter. Its type is the type of `default`; a float also accepts an integer.
 
-    Its type is that of `default`; an integer will do for a float. A list has as many numbers as
-    `default`: rclpy refuses empty ones in files.
+    A list has as many numbers as `default`, because rclpy refuses empty lists in files. A dynamic
+    parameter may change while the node runs.
     """
 
     name: str
@@ -50,7 +47,7 @@ class NodeParameter:
     dynamic: bool = False
 
     def checked(self, value: Any) -> Any:
-        """`value` in the parameter's type.
+        """`value` in the type of the parameter.
 
         Raises:
             ConfigError: another type, or out of range.
@@ -86,7 +83,7 @@ class NodeParameter:
         return [kind(number) for number in numbers]
 
     def descriptor(self) -> ParameterDescriptor:
-        """What `ros2 param describe` shows."""
+        """The output of `ros2 param describe`."""
         descriptor = ParameterDescriptor(
             description=self.description,
             additional_constraints=f'one of {", ".join(self.choices)}' if self.choices else '',
@@ -102,148 +99,152 @@ class NodeParameter:
 
 
 NODE_PARAMETERS = (
-    NodeParameter('checkpoint', '', "file of a trained network; '' = the one that comes with us"),
-    NodeParameter('device', 'auto', 'auto, cpu, cuda or cuda:N'),
-    NodeParameter(
-        'precision', 'auto', 'number format of inference', ('auto', 'fp32', 'fp16', 'bf16')
-    ),
-    NodeParameter('backend', 'auto', 'what runs the network', ('auto', 'torch', 'onnxruntime')),
+    NodeParameter('checkpoint', '', 'Path to a checkpoint; empty uses the bundled model.'),
+    NodeParameter('device', 'auto', 'Device of the network: auto, cpu, cuda or cuda:N.'),
+    NodeParameter('precision', 'auto', 'Precision of inference.', ('auto', 'fp32', 'fp16', 'bf16')),
+    NodeParameter('backend', 'auto', 'Inference engine.', ('auto', 'torch', 'onnxruntime')),
     NodeParameter(
         'input_size',
         [0, 0],
-        "height and width at which the network looks, multiples of 32; 0 = the checkpoint's",
+        'Height and width of the network input, multiples of 32; 0 uses those of the checkpoint.',
     ),
     NodeParameter(
-        'warmup_iterations', 2, 'empty runs before the first frame, which is slow', range=(0, 100)
+        'warmup_iterations', 2, 'Inferences on blank frames at start-up.', range=(0, 100)
     ),
     NodeParameter(
-        'sync.mode', 'auto', 'pair equal stamps (exact), near ones, or as the streams are', MODES
+        'sync.mode',
+        'auto',
+        'Pairing of stamps: equal (exact), within sync.slop (approximate), or as the streams are '
+        '(auto).',
+        MODES,
     ),
     NodeParameter(
         'sync.slop',
         DEFAULT_SLOP_S,
-        'largest difference of stamps in a pair, s; below half a frame period',
+        'Largest difference of the stamps of a pair in s; keep it below half a frame period.',
         range=(0.0, 10.0),
     ),
     NodeParameter(
-        'sync.queue_size', 10, 'messages of a stream that wait for a partner', range=(1, 1000)
+        'sync.queue_size', 10, 'Unpaired messages kept for each stream.', range=(1, 1000)
     ),
     NodeParameter(
         'queue.policy',
         'latest',
-        'latest: the newest pair replaces the one that waits; all: in order, late if need be',
+        'Pairs that wait for the network: only the newest (latest), or all in order (all).',
         tuple(QUEUE_CAPACITY),
     ),
     NodeParameter(
-        'max_rate', 0.0, 'frames per second at most; 0 = no limit', range=(0.0, 1e4), dynamic=True
+        'max_rate', 0.0, 'Largest frame rate in Hz; 0 = no limit.', range=(0.0, 1e4), dynamic=True
     ),
     *(
         NodeParameter(
             name,
             RAW,
-            f'how {topic} comes: {RAW}, or {compressed} on {topic}/{compressed}',
+            f'Transport of {topic}: {RAW}, or {compressed} on {topic}/{compressed}.',
             (RAW, compressed),
         )
         for topic, (name, (_, compressed)) in TRANSPORTS.items()
     ),
     NodeParameter(
-        'depth.scale', 0.0, 'metres per unit of depth; 0 = by encoding', range=(0.0, 1e3)
+        'depth.scale', 0.0, 'Metres per unit of depth; 0 = by encoding.', range=(0.0, 1e3)
     ),
-    NodeParameter('depth.min', 0.0, 'nearer is no measurement, m', range=(0.0, 1e4), dynamic=True),
+    NodeParameter('depth.min', 0.0, 'Smallest valid depth in m.', range=(0.0, 1e4), dynamic=True),
     NodeParameter(
         'depth.max',
         0.0,
-        'farther is no measurement, m; 0 = no limit',
+        'Largest valid depth in m; 0 = no limit.',
         range=(0.0, 1e4),
         dynamic=True,
     ),
-    NodeParameter('depth.register', False, 'register depth to colour; needs depth/camera_info'),
+    NodeParameter('depth.register', False, 'Register depth to colour; needs depth/camera_info.'),
     NodeParameter(
         'depth.extrinsics',
         [0.0] * 7,
-        'pose x y z qx qy qz qw of the depth camera in the colour camera, optical frames, m; '
-        'all 0 = from TF',
+        'Pose x y z qx qy qz qw of the depth camera in the colour camera (optical frames, m); '
+        'all 0 = from TF.',
     ),
     NodeParameter(
-        'camera.fx', 0.0, 'focal length, pixels; 0 = all four from camera_info', range=(0.0, 1e6)
+        'camera.fx',
+        0.0,
+        'Focal length in pixels; 0 takes all intrinsics from camera_info.',
+        range=(0.0, 1e6),
     ),
-    NodeParameter('camera.fy', 0.0, 'focal length, pixels', range=(0.0, 1e6)),
-    NodeParameter('camera.cx', 0.0, 'principal point, 0-based pixels', range=(-1e6, 1e6)),
-    NodeParameter('camera.cy', 0.0, 'principal point, 0-based pixels', range=(-1e6, 1e6)),
+    NodeParameter('camera.fy', 0.0, 'Focal length in pixels.', range=(0.0, 1e6)),
+    NodeParameter('camera.cx', 0.0, 'Principal point in 0-based pixels.', range=(-1e6, 1e6)),
+    NodeParameter('camera.cy', 0.0, 'Principal point in 0-based pixels.', range=(-1e6, 1e6)),
     NodeParameter(
         'hha.gravity_source',
         'estimate',
-        'what HHA takes for down: an estimate from the surfaces, TF, the downward axis of a level '
-        'camera, or hha.gravity_vector',
+        'Source of gravity for HHA: estimated from surfaces, TF, a level camera, or '
+        'hha.gravity_vector.',
         ('estimate', 'tf', 'level', 'vector'),
     ),
-    NodeParameter('hha.gravity_frame', 'odom', 'for tf: a frame with z up and z = 0 on the ground'),
-    NodeParameter('hha.gravity_vector', [0.0, 1.0, 0.0], 'for vector: down, in the optical frame'),
+    NodeParameter(
+        'hha.gravity_frame', 'odom', 'Source tf: a frame with z up and z = 0 on the ground.'
+    ),
+    NodeParameter(
+        'hha.gravity_vector', [0.0, 1.0, 0.0], 'Source vector: down, in the optical frame.'
+    ),
     NodeParameter(
         'hha.camera_height',
         0.0,
-        'of the camera above the ground, m; 0 = from TF where gravity is, else the lowest point',
+        'Height of the camera above the ground in m; 0 = from TF (source tf) or from the lowest '
+        'point.',
         range=(0.0, 1e3),
     ),
     NodeParameter(
         'confidence_threshold',
         0.0,
-        'pixels less confident than this become 255, unlabelled',
+        'Pixels of lower confidence become 255, unlabelled.',
         range=(0.0, 1.0),
         dynamic=True,
     ),
     NodeParameter(
-        'overlay.alpha',
-        0.5,
-        'how much of ~/overlay is class colour',
-        range=(0.0, 1.0),
-        dynamic=True,
+        'overlay.alpha', 0.5, 'Opacity of the classes in ~/overlay.', range=(0.0, 1.0), dynamic=True
     ),
-    NodeParameter('overlay.legend', False, 'name the colours in ~/overlay', dynamic=True),
+    NodeParameter('overlay.legend', False, 'Draw a legend into ~/overlay.', dynamic=True),
     NodeParameter(
         'confidence.encoding',
         CONFIDENCE_ENCODINGS[0],
-        'of ~/confidence; 255 or 1.0 is certain',
+        'Encoding of ~/confidence: mono8 (0-255) or 32FC1 (0.0-1.0).',
         CONFIDENCE_ENCODINGS,
         dynamic=True,
     ),
     NodeParameter(
         'points.stride',
         1,
-        'every so many rows and columns make a point of ~/points',
+        'Step between the rows and columns that become points of ~/points.',
         range=(1, 100),
         dynamic=True,
     ),
     *(
-        NodeParameter(
-            topic.switch, True, f'false: no {topic.name}, whoever subscribes', dynamic=True
-        )
+        NodeParameter(topic.switch, True, f'Publish {topic.name} to its subscribers.', dynamic=True)
         for topic in FRAME_OUTPUTS
     ),
     NodeParameter(
         'snapshot.folder',
         '',
-        "where ~/save_snapshot makes folders; '' = $ROS_HOME/sgnet_snapshots, in ~/.ros if not set",
+        'Folder for ~/save_snapshot; empty uses $ROS_HOME/sgnet_snapshots (~/.ros by default).',
         dynamic=True,
     ),
     NodeParameter(
         'diagnostics.period',
         1.0,
-        'seconds between two messages on /diagnostics; 0 = only the last one',
+        'Period of /diagnostics in s; 0 = only the final message.',
         range=(0.0, 3600.0),
     ),
     NodeParameter(
         'watchdog.timeout',
         5.0,
-        'after so many seconds without output the log says why; 0 = never',
+        'Time without output in s until the log says why; 0 = never.',
         range=(0.0, 3600.0),
     ),
-    NodeParameter('autostart', True, 'configure and activate without being asked'),
+    NodeParameter('autostart', True, 'Configure and activate automatically at start-up.'),
     NodeParameter(
         'qos.input',
         'sensor_data',
-        'sensor_data: best effort, hears every publisher; reliable: loses no large image, hears '
-        'reliable publishers only; auto: reliable where every publisher is',
+        'Reliability of the subscriptions: best effort (sensor_data), reliable, or reliable if '
+        'every publisher is (auto).',
         ('sensor_data', 'reliable', 'auto'),
     ),
 )
@@ -252,11 +253,11 @@ NODE_PARAMETERS = (
 class NodeParameters:
     """Declares `NODE_PARAMETERS` on a node and reads them: `parameters['sync.slop']`.
 
-    The node must have been made with `automatically_declare_parameters_from_overrides`: that is
-    how rclpy tells what the user has set, known or not.
+    The node needs `automatically_declare_parameters_from_overrides`: only then does rclpy list
+    every parameter that the user has set, known or not.
 
     Raises:
-        ConfigError: an unknown parameter is set, or a known one to a value it cannot have.
+        ConfigError: an unknown parameter is set, or a known one to an invalid value.
     """
 
     def __init__(self, node: Node) -> None:
@@ -288,7 +289,7 @@ class NodeParameters:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, in this thread, no value changes: half a frame by one, half by another."""
+        """Inside, no value changes for this thread, so that one frame sees one set of values."""
         self._held.values = {name: self[name] for name, item in self._known.items() if item.dynamic}
         try:
             yield
@@ -297,7 +298,7 @@ class NodeParameters:
 
     @property
     def depth_range_m(self) -> tuple[float, float]:
-        """(nearest, farthest) that counts as a measurement."""
+        """(nearest, farthest) valid depth."""
         return self['depth.min'], self['depth.max'] or math.inf
 
     def _check(self, changes: list[Parameter]) -> SetParametersResult:
@@ -311,7 +312,7 @@ class NodeParameters:
 
 
 def _check_together(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError where two parameters contradict each other."""
+    """Raise ConfigError if two parameters contradict each other."""
     nearest, farthest = values['depth.min'], values['depth.max']
     if 0 < farthest <= nearest:
         raise ConfigError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The watchdog: collects what `watchdog.causes_of_silence` needs, and logs what it says."""
+"""The watchdog: collects the facts for `watchdog.diagnose` and logs the causes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from sgnet_ros.inputs import Inputs
 from sgnet_ros.interface import (
     STREAMS,
-    foreign_types,
-    published_alike,
-    published_otherwise,
+    other_transport,
+    other_types,
     resolved_topic,
+    same_type_topics,
     topic_text,
 )
 from sgnet_ros.outputs import Outputs
@@ -23,15 +23,15 @@ from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.stage_times import ARRIVE
 from sgnet_ros.statistics import Counts, Statistics
 from sgnet_ros.troubles import NO_CAUSE, NOT_WANTED
-from sgnet_ros.watchdog import NO_SUBSCRIBER, InputFacts, causes_of_silence, difference, doubts
+from sgnet_ros.watchdog import NO_SUBSCRIBER, InputFacts, diagnose, difference, warnings
 from sgnet_ros.worker import Worker
 
 
-class SilenceMonitor:
-    """Every `watchdog.timeout` without a mask, warns why; until `close()`.
+class OutputWatchdog:
+    """Every `watchdog.timeout` without a mask, logs why; until `close()`.
 
     Attributes:
-        problem: the causes found by the last check, '' = there was output, or nobody wants any.
+        problem: the causes found by the last check; '' if there was output or no subscriber.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class SilenceMonitor:
         self._before, self._before_s = statistics.counts(), time.monotonic()
         self.problem = ''
         self._unwanted = False
-        self._doubted: set[str] = set()
+        self._warned: set[str] = set()
         period_s = parameters['watchdog.timeout']
-        # The node's own clock stands still while /clock is silent.
+        # The clock of the node stands still while /clock is silent.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = period_s and node.create_timer(period_s, self._check, clock=clock)
 
@@ -67,12 +67,12 @@ class SilenceMonitor:
         now, now_s = self._statistics.counts(), time.monotonic()
         since_last, period_s = difference(now, self._before), now_s - self._before_s
         self._before, self._before_s = now, now_s
-        self._say_doubts(now)
+        self._warn(now)
         if since_last.masks:
             self.problem, self._unwanted = '', False
             return
-        causes = causes_of_silence(
-            self._facts(since_last),
+        causes = diagnose(
+            tuple(self._facts(topic, since_last) for topic in self._inputs.topics),
             since_last,
             period_s,
             self._inputs.sync.nearest_gap_ns,
@@ -81,49 +81,46 @@ class SilenceMonitor:
             self._clock_is_silent(),
         )
         wanted = self._outputs.wanted()
-        # With drops of this cause it is wanted only since a moment ago.
+        # Drops of this cause show that the subscriber is new.
         if causes or (wanted and NO_SUBSCRIBER not in since_last.dropped):
-            self.problem = ' · '.join(causes) or NO_CAUSE.say()
+            self.problem = ' · '.join(causes) or NO_CAUSE.format()
             self._node.get_logger().warning(f'no output for {period_s:.0f} s: {self.problem}')
             return
         if not wanted and not self._unwanted:
             topics = ', '.join(self._outputs.topics)
-            self._node.get_logger().info(NOT_WANTED.say(topics=topics))
+            self._node.get_logger().info(NOT_WANTED.format(topics=topics))
         self.problem, self._unwanted = '', not wanted
 
-    def _say_doubts(self, now: Counts) -> None:
-        """Each once, for as long as it lasts."""
+    def _warn(self, now: Counts) -> None:
+        """Log each warning once, for as long as it lasts."""
         own = self._node.get_name(), self._node.get_namespace()
-        namesakes = self._node.get_node_names_and_namespaces().count(own)
-        ahead_s = -now.stages_ms[ARRIVE][-1] / 1e3 if now.masks else 0.0
-        name, unheard = self._node.get_fully_qualified_name(), self._outputs.unheard()
-        found = doubts(name, namesakes, ahead_s, unheard)
-        for about in found.keys() - self._doubted:
-            self._node.get_logger().warning(found[about])
-        self._doubted = set(found)
+        found = warnings(
+            self._node.get_fully_qualified_name(),
+            self._node.get_node_names_and_namespaces().count(own),
+            -now.stages_ms[ARRIVE][-1] / 1e3 if now.masks else 0.0,
+            self._outputs.qos_mismatches(),
+        )
+        for subject in found.keys() - self._warned:
+            self._node.get_logger().warning(found[subject])
+        self._warned = set(found)
 
     def _clock_is_silent(self) -> bool:
         simulated = self._node.get_parameter('use_sim_time').value
         return simulated and self._node.get_clock().now().nanoseconds == 0
 
-    def _facts(self, since_last: Counts) -> tuple[InputFacts, ...]:
-        return tuple(self._facts_of(topic, since_last) for topic in self._inputs.topics)
-
-    def _facts_of(self, topic: str, since_last: Counts) -> InputFacts:
-        publishers = self._node.get_publishers_info_by_topic(resolved_topic(self._node, topic))
-        reasons = []
-        for publisher in publishers:
-            compatible, reason = qos_check_compatible(publisher.qos_profile, self._inputs.qos)
-            if compatible == QoSCompatibility.ERROR:
-                reasons.append(reason)
+    def _facts(self, topic: str, since_last: Counts) -> InputFacts:
+        node = self._node
+        publishers = node.get_publishers_info_by_topic(resolved_topic(node, topic))
+        checks = [qos_check_compatible(one.qos_profile, self._inputs.qos) for one in publishers]
+        reasons = [reason for level, reason in checks if level == QoSCompatibility.ERROR]
         return InputFacts(
             topic,
-            topic_text(self._node, topic),
+            topic_text(node, topic),
             len(publishers),
             '; '.join(reasons) if len(reasons) == len(publishers) else '',
             since_last.received.get(STREAMS[topic], 0),
             topic in self._inputs.unstamped,
-            foreign_types(self._node, topic, publishers),
-            published_otherwise(self._node, topic),
-            '' if publishers else published_alike(self._node, topic),
+            other_types(node, topic, publishers),
+            other_transport(node, topic),
+            '' if publishers else same_type_topics(node, topic),
         )

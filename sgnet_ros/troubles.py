@@ -1,115 +1,115 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps masks away: what the log says of it, and what to do.
+"""Problems of the node: the sentences of the log, and their remedies.
 
-The README's page on troubles is made of these tables, so that it knows every sentence.
+The tables of the troubleshooting page are generated from these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+REMEDIES = {
+    'depth/image': '; RealSense: align_depth.enable:=true',
+    'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
+    'depth/camera_info': '; or use registered depth without depth.register',
+}
+"""Topic without messages -> remedy, appended to the sentence."""
+
 
 @dataclass(frozen=True)
-class Trouble:
+class Diagnosis:
     """One line of the log.
 
     Attributes:
-        sentence: what it says, with names in braces for what differs.
-        remedy: why, and what to do; Markdown.
+        sentence: the text, with names in braces for its values.
+        remedy: the reason and what to do, in Markdown.
     """
 
     sentence: str
     remedy: str
 
-    def say(self, **values: object) -> str:
-        """The sentence of one case."""
+    def format(self, **values: object) -> str:
+        """The sentence with these values."""
         return self.sentence.format(**values)
 
 
-REMEDIES = {
-    'depth/image': '; RealSense: align_depth.enable:=true',
-    'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
-    'depth/camera_info': '; or take depth that is registered already, without depth.register',
-}
-"""Topic without messages -> remedy, appended to the sentence."""
-
-NO_CLOCK = Trouble(
+NO_CLOCK = Diagnosis(
     'use_sim_time is true but /clock is silent',
-    'Nobody plays `/clock`: start the simulator, `play_bag --clock` or `ros2 bag play --clock`, '
-    'or say `use_sim_time:=false`.',
+    'Start the simulator, `play_bag --clock` or `ros2 bag play --clock`, or set '
+    '`use_sim_time:=false`.',
 )
-NO_PUBLISHER = Trouble(
+NO_PUBLISHER = Diagnosis(
     '{topic}: 0 publishers',
-    'The camera does not run, or its topic has another name: `ros2 topic list`, then `camera:=` or '
-    '`rgb_topic:=` and the like. No topic of the camera in the list? Then the two differ in '
-    '`ROS_DOMAIN_ID` or `RMW_IMPLEMENTATION`, or hear only their own machine '
-    '(`ROS_AUTOMATIC_DISCOVERY_RANGE`, `ROS_LOCALHOST_ONLY`).',
+    'The camera does not run, or its topic has another name: check `ros2 topic list`, then set '
+    '`camera:=`, `rgb_topic:=` and so on. If the list has no topic of the camera, the two '
+    'machines or containers differ in `ROS_DOMAIN_ID` or `RMW_IMPLEMENTATION`, or discovery stays '
+    'on one machine (`ROS_AUTOMATIC_DISCOVERY_RANGE`, `ROS_LOCALHOST_ONLY`).',
 )
-OTHER_TYPE = Trouble(
+OTHER_TYPE = Diagnosis(
     '{topic}: {publishers} of {types}',
-    'The name belongs to another type of message, often to compressed images: name the raw topic, '
-    'without its suffix, and set `image_transport:=compressed` or '
-    '`depth_transport:=compressedDepth`.',
+    'The topic has another message type, often compressed images: set the raw topic, without its '
+    'suffix, and `image_transport:=compressed` or `depth_transport:=compressedDepth`.',
 )
-INCOMPATIBLE_QOS = Trouble(
+INCOMPATIBLE_QOS = Diagnosis(
     '{topic}: {publishers}, incompatible QoS ({reason})',
-    '`qos.input: sensor_data` hears every publisher, `auto` is reliable only where all are. What '
-    'they offer: `ros2 topic info -v`.',
+    '`qos.input: sensor_data` is compatible with every publisher; `auto` is reliable only if all '
+    'publishers are. `ros2 topic info -v` shows their QoS.',
 )
-NO_MESSAGE = Trouble(
+NO_MESSAGE = Diagnosis(
     '{topic}: {publishers}, no message in {seconds} s',
-    'The stream is off or paused, the driver has failed (see its log), or every image is lost on '
-    'the way: see [lost frames](#lost-frames). `ros2 topic hz` tells whether others hear it.',
-)
-ZERO_STAMPS = Trouble(
-    '{topic}: stamps are zero',
-    'Colour and depth find each other by their stamps, and this driver gives none: mend or replace '
+    'The stream is off or paused, the driver has failed (see its log), or every image is lost in '
+    'transit: see [lost frames](#lost-frames). `ros2 topic hz` shows whether other nodes receive '
     'it.',
 )
-STAMPS_APART = Trouble(
+ZERO_STAMPS = Diagnosis(
+    '{topic}: stamps are zero',
+    'Colour and depth are paired by their stamps, and this driver sets none: fix or replace it.',
+)
+STAMPS_APART = Diagnosis(
     '{rates}, 0 pairs: nearest stamps {gap} ms apart, sync.slop {slop} ms',
-    'Let the camera synchronise its streams (RealSense `enable_sync:=true`, OAK-D and Orbbec in '
-    '`config/`), or raise `sync.slop`, up to half a frame period. Seconds or years apart: the two '
-    'are stamped by different clocks.',
+    'Let the camera synchronise its streams (RealSense `enable_sync:=true`; for OAK-D and Orbbec '
+    'see `config/`), or raise `sync.slop` up to half a frame period. If the gap is seconds or '
+    'years, different clocks stamp the streams.',
 )
-NO_TWO_STAMPS = Trouble(
+NO_TWO_STAMPS = Diagnosis(
     '{rates}, 0 pairs: no two stamps to compare',
-    'Colour and depth came, but never at the same time: a camera that switches between them, or a '
-    'recording of one after the other.',
+    'Colour and depth never came at the same time: the camera switches between them, or the bag '
+    'holds one after the other.',
 )
-ALL_DROPPED = Trouble(
+ALL_DROPPED = Diagnosis(
     'pairs {pairs}, masks 0, dropped: {causes}',
-    'Each cause with its count and its latest reason; the [next table](#dropped-frames) has them.',
+    'Each cause has its count and its latest reason; the [next table](#dropped-frames) explains '
+    'them.',
 )
-SLOW_FRAME = Trouble(
-    'one frame has been in the making for {seconds} s',
-    'The device is busy or too slow for this network: `device:=cuda`, a smaller network, or less '
-    'beside it; `ros2 run sgnet_core benchmark` measures what it can do.',
+SLOW_FRAME = Diagnosis(
+    'the current frame has taken {seconds} s so far',
+    'The device is busy or too slow for this network: use `device:=cuda` or a smaller network, or '
+    'end other processes. `ros2 run sgnet_core benchmark` measures the device.',
 )
-NO_CAUSE = Trouble(
+NO_CAUSE = Diagnosis(
     'no cause found',
-    'Frames are on their way but none was finished: `max_rate` is below one in `watchdog.timeout`, '
-    'or the next line will know more. `/diagnostics` has every count.',
+    'Frames arrive, but none was finished: `max_rate` allows less than one in '
+    '`watchdog.timeout`, or the next line names the cause. `/diagnostics` has every count.',
 )
-NOT_WANTED = Trouble(
-    'nobody subscribes to {topics}: nothing is computed',
-    'As it should be: outputs are computed for subscribers only, and `publish.*` allow each. '
-    '`ros2 topic hz /segmentation/mask` is one.',
+NOT_WANTED = Diagnosis(
+    'no subscriber to {topics}: nothing is computed',
+    'This is intended: outputs are computed for subscribers only, and `publish.*` enables each. '
+    'Try `ros2 topic hz /segmentation/mask`.',
 )
-NAMESAKES = Trouble(
-    '{count} nodes are called {name}: their outputs and services mix; rename one by '
-    '-r __node:=NAME or a namespace (one that crashed is gone after 20 s)',
-    'In the launch files, `namespace:=`.',
+DUPLICATE_NAME = Diagnosis(
+    '{count} nodes have the name {name}, so their outputs and services mix; rename one with '
+    '-r __node:=NAME or a namespace (a crashed node disappears after 20 s)',
+    'In the launch files, set `namespace:=`.',
 )
-FUTURE_STAMPS = Trouble(
+FUTURE_STAMPS = Diagnosis(
     'rgb/image is stamped {seconds} s in the future; synchronise the clocks of camera and node '
     '(chrony, PTP), or set use_sim_time for a simulation',
-    'Masks come all the same; latencies mean nothing.',
+    'Masks are not affected, but latencies are wrong.',
 )
-UNHEARD = Trouble(
-    '{topic} is not heard by a subscriber that asks for other QoS ({reason})',
-    'Outputs are reliable and volatile, labels transient local: it must not ask for more. In RViz '
-    'set the durability of the topic to volatile.',
+QOS_MISMATCH = Diagnosis(
+    '{topic}: a subscriber requests incompatible QoS ({reason})',
+    'Outputs are reliable and volatile; labels are reliable and transient local. The subscriber '
+    'must not request more. In RViz, set the durability of the topic to volatile.',
 )
 SENTENCES = (
     NO_CLOCK,
@@ -124,32 +124,32 @@ SENTENCES = (
     SLOW_FRAME,
     NO_CAUSE,
     NOT_WANTED,
-    NAMESAKES,
+    DUPLICATE_NAME,
     FUTURE_STAMPS,
-    UNHEARD,
+    QOS_MISMATCH,
 )
-"""Everything that the watchdog says."""
+"""All sentences of the watchdog."""
 
 DROPS = {
-    'rgb_unmatched': 'colour without depth within `sync.slop`: depth is slower, late or lost',
-    'depth_unmatched': 'the same the other way round',
-    'duplicate_stamp': 'a stamp that has been: two publishers on one topic, or repeated frames',
-    'time_jump': 'waited for its partner when time went back, as where a bag loops',
-    'no_camera_info': 'intrinsics are missing: publish camera_info or give `camera.fx` and the '
-    'like; with `depth.register` also `depth/camera_info`',
-    'newer_frame': 'a newer one came while it waited: the camera is faster than the network, and '
-    '`queue.policy: latest` means it so',
-    'queue_full': 'too many waited, with `queue.policy: all`: play slower',
-    'no_subscriber': 'nobody wanted it',
-    'stopped': 'was waiting or in the making when the node was stopped, or failed',
-    'bad_rgb': 'a colour image that cannot be read; the reason says which part of the message',
-    'bad_depth': 'the same of depth. Another size than colour: it is not registered, so align it '
-    'in the driver or set `depth.register`',
-    'bad_camera_info': 'no camera: `K[0]` is zero, or the size is not that of the image',
-    'bad_depth_camera_info': 'the same of the depth camera',
-    'bad_frame': 'the parts are fine, and the frame they make is not; see its reason',
-    'no_transform': 'TF does not connect the frames that the reason names: publish it, or give '
-    '`depth.extrinsics`, or choose another `hha.gravity_source`',
-    'out_of_memory': 'the device had no memory for this one frame',
+    'rgb_unmatched': 'No depth within `sync.slop`: depth is slower, late or lost.',
+    'depth_unmatched': 'No colour within `sync.slop`: colour is slower, late or lost.',
+    'duplicate_stamp': 'The stamp repeats the last one: two publishers, or repeated frames.',
+    'time_jump': 'Time went back while it waited for its partner, for example in a looping bag.',
+    'no_camera_info': 'Intrinsics are missing: publish camera_info or set `camera.fx` and the '
+    'others. `depth.register` also needs `depth/camera_info`.',
+    'newer_frame': 'A newer one replaced it: the camera is faster than the network, as '
+    '`queue.policy: latest` intends.',
+    'queue_full': 'Too many waited (`queue.policy: all`): play more slowly.',
+    'no_subscriber': 'No output had a subscriber.',
+    'stopped': 'It waited or was processed when the node stopped or failed.',
+    'bad_rgb': 'The colour image is invalid; the reason names the part of the message.',
+    'bad_depth': 'The depth image is invalid. If its size is not that of colour, it is not '
+    'registered: align it in the driver or set `depth.register`.',
+    'bad_camera_info': '`K[0]` is zero, or the size is not that of the image.',
+    'bad_depth_camera_info': 'The same for the depth camera.',
+    'bad_frame': 'The messages are valid, but not the frame they make; see its reason.',
+    'no_transform': 'TF does not connect the frames in the reason: publish the transform, set '
+    '`depth.extrinsics`, or choose another `hha.gravity_source`.',
+    'out_of_memory': 'The device had no memory for this frame.',
 }
-"""Cause of a drop, as in the log, in /diagnostics and in statistics -> what to make of it."""
+"""Cause of a drop in the log, in /diagnostics and in statistics -> explanation."""

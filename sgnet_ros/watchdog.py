@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says why no output comes: what is known about inputs and counts, to sentences. No ROS here."""
+"""Why there is no output: facts about inputs and counts to sentences. No ROS here."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from sgnet_ros import troubles
 from sgnet_ros.statistics import Counts
 
 NO_SUBSCRIBER = 'no_subscriber'
-"""Of what is dropped: pairs that nobody wanted. They came as far as they should."""
-MOST_AHEAD_S = 0.1
-"""Clocks of two machines may differ by so much before it is said."""
+"""Cause of drops: no output has a subscriber. It is not a problem."""
+CLOCK_TOLERANCE_S = 0.1
+"""Allowed offset between the clocks of two machines."""
 
 
 @dataclass(frozen=True)
 class InputFacts:
-    """What is known about one input.
+    """The state of one input.
 
     Attributes:
-        topic: as declared, `rgb/image`.
-        text: as declared and as resolved, `rgb/image (-> /camera/image_raw)`.
-        publishers: how many publish it.
-        incompatible: why QoS keeps each unmatched publisher out, '' = it does not.
+        topic: declared name, `rgb/image`.
+        text: declared and resolved name, `rgb/image (-> /camera/image_raw)`.
+        publishers: number of publishers.
+        incompatible: the QoS mismatch if no publisher is compatible.
         received: messages since the last check.
-        unstamped: whether its messages carry stamps of zero.
-        foreign: which other types are published, and what to do, '' = none.
-        otherwise: where else it is published, and what makes the node listen there, '' = nowhere.
-        alike: other topics of its type that are published, '' = none.
+        unstamped: whether the stamps of its messages are zero.
+        other_types: the wrong types of its publishers, with the remedy.
+        other_transport: the other transport that is published, with the remedy.
+        same_type_topics: other published topics of its type.
     """
 
     topic: str
@@ -37,12 +37,12 @@ class InputFacts:
     incompatible: str = ''
     received: int = 0
     unstamped: bool = False
-    foreign: str = ''
-    otherwise: str = ''
-    alike: str = ''
+    other_types: str = ''
+    other_transport: str = ''
+    same_type_topics: str = ''
 
 
-def causes_of_silence(
+def diagnose(
     inputs: tuple[InputFacts, ...],
     since_last: Counts,
     period_s: float,
@@ -53,29 +53,29 @@ def causes_of_silence(
 ) -> list[str]:
     """Why there was no output in the last `period_s` seconds, most basic cause first.
 
-    That nobody subscribes is no cause: such a node does what it should.
+    A missing subscriber is not a cause: such a node works as intended.
 
     Args:
-        inputs: colour and depth, and camera_info where it is needed.
-        since_last: what was counted in that time.
+        inputs: colour and depth, and camera_info if it is needed.
+        since_last: the counts of that time.
         nearest_gap_ns: smallest difference between a colour and a depth stamp, if any.
-        slop_s: the largest one that makes a pair.
-        busy_s: how long one frame has been in the making.
-        clock_is_silent: use_sim_time is set and /clock has not been heard.
+        slop_s: largest difference of the stamps of a pair.
+        busy_s: processing time of the current frame.
+        clock_is_silent: use_sim_time is true and no /clock was received.
     """
-    causes = [troubles.NO_CLOCK.say()] if clock_is_silent else []
+    causes = [troubles.NO_CLOCK.format()] if clock_is_silent else []
     causes += [cause for facts in inputs if (cause := _input_cause(facts, period_s))]
     if since_last.pairs == 0 and not causes:
         causes.append(_pairing_cause(inputs, period_s, nearest_gap_ns, slop_s))
     elif since_last.pairs and since_last.dropped and NO_SUBSCRIBER not in since_last.dropped:
+        reasons = since_last.reasons
         dropped = ', '.join(
-            f'{cause} {n}'
-            + (f' ({since_last.reasons[cause]})' if cause in since_last.reasons else '')
+            f'{cause} {n}' + (f' ({reasons[cause]})' if cause in reasons else '')
             for cause, n in sorted(since_last.dropped.items())
         )
-        causes.append(troubles.ALL_DROPPED.say(pairs=since_last.pairs, causes=dropped))
+        causes.append(troubles.ALL_DROPPED.format(pairs=since_last.pairs, causes=dropped))
     if busy_s > period_s:
-        causes.append(troubles.SLOW_FRAME.say(seconds=f'{busy_s:.1f}'))
+        causes.append(troubles.SLOW_FRAME.format(seconds=f'{busy_s:.1f}'))
     return causes
 
 
@@ -86,55 +86,55 @@ def _pairing_cause(
         f'{facts.topic.split("/")[0]} {facts.received / period_s:.1f} Hz' for facts in inputs[:2]
     )
     if nearest_gap_ns is None:
-        return troubles.NO_TWO_STAMPS.say(rates=rates)
-    return troubles.STAMPS_APART.say(
-        rates=rates, gap=f'{nearest_gap_ns / 1e6:.1f}', slop=f'{slop_s * 1e3:g}'
-    )
+        return troubles.NO_TWO_STAMPS.format(rates=rates)
+    gap, slop = f'{nearest_gap_ns / 1e6:.1f}', f'{slop_s * 1e3:g}'
+    return troubles.STAMPS_APART.format(rates=rates, gap=gap, slop=slop)
 
 
 def _input_cause(facts: InputFacts, period_s: float) -> str:
     if facts.publishers == 0:
-        hint = f'; {facts.otherwise}' if facts.otherwise else troubles.REMEDIES.get(facts.topic, '')
-        alike = f'; of its type are published {facts.alike}' if facts.alike else ''
-        return troubles.NO_PUBLISHER.say(topic=facts.text) + hint + alike
+        others = facts.same_type_topics
+        return (
+            troubles.NO_PUBLISHER.format(topic=facts.text)
+            + (f'; {facts.other_transport}' if facts.other_transport else '')
+            + ('' if facts.other_transport else troubles.REMEDIES.get(facts.topic, ''))
+            + (f'; published topics of its type: {others}' if others else '')
+        )
     if facts.received == 0:
-        return _unheard_cause(facts, period_s)
-    if facts.unstamped:
-        return troubles.ZERO_STAMPS.say(topic=facts.text)
-    return ''
+        publishers = f'{facts.publishers} publisher{"s" if facts.publishers > 1 else ""}'
+        known = {'topic': facts.text, 'publishers': publishers}
+        if facts.other_types:
+            return troubles.OTHER_TYPE.format(types=facts.other_types, **known)
+        if facts.incompatible:
+            return troubles.INCOMPATIBLE_QOS.format(reason=facts.incompatible, **known)
+        return troubles.NO_MESSAGE.format(seconds=f'{period_s:.1f}', **known)
+    return troubles.ZERO_STAMPS.format(topic=facts.text) if facts.unstamped else ''
 
 
-def _unheard_cause(facts: InputFacts, period_s: float) -> str:
-    publishers = f'{facts.publishers} publisher{"s" if facts.publishers > 1 else ""}'
-    known = {'topic': facts.text, 'publishers': publishers}
-    if facts.foreign:
-        return troubles.OTHER_TYPE.say(types=facts.foreign, **known)
-    if facts.incompatible:
-        return troubles.INCOMPATIBLE_QOS.say(reason=facts.incompatible, **known)
-    return troubles.NO_MESSAGE.say(seconds=f'{period_s:.1f}', **known)
-
-
-def doubts(name: str, namesakes: int, ahead_s: float, unheard: Mapping[str, str]) -> dict[str, str]:
-    """What does not keep output away and is hardly meant: what it is about -> what to do.
+def warnings(
+    name: str, nodes_of_this_name: int, ahead_s: float, qos_mismatches: Mapping[str, str]
+) -> dict[str, str]:
+    """Probable mistakes that do not prevent output: subject -> sentence.
 
     Args:
-        name: of the node.
-        namesakes: how many nodes have it.
-        ahead_s: by how much the latest colour image was stamped after it came.
-        unheard: topics of ours that a subscriber cannot hear -> why.
+        name: the name of the node.
+        nodes_of_this_name: how many nodes have it.
+        ahead_s: how far the latest colour stamp was in the future on arrival.
+        qos_mismatches: output topic -> why a subscriber receives nothing.
     """
     found = {
-        topic: troubles.UNHEARD.say(topic=topic, reason=reason) for topic, reason in unheard.items()
+        topic: troubles.QOS_MISMATCH.format(topic=topic, reason=reason)
+        for topic, reason in qos_mismatches.items()
     }
-    if namesakes > 1:
-        found['name'] = troubles.NAMESAKES.say(count=namesakes, name=name)
-    if ahead_s > MOST_AHEAD_S:
-        found['clock'] = troubles.FUTURE_STAMPS.say(seconds=f'{ahead_s:.1f}')
+    if nodes_of_this_name > 1:
+        found['name'] = troubles.DUPLICATE_NAME.format(count=nodes_of_this_name, name=name)
+    if ahead_s > CLOCK_TOLERANCE_S:
+        found['clock'] = troubles.FUTURE_STAMPS.format(seconds=f'{ahead_s:.1f}')
     return found
 
 
 def difference(now: Counts, before: Counts) -> Counts:
-    """What was counted between two moments."""
+    """The counts between two moments."""
     dropped = _subtract(now.dropped, before.dropped)
     return Counts(
         received=_subtract(now.received, before.received),
@@ -145,6 +145,6 @@ def difference(now: Counts, before: Counts) -> Counts:
     )
 
 
-def _subtract(now, before) -> dict[str, int]:
+def _subtract(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     changes = {key: count - before.get(key, 0) for key, count in now.items()}
     return {key: change for key, change in changes.items() if change}

@@ -108,8 +108,8 @@ def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
     (warning,) = [line for line in ros.log() if text in line]
     assert 'depth/image (-> /cam/depth)' in warning
     assert 'give depth.extrinsics' in warning
-    node._silence._check()
-    assert f'pairs 2, masks 0, dropped: no_transform 2 ({text}' in node._silence.problem
+    node._watchdog._check()
+    assert f'pairs 2, masks 0, dropped: no_transform 2 ({text}' in node._watchdog.problem
 
     tf().set_transform_static(stamped('optical frame', 'depth frame', (-0.4, 0, 0)), 'test')
     send_unaligned(camera, T0 + 5 * SECOND)

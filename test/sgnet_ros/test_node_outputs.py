@@ -132,12 +132,12 @@ def test_a_subscriber_that_asks_for_too_much_is_told_once(ros):
     node, camera = started(ros, watchdog__timeout=3600.0)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera.listen(Image, '/segmentation/overlay', latched)
-    text = '/segmentation/overlay is not heard by a subscriber that asks for other QoS (ERROR: '
+    text = '/segmentation/overlay: a subscriber requests incompatible QoS (ERROR: '
     ros.spin_until(
-        lambda: node._silence._check() or any(text in line for line in ros.log()), 'the warning'
+        lambda: node._watchdog._check() or any(text in line for line in ros.log()), 'the warning'
     )
-    node._silence._check()
-    (warning,) = (line for line in ros.log() if 'asks for other QoS' in line)
+    node._watchdog._check()
+    (warning,) = (line for line in ros.log() if 'requests incompatible QoS' in line)
     assert text in warning
 
 

@@ -14,7 +14,7 @@ from sgnet_ros.interface import STREAMS
 from sgnet_ros.stage_times import STAGES
 from sgnet_ros.statistics import Counts, Statistics, percentiles
 from sgnet_ros.troubles import DROPS, NO_CAUSE, NOT_WANTED, SENTENCES
-from sgnet_ros.watchdog import InputFacts, causes_of_silence, difference, doubts
+from sgnet_ros.watchdog import InputFacts, diagnose, difference, warnings
 
 
 def facts(topic, **changes):
@@ -26,7 +26,7 @@ RGB, DEPTH, INFO = facts('rgb/image'), facts('depth/image'), facts('rgb/camera_i
 
 
 def test_a_missing_publisher_is_named_with_its_remedy():
-    causes = causes_of_silence((RGB, facts('depth/image', publishers=0), INFO), Counts(), 5.0)
+    causes = diagnose((RGB, facts('depth/image', publishers=0), INFO), Counts(), 5.0)
     assert causes == [
         'depth/image (-> /cam/depth/image): 0 publishers; RealSense: align_depth.enable:=true'
     ]
@@ -34,75 +34,75 @@ def test_a_missing_publisher_is_named_with_its_remedy():
 
 def test_incompatible_qos_is_named():
     rgb = facts('rgb/image', received=0, incompatible='RELIABILITY')
-    causes = causes_of_silence((rgb, DEPTH, INFO), Counts(), 5.0)
+    causes = diagnose((rgb, DEPTH, INFO), Counts(), 5.0)
     assert causes == ['rgb/image (-> /cam/rgb/image): 1 publisher, incompatible QoS (RELIABILITY)']
 
 
 def test_silent_publishers_are_counted():
     rgb = facts('rgb/image', received=0, publishers=2)
-    causes = causes_of_silence((rgb, DEPTH, INFO), Counts(), 5.0)
+    causes = diagnose((rgb, DEPTH, INFO), Counts(), 5.0)
     assert causes == ['rgb/image (-> /cam/rgb/image): 2 publishers, no message in 5.0 s']
 
 
 def test_stamps_of_zero_are_named():
-    causes = causes_of_silence((RGB, facts('depth/image', unstamped=True), INFO), Counts(), 5.0)
+    causes = diagnose((RGB, facts('depth/image', unstamped=True), INFO), Counts(), 5.0)
     assert causes == ['depth/image (-> /cam/depth/image): stamps are zero']
 
 
 def test_rates_and_the_gap_of_stamps_explain_missing_pairs():
-    causes = causes_of_silence((RGB, DEPTH, INFO), Counts(), 5.0, 41_000_000, slop_s=0.015)
+    causes = diagnose((RGB, DEPTH, INFO), Counts(), 5.0, 41_000_000, slop_s=0.015)
     assert causes == [
         'rgb 30.0 Hz, depth 30.0 Hz, 0 pairs: nearest stamps 41.0 ms apart, sync.slop 15 ms'
     ]
-    causes = causes_of_silence((RGB, DEPTH), Counts(), 5.0, None, slop_s=0.015)
+    causes = diagnose((RGB, DEPTH), Counts(), 5.0, None, slop_s=0.015)
     assert causes == ['rgb 30.0 Hz, depth 30.0 Hz, 0 pairs: no two stamps to compare']
 
 
 def test_drops_explain_missing_masks():
     since = Counts(pairs=150, dropped={'bad_depth': 148, 'newer_frame': 2})
-    causes = causes_of_silence((RGB, DEPTH, INFO), since, 5.0)
+    causes = diagnose((RGB, DEPTH, INFO), since, 5.0)
     assert causes == ['pairs 150, masks 0, dropped: bad_depth 148, newer_frame 2']
 
 
 def test_that_nobody_subscribes_is_no_cause():
     since = Counts(pairs=150, dropped={'no_subscriber': 150, 'rgb_unmatched': 1})
-    assert causes_of_silence((RGB, DEPTH, INFO), since, 5.0) == []
+    assert diagnose((RGB, DEPTH, INFO), since, 5.0) == []
     missing = facts('rgb/camera_info', publishers=0)
-    assert len(causes_of_silence((RGB, DEPTH, missing), since, 5.0)) == 1
+    assert len(diagnose((RGB, DEPTH, missing), since, 5.0)) == 1
 
 
 def test_a_frame_that_takes_for_ever_is_named():
-    causes = causes_of_silence((RGB, DEPTH, INFO), Counts(pairs=3), 5.0, busy_s=7.25)
-    assert causes == ['one frame has been in the making for 7.2 s']
+    causes = diagnose((RGB, DEPTH, INFO), Counts(pairs=3), 5.0, busy_s=7.25)
+    assert causes == ['the current frame has taken 7.2 s so far']
 
 
 def test_a_silent_clock_comes_first():
     rgb = facts('rgb/image', publishers=0)
-    causes = causes_of_silence((rgb, DEPTH, INFO), Counts(), 5.0, clock_is_silent=True)
+    causes = diagnose((rgb, DEPTH, INFO), Counts(), 5.0, clock_is_silent=True)
     assert causes[0] == 'use_sim_time is true but /clock is silent'
     assert len(causes) == 2
 
 
 def test_images_elsewhere_or_of_another_type_are_named():
-    elsewhere = facts('rgb/image', publishers=0, otherwise='/cam/x is published: do this')
-    foreign = facts('depth/image', received=0, foreign='b/msg/B, not a/msg/A; do that')
-    assert causes_of_silence((elsewhere, foreign, INFO), Counts(), 5.0) == [
+    elsewhere = facts('rgb/image', publishers=0, other_transport='/cam/x is published: do this')
+    foreign = facts('depth/image', received=0, other_types='b/msg/B, not a/msg/A; do that')
+    assert diagnose((elsewhere, foreign, INFO), Counts(), 5.0) == [
         'rgb/image (-> /cam/rgb/image): 0 publishers; /cam/x is published: do this',
         'depth/image (-> /cam/depth/image): 1 publisher of b/msg/B, not a/msg/A; do that',
     ]
-    heard = facts('depth/image', foreign='b/msg/B, not a/msg/A')
-    assert 'b/msg/B' not in causes_of_silence((RGB, heard, INFO), Counts(), 5.0)[0]
+    heard = facts('depth/image', other_types='b/msg/B, not a/msg/A')
+    assert 'b/msg/B' not in diagnose((RGB, heard, INFO), Counts(), 5.0)[0]
 
 
 @pytest.mark.parametrize(
     ('namesakes', 'ahead_s', 'about'),
     [(1, 0.0, set()), (1, 0.1, set()), (3, -900.0, {'name'}), (2, 0.2, {'name', 'clock'})],
 )
-def test_doubts(namesakes, ahead_s, about):
-    found = doubts('/robot/segmentation', namesakes, ahead_s, {})
+def test_warnings(namesakes, ahead_s, about):
+    found = warnings('/robot/segmentation', namesakes, ahead_s, {})
     assert set(found) == about
     if 'name' in about:
-        assert f'{namesakes} nodes are called /robot/segmentation' in found['name']
+        assert f'{namesakes} nodes have the name /robot/segmentation' in found['name']
 
 
 def test_difference_leaves_out_what_did_not_change():
@@ -148,16 +148,16 @@ def said():
     """Something of everything that this module can make the watchdog say."""
     inputs = (
         facts('rgb/image', publishers=0),
-        facts('rgb/image', received=0, foreign='b/msg/B, not a/msg/A'),
+        facts('rgb/image', received=0, other_types='b/msg/B, not a/msg/A'),
         facts('rgb/image', received=0, incompatible='RELIABILITY'),
         facts('rgb/image', received=0, publishers=2),
         facts('rgb/image', unstamped=True),
     )
-    yield from causes_of_silence(inputs, Counts(), 5.0, busy_s=7.0, clock_is_silent=True)
-    yield from causes_of_silence((RGB, DEPTH), Counts(), 5.0)
-    yield from causes_of_silence((RGB, DEPTH), Counts(), 5.0, 41_000_000, slop_s=0.015)
-    yield from causes_of_silence((RGB, DEPTH), Counts(pairs=2, dropped={'bad_rgb': 2}), 5.0)
-    yield from doubts('/segmentation', 2, 900.0, {'/segmentation/mask': 'why'}).values()
+    yield from diagnose(inputs, Counts(), 5.0, busy_s=7.0, clock_is_silent=True)
+    yield from diagnose((RGB, DEPTH), Counts(), 5.0)
+    yield from diagnose((RGB, DEPTH), Counts(), 5.0, 41_000_000, slop_s=0.015)
+    yield from diagnose((RGB, DEPTH), Counts(pairs=2, dropped={'bad_rgb': 2}), 5.0)
+    yield from warnings('/segmentation', 2, 900.0, {'/segmentation/mask': 'why'}).values()
 
 
 def test_the_page_on_troubles_has_every_sentence_and_no_other():
@@ -183,11 +183,11 @@ def test_a_frame_that_waits_for_its_turn_is_no_known_cause(ros):
     ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscriber')
     camera.send(10**9)
     ros.spin_until(lambda: camera.received['/segmentation/mask'], 'the first mask')
-    node._silence._check()
+    node._watchdog._check()
     camera.send(2 * 10**9)
     ros.spin_until(lambda: node.statistics.counts().pairs == 2, 'the second pair')
     ros.spin_until(lambda: node.statistics.counts().received['camera_info'] == 2, 'its camera')
-    node._silence._check()
+    node._watchdog._check()
     assert node.describe_problem() == NO_CAUSE.sentence
 
 
