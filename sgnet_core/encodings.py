@@ -12,7 +12,7 @@ import torch
 import numpy as np
 
 from sgnet_core.data.image_files import write_file, write_rgb
-from sgnet_core.draw_encodings import encodings_picture, normals_to_rgb
+from sgnet_core.encodings_figure import encodings_figure, normals_to_rgb
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.hha import ANGLE_RADIUS_PX, encode_hha
 from sgnet_core.normals import surface_normals
@@ -60,7 +60,7 @@ def write_normals(path: Path, image: DepthImage, gravity: Gravity | None) -> Non
 def write_sheet(path: Path, image: DepthImage, gravity: Gravity | None) -> None:
     """PNG of colour, depth and all encodings side by side."""
     title = path.name.removesuffix(ENCODINGS['sheet'][0])
-    picture = encodings_picture(image.rgb, image.depth_m, image.intrinsics, gravity, title)
+    picture = encodings_figure(image.rgb, image.depth_m, image.intrinsics, gravity, title)
     write_rgb(path, picture)
 
 

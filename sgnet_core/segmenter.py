@@ -27,8 +27,8 @@ from sgnet_core.model.fuse import fuse
 from sgnet_core.model.sgnet import VARIANTS, LiteVariant, SGNet
 from sgnet_core.onnx_runtime import OnnxRuntimeNetwork
 from sgnet_core.overlay import DeviceResult
+from sgnet_core.sampling_locations import SamplingLocations
 from sgnet_core.score_maps import most_probable_at
-from sgnet_core.taps import LayerTaps
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 
 BACKENDS = ('auto', 'torch', 'onnxruntime')
@@ -178,23 +178,25 @@ class Segmenter:
         with torch.inference_mode():
             return self._run(self._inputs(frame))
 
-    def geometry(self, frame: RgbdFrame) -> list[LayerTaps]:
+    def sampling(self, frame: RgbdFrame) -> list[SamplingLocations]:
         """Where every S-Conv layer samples for `frame`, in the order of the forward pass.
 
         Raises:
             InputError: the network has no S-Convs, or another backend than torch runs it.
         """
         if not isinstance(self._network, SGNet):
-            raise InputError('the taps of S-Convs need the backend torch, not onnxruntime: use it')
+            raise InputError(
+                'only the backend torch can show sampling locations; use it, not onnxruntime'
+            )
         if self._network.config.spatial == 'none':
             raise InputError(
-                'this network has plain convolutions (spatial none), whose taps do not move; '
+                'this network has plain convolutions (spatial none), which sample a fixed grid; '
                 'give a checkpoint of spatial depth, xyz or features'
             )
         with torch.inference_mode():
             geometry = self._network.geometry(*self._inputs(frame))
         return [
-            LayerTaps(
+            SamplingLocations(
                 name,
                 offset[0].float().cpu().numpy(),
                 mask[0].float().cpu().numpy(),

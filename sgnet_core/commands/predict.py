@@ -2,13 +2,14 @@
 """Segment frames and write, for each, ID_mask.png (class ids) and ID_overlay.png (a picture).
 
 Frames come from a folder data set (--data), or from one pair of files (--rgb and --depth).
-With --taps, ID_taps.png shows where the S-Convs of the network sample for a pixel, and how far
-their taps move, layer by layer, beside depth.
+With --sampling-points, ID_sampling.png shows where the S-Convs of the network sample for a pixel,
+and how far each layer moves its sampling points.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, 'camera')
     parser.add_argument(
-        '--taps',
+        '--sampling-points',
         metavar='U,V',
         action='append',
         default=[],
-        help='draw the taps for column U, row V of the colour image, from 0; repeatable',
+        help='draw the sampling points for column U, row V of the colour image, from 0; repeatable',
     )
+    # The old name, accepted for one version.
+    parser.add_argument('--taps', action='append', default=[], help=argparse.SUPPRESS)
     add_options(parser, 'out', required=True)
     add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
 
@@ -52,11 +55,13 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from sgnet_core.data.image_files import write_mask
-    from sgnet_core.draw_taps import taps_picture
+    from sgnet_core.sampling_figure import sampling_figure
     from sgnet_core.segmenter import Segmenter
     from sgnet_core.visualize import legend, overlay, write_png
 
-    pixels = [_pixel(text) for text in args.taps]
+    if args.taps:
+        print('warning: --taps is now --sampling-points; use the new name', file=sys.stderr)
+    pixels = [_pixel(text) for text in (*args.sampling_points, *args.taps)]
     samples, total = _samples(args)
     segmenter = Segmenter.from_checkpoint(
         args.checkpoint,
@@ -68,11 +73,11 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
         if pixels:
-            # First: what is wrong with the pixels is said before anything is written.
-            layers = segmenter.geometry(sample.frame)
+            # Before the other files: a wrong pixel is an error.
+            layers = segmenter.sampling(sample.frame)
             title = f'Where S-Conv samples: {sample.id}'
-            picture = taps_picture(sample.frame, layers, pixels, title, segmenter.description)
-            write_png(args.out / f'{sample.id}_taps.png', picture)
+            picture = sampling_figure(sample.frame, layers, pixels, title, segmenter.description)
+            write_png(args.out / f'{sample.id}_sampling.png', picture)
         labels = segmenter.segment(sample.frame).labels
         picture = overlay(sample.frame.rgb, labels, segmenter.palette)
         key = legend(
@@ -91,7 +96,8 @@ def _pixel(text: str) -> tuple[int, int]:
         column, row = (int(value) for value in text.split(','))
     except ValueError as error:
         raise InputError(
-            f'--taps must be U,V, column and row of a pixel of the colour image, got {text!r}'
+            f'--sampling-points must be U,V, column and row of a pixel of the colour image, '
+            f'got {text!r}'
         ) from error
     return column, row
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tap positions are where the operator samples and where the features come from."""
+"""Sampling locations are where the operator samples and where the features come from."""
 
 import torch
 import numpy as np
@@ -11,32 +11,32 @@ from sgnet_core.errors import InputError
 from sgnet_core.model import modulated_deform_conv2d
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.resnet import BasicBlock, DeepStemResNet
+from sgnet_core.sampling_locations import SamplingLocations
 from sgnet_core.segmenter import Segmenter
-from sgnet_core.taps import LayerTaps
 
 NETWORK_SIZE, FRAME_SIZE = (64, 96), (120, 150)
 # (stride, padding, dilation) of windows that keep the input `stride` times the output.
 WINDOWS = [(1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 2, 2)]
 
 
-def layer_taps(stride=1, padding=1, dilation=1, input_stride=4, offset=None, taps=9):
+def locations(stride=1, padding=1, dilation=1, input_stride=4, offset=None, samples=9):
     """A layer on NETWORK_SIZE, with random offsets of some pixels or with the given ones."""
     h, w = (n // input_stride // stride for n in NETWORK_SIZE)
     rng = np.random.default_rng(3)
     if offset is None:
-        offset = rng.normal(0, 1.5, (2 * taps, h, w)).astype(np.float32)
-    mask = rng.uniform(0, 1, (taps, h, w)).astype(np.float32)
-    return LayerTaps(
-        'backbone.layer1.0.conv2', np.broadcast_to(offset, (2 * taps, h, w)), mask,
+        offset = rng.normal(0, 1.5, (2 * samples, h, w)).astype(np.float32)
+    mask = rng.uniform(0, 1, (samples, h, w)).astype(np.float32)
+    return SamplingLocations(
+        'backbone.layer1.0.conv2', np.broadcast_to(offset, (2 * samples, h, w)), mask,
         stride, padding, dilation, NETWORK_SIZE, FRAME_SIZE,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize('window', WINDOWS)
 @pytest.mark.parametrize('input_stride', [4, 8])
-def test_taps_without_offsets_are_a_regular_grid_around_the_pixel(window, input_stride):
+def test_samples_without_offsets_are_a_regular_grid_around_the_pixel(window, input_stride):
     stride, _, dilation = window
-    layer = layer_taps(*window, input_stride, np.float32(0))
+    layer = locations(*window, input_stride, np.float32(0))
     # Of the image per pixel of the layer's input.
     down, right = input_stride * 120 / 64, input_stride * 150 / 96
     assert layer.frame_step == pytest.approx((down, right))
@@ -52,33 +52,33 @@ def test_taps_without_offsets_are_a_regular_grid_around_the_pixel(window, input_
 
 
 @pytest.mark.parametrize('window', WINDOWS)
-def test_taps_are_where_the_operator_samples(window):
-    """Features that hold their own place in the image come out of tap k as its position."""
+def test_samples_are_where_the_operator_samples(window):
+    """Features that hold their own place in the image come out of sample k as its position."""
     stride, padding, dilation = window
-    layer = layer_taps(*window, input_stride=4)
+    layer = locations(*window, input_stride=4)
     h, w = (n * stride for n in layer.size)
     column = (np.arange(w) * 4 + 0.5) * 150 / 96 - 0.5
     row = (np.arange(h) * 4 + 0.5) * 120 / 64 - 0.5
     place = torch.from_numpy(np.stack(np.meshgrid(column, row)))[None]
     offset, mask = (torch.from_numpy(a.copy()).double()[None] for a in (layer.offset, layer.mask))
-    # One pixel from the edge on, a sample is part zero; this pixel's taps are well inside.
+    # One pixel from the edge on, a sample is part zero; this pixel's samples are well inside.
     u, v = 77, 66
     y, x = layer.pixel_at(u, v)
-    for tap, (i, j) in enumerate(np.ndindex(3, 3)):
+    for sample, (i, j) in enumerate(np.ndindex(3, 3)):
         pick = torch.zeros(2, 2, 3, 3, dtype=torch.float64)
         pick[0, 0, i, j] = pick[1, 1, i, j] = 1
         sampled = modulated_deform_conv2d(
             place, offset, mask, pick, None, stride, padding, dilation
         )[0, :, y, x]
-        weight = layer.weights_at(u, v)[tap]
-        np.testing.assert_allclose(sampled / weight, layer.positions_at(u, v)[tap], atol=1e-5)
+        weight = layer.weights_at(u, v)[sample]
+        np.testing.assert_allclose(sampled / weight, layer.positions_at(u, v)[sample], atol=1e-5)
 
 
-def test_an_offset_of_one_layer_pixel_moves_one_tap_by_its_stride():
+def test_an_offset_of_one_layer_pixel_moves_one_sample_by_its_stride():
     offset = np.zeros((18, 1, 1), np.float32)
-    offset[2 * 5 + 1] = 1  # dx of the tap right of the middle
-    offset[2 * 7] = -0.5  # dy of the tap below it
-    layer = layer_taps(stride=2, input_stride=8, offset=offset)
+    offset[2 * 5 + 1] = 1  # dx of the sample right of the middle
+    offset[2 * 7] = -0.5  # dy of the sample below it
+    layer = locations(stride=2, input_stride=8, offset=offset)
     moved = layer.positions_at(40, 50) - layer.positions_at(40, 50, moved=False)
     expected = np.zeros((9, 2))
     expected[5, 0] = 8 * 150 / 96
@@ -90,8 +90,8 @@ def test_movement_is_in_pixels_of_the_image_whatever_the_layer():
     offset = np.zeros((18, 1, 1), np.float32)
     offset[0], offset[1] = 3, 4
     offset[17] = -2
-    fine = layer_taps(input_stride=4, offset=offset).movement()
-    coarse = layer_taps(input_stride=8, offset=offset / 2).movement()
+    fine = locations(input_stride=4, offset=offset).movement()
+    coarse = locations(input_stride=8, offset=offset / 2).movement()
     expected = np.hypot(3 * 4 * 120 / 64, 4 * 4 * 150 / 96) + 2 * 4 * 150 / 96
     assert fine.shape == (16, 24)
     assert coarse.shape == (8, 12)
@@ -133,24 +133,24 @@ def test_features_are_centred_on_whole_strides_of_the_input(backbone):
 @pytest.mark.parametrize('pixel', [(150, 3), (3, 120), (-1, 3), (3, -1)])
 def test_a_pixel_outside_names_the_size(pixel):
     with pytest.raises(InputError, match=rf'{pixel[0]},{pixel[1]} .* outside the image of 150x120'):
-        layer_taps().positions_at(*pixel)
+        locations().positions_at(*pixel)
 
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r'got \(18, 16, 24\) and \(4, 16, 24\)'):
-        layer = layer_taps()
-        LayerTaps('x', layer.offset, layer.mask[:4], 1, 1, 1, NETWORK_SIZE, FRAME_SIZE)
+        layer = locations()
+        SamplingLocations('x', layer.offset, layer.mask[:4], 1, 1, 1, NETWORK_SIZE, FRAME_SIZE)
 
 
 # --- of a network
 
 
 @pytest.mark.parametrize('spatial', ['depth', 'features'])
-def test_a_segmenter_gives_the_geometry_of_every_layer(tiny_samples, spatial):
+def test_a_segmenter_gives_the_samples_of_every_layer(tiny_samples, spatial):
     checkpoint = bent(untrained(spatial=spatial))
     segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
     frame = tiny_samples[0].frame
-    layers = segmenter.geometry(frame)
+    layers = segmenter.sampling(frame)
     assert [layer.name for layer in layers] == checkpoint.build().sconv_positions()
     assert [layer.short_name for layer in layers] == ['mixers.0', 'mixers.1', 'mixers.2']
     assert [layer.size for layer in layers] == [(2, 3), (4, 6), (8, 12)]
@@ -159,16 +159,16 @@ def test_a_segmenter_gives_the_geometry_of_every_layer(tiny_samples, spatial):
     brighter = type(frame)(frame.rgb // 2, frame.depth_m, frame.intrinsics)
     same = [
         np.array_equal(a.offset, b.offset)
-        for a, b in zip(layers, segmenter.geometry(brighter), strict=True)
+        for a, b in zip(layers, segmenter.sampling(brighter), strict=True)
     ]
     assert same == [spatial == 'depth'] * 3
 
 
-def test_what_has_no_taps_to_show_is_refused(tiny_samples):
+def test_what_has_no_samples_to_show_is_refused(tiny_samples):
     plain = untrained(spatial='none')
     segmenter = Segmenter(plain.build(), plain.input_spec, plain.label_set, 'cpu')
     with pytest.raises(InputError, match='plain convolutions .spatial none.*give a checkpoint'):
-        segmenter.geometry(tiny_samples[0].frame)
+        segmenter.sampling(tiny_samples[0].frame)
     elsewhere = Segmenter(nn.Identity(), plain.input_spec, plain.label_set, 'cpu')
-    with pytest.raises(InputError, match='need the backend torch'):
-        elsewhere.geometry(tiny_samples[0].frame)
+    with pytest.raises(InputError, match='only the backend torch'):
+        elsewhere.sampling(tiny_samples[0].frame)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an S-Conv layer samples, in pixels of the colour image: tap positions and movement maps.
+"""Where an S-Conv layer samples its input, in pixels of the colour image, and how far it moves.
 
 Three grids are linked, each with pixel centres at whole numbers:
 
@@ -9,12 +9,12 @@ Three grids are linked, each with pixel centres at whole numbers:
   the last.
 * The network's input is the frame resized by pixel areas: u' + 1/2 = (u + 1/2) W' / W.
 * Output pixel p of the layer samples its input at stride * p - padding + dilation * (i, j) + offset
-  for tap (i, j), as `modulated_deform_conv2d` defines it.
+  for sampling point (i, j), as `modulated_deform_conv2d` defines it.
 
-These are the exact centres of what the features at a tap see; how far around it they see is another
-matter. One thing is approximate. The depth that steers a layer, and the scores it leads to, are
-resized with corners aligned, so their pixel q lies at q (W' - 1) / (W' / s - 1): with the features
-at the top left, s - 1 pixels further at the bottom right.
+These are the exact centres of what the features at a sampling point see, not its extent. One thing
+is approximate: the depth that steers a layer, and the resulting scores, are resized with corners
+aligned, so their pixel q lies at q (W' - 1) / (W' / s - 1): with the features at the top left,
+s - 1 pixels further at the bottom right.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class LayerTaps:
-    """The geometry of one S-Conv layer for one frame. K taps, in rows; h x w pixels of output.
+class SamplingLocations:
+    """The K sampling points of one S-Conv layer, in rows, for h x w output pixels of one frame.
 
     Attributes:
         name: of the layer in the network, for example `backbone.layer1.0.conv2`.
-        offset: (2K, h, w) float32, (dy, dx) per tap, in pixels of the layer's input.
-        mask: (K, h, w) float32 in [0, 1], the weight of each tap.
+        offset: (2K, h, w) float32, (dy, dx) per sampling point, in pixels of the layer's input.
+        mask: (K, h, w) float32 in [0, 1], the weight of each sampling point.
         stride, padding, dilation: of the layer. Its input is `stride` times its output, as
             everywhere in SGNet.
         network_size, frame_size: (height, width) of the network's input and of the colour image.
@@ -56,8 +56,8 @@ class LayerTaps:
     frame_size: Size
 
     def __post_init__(self) -> None:
-        taps, *size = self.mask.shape
-        if math.isqrt(taps) ** 2 != taps or self.offset.shape != (2 * taps, *size):
+        points, *size = self.mask.shape
+        if math.isqrt(points) ** 2 != points or self.offset.shape != (2 * points, *size):
             raise InputError(
                 f'{self.name}: the offsets must be (2K, h, w) and the masks (K, h, w), K a square '
                 f'number; got {self.offset.shape} and {self.mask.shape}'
@@ -88,7 +88,7 @@ class LayerTaps:
         return down, right
 
     def pixel_at(self, column: int, row: int) -> tuple[int, int]:
-        """(y, x) of the layer's output pixel whose unmoved taps lie nearest around an image pixel.
+        """(y, x) of the layer's output pixel whose unmoved samples surround an image pixel.
 
         Raises:
             InputError: the pixel is outside the colour image.
@@ -110,7 +110,7 @@ class LayerTaps:
 
         Args:
             column, row: 0-based.
-            moved: add the offsets; without, the taps of the plain convolution.
+            moved: add the offsets; without, those of the plain convolution.
 
         Returns:
             (K, 2) float64, (column, row) in pixels of the colour image, maybe outside of it.
@@ -127,12 +127,12 @@ class LayerTaps:
         return self._input_to_frame(on_input)[:, ::-1]
 
     def weights_at(self, column: int, row: int) -> np.ndarray:
-        """(K,) float32 in [0, 1], the weights of the taps of `positions_at`."""
+        """(K,) float32 in [0, 1], the weights of `positions_at`."""
         y, x = self.pixel_at(column, row)
         return self.mask[:, y, x]
 
     def movement(self) -> np.ndarray:
-        """How far all taps together move: sum of |offset|, (h, w) float32 in image pixels."""
+        """Sum of |offset| over all sampling points, (h, w) float32 in image pixels."""
         down, right = self.frame_step
         return np.hypot(self.offset[::2] * down, self.offset[1::2] * right).sum(axis=0)
 
