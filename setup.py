@@ -8,7 +8,9 @@ maintainer are package.xml's; the executables are the rows of the `COMMANDS` tab
 The executables are written straight into `<prefix>/lib/<name>/` by a command of our own, because
 what setuptools offers does not fit: entry points know one script folder, pip puts them into
 `bin/` (where `train` and `info` do not belong), and both write the interpreter of the build into
-the first line, which breaks virtual environments. `install` covers `colcon build` and pip,
+the first line, which breaks virtual environments. Only `sgnet`, all commands under one name, is an
+entry point: pip writes it for its own environment, and a build by colcon gets another first line
+here. `install` covers `colcon build` and pip,
 `develop` covers `colcon build --symlink-install`.
 """
 
@@ -67,6 +69,10 @@ class InstallExecutables(Command):
                 )
                 path.chmod(0o755)
                 self.outputs.append(str(path))
+        sgnet = Path(self.install_dir, 'bin', 'sgnet')
+        if sgnet.exists():
+            lines = sgnet.read_text(encoding='utf-8').splitlines(keepends=True)
+            sgnet.write_text(''.join(['#!/usr/bin/env python3\n', *lines[1:]]), encoding='utf-8')
 
     def get_outputs(self):
         return self.outputs

@@ -23,5 +23,8 @@ COMMANDS: dict[str, str] = {
 }
 """Name -> one line of help. The module is `sgnet_core.commands.<name>`."""
 
+INSTALL_HINT = 'install sgnet_ros with pip; its extras train and export are for those commands'
+"""What to do if a third-party module is missing."""
+
 if __name__ == '__main__':
     sys.exit(main('sgnet_core', COMMANDS))

@@ -18,8 +18,9 @@ import sys
 from collections.abc import Sequence
 
 from sgnet_core.command_options import image_size  # noqa: F401  until all commands import it there
-from sgnet_core.errors import SgnetError
+from sgnet_core.errors import InputError, SgnetError, first_line
 from sgnet_core.files import check_json_destination, write_json  # noqa: F401  as above
+from sgnet_core.version import version
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells expect it: 128 + SIGINT."""
@@ -27,14 +28,35 @@ INTERRUPTED = 130
 
 def main(package: str, commands: dict[str, str], argv: Sequence[str] | None = None) -> int:
     """`python -m package COMMAND ...`: `commands` maps each command to one line of help."""
-    parser = argparse.ArgumentParser(prog=f'python -m {package}')
-    subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    return run_program(f'python -m {package}', {package: commands}, argv)
+
+
+def run_program(
+    program: str, tables: dict[str, dict[str, str]], argv: Sequence[str] | None = None
+) -> int:
+    """`program COMMAND ...`, where `tables` maps packages to their commands."""
+    package_of = {name: package for package, commands in tables.items() for name in commands}
+    width = max(map(len, package_of))
+    parser = argparse.ArgumentParser(
+        prog=program,
+        usage='%(prog)s [-h] [--version] COMMAND ...',
+        epilog='\n\n'.join(
+            '\n'.join(
+                [f'commands of {package}:']
+                + [f'  {name:{width}}  {summary}' for name, summary in commands.items()]
+            )
+            for package, commands in tables.items()
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=f'sgnet_ros {version()}')
+    parser.add_argument(
+        'command', metavar='COMMAND', choices=package_of, help='see COMMAND --help for its options'
+    )
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for name, summary in commands.items():
-        subparsers.add_parser(name, help=summary, add_help=False)
-    # Only the chosen command is imported; the table alone answers `python -m package --help`.
+    # Only the chosen command is imported; the tables alone answer `program --help`.
     chosen = parser.parse_args(arguments[:1]).command
-    return run_command(package, chosen, arguments[1:])
+    return run_command(package_of[chosen], chosen, arguments[1:])
 
 
 def run_command(package: str, command: str, argv: Sequence[str] | None = None) -> int:
@@ -61,6 +83,12 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
     except SgnetError as error:
         print(f'{command}: {error}', file=sys.stderr)
         return error.exit_status
+    except ImportError as error:
+        if (error.name or '').startswith('sgnet_'):
+            raise
+        remedy = importlib.import_module(f'{package}.__main__').INSTALL_HINT
+        print(f'{command}: {first_line(error)}: {remedy}', file=sys.stderr)
+        return InputError.exit_status
     except KeyboardInterrupt:
         print(f'{command}: interrupted', file=sys.stderr)
         return INTERRUPTED

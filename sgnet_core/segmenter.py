@@ -16,7 +16,7 @@ import torch
 import numpy as np
 from torch import Tensor
 
-from sgnet_core.checkpoint import Checkpoint, load_checkpoint
+from sgnet_core.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.cuda_graph import CudaGraph
 from sgnet_core.device import PRECISIONS, resolve_device, resolve_precision, single_precision
@@ -43,6 +43,7 @@ class Segmenter:
         label_set: the classes it tells apart.
         input_spec: how it sees a frame.
         device, precision: as resolved, for example `cuda:0`, `fp16`.
+        checkpoint: path of the file it was loaded from; None if the network was given.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Segmenter:
         self.precision = resolve_precision(precision, self.device)
         self.input_spec = input_spec
         self.label_set = label_set
+        self.checkpoint: Path | None = None
         self._graph: CudaGraph | None = None
         self._can_record = self.device.startswith('cuda') and isinstance(network, SGNet)
         self._network = network
@@ -123,7 +125,22 @@ class Segmenter:
         else:
             checkpoint = load_checkpoint(path).at_size(input_size)
             network = _network(checkpoint, device, precision, backend)
-        return cls(network, checkpoint.input_spec, checkpoint.label_set, device, precision)
+        segmenter = cls(network, checkpoint.input_spec, checkpoint.label_set, device, precision)
+        segmenter.checkpoint = Path(path or DEFAULT_CHECKPOINT)
+        return segmenter
+
+    def __repr__(self) -> str:
+        return (
+            f'Segmenter(checkpoint={str(self.checkpoint)!r}, '
+            f'variant={self._network.config.variant!r}, device={self.device!r}, '
+            f'precision={self.precision!r}, backend={self.backend!r}, '
+            f'input_size={self.input_spec.size})'
+        )
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: `torch`, or ONNX Runtime with its version."""
+        return getattr(self._network, 'engine', 'torch')
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -139,11 +156,10 @@ class Segmenter:
     def description(self) -> str:
         """One line for a log: network, device, precision, backend, input size."""
         config = self._network.config
-        backend = getattr(self._network, 'engine', 'torch')
         upsampling = 'joint bilateral, ' if config.joint_bilateral else ''
         return (
             f'{config.variant} (spatial {config.spatial}, {upsampling}{len(self.class_names)} '
-            f'classes) on {self.device}, {self.precision}, {backend}, input '
+            f'classes) on {self.device}, {self.precision}, {self.backend}, input '
             f'{self.input_spec.width}x{self.input_spec.height}'
         )
 

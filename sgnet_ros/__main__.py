@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m sgnet_ros COMMAND`, the same commands as `ros2 run sgnet_ros COMMAND`."""
+"""`python -m sgnet_ros COMMAND`, the same commands as `ros2 run sgnet_ros COMMAND`; and `sgnet`."""
 
 import sys
 
-from sgnet_core.cli import main
+from sgnet_core.__main__ import COMMANDS as CORE_COMMANDS
+from sgnet_core.cli import main, run_program
 
 COMMANDS: dict[str, str] = {
     'segmentation_node': 'the ROS 2 node: RGB-D in, class masks out',
@@ -15,6 +16,18 @@ COMMANDS: dict[str, str] = {
     'demo': 'see it work: generated rooms through the node, with figures and pictures',
 }
 """Name -> one line of help. The module is `sgnet_ros.commands.<name>`."""
+
+INSTALL_HINT = (
+    'install sgnet_ros with pip; for ROS, source /opt/ros/DISTRO/setup.bash or install the pip '
+    'extra standalone'
+)
+"""What to do if a third-party module is missing."""
+
+
+def sgnet() -> int:
+    """The console command `sgnet`: the commands of both packages."""
+    return run_program('sgnet', {'sgnet_core': CORE_COMMANDS, 'sgnet_ros': COMMANDS})
+
 
 if __name__ == '__main__':
     sys.exit(main('sgnet_ros', COMMANDS))

@@ -27,7 +27,7 @@ COMMANDS = {
     'sgnet_ros': sgnet_ros.__main__.COMMANDS,
 }
 INSTALLED_SOURCES = (
-    *('LICENSE', 'package.xml', 'pyproject.toml', 'setup.cfg', 'setup.py'),
+    *('LICENSE', 'README.md', 'package.xml', 'pyproject.toml', 'setup.cfg', 'setup.py'),
     *('config', 'launch', 'resource', 'sgnet_core', 'sgnet_ros'),
 )
 HEAVY = ('torch', 'cv2', 'rclpy')
@@ -158,6 +158,19 @@ def test_every_command_answers_help(installation, package):
         assert done.stdout.startswith(f'usage: {name} ')
 
 
+def test_sgnet_is_every_command(installation):
+    sgnet = installation.prefix / 'bin' / 'sgnet'
+    done = installation.run(sgnet, '--help')
+    assert done.returncode == 0, done.stderr
+    listed = re.findall(r'^  (\w+)  ', done.stdout, re.MULTILINE)
+    assert [*COMMANDS['sgnet_core'], *COMMANDS['sgnet_ros']] == listed[1:]
+    assert installation.run(sgnet, 'info', '--help').stdout.startswith('usage: info ')
+    version = installation.run(sgnet, '--version').stdout
+    assert version == f'sgnet_ros {sgnet_core.__version__}\n'
+    in_environment = sgnet.read_text().startswith(f'#!{sys.executable}')
+    assert in_environment == (installation.prefix.name == 'prefix')
+
+
 def test_what_runs_is_what_was_built(installation):
     code = 'import sgnet_core, sgnet_ros; print(sgnet_core.__file__, sgnet_ros.__file__)'
     done = installation.run(sys.executable, '-c', code)
@@ -175,13 +188,14 @@ def test_data_are_installed(installation):
         assert here <= there
     code = (
         'import json, pathlib, sgnet_core;'
-        'folder = pathlib.Path(sgnet_core.__file__).parent / "checkpoints";'
-        'print(json.dumps(sorted(path.name for path in folder.glob("*.safetensors"))))'
+        'folder = pathlib.Path(sgnet_core.__file__).parent;'
+        'print(json.dumps(sorted(path.name for path in folder.glob("checkpoints/*.safetensors")) +'
+        '[path.parent.name for path in sorted(folder.parent.glob("sgnet_*/py.typed"))]))'
     )
     done = installation.run(sys.executable, '-c', code)
     here = sorted(path.name for path in (REPOSITORY / 'sgnet_core/checkpoints').glob('*.s*'))
     assert 'sgnet_lite2_nyu40.safetensors' in here
-    assert json.loads(done.stdout) == here
+    assert json.loads(done.stdout) == [*here, *COMMANDS]
 
 
 def test_colcon_has_nothing_to_add(installation):
@@ -212,6 +226,24 @@ for name in {sorted(COMMANDS[package])}:
         [sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('command', ['segmentation_node', 'play_bag bag'])
+def test_a_missing_ros_is_one_line_with_a_remedy(command):
+    code = f"""
+import sys
+sys.modules['rclpy'] = None
+from sgnet_ros.__main__ import sgnet
+sys.argv = ['sgnet', *{command.split()}]
+sys.exit(sgnet())
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert 'rclpy' in line
+    assert 'extra standalone' in line
 
 
 @pytest.mark.parametrize('package', COMMANDS)

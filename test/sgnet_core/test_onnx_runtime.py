@@ -77,6 +77,10 @@ def test_the_segmenter_gives_the_same_masks(runtime, cache, tmp_path, tiny_sampl
     segmenter = Segmenter.from_checkpoint(path, device='cpu', backend='onnxruntime')
     assert f'onnxruntime {runtime.__version__}' in segmenter.description
     assert 'torch' in reference.description
+    assert repr(reference) == (
+        f'Segmenter(checkpoint={str(path)!r}, variant={checkpoint.config.variant!r}, '
+        f"device='cpu', precision='fp32', backend='torch', input_size={checkpoint.input_spec.size})"
+    )
     segmenter.warm_up()
     for sample in tiny_samples:
         got, expected = segmenter.segment(sample.frame), reference.segment(sample.frame)

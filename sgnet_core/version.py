@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The version of both packages."""
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+
+def version() -> str:
+    """The version in package.xml: of this checkout, otherwise of the installed distribution."""
+    manifest = Path(__file__).resolve().parents[1] / 'package.xml'
+    if manifest.is_file():
+        return re.search('<version>(.+)</version>', manifest.read_text(encoding='utf-8'))[1]
+    return importlib.metadata.version('sgnet_ros')
