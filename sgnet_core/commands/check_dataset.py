@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find in a folder data set what ruins trainings, before a night is lost on it.
+"""Validate a dataset before training: labels, depth units, alignment, intrinsics, splits.
 
-Looks for labels that mean something else (0/255, 40/41, label_offset), depth in a wrong unit or
-stretched for looking at, depth or labels mirrored or displaced against colour, intrinsics of
-another image size, classes and frames that are missing, splits that share frames, and files that
-cannot be read. Prints what there is and each finding with what to do, and writes a contact sheet,
-check_dataset.png. Exit status: 0 without errors, 1 with errors, 2 wrong usage.
+Finds wrong label values (0/255, 40/41, label_offset), depth in a wrong unit or scaled per frame,
+depth or labels that are mirrored or not aligned with colour, intrinsics for another image size,
+missing classes and files, unreadable files, and splits that share frames. Prints histograms and
+each finding with its remedy, and writes a contact sheet, check_dataset.png. Exit status: 0 without
+errors, 1 with errors, 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -41,26 +41,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.data.validation import report
-    from sgnet_core.data.validation.contact_sheet import sheet_of
-    from sgnet_core.data.validation.validator import check_dataset
+    from sgnet_core.data.validation.validator import validate_dataset
     from sgnet_core.errors import InputError
     from sgnet_core.files import check_json_destination, write_json
-    from sgnet_core.visualize import write_png
 
     if args.out == Path() and Path.cwd().is_relative_to(args.data.resolve()):
         raise InputError(
-            f'the contact sheet would go into the data set, {Path.cwd()}; choose another folder '
-            'with --out, or this one with --out "$PWD"'
+            f'the contact sheet would be written into the data set, {Path.cwd()}; choose another '
+            'folder with --out, or this folder with --out "$PWD"'
         )
     check_json_destination(args.json)
     args.out.mkdir(parents=True, exist_ok=True)
-    checked = check_dataset(args.data, args.split, args.frames)
-    if checked.read:
-        write_png(args.out / SHEET, sheet_of(checked))
+    result = validate_dataset(args.data, args.split, args.frames)
+    if result.read:
+        report.write_contact_sheet(args.out / SHEET, result)
     if args.json != '-':
-        print(report.text(checked))
-        if checked.read:
+        print(report.text(result))
+        if result.read:
             print(f'contact sheet: {args.out / SHEET}')
     if args.json:
-        write_json(args.json, report.figures(checked))
-    return 1 if checked.errors else 0
+        write_json(args.json, report.json_values(result))
+    return 1 if result.errors else 0

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the edges of depth, and of labels, lie on edges of colour.
+"""Checks that edges of depth, and of labels, coincide with edges of colour.
 
-Where they do, the colour gradient under an edge is far above its mean; where they belong to another
-picture it is not. So edges are laid over the colour image as they are, mirrored, enlarged and
-shrunk, each moved by up to `REACH` pixels in every direction, and the mean over many frames of the
-gradient under them is compared. One frame says little, a hundred say it clearly: in NYUv2 depth
-agrees 0.95 as stored and 0.1 mirrored.
+If they coincide, the colour gradient under an edge is far above its mean. Edges are laid over the
+colour image as stored, mirrored and scaled, each displaced by up to `REACH` pixels, and the mean
+gradient under them over many frames is compared. One frame is weak evidence, a hundred are strong:
+in NYUv2 depth agrees 0.95 as stored and 0.1 mirrored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -17,46 +17,59 @@ import numpy as np
 
 from sgnet_core.data.validation.finding import Finding, error, share, warning
 
+Change = str | float
+Surfaces = dict[Change, np.ndarray]
+
 WIDTH = 160
-"""Of the images that are compared, about: larger ones are thinned out, by whole factors."""
+"""Approximate width of the compared images; larger images are subsampled by whole factors."""
 REACH = 12
 TOLERANCE = 2
-"""Pixels of those images: real sensors are off by so much, 8 pixels of 640."""
+"""Displacement of real sensors in pixels of the compared images: 8 pixels of 640."""
 SCALES = tuple(1.04**k for k in range(-6, 7) if k)
 MIRRORED = {
-    'mirrored left to right': (1, -1),
-    'mirrored top to bottom': (-1, 1),
-    'turned by 180 degrees': (-1, -1),
+    'mirrored left to right': ((1, -1), 'fliplr(x)'),
+    'mirrored top to bottom': ((-1, 1), 'flipud(x)'),
+    'rotated by 180 degrees': ((-1, -1), 'rot90(x, 2)'),
 }
+"""Change -> steps of rows and columns, and the numpy call that undoes it."""
 CHANCE = 0.2
-"""Agreement that unrelated pictures reach somewhere: 0.16 at most in NYUv2, Kinect and rooms."""
+"""Above the best agreement of unrelated images: 0.16 at most in NYUv2, Kinect and rooms."""
 
 _MIN_FRAMES, _MIN_EDGES, _MIN_FRAME_EDGES = 6, 1500, 30
 _DEPTH_JUMP = 0.06
-_DO, _BE = {'depth': 'does', 'labels': 'do'}, {'depth': 'is', 'labels': 'are'}
+_REMEDIES = {
+    'depth': 'register depth to colour (RealSense align_depth.enable:=true, OpenNI '
+    'depth_registration:=true) with the calibration of this camera',
+    'labels': 'make the label images from the stored colour images, without cropping or scaling',
+}
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How well edges agree with colour when changed in one way.
+    """Agreement of edges with colour after one change.
 
     Attributes:
         change: a key of `MIRRORED`, a scale (as a float), or '' for as stored.
-        down, right: pixels of the compared images by which the edges are moved.
+        down, right: displacement of the edges in pixels of the compared images.
         agreement: standard deviations above the mean colour gradient; 0 is chance.
     """
 
-    change: str | float
+    change: Change
     down: int
     right: int
     agreement: float
 
+    @property
+    def is_near(self) -> bool:
+        """Whether the displacement is within the tolerance of sensors."""
+        return max(abs(self.down), abs(self.right)) <= TOLERANCE
+
 
 class EdgeAgreement:
-    """Adds up, frame by frame, how edges of one kind of image agree with those of colour."""
+    """Sums, frame by frame, the agreement of depth or label edges with colour edges."""
 
     MAX_FRAMES = 200
-    """More would not change the verdict, and each takes longer than reading it."""
+    """More frames do not change the result, and comparing takes longer than reading."""
 
     def __init__(self, what: str) -> None:
         """`what` is the name in findings: `depth` or `labels`."""
@@ -64,19 +77,18 @@ class EdgeAgreement:
         self.frames = 0
         self._edges = 0
         self._width = WIDTH
-        # By size of the compared images, and one for even and one for odd frames: only what both
-        # say is believed.
-        self._sums: tuple[dict[tuple[int, int], dict[str | float, np.ndarray]], ...] = ({}, {})
+        # By size of the compared images, for even and for odd frames: both must agree.
+        self._sums: tuple[dict[tuple[int, int], Surfaces], ...] = ({}, {})
 
     def add(self, rgb: np.ndarray, edges: np.ndarray) -> None:
-        """Count a frame, unless there are enough or it has hardly an edge.
+        """Add a frame, unless there are enough or it has too few edges.
 
         Args:
             rgb: (H, W, 3) uint8.
-            edges: (H, W) bool of `depth_edges` or `label_edges`.
+            edges: (H, W) bool from `depth_edges` or `label_edges`.
         """
         step = max(1, round(rgb.shape[1] / WIDTH))
-        edges = _thinned(edges, step)
+        edges = _subsampled(edges, step)
         border = max(2, round(0.03 * edges.shape[1]))  # where colour was warped or in-filled
         edges[:border] = edges[-border:] = edges[:, :border] = edges[:, -border:] = False
         count = np.count_nonzero(edges)
@@ -95,130 +107,108 @@ class EdgeAgreement:
         self._width = edges.shape[1]
 
     def fits(self) -> tuple[Fit, Fit] | None:
-        """As stored (moved within `TOLERANCE`), and the best of all; None without evidence."""
+        """As stored (within `TOLERANCE`), and the best change; None without enough edges."""
         if self.frames < _MIN_FRAMES or self._edges < _MIN_EDGES:
             return None
-        odd = self.frames // 2
-        first = _surfaces(self._sums[0], self.frames - odd)
-        second = _surfaces(self._sums[1], odd)
-        both = {c: (first[c] * (self.frames - odd) + second[c] * odd) / self.frames for c in first}
-        best = _best(both)
-        for half in (first, second):
-            if not _agree(_best(half), best):
-                # Chance, not the camera, decides between the displacements.
-                best = _stored(both)
-        return _stored(both), best
+        first, second = _surfaces(self._sums[0]), _surfaces(self._sums[1])
+        both = {change: (first[change] + second[change]) / self.frames for change in first}
+        stored, best = _stored(both), _best(both)
+        halves = _best(first), _best(second)
+        # Halves that disagree: chance, not the camera, decides between the displacements.
+        return stored, best if all(_agree(half, best) for half in halves) else stored
 
-    def findings(self) -> list[Finding]:
-        """What is wrong with how the two lie on each other."""
-        fits = self.fits()
-        if fits is None:
-            return []
+    def findings(self) -> Iterator[Finding]:
+        """Problems of the alignment of the two."""
+        if (fits := self.fits()) is None:
+            return
         stored, best = fits
         if max(stored.agreement, best.agreement) < CHANCE:
-            return [self._unrelated(stored)]
-        if best.agreement < 1.25 * stored.agreement or best.change == '' and _is_near(best):
-            return []
-        if best.change in MIRRORED:
-            return [self._mirrored(stored, best)]
-        return [self._displaced(stored, best)]
+            yield self._unrelated(stored)
+        elif best.agreement >= 1.25 * stored.agreement and not (best.change == '' and best.is_near):
+            mirrored = best.change in MIRRORED
+            yield self._mirrored(stored, best) if mirrored else self._misaligned(stored, best)
 
     def _unrelated(self, stored: Fit) -> Finding:
         return error(
             f'{self.what}_unrelated',
-            f'edges of {self.what} meet edges of colour no more often than by chance (agreement '
-            f'{stored.agreement:.2f} over {self.frames} frames; 0.5 and more is usual)',
-            f'check that colour and {self.what} of one id are of the same moment and camera, and '
-            'registered to each other; the contact sheet shows the edges on colour',
+            f'edges of {self.what} coincide with edges of colour only by chance (agreement '
+            f'{stored.agreement:.2f} over {self.frames} frames, usually 0.5 or more)',
+            f'check that colour and {self.what} with one id are from the same moment and camera, '
+            'and registered; the contact sheet shows the edges on colour',
         )
 
     def _mirrored(self, stored: Fit, best: Fit) -> Finding:
-        flip = dict(zip(MIRRORED, ('fliplr(x)', 'flipud(x)', 'rot90(x, 2)'), strict=True))
         return error(
             f'{self.what}_mirrored',
-            f'{self.what} {_BE[self.what]} {best.change} against colour: edges agree '
-            f'{best.agreement:.2f} when turned back, {stored.agreement:.2f} as stored, over '
+            f'the {self.what} images are {best.change} relative to colour: edges agree '
+            f'{best.agreement:.2f} if this is undone, {stored.agreement:.2f} as stored, over '
             f'{self.frames} frames',
-            f'turn the {self.what} images, numpy.{flip[best.change]}, or those of colour if they '
-            'are the wrong ones (can you read writing in them?)',
+            f'apply numpy.{MIRRORED[best.change][1]} to the {self.what} images, or to the colour '
+            'images if writing in them is mirrored',
         )
 
-    def _displaced(self, stored: Fit, best: Fit) -> Finding:
-        ways = []
-        if best.change != '':
-            ways.append(f'scaled by {best.change:.2f} about the middle')
-        for pixels, forth, back in (
+    def _misaligned(self, stored: Fit, best: Fit) -> Finding:
+        changes = [] if best.change == '' else [f'scaled by {best.change:.2f} about the centre']
+        for pixels, positive, negative in (
             (best.right, 'to the right', 'to the left'),
             (best.down, 'down', 'up'),
         ):
             if pixels:
                 part = share(abs(pixels), self._width)
-                ways.append(f'moved {forth if pixels > 0 else back} by {part} of the width')
-        remedy = (
-            'register depth to colour (RealSense align_depth.enable:=true, OpenNI '
-            'depth_registration:=true), with the calibration of this camera'
-            if self.what == 'depth'
-            else 'make the label images again from the stored colour images, without cropping or '
-            'scaling'
-        )
+                way = positive if pixels > 0 else negative
+                changes.append(f'moved {way} by {part} of the width')
         return warning(
             f'{self.what}_displaced',
-            f'{self.what} {_DO[self.what]} not lie on colour: {" and ".join(ways)}, edges agree '
-            f'better ({best.agreement:.2f}, as stored {stored.agreement:.2f}, over {self.frames} '
-            'frames)',
-            f'{remedy}; the contact sheet shows the edges on colour',
+            f'the {self.what} images are not aligned with colour: edges agree {best.agreement:.2f} '
+            f'if {" and ".join(changes)}, {stored.agreement:.2f} as stored, over {self.frames} '
+            'frames',
+            f'{_REMEDIES[self.what]}; the contact sheet shows the edges on colour',
         )
 
 
 def depth_edges(depth_m: np.ndarray) -> np.ndarray:
-    """(H, W) bool: where depth jumps by 6 % from one pixel to the next.
+    """(H, W) bool: depth differs by more than 6 % from the pixel above or to the left.
 
     Args:
-        depth_m: (H, W) float32 of any unit, NaN = no measurement, beside which there is no edge.
+        depth_m: (H, W) float32 in any unit; no edge next to NaN, a missing measurement.
     """
     edges = np.zeros(depth_m.shape, bool)
-    for here, before in (
-        (np.s_[1:], np.s_[:-1]),
-        (np.s_[:, 1:], np.s_[:, :-1]),
-    ):
+    for here, before in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         nearer = np.minimum(depth_m[here], depth_m[before])
         edges[here] |= np.abs(depth_m[here] - depth_m[before]) > _DEPTH_JUMP * nearer
     return edges
 
 
 def label_edges(labels: np.ndarray) -> np.ndarray:
-    """(H, W) bool: where the label changes from one pixel to the next."""
+    """(H, W) bool: the label differs from that of the pixel above or to the left."""
     edges = np.zeros(labels.shape, bool)
     edges[1:] |= labels[1:] != labels[:-1]
     edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     return edges
 
 
-def _thinned(edges: np.ndarray, step: int) -> np.ndarray:
-    """One pixel of each `step` x `step`, an edge where one of them is."""
-    if step == 1:
-        return edges.copy()
-    height, width = (-(-side // step) * step for side in edges.shape)
-    padded = np.zeros((height, width), bool)
-    padded[: edges.shape[0], : edges.shape[1]] = edges
-    return padded.reshape(height // step, step, width // step, step).any((1, 3))
+def _subsampled(edges: np.ndarray, step: int) -> np.ndarray:
+    """One pixel for each `step` x `step` block: an edge if the block has one."""
+    padded = np.pad(edges, [(0, -side % step) for side in edges.shape])
+    rows, columns = (side // step for side in padded.shape)
+    return padded.reshape(rows, step, columns, step).any((1, 3))
 
 
 def _colour_gradient(rgb: np.ndarray, step: int) -> np.ndarray:
-    """The strongest gradient of the three colours, cut off, with mean 0 and deviation 1."""
+    """The largest gradient of the three channels, clipped, with mean 0 and deviation 1."""
     smooth = cv2.blur(rgb, (step + 1, step + 1))[::step, ::step].astype(np.float32)
     across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     gradient = cv2.magnitude(across, down).max(-1)
-    # Cut off: a lamp must not outvote a hundred chairs.
+    # Clipped, so that a lamp does not outweigh a hundred chairs.
     gradient = np.minimum(gradient, np.quantile(gradient, 0.85))
     return (gradient - gradient.mean()) / max(float(gradient.std()), 1e-6)
 
 
-def _changed(edges: np.ndarray, change: str | float) -> np.ndarray:
+def _changed(edges: np.ndarray, change: Change) -> np.ndarray:
     if change == '':
         return edges
     if isinstance(change, str):
-        rows, columns = MIRRORED[change]
+        (rows, columns), _ = MIRRORED[change]
         return edges[::rows, ::columns]
     middle = (np.array(edges.shape) - 1) / 2
     where = np.rint((np.argwhere(edges) - middle) * change + middle).astype(int)
@@ -228,29 +218,23 @@ def _changed(edges: np.ndarray, change: str | float) -> np.ndarray:
     return scaled
 
 
-def _surfaces(
-    sums: dict[tuple[int, int], dict[str | float, np.ndarray]], frames: int
-) -> dict[str | float, np.ndarray]:
-    """Mean agreement of every change at every displacement within reach."""
-    surfaces: dict[str | float, np.ndarray] = {}
+def _surfaces(sums: dict[tuple[int, int], Surfaces]) -> Surfaces:
+    """The sum of the agreement of every change at every displacement within reach."""
+    surfaces: Surfaces = {}
     for size, of_size in sums.items():
         for change, total in of_size.items():
             plane = np.roll(np.fft.irfft2(total, s=size), (REACH, REACH), (0, 1))
-            window = plane[: 2 * REACH + 1, : 2 * REACH + 1] / frames
+            window = plane[: 2 * REACH + 1, : 2 * REACH + 1]
             surfaces[change] = surfaces.get(change, 0) + window
     return surfaces
 
 
-def _stored(surfaces: dict[str | float, np.ndarray]) -> Fit:
+def _stored(surfaces: Surfaces) -> Fit:
     near = np.s_[REACH - TOLERANCE : REACH + TOLERANCE + 1]
     return _best({'': surfaces[''][near, near]})
 
 
-def _is_near(fit: Fit) -> bool:
-    return max(abs(fit.down), abs(fit.right)) <= TOLERANCE
-
-
-def _best(surfaces: dict[str | float, np.ndarray]) -> Fit:
+def _best(surfaces: Surfaces) -> Fit:
     change, plane = max(surfaces.items(), key=lambda entry: entry[1].max())
     down, right = np.unravel_index(plane.argmax(), plane.shape)
     reach = plane.shape[0] // 2
@@ -258,10 +242,10 @@ def _best(surfaces: dict[str | float, np.ndarray]) -> Fit:
 
 
 def _agree(one: Fit, other: Fit) -> bool:
-    scales = [1.0 if fit.change == '' else fit.change for fit in (one, other)]
-    if any(isinstance(scale, str) for scale in scales):
-        same_change = scales[0] == scales[1]
+    first, second = (1.0 if fit.change == '' else fit.change for fit in (one, other))
+    if isinstance(first, str) or isinstance(second, str):
+        same_change = first == second
     else:
-        same_change = abs(scales[0] / scales[1] - 1) < 0.05
+        same_change = abs(first / second - 1) < 0.05
     near = max(abs(one.down - other.down), abs(one.right - other.right)) <= TOLERANCE
     return same_change and near

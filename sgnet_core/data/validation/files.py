@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which frames there are: splits, missing files, files that belong to no frame."""
+"""Lists the frames of a data set and checks splits and missing or surplus files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from pathlib import Path
 
 from sgnet_core.data.dataset_yaml import DATASET_FILE, DatasetFile, read_split
@@ -11,30 +13,32 @@ from sgnet_core.data.folder import counting_order, ids_on_disk
 from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import DataError
 
+Splits = dict[str, tuple[str, ...]]
+
 
 @dataclass(frozen=True)
 class Frames:
-    """What a data set lists.
+    """The frames of a data set.
 
     Attributes:
         ids: every frame that has an image or is named by a split, in counting order.
-        splits: name -> ids; without those that cannot be read.
-        parts: those of the splits that are not put together from others, as `train` of NYUv2 is
-            from `fit` and `val`.
-        findings: what is wrong with them.
+        splits: name -> ids; without the splits that cannot be read.
+        disjoint: the splits that must not share frames. NYUv2 `train` is the union of `fit` and
+            `val`, so it is not among them.
+        findings: problems of the files and splits.
     """
 
     ids: tuple[str, ...]
-    splits: dict[str, tuple[str, ...]]
-    parts: dict[str, tuple[str, ...]]
+    splits: Splits
+    disjoint: Splits
     findings: tuple[Finding, ...]
 
 
 def list_frames(root: Path, file: DatasetFile, split: str | None = None) -> Frames:
-    """The frames of a data set, or of one split of it.
+    """The frames of a data set, or of one split.
 
     Raises:
-        DataError: there is no such split, or no frame at all.
+        DataError: the split is unknown, or the data set has no frame.
     """
     if split is not None and split not in file.splits:
         known = ', '.join(file.splits) or 'none'
@@ -50,24 +54,24 @@ def list_frames(root: Path, file: DatasetFile, split: str | None = None) -> Fram
             f'{root / file.image}: no file matches; correct `image` in {DATASET_FILE}, or put the '
             'images there'
         )
-    parts = {name: ids for name, ids in splits.items() if not _is_union(name, splits)}
+    disjoint = {name: ids for name, ids in splits.items() if not _is_union(name, splits)}
     findings += [
         *_unknown_ids(file, splits, on_disk),
         *_missing_files(file, ids, splits, on_disk),
-        *(_without_image(file, on_disk) if split is None else ()),
-        *_shared_ids(parts),
-        *_neighbours_apart(file, parts),
+        *(_files_without_image(file, on_disk) if split is None else ()),
+        *_shared_ids(disjoint),
+        *_interleaved(file, disjoint),
     ]
-    return Frames(tuple(ids), splits, parts, tuple(findings))
+    return Frames(tuple(ids), splits, disjoint, tuple(findings))
 
 
-def _is_union(name: str, splits: dict[str, tuple[str, ...]]) -> bool:
+def _is_union(name: str, splits: Splits) -> bool:
     whole = set(splits[name])
     inside = [set(ids) for other, ids in splits.items() if other != name and whole > set(ids)]
     return len(inside) > 1 and set().union(*inside) == whole
 
 
-def _read_splits(root: Path, file: DatasetFile) -> tuple[dict[str, tuple[str, ...]], list[Finding]]:
+def _read_splits(root: Path, file: DatasetFile) -> tuple[Splits, list[Finding]]:
     splits, findings = {}, []
     for name, path in file.splits.items():
         try:
@@ -79,108 +83,76 @@ def _read_splits(root: Path, file: DatasetFile) -> tuple[dict[str, tuple[str, ..
 
 
 def _unknown_ids(
-    file: DatasetFile, splits: dict[str, tuple[str, ...]], on_disk: dict[str, set[str]]
-) -> list[Finding]:
-    found = []
+    file: DatasetFile, splits: Splits, on_disk: dict[str, set[str]]
+) -> Iterator[Finding]:
+    known = set().union(*on_disk.values())
     for name, ids in splits.items():
-        unknown = [i for i in ids if not any(i in there for there in on_disk.values())]
-        if unknown:
-            found.append(
-                error(
-                    'split_missing_files',
-                    f'split {name!r} names {len(unknown)} of {len(ids)} frames of which there is '
-                    f'no file, for example {file.file_of("image", unknown[0])}',
-                    f'restore the files, or take the ids out of {file.splits[name]}',
-                    unknown,
-                )
+        if unknown := [i for i in ids if i not in known]:
+            example = file.file_of('image', unknown[0])
+            yield error(
+                'split_missing_files',
+                f'split {name!r}: {len(unknown)} of {len(ids)} frames have no file, e.g. {example}',
+                f'restore the files, or delete the ids from {file.splits[name]}',
+                unknown,
             )
-    return found
 
 
 def _missing_files(
-    file: DatasetFile,
-    ids: list[str],
-    splits: dict[str, tuple[str, ...]],
-    on_disk: dict[str, set[str]],
-) -> list[Finding]:
-    found = []
-    somewhere = set().union(*on_disk.values())
+    file: DatasetFile, ids: list[str], splits: Splits, on_disk: dict[str, set[str]]
+) -> Iterator[Finding]:
+    known = set().union(*on_disk.values())
     in_splits = set().union(*splits.values())
     for kind, there in on_disk.items():
-        # Frames outside every split may wait for their labels: no training reads them.
+        # No training reads frames outside every split, so these may still wait for labels.
         wanted = [i for i in ids if kind != 'label' or not splits or i in in_splits]
-        missing = [i for i in wanted if i in somewhere and i not in there]
+        missing = [i for i in wanted if i in known and i not in there]
         if not missing:
             continue
-        remedy = (
-            f'correct `{kind}` in {DATASET_FILE}, or put the files there'
-            if len(missing) == len(wanted)
-            else 'restore the files, or take the ids out of the splits and the images away'
-        )
-        seen = (
-            f'no {kind} file for {len(missing)} of {counted(len(wanted), "frame")}, for example '
-            f'{file.file_of(kind, missing[0])}'
-        )
-        found.append(error('missing_files', seen, remedy, missing))
-    return found
+        remedy = 'restore the files, or delete the images and their ids in the splits'
+        if len(missing) == len(wanted):
+            remedy = f'correct `{kind}` in {DATASET_FILE}, or put the files there'
+        number = f'{len(missing)} of {counted(len(wanted), "frame")}'
+        seen = f'no {kind} file for {number}, e.g. {file.file_of(kind, missing[0])}'
+        yield error('missing_files', seen, remedy, missing)
 
 
-def _without_image(file: DatasetFile, on_disk: dict[str, set[str]]) -> list[Finding]:
-    """Files no reader will ever see; frames that a split names are told of as missing images."""
-    found = []
+def _files_without_image(file: DatasetFile, on_disk: dict[str, set[str]]) -> Iterator[Finding]:
     for kind, there in on_disk.items():
-        alone = sorted(there - on_disk['image'], key=counting_order)
-        if kind != 'image' and alone:
-            found.append(
-                warning(
-                    'files_without_image',
-                    f'{counted(len(alone), f"{kind} file")} without an image, for example '
-                    f'{file.file_of(kind, alone[0])}',
-                    'restore the images, or delete these files: nothing reads them',
-                    alone,
-                )
+        if alone := sorted(there - on_disk['image'], key=counting_order):
+            number, example = counted(len(alone), f'{kind} file'), file.file_of(kind, alone[0])
+            yield warning(
+                'files_without_image',
+                f'{number} without an image, e.g. {example}',
+                'restore the images, or delete these unused files',
+                alone,
             )
-    return found
 
 
-def _shared_ids(splits: dict[str, tuple[str, ...]]) -> list[Finding]:
-    found = []
-    names = list(splits)
-    for index, first in enumerate(names):
-        for second in names[index + 1 :]:
-            both = sorted(set(splits[first]) & set(splits[second]), key=counting_order)
-            if both:
-                found.append(
-                    error(
-                        'splits_overlap',
-                        f'splits {first!r} and {second!r} share '
-                        f'{counted(len(both), "frame")}: what is '
-                        'measured on one was learnt from the other',
-                        'list every frame in one split only',
-                        both,
-                    )
-                )
-    return found
+def _shared_ids(splits: Splits) -> Iterator[Finding]:
+    for first, second in combinations(splits, 2):
+        if both := sorted(set(splits[first]) & set(splits[second]), key=counting_order):
+            yield error(
+                'splits_overlap',
+                f'splits {first!r} and {second!r} share {counted(len(both), "frame")}',
+                'list each frame in one split only, or scores include training frames',
+                both,
+            )
 
 
-def _neighbours_apart(file: DatasetFile, splits: dict[str, tuple[str, ...]]) -> list[Finding]:
-    """A film whose frames were dealt out at random: a frame of `val` has its twin in `fit`."""
-    owner = {i: name for name, ids in splits.items() for i in ids}
-    if file.rate_hz is None or len(set(owner.values())) < 2:
-        return []
-    ids = sorted(owner, key=counting_order)
-    changes = [b for a, b in zip(ids, ids[1:], strict=False) if owner[a] != owner[b]]
+def _interleaved(file: DatasetFile, splits: Splits) -> Iterator[Finding]:
+    """A video split at random: each frame of `val` has a near-copy in `fit`."""
+    split_of = {i: name for name, ids in splits.items() for i in ids}
+    if file.rate_hz is None or len(set(split_of.values())) < 2:
+        return
+    ids = sorted(split_of, key=counting_order)
+    changes = sum(split_of[a] != split_of[b] for a, b in pairwise(ids))
     smallest = min(len(ids) for ids in splits.values())
-    # Dealt out at random there are two changes for each frame of the smaller split; 8 and more
-    # frames in a block give a quarter of a change.
-    if smallest < 4 or len(changes) < smallest:
-        return []
-    return [
-        warning(
+    # A random split changes twice per frame of the smaller split; blocks of 8 frames or more
+    # change at most a quarter time per frame.
+    if smallest >= 4 and changes >= smallest:
+        yield warning(
             'splits_interleaved',
-            f'frames of a film of {file.rate_hz:g} Hz change {len(changes)} times between the '
-            f'splits {few(splits)}: neighbours look alike, so that what one split measures was '
-            'learnt from another',
-            'cut the film into blocks, or better put whole recordings into one split',
+            f'a video of {file.rate_hz:g} Hz changes {changes} times between the splits '
+            f'{few(splits)}, so neighbouring frames, which look alike, are in different splits',
+            'cut the video into blocks, or keep each recording in one split',
         )
-    ]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads frames as they are stored, whatever is wrong with them, and says what is."""
+"""Reads frames as stored, valid or not, and reports the problems of their files."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from sgnet_core.errors import InputError
 from sgnet_core.types import CameraIntrinsics
 
 _JPEG = b'\xff\xd8'
-_LATE_FRAMES = 3
+_MAX_REPEATS = 3
 _ALLOWED = {'depth': (np.uint16,), 'label': (np.uint8, np.uint16)}
 
 
 @dataclass(frozen=True)
-class StoredFrame:
-    """One frame before any unit or offset is applied; None for what is missing or no such thing.
+class RawFrame:
+    """One frame before any unit or offset is applied; None for what is missing or invalid.
 
     Attributes:
         rgb: (H, W, 3) uint8.
@@ -40,35 +40,37 @@ class StoredFrame:
     labels: np.ndarray | None = None
 
     @property
-    def is_blank(self) -> bool:
-        """Whether nothing of it could be read."""
-        return self.rgb is None and self.depth is None and self.labels is None
+    def images(self) -> dict[str, np.ndarray]:
+        """The images that are present, by the names used in findings."""
+        images = {'colour': self.rgb, 'depth': self.depth, 'labels': self.labels}
+        return {kind: image for kind, image in images.items() if image is not None}
 
     @property
     def is_aligned(self) -> bool:
-        """Whether everything that is there has one size, colour and something else among it."""
-        sizes = [x.shape[:2] for x in (self.rgb, self.depth, self.labels) if x is not None]
-        return self.rgb is not None and len(sizes) > 1 and len(set(sizes)) == 1
+        """Whether there are colour and another image, and all images have one size."""
+        sizes = {image.shape[:2] for image in self.images.values()}
+        return self.rgb is not None and len(self.images) > 1 and len(sizes) == 1
 
 
-class FrameReader:
-    """Reads frames one after the other and remembers what is wrong with their files."""
+class RawFrameReader:
+    """Reads frames one by one and records the problems of their files."""
 
     def __init__(self, root: Path, file: DatasetFile) -> None:
         self._root, self._file = root, file
         self._unreadable: dict[str, str] = {}
         self._wrong_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
-        self._sizes: dict[tuple[tuple[int, int], ...], list[str]] = defaultdict(list)
-        self._colour_sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
+        self._sizes: dict[tuple[tuple[str, tuple[int, int]], ...], list[str]] = defaultdict(list)
+        self._frame_sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
         self._same: dict[tuple[str, bytes], list[str]] = defaultdict(list)
-        self._flat: list[str] = []
+        self._blank: list[str] = []
         self._cameras: dict[CameraIntrinsics, list[str]] = defaultdict(list)
 
-    def read(self, sample_id: str) -> StoredFrame:
-        """The frame of this id. Missing files are not told of here: `files.py` has them all."""
+    def read(self, sample_id: str) -> RawFrame:
+        """The frame with this id. `files.py` reports missing files, so they are skipped here."""
         images: dict[str, np.ndarray | None] = {}
         for kind in self._file.kinds:
-            path = self._root / self._file.file_of(kind, sample_id)
+            name = self._file.file_of(kind, sample_id)
+            path = self._root / name
             if not path.is_file():
                 continue
             try:
@@ -77,32 +79,25 @@ class FrameReader:
                 elif kind == 'intrinsics':
                     self._read_camera(path, sample_id, images.get('image'))
                 else:
-                    images[kind] = self._image(kind, path, sample_id)
+                    images[kind] = self._read_image(kind, path, sample_id)
             except InputError as problem:
-                # `PATH: what is wrong; what to do`, of which the path and the rest are said once.
+                # The error is `PATH: PROBLEM; REMEDY`; one finding lists all files.
                 what = str(problem).removeprefix(f'{path}: ').rpartition('; ')[0]
-                self._unreadable[f'{self._file.file_of(kind, sample_id)}: {what}'] = sample_id
-        frame = StoredFrame(
-            sample_id, images.get('image'), images.get('depth'), images.get('label')
-        )
-        self._remember(frame)
+                self._unreadable[f'{name}: {what}'] = sample_id
+        frame = RawFrame(sample_id, *(images.get(kind) for kind in ('image', 'depth', 'label')))
+        self._record(frame)
         return frame
 
-    def _image(self, kind: str, path: Path, sample_id: str) -> np.ndarray | None:
-        """The image, or None where it cannot be of this kind."""
+    def _read_image(self, kind: str, path: Path, sample_id: str) -> np.ndarray | None:
+        """The image, or None if its type is wrong for this kind."""
         if kind == 'image':
             return read_rgb(path)
         image = read_stored(path, indices=kind == 'label')
         with path.open('rb') as stream:
             is_jpeg = stream.read(len(_JPEG)) == _JPEG
-        wrong = None
-        if is_jpeg:
-            wrong = 'a JPEG'
-        elif image.ndim != 2 or image.dtype not in _ALLOWED[kind]:
-            wrong = kind_of_image(image)
-        if wrong is None:
+        if not is_jpeg and image.ndim == 2 and image.dtype in _ALLOWED[kind]:
             return image
-        self._wrong_kind[kind, wrong].append(sample_id)
+        self._wrong_kind[kind, 'a JPEG' if is_jpeg else kind_of_image(image)].append(sample_id)
         return None
 
     def _read_camera(self, path: Path, sample_id: str, image: np.ndarray | None) -> None:
@@ -110,145 +105,117 @@ class FrameReader:
         if image is not None:
             self._cameras[intrinsics_from_text(text, image.shape[:2])].append(sample_id)
 
-    def _remember(self, frame: StoredFrame) -> None:
-        images = {'colour': frame.rgb, 'depth': frame.depth, 'labels': frame.labels}
-        sizes = {kind: image.shape[:2] for kind, image in images.items() if image is not None}
+    def _record(self, frame: RawFrame) -> None:
+        sizes = {kind: image.shape[:2] for kind, image in frame.images.items()}
         if len(set(sizes.values())) > 1:
             self._sizes[tuple(sizes.items())].append(frame.id)
         elif sizes:
-            self._colour_sizes[next(iter(sizes.values()))].append(frame.id)
-        for kind in ('colour', 'depth'):
-            image = images[kind]
-            if image is None:
+            self._frame_sizes[next(iter(sizes.values()))].append(frame.id)
+        for kind, image in frame.images.items():
+            if kind == 'labels':
                 continue
-            if image.min() == image.max() and kind == 'colour':
-                self._flat.append(frame.id)
-            elif image.min() != image.max():
+            if image.min() != image.max():
                 digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
                 self._same[kind, digest].append(frame.id)
+            elif kind == 'colour':
+                self._blank.append(frame.id)
 
     def cameras(self) -> dict[CameraIntrinsics, list[str]]:
-        """Those whose size is that of their images, and the frames of each, [] for all frames."""
+        """The cameras whose size is that of their images -> frame ids; [] for all frames."""
         camera = self._file.intrinsics
         if isinstance(camera, str):
             return self._cameras
-        return {camera: []} if set(self._colour_sizes) <= {camera.size} else {}
+        return {camera: []} if set(self._frame_sizes) <= {camera.size} else {}
 
-    def findings(self, splits: dict[str, tuple[str, ...]]) -> list[Finding]:
-        """What was wrong with the files read so far."""
+    def findings(self, disjoint: dict[str, tuple[str, ...]]) -> list[Finding]:
+        """Problems of the files read so far; `disjoint` are the splits, name -> ids."""
         return [
             *self._unreadable_files(),
             *(_wrong_kind(kind, what, ids) for (kind, what), ids in self._wrong_kind.items()),
             *self._differing_sizes(),
-            *self._flat_images(),
-            *self._repeated(splits),
+            *self._blank_images(),
+            *self._repeated(disjoint),
         ]
 
-    def _unreadable_files(self) -> list[Finding]:
-        if not self._unreadable:
-            return []
-        count = counted(len(self._unreadable), 'file')
-        return [
-            error(
+    def _unreadable_files(self) -> Iterator[Finding]:
+        if self._unreadable:
+            count = counted(len(self._unreadable), 'file')
+            yield error(
                 'unreadable_files',
                 f'{count} cannot be read: {few(self._unreadable, 10)}',
-                'restore them, or take their ids out of the splits and the images away',
+                'restore them, or delete the images and their ids in the splits',
                 self._unreadable.values(),
             )
-        ]
 
-    def _differing_sizes(self) -> list[Finding]:
-        found = []
+    def _differing_sizes(self) -> Iterator[Finding]:
         for sizes, ids in self._sizes.items():
             listed = ', '.join(f'{kind} {width}x{height}' for kind, (height, width) in sizes)
-            found.append(
-                error(
-                    'sizes_differ',
-                    f'the images of one frame differ in size: {listed}',
-                    'register depth to colour (then it has its size), and resize labels with '
-                    'nearest neighbour only',
-                    ids,
-                )
+            yield error(
+                'sizes_differ',
+                f'the images of one frame differ in size: {listed}',
+                'register depth to colour, and resize labels with nearest-neighbour interpolation',
+                ids,
             )
         camera = self._file.intrinsics
-        if isinstance(camera, str):
-            return found  # Each frame has a camera of the size of its image.
-        for size, ids in self._colour_sizes.items():
-            if size != camera.size:
-                found.append(_other_size(camera, size, ids))
-        return found
+        if isinstance(camera, CameraIntrinsics):
+            for size, ids in self._frame_sizes.items():
+                if size != camera.size:
+                    yield _intrinsics_size(camera, *size, ids)
 
-    def _flat_images(self) -> list[Finding]:
-        if not self._flat:
-            return []
-        return [
-            warning(
-                'image_blank',
-                'colour images are one colour all over',
-                'take these frames out: nothing can be learnt from them',
-                self._flat,
-            )
-        ]
+    def _blank_images(self) -> Iterator[Finding]:
+        if self._blank:
+            seen = 'all pixels of the colour image are equal'
+            yield warning('image_blank', seen, 'delete these frames', self._blank)
 
-    def _repeated(self, splits: dict[str, tuple[str, ...]]) -> list[Finding]:
-        found = []
-        owner = {i: name for name, ids in splits.items() for i in ids}
-        # In a film a frame comes twice where the camera was late: only a standstill is a fault.
-        most = 1 if self._file.rate_hz is None else _LATE_FRAMES
+    def _repeated(self, disjoint: dict[str, tuple[str, ...]]) -> Iterator[Finding]:
+        split_of = {i: name for name, ids in disjoint.items() for i in ids}
+        # A video may repeat a frame if the camera was late; more repeats are a frozen camera.
+        most = 1 if self._file.rate_hz is None else _MAX_REPEATS
         for kind in ('colour', 'depth'):
-            twins = [ids for (k, _), ids in self._same.items() if k == kind and len(ids) > 1]
-            across = [ids for ids in twins if len({owner[i] for i in ids if i in owner}) > 1]
-            within = [ids for ids in twins if ids not in across and len(ids) > most]
-            for groups, raised in ((across, error), (within, warning)):
-                if groups:
-                    found.append(_same(kind, groups, raised))
-        return found
+            groups = [ids for (k, _), ids in self._same.items() if k == kind and len(ids) > 1]
+            across = [ids for ids in groups if len({split_of[i] for i in ids if i in split_of}) > 1]
+            within = [ids for ids in groups if ids not in across and len(ids) > most]
+            for same, raised, where in (
+                (across, error, ' in different splits'),
+                (within, warning, ''),
+            ):
+                if same:
+                    yield raised(
+                        f'{kind}_repeated',
+                        f'the {kind} images of some frames{where} are identical, e.g. '
+                        f'{few(same[0])}',
+                        'keep one of these frames, and find the step that copied or froze them',
+                        [i for ids in same for i in ids],
+                    )
 
 
-def _same(kind: str, groups: list[list[str]], raised: Callable[..., Finding]) -> Finding:
-    where = ' in different splits' if raised is error else ''
-    return raised(
-        f'{kind}_repeated',
-        f'{kind} of different frames{where} is the same to the last pixel, for example '
-        f'{few(groups[0])}',
-        'keep one frame of each, and find out which step copied or froze it',
-        [i for ids in groups for i in ids],
-    )
-
-
-def _other_size(camera: CameraIntrinsics, size: tuple[int, int], ids: list[str]) -> Finding:
-    height, width = size
+def _intrinsics_size(camera: CameraIntrinsics, height: int, width: int, ids: list[str]) -> Finding:
     if max(abs(camera.cx / width - 0.5), abs(camera.cy / height - 0.5)) < 0.15:
-        remedy = f'write width: {width}, height: {height}: fx, fy, cx, cy seem to be for that size'
+        advice = ': fx, fy, cx, cy already fit that size'
     else:
-        remedy = (
-            f'write width: {width}, height: {height}, and if the images were scaled (not cropped), '
-            f'fx and cx times {width / camera.width:.4g}, fy and cy times '
-            f'{height / camera.height:.4g}'
+        across, down = width / camera.width, height / camera.height
+        advice = (
+            f', and if the images were scaled (not cropped), multiply fx and cx by {across:.4g}, '
+            f'fy and cy by {down:.4g}'
         )
     return error(
         'intrinsics_size',
         f'images are {width}x{height}, but the intrinsics in {DATASET_FILE} are for '
         f'{camera.width}x{camera.height}',
-        remedy,
+        f'set width: {width}, height: {height}{advice}',
         ids,
     )
 
 
 def _wrong_kind(kind: str, what: str, ids: list[str]) -> Finding:
     if kind == 'label':
-        return error(
-            'label_kind',
-            f'labels are {what}; they must be PNG of one channel with 8 or 16 bits, a class number '
-            'a pixel',
-            'export them again as PNG: JPEG has mixed the numbers at every border'
-            if what == 'a JPEG'
-            else 'export class numbers instead of colours, or map each colour back to its number',
-            ids,
-        )
-    remedy = 'export the raw depth again; a picture of it has lost the metres'
-    if '32-bit' in what or '64-bit' in what:
-        remedy = 'multiply metres by 1000, round, and write them as uint16 with depth_scale: 0.001'
-    return error(
-        'depth_kind', f'depth is {what}; it must be a PNG of one channel with 16 bits', remedy, ids
-    )
+        seen = f'labels are {what}, expected PNG with one channel of 8 or 16 bits'
+        remedy = 'export class numbers instead of colours, or map each colour to its number'
+        if what == 'a JPEG':
+            remedy = 'export them as PNG: JPEG compression mixes the numbers at class borders'
+    else:
+        seen = f'depth is {what}, expected PNG with one channel of 16 bits'
+        remedy = 'export the raw depth: a depth visualisation has lost the metres'
+        if '32-bit' in what or '64-bit' in what:
+            remedy = 'multiply metres by 1000, round, and save as uint16 with depth_scale: 0.001'
+    return error(f'{kind}_kind', seen, remedy, ids)
