@@ -49,14 +49,11 @@ def test_round_trip_is_exact(tiny_dataset, tiny_samples):
 
 
 def test_attributes(tiny_dataset, tiny_samples):
-    assert tiny_dataset.name == 'tiny'
-    assert tiny_dataset.ids == ('0', '1', '2', '3', '4')
-    assert tiny_dataset.class_names == NYU40.class_names
-    assert tiny_dataset.intrinsics == tiny_samples[0].frame.intrinsics
-    assert tiny_dataset.rate_hz == 30.0
-    assert tiny_dataset.splits == ('fit', 'val')
-    assert tiny_dataset.has_labels
-    assert tiny_dataset.has_poses
+    read = tiny_dataset
+    assert (read.name, read.rate_hz, read.splits) == ('tiny', 30.0, ('fit', 'val'))
+    assert (read.ids, read.class_names) == (('0', '1', '2', '3', '4'), NYU40.class_names)
+    assert read.intrinsics == tiny_samples[0].frame.intrinsics
+    assert read.has_labels and read.has_poses
 
 
 def test_splits_and_ids(tiny_dataset):
@@ -69,42 +66,38 @@ def test_splits_and_ids(tiny_dataset):
         FolderDataset(tiny_dataset.root, 'val', ids=['3'])
 
 
+def write_frame(root: Path, rgb: np.ndarray, depth_m: np.ndarray) -> FolderDataset:
+    """A data set of one frame, without classes and poses."""
+    height, width = depth_m.shape
+    camera = CameraIntrinsics(width, height, 30.0, 30.0, width / 2, height / 2)
+    with FolderWriter(root, 'one', camera) as writer:
+        writer.write(Sample('a', RgbdFrame(rgb, depth_m, camera)))
+    return FolderDataset(root)
+
+
 def test_jpeg_is_close_and_without_labels_and_poses_there_are_none(tmp_path):
     ramp = np.tile(np.arange(0, 240, 6, dtype=np.uint8), (24, 1))
     rgb = np.stack([ramp, ramp // 2, 255 - ramp], -1)
-    camera = CameraIntrinsics(40, 24, 30.0, 30.0, 20.0, 12.0)
-    with FolderWriter(tmp_path / 'set', 'plain', camera) as writer:
-        writer.write(Sample('a', RgbdFrame(rgb, np.full((24, 40), 2.5, np.float32), camera)))
-    dataset = FolderDataset(tmp_path / 'set')
+    dataset = write_frame(tmp_path / 'set', rgb, np.full((24, 40), 2.5, np.float32))
     assert [p.name for p in (tmp_path / 'set').rglob('*.jpg')] == ['a.jpg']
-    assert dataset.class_names is None
-    assert dataset.rate_hz is None
-    assert not dataset.has_labels
-    assert dataset[0].labels is None
-    assert dataset[0].pose is None
+    assert (dataset.class_names, dataset.rate_hz, dataset.has_labels) == (None, None, False)
+    assert (dataset[0].labels, dataset[0].pose) == (None, None)
     # Red and blue would be 200 apart if their order were lost.
     assert np.abs(dataset[0].frame.rgb.astype(int) - rgb).mean() < 4
 
 
 def test_depth_that_16_bits_cannot_hold_is_no_measurement(tmp_path):
     depth_m = np.array([[0.001, 65.535, 65.536, 70.0], [np.nan, np.inf, -1.0, 0.0]], np.float32)
-    camera = CameraIntrinsics(4, 2, 3.0, 3.0, 1.5, 0.5)
-    with FolderWriter(tmp_path / 'set', 'far', camera) as writer:
-        writer.write(Sample('0', RgbdFrame(np.zeros((2, 4, 3), np.uint8), depth_m, camera)))
-    read = FolderDataset(tmp_path / 'set')[0].frame.depth_m
+    read = write_frame(tmp_path / 'set', np.zeros((2, 4, 3), np.uint8), depth_m)[0].frame.depth_m
     np.testing.assert_allclose(read[0, :2], [0.001, 65.535], rtol=1e-6)
     assert np.isnan(read).sum() == 6
 
 
 def test_every_depth_value_comes_back_from_a_second_writing(tmp_path):
     raw = np.arange(65536, dtype=np.uint16).reshape(128, 512)
-    camera = CameraIntrinsics(512, 128, 300.0, 300.0, 255.5, 63.5)
-    frame = RgbdFrame(
-        np.zeros((128, 512, 3), np.uint8), raw.astype(np.float32) * np.float32(0.001), camera
-    )
-    with FolderWriter(tmp_path / 'set', 'all', camera) as writer:
-        writer.write(Sample('0', frame))
-    stored = cv2.imread(str(tmp_path / 'set' / 'depth' / '0.png'), cv2.IMREAD_UNCHANGED)
+    depth_m = raw.astype(np.float32) * np.float32(0.001)
+    write_frame(tmp_path / 'set', np.zeros((128, 512, 3), np.uint8), depth_m)
+    stored = cv2.imread(str(tmp_path / 'set' / 'depth' / 'a.png'), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(stored, raw)
 
 
@@ -123,24 +116,23 @@ def test_scale_and_every_invalid_value(tiny_dataset):
     np.testing.assert_allclose(depth_m[0, 2:4], [0.0007, 1.0], rtol=1e-6)
 
 
-def test_label_offset_zero_has_no_void_and_255_is_unlabelled(tiny_dataset):
-    labels = np.zeros((24, 36), np.uint8)
-    labels[0, :3] = (1, 2, 255)
+@pytest.mark.parametrize(
+    ('offset', 'values', 'ids'),
+    [
+        (0, np.array([1, 2, 255, 0], np.uint8), [1, 2, UNLABELLED, 0]),  # no void
+        (1, np.array([0, 40, 1, 2], np.uint16), [UNLABELLED, 39, 0, 1]),  # 16 bits
+    ],
+)
+def test_labels_of_either_offset(tiny_dataset, offset, values, ids):
     for sample_id in tiny_dataset.ids:
+        labels = np.tile(values, (24, 9))
         cv2.imwrite(str(tiny_dataset.root / 'label' / f'{sample_id}.png'), labels)
-    (tiny_dataset.root / 'three.txt').write_text('floor\nwall\nrobot\n\n')
-    edit_yaml(tiny_dataset.root, label_offset=0, classes='three.txt')
+    if offset == 0:
+        (tiny_dataset.root / 'three.txt').write_text('floor\nwall\nrobot\n\n')
+        edit_yaml(tiny_dataset.root, label_offset=0, classes='three.txt')
     dataset = FolderDataset(tiny_dataset.root)
-    assert dataset.class_names == ('floor', 'wall', 'robot')
-    np.testing.assert_array_equal(dataset[0].labels[0, :4], [1, 2, UNLABELLED, 0])
-
-
-def test_sixteen_bit_labels_are_read(tiny_dataset):
-    labels = np.full((24, 36), 40, np.uint16)
-    labels[0, 0] = 0
-    cv2.imwrite(str(tiny_dataset.root / 'label' / '0.png'), labels)
-    read = tiny_dataset[0].labels
-    assert (read[0, 0], read[0, 1]) == (UNLABELLED, 39)
+    assert len(dataset.class_names) == (40 if offset else 3)
+    np.testing.assert_array_equal(dataset[0].labels[0, :4], ids)
 
 
 @pytest.mark.parametrize('bits', [1, 2, 4, 8])
@@ -235,11 +227,10 @@ def test_byte_order_mark_of_windows_editors(tiny_dataset):
 # --- bad input: dataset.yaml
 
 
-def test_missing_folder_and_missing_dataset_yaml(tmp_path):
-    with pytest.raises(DataError, match=r'nowhere.dataset\.yaml: no such folder; give the folder'):
-        FolderDataset(tmp_path / 'nowhere')
-    with pytest.raises(DataError, match=r'dataset\.yaml: no such file; give the folder of a data'):
-        FolderDataset(tmp_path)
+@pytest.mark.parametrize(('folder', 'problem'), [('nowhere', 'folder'), ('.', 'file')])
+def test_missing_folder_and_missing_dataset_yaml(tmp_path, folder, problem):
+    with pytest.raises(DataError, match=rf'dataset\.yaml: no such {problem}; give the folder of'):
+        FolderDataset(tmp_path / folder)
 
 
 @pytest.mark.parametrize(
@@ -279,66 +270,46 @@ def test_bad_dataset_yaml_is_an_error_that_names_it(tiny_dataset, changes, messa
     assert caught.value.exit_status == 2
 
 
+# --- bad input: text files
+
+
 @pytest.mark.parametrize(
-    ('content', 'message'),
+    ('name', 'content', 'message'),
     [
-        (b'name: [1, 2\nimage: x\n', r'not YAML: line 2: .*; correct it'),
-        (b'- a\n- b\n', r'must hold `key: value` lines, got list'),
-        (b'', r'must hold `key: value` lines, got NoneType'),
-        (b'name: \xff\xfe', r'not UTF-8 text; save it as UTF-8'),
-        (b'name: \x01', r'not YAML: special characters are not allowed; correct it'),
+        ('dataset.yaml', b'name: [1, 2\nimage: x\n', r'not YAML: line 2: .*; correct it'),
+        ('dataset.yaml', b'- a\n- b\n', r'must hold `key: value` lines, got list'),
+        ('dataset.yaml', b'', r'must hold `key: value` lines, got NoneType'),
+        ('dataset.yaml', b'name: \xff\xfe', r'not UTF-8 text; save it as UTF-8'),
+        ('dataset.yaml', b'name: \x01', r'not YAML: special characters are not allowed; correct'),
+        ('classes.txt', b'wall\nfloor\n', r"the first line is 'wall', but with label_"),
+        ('classes.txt', b'', r"the first line is ''"),
+        ('classes.txt', b'void\na\na\n', r".*'a' is given twice"),
+        ('classes.txt', b'void\n', r'.*0 classes'),
+        ('split_val.txt', b'\n \n', r'the split is empty; write one id a line'),
+        ('split_val.txt', b'3\n4\n3\n', r"id '3' is listed twice"),
+        ('split_val.txt', None, r'no such file; restore it, or correct dataset\.yaml'),
     ],
 )
-def test_dataset_yaml_that_is_no_yaml(tiny_dataset, content, message):
-    (tiny_dataset.root / 'dataset.yaml').write_bytes(content)
-    path = re.escape(str(tiny_dataset.root / 'dataset.yaml'))
-    with pytest.raises(DataError, match=f'^{path}: {message}') as caught:
-        FolderDataset(tiny_dataset.root)
+def test_bad_text_file(tiny_dataset, name, content, message):
+    path = tiny_dataset.root / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(DataError, match=f'^{re.escape(str(path))}: {message}') as caught:
+        FolderDataset(tiny_dataset.root, 'val')
     assert_one_line(caught.value)
+    if name == 'split_val.txt':
+        assert len(FolderDataset(tiny_dataset.root, 'fit')) == 3
 
 
-# --- bad input: classes, splits, missing files
-
-
-def test_classes_file_without_void(tiny_dataset):
-    (tiny_dataset.root / 'classes.txt').write_text('wall\nfloor\n')
-    with pytest.raises(DataError, match=r"classes\.txt: the first line is 'wall', but with label_"):
-        FolderDataset(tiny_dataset.root)
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [('', "first line is ''"), ('void\na\na\n', "'a' is given twice"), ('void\n', '0 classes')],
-)
-def test_bad_classes_file(tiny_dataset, text, message):
-    (tiny_dataset.root / 'classes.txt').write_text(text)
-    with pytest.raises(DataError, match=r'classes\.txt: .*' + message):
-        FolderDataset(tiny_dataset.root)
-
-
-def test_unknown_split_names_the_known_ones(tiny_dataset):
+def test_split_of_missing_and_unknown_split(tiny_dataset):
+    (tiny_dataset.root / 'split_val.txt').write_text('3\n9\n')
+    missing = r'image.9\.png: no such file \(and 3 more are missing\); restore it, or leave'
+    with pytest.raises(DataError, match=missing):
+        FolderDataset(tiny_dataset.root, 'val')
     with pytest.raises(DataError, match=r"dataset\.yaml: no split 'test'; choose one of: fit, val"):
         FolderDataset(tiny_dataset.root, 'test')
 
 
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('\n \n', r'split_val\.txt: the split is empty; write one id a line'),
-        ('3\n4\n3\n', r"split_val\.txt: id '3' is listed twice"),
-        (
-            '3\n9\n',
-            r'image.9\.png: no such file \(and 3 more are missing\); restore it, or leave',
-        ),
-        (None, r'split_val\.txt: no such file; restore it, or correct dataset\.yaml'),
-    ],
-)
-def test_bad_split_file(tiny_dataset, text, message):
-    path = tiny_dataset.root / 'split_val.txt'
-    path.unlink() if text is None else path.write_text(text)
-    with pytest.raises(DataError, match=message):
-        FolderDataset(tiny_dataset.root, 'val')
-    assert len(FolderDataset(tiny_dataset.root, 'fit')) == 3
+# --- bad input: missing files
 
 
 @pytest.mark.parametrize('kind', ['image', 'depth', 'label', 'pose'])
@@ -372,58 +343,40 @@ def test_folder_without_images_and_empty_list_of_ids(tiny_dataset):
 # --- bad input: images
 
 
-def replace_image(dataset: FolderDataset, kind: str, image: np.ndarray) -> str:
-    path = dataset.root / kind / '1.png'
-    cv2.imwrite(str(path), image)
-    return re.escape(str(path))
+def ones(*shape: int, dtype=np.uint8) -> np.ndarray:
+    return np.ones(shape, dtype)
 
 
-def test_eight_bit_depth(tiny_dataset):
-    path = replace_image(tiny_dataset, 'depth', np.ones((24, 36), np.uint8))
-    with pytest.raises(
-        DataError, match=path + r': depth must be a 16-bit .* 8-bit, 1 channel; exp'
-    ):
-        tiny_dataset[1]
-
-
-def test_colour_picture_as_depth(tiny_dataset):
-    path = replace_image(tiny_dataset, 'depth', np.ones((24, 36, 3), np.uint8))
-    with pytest.raises(DataError, match=path + r': .*8-bit, 3 channels'):
-        tiny_dataset[1]
-
-
-def test_label_out_of_range(tiny_dataset):
-    labels = np.ones((24, 36), np.uint8)
+def out_of_range() -> np.ndarray:
+    labels = ones(24, 36)
     labels[5, 5:8] = 41
-    path = replace_image(tiny_dataset, 'label', labels)
-    expected = (
-        r': label value 41 in 3 pixels is out of range; 40 classes with label_offset 1 are '
-        r'values 1\.\.40 \(0 is unlabelled\): correct'
-    )
-    with pytest.raises(DataError, match=path + expected) as caught:
-        tiny_dataset[1]
-    assert_one_line(caught.value)
-
-
-def test_sixteen_bit_label_does_not_wrap_into_range(tiny_dataset):
-    path = replace_image(tiny_dataset, 'label', np.full((24, 36), 257, np.uint16))
-    with pytest.raises(DataError, match=path + r': label value 257 in 864 pixels'):
-        tiny_dataset[1]
-
-
-def test_colour_picture_as_labels(tiny_dataset):
-    path = replace_image(tiny_dataset, 'label', np.ones((24, 36, 3), np.uint8))
-    with pytest.raises(DataError, match=path + r': labels must .* 3 channels; store class numbers'):
-        tiny_dataset[1]
+    return labels
 
 
 @pytest.mark.parametrize(
-    ('kind', 'dtype', 'channels'), [('image', np.uint8, 3), ('depth', np.uint16, 1)]
+    ('kind', 'image', 'message'),
+    [
+        ('depth', ones(24, 36), 'depth must be a 16-bit .* 8-bit, 1 channel; exp'),
+        ('depth', ones(24, 36, 3), '.*8-bit, 3 channels'),
+        (
+            'label',
+            out_of_range(),
+            'label value 41 in 3 pixels is out of range; 40 classes with label_offset 1 are '
+            r'values 1\.\.40 \(0 is unlabelled\): correct',
+        ),
+        # Does not wrap into the range of 8 bits.
+        ('label', np.full((24, 36), 257, np.uint16), 'label value 257 in 864 pixels'),
+        ('label', ones(24, 36, 3), 'labels must .* 3 channels; store class numbers'),
+        ('image', ones(12, 18, 3), '18x12 pixels, but .* for 36x24; .*register'),
+        ('depth', ones(12, 18, dtype=np.uint16), '18x12 pixels, but .* for 36x24; .*register'),
+    ],
 )
-def test_sizes_that_differ(tiny_dataset, kind, dtype, channels):
-    path = replace_image(tiny_dataset, kind, np.ones((12, 18, channels), dtype))
-    with pytest.raises(DataError, match=path + ': 18x12 pixels, but .* for 36x24; .*register'):
+def test_image_that_does_not_fit(tiny_dataset, kind, image, message):
+    path = tiny_dataset.root / kind / '1.png'
+    cv2.imwrite(str(path), image)
+    with pytest.raises(DataError, match=f'{re.escape(str(path))}: {message}') as caught:
         tiny_dataset[1]
+    assert_one_line(caught.value)
 
 
 @pytest.mark.parametrize('kind', ['image', 'depth', 'label'])
@@ -465,21 +418,20 @@ def test_bad_pose(tiny_dataset, text):
 # --- the writer
 
 
-def test_writer_refuses_a_folder_that_is_not_empty(tmp_path, tiny_dataset, tiny_samples):
-    camera = tiny_samples[0].frame.intrinsics
-    with pytest.raises(InputError, match='not an empty folder; delete it or choose another'):
-        FolderWriter(tiny_dataset.root, 'again', camera)
+@pytest.mark.parametrize('name', ['tiny_dataset', 'file'])
+def test_writer_refuses_a_folder_that_is_not_empty(tmp_path, tiny_dataset, name):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(InputError, match='not an empty folder'):
-        FolderWriter(tmp_path / 'file', 'again', camera)
+    with pytest.raises(InputError, match='not an empty folder; delete it or choose another'):
+        FolderWriter(tmp_path / name, 'again', tiny_dataset.intrinsics)
+
+
+def writer_of(root: Path, samples: list[Sample]) -> FolderWriter:
+    camera = samples[0].frame.intrinsics
+    return FolderWriter(root, 'cut', camera, NYU40.class_names, with_pose=True)
 
 
 def test_interrupted_writing_leaves_no_data_set(tmp_path, tiny_samples):
-    camera = tiny_samples[0].frame.intrinsics
-    with (
-        pytest.raises(KeyboardInterrupt),
-        FolderWriter(tmp_path / 'set', 'cut', camera, NYU40.class_names, with_pose=True) as writer,
-    ):
+    with pytest.raises(KeyboardInterrupt), writer_of(tmp_path / 'set', tiny_samples) as writer:
         writer.write(tiny_samples[0])
         raise KeyboardInterrupt
     assert (tmp_path / 'set' / 'image' / '0.jpg').is_file()
@@ -489,27 +441,21 @@ def test_interrupted_writing_leaves_no_data_set(tmp_path, tiny_samples):
 
 def test_writer_checks_every_sample(tmp_path, tiny_samples):
     first = tiny_samples[0]
-    camera = first.frame.intrinsics
-    writer = FolderWriter(tmp_path / 'set', 's', camera, NYU40.class_names, with_pose=True)
+    camera = first.frame.intrinsics.flipped()
+    other_camera = RgbdFrame(first.frame.rgb, first.frame.depth_m, camera)
+    writer = writer_of(tmp_path / 'set', tiny_samples)
     with pytest.raises(InputError, match='no frame was written'):
         writer.close()
     writer.write(first)
-    bad = {
-        "frame '0' is already written": first,
-        'must be letters, digits': dataclasses.replace(first, id='../0'),
-        "frame '9' comes without labels, but the data set was started with;": dataclasses.replace(
-            first, id='9', labels=None
-        ),
-        "frame '9' comes without pose, but the data set was started with;": dataclasses.replace(
-            first, id='9', pose=None
-        ),
-        'one data set has one camera': Sample(
-            '9', RgbdFrame(first.frame.rgb, first.frame.depth_m, camera.flipped())
-        ),
-    }
-    for message, sample in bad.items():
+    for message, changes in {
+        "frame '0' is already written": {},
+        'must be letters, digits': {'id': '../0'},
+        "'9' comes without labels, but the data set was started with": {'id': '9', 'labels': None},
+        "'9' comes without pose, but the data set was started with": {'id': '9', 'pose': None},
+        'one data set has one camera': {'id': '9', 'frame': other_camera},
+    }.items():
         with pytest.raises(InputError, match=message):
-            writer.write(sample)
+            writer.write(dataclasses.replace(first, **changes))
     for message, split in {
         "'9' has not been written": ('val', ['9']),
         'is empty': ('val', []),
@@ -592,8 +538,7 @@ def test_an_interruption_within_a_frame_leaves_the_others_whole(
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    camera = tiny_samples[0].frame.intrinsics
-    writer = FolderWriter(tmp_path / 'cut', 'cut', camera, NYU40.class_names, with_pose=True)
+    writer = writer_of(tmp_path / 'cut', tiny_samples)
     writer.write(tiny_samples[0])
     monkeypatch.setattr(f'sgnet_core.data.folder_writer.{part}', interrupt)
     with pytest.raises(KeyboardInterrupt):
