@@ -33,9 +33,9 @@ from sgnet_ros.bags import Bag
 from sgnet_ros.bags_frames import BagFrames, stamp_of
 from sgnet_ros.bags_masks import MaskBag
 from sgnet_ros.dds_profile import large_image_profile
+from sgnet_ros.interface import BUNDLED_MODEL
 from sgnet_ros.interruption import interruptible
 from sgnet_ros.live_options import replay_of
-from sgnet_ros.node import SHIPPED
 from sgnet_ros.recording import Recording
 from sgnet_ros.replay import record_run
 from sgnet_ros.ros_domain import own_domain
@@ -207,7 +207,7 @@ class BagEvaluator:
         about, args = recording.about, self._args
         checkpoint = about.get('checkpoint', '')
         if args.node is None:
-            file = None if checkpoint == SHIPPED else checkpoint
+            file = None if checkpoint == BUNDLED_MODEL else checkpoint
             return provenance(
                 args.command_line, file, about['network'], about['device'], self._data()
             )

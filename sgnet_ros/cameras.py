@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cameras of a pair of images, as they were known when it was complete."""
+"""The cameras of a pair of images, fixed when the pair was complete."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from sgnet_ros.parameters import NodeParameters
 
 @dataclass(frozen=True)
 class Cameras:
-    """What tells the intrinsics of colour and depth.
+    """The sources of the intrinsics of colour and depth.
 
     Attributes:
-        infos: topic -> the latest camera_info; the newest one counts, whatever its stamp.
+        infos: topic -> the latest camera_info, regardless of its stamp.
     """
 
     node: Node
@@ -42,19 +42,19 @@ class Cameras:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Topics of the camera_infos that intrinsics come from."""
+        """Topics of the camera_info messages that intrinsics need."""
         colour = () if self.parameters['camera.fx'] else (CAMERA_INFO,)
         return (*colour, DEPTH_CAMERA_INFO) if self.parameters['depth.register'] else colour
 
     @property
     def missing(self) -> str | None:
-        """One of `needed` that has not come yet, if any."""
+        """The first of `needed` that was not received yet, if any."""
         return next((topic for topic in self.needed if topic not in self.infos), None)
 
     def stale(self, image: Image) -> bool:
-        """Whether camera_info is of another size and another stamp: that of `image` is to come.
+        """Whether camera_info has another size and stamp, so that the one of `image` is still due.
 
-        A compressed image does not tell its size.
+        A compressed image has no size.
         """
         known = self.infos.get(CAMERA_INFO)
         if known is None or CAMERA_INFO not in self.needed or not isinstance(image, Image):
@@ -66,7 +66,7 @@ class Cameras:
         return size != (image.height, image.width) and known.header.stamp != image.header.stamp
 
     def camera_info(self, image: Image) -> CameraInfo:
-        """The camera of `image`, under its header: from parameters or camera_info."""
+        """The camera_info of `image`, from parameters or camera_info, with its header."""
         if CAMERA_INFO in self.needed:
             return camera_info_with_header(self.infos[CAMERA_INFO], image.header)
         focal_and_centre = (self.parameters[f'camera.{key}'] for key in ('fx', 'fy', 'cx', 'cy'))
@@ -74,27 +74,27 @@ class Cameras:
         return camera_info_to_msg(camera, image.header)
 
     def intrinsics(self, camera_info: CameraInfo) -> CameraIntrinsics:
-        """The camera of colour images, by what `camera_info` returned.
+        """The intrinsics of the result of `camera_info`.
 
         Raises:
-            MessageError: it is no camera.
+            MessageError: they are invalid.
         """
         return intrinsics_from_msg(camera_info, self._rectified(RGB))
 
     def depth_intrinsics(self, depth: Image) -> CameraIntrinsics | None:
-        """The camera of `depth`, where it is to be registered.
+        """The intrinsics of `depth`; None without `depth.register`.
 
         Raises:
-            MessageError: depth/camera_info is no camera.
+            MessageError: depth/camera_info is invalid.
         """
         if DEPTH_CAMERA_INFO not in self.needed:
             return None
         camera_info = self.infos[DEPTH_CAMERA_INFO]
         if camera_info.header.frame_id not in ('', depth.header.frame_id):
             self.node.get_logger().warning(
-                f'{topic_text(self.node, DEPTH_CAMERA_INFO)} is of frame '
-                f'{camera_info.header.frame_id!r}, depth/image of {depth.header.frame_id!r}: not '
-                'of one camera? Depth that is registered already needs no depth.register',
+                f'{topic_text(self.node, DEPTH_CAMERA_INFO)} is in frame '
+                f'{camera_info.header.frame_id!r}, depth/image in {depth.header.frame_id!r}: two '
+                'cameras? Registered depth needs no depth.register',
                 once=True,
             )
         return intrinsics_from_msg(camera_info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a pair of messages to a frame: converted, registered, and told where down is."""
+"""From a pair of messages to a frame: conversion, registration, gravity."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from sgnet_ros.poses import extrinsics
 from sgnet_ros.transforms import NoTransformError, Transforms
 
 FROM_TF = [0.0] * 7
-"""`depth.extrinsics` that stand for TF: no rotation has a quaternion of zeros."""
+"""`depth.extrinsics` that select TF. A quaternion of zeros is not a rotation."""
 
 
 class FrameSource:
-    """Makes frames, from construction until `close()`, for one thread.
+    """Makes frames for one thread, from construction until `close()`.
 
     Args:
-        device: where depth is registered.
+        device: the device that registers depth.
 
     Raises:
-        ConfigError: `depth.extrinsics` is no pose, or TF is needed and tf2_ros not installed.
-        InputError: `hha.gravity_vector` is no direction.
+        ConfigError: `depth.extrinsics` is not a pose, or TF is needed without tf2_ros.
+        InputError: `hha.gravity_vector` is not a direction.
     """
 
     def __init__(self, node: Node, parameters: NodeParameters, device: str) -> None:
@@ -62,11 +62,11 @@ class FrameSource:
         """The frame of a pair, without gravity.
 
         Args:
-            intrinsics: of the colour image.
-            depth_intrinsics: of the depth image, which is then registered; None = it is already.
+            intrinsics: the camera of the colour image.
+            depth_intrinsics: the camera of the depth image; None = depth is registered already.
 
         Raises:
-            MessageError: a message cannot be used, the two do not fit, or TF does not tell.
+            MessageError: a message is invalid, their sizes differ, or TF has no transform.
         """
         self._follow_time(stamp_ns(image.header))
         parameters = self._parameters
@@ -87,15 +87,18 @@ class FrameSource:
         return registered_frame(rgb, depth_m, intrinsics)
 
     def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:
-        """`frame`, whose colour image has this header, with gravity.
+        """`frame` with gravity.
+
+        Args:
+            header: the header of its colour image.
 
         Raises:
-            NoTransformError: TF does not tell.
+            NoTransformError: TF has no transform.
         """
         return dataclasses.replace(frame, gravity=self._gravity.of(frame, header))
 
     def describe(self) -> dict[str, str]:
-        """What is known about geometry, for people."""
+        """A readable description of the geometry."""
         known = {}
         if (gravity := self._gravity.latest) is not None:
             known['gravity.down'] = ' '.join(f'{axis:.3f}' for axis in gravity.down)
@@ -106,7 +109,7 @@ class FrameSource:
         return known
 
     def _follow_time(self, now_ns: int) -> None:
-        """Where time goes back, what was true before is no longer."""
+        """Reset gravity and TF when the clock jumps backwards."""
         if now_ns < self._newest_ns:
             self._gravity.restart()
             if self._transforms is not None:

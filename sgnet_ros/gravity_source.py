@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which way is down, from where `hha.gravity_source` says."""
+"""The direction of gravity, from the source of `hha.gravity_source`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ LEVEL = (0.0, 1.0, 0.0)
 
 
 class GravitySource:
-    """Tells the gravity of one frame after the other, in the optical frame.
+    """Determines the gravity of successive frames, in the optical frame.
 
     Args:
-        transforms: needed where `hha.gravity_source` is tf.
+        transforms: needed if `hha.gravity_source` is tf.
 
     Attributes:
-        latest: what it told last, or None.
+        latest: the latest result, or None.
 
     Raises:
-        InputError: `hha.gravity_vector` is no direction.
+        InputError: `hha.gravity_vector` is not a direction.
     """
 
     def __init__(self, parameters: NodeParameters, transforms: Transforms | None) -> None:
@@ -40,10 +40,13 @@ class GravitySource:
         self.latest: Gravity | None = None
 
     def of(self, frame: RgbdFrame, header: Header) -> Gravity:
-        """The gravity of `frame`, whose colour image has this header.
+        """The gravity of `frame`.
+
+        Args:
+            header: the header of its colour image.
 
         Raises:
-            NoTransformError: TF does not tell.
+            NoTransformError: TF has no transform.
         """
         if self._transforms is not None:
             self.latest = self._from_tf(header)
@@ -55,7 +58,7 @@ class GravitySource:
         return self.latest
 
     def restart(self) -> None:
-        """Forget the frames before: time went back."""
+        """Forget the earlier frames, because time went back."""
         if self._tracker is not None:
             self._tracker.reset()
 
@@ -70,5 +73,5 @@ class GravitySource:
             ) from error
         up, origin = camera_from_level[:3, 2], camera_from_level[:3, 3]
         height_m = -float(up @ origin)
-        # A level frame that is not below the camera is not on the ground.
+        # A level frame above the camera is not on the ground.
         return Gravity(-up, self._height_m or (height_m if height_m > 0 else None))

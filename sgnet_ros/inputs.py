@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's subscriptions. Callbacks count and store; pairs go to whoever asked for them."""
+"""The node's subscriptions. Callbacks only count and store."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -35,11 +34,11 @@ from sgnet_ros.statistics import Statistics
 from sgnet_ros.troubles import REMEDIES
 
 AUTO_PERIOD_S = 1.0
-"""How often `qos.input` auto looks at what the publishers offer."""
+"""Period at which `qos.input` auto checks the QoS of the publishers."""
 
 
 class NoCameraInfoError(MessageError):
-    """A camera_info has not come yet, and no intrinsics are given by parameters."""
+    """No camera_info was received, and the parameters give no intrinsics."""
 
     cause = 'no_camera_info'
 
@@ -50,20 +49,20 @@ class NoCameraInfoError(MessageError):
 class Inputs:
     """Subscribes from construction until `close()`.
 
-    A pair waits for the first message of every camera_info that intrinsics come from, and where
-    the resolution has changed for the next one; another pair takes its place.
+    A pair waits for the first message of every needed camera_info, and after a change of the
+    resolution for the next one. The next pair replaces it.
 
     Args:
-        on_pair: called with (colour, depth) messages, raw or compressed as parameters have it, and
-            their cameras, in the executor's thread; may only store.
+        on_pair: called with raw or compressed (colour, depth) messages and their cameras, in the
+            thread of the executor; may only store.
         on_bad_pair: called with a NoCameraInfoError when a pair without camera_info is replaced.
 
     Attributes:
         sync: the pairing policy, with its counts.
-        qos: of the subscriptions, volatile (REP 2003).
-        topics: what frames are made of, colour first.
-        cameras: of the images to come.
-        unstamped: topics whose messages lately carry a stamp of zero -> how many in a row.
+        qos: the QoS of the subscriptions, volatile (REP 2003).
+        topics: the topics that frames need, colour first.
+        cameras: the cameras of the next images.
+        unstamped: topics whose latest message has a stamp of zero.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Inputs:
         self._waiting: tuple[Image, Image] | None = None
         self.cameras = Cameras(node, parameters)
         self.topics = (RGB, DEPTH, *self.cameras.needed)
-        self.unstamped: Counter[str] = Counter()
+        self.unstamped: set[str] = set()
         self.sync = RgbdSync(
             parameters['sync.slop'], parameters['sync.queue_size'], parameters['sync.mode']
         )
@@ -132,7 +131,7 @@ class Inputs:
             self._node.destroy_subscription(subscription)
 
     def _follow_publishers(self) -> None:
-        """`qos.input` auto: reliable as soon and as long as every publisher is."""
+        """`qos.input` auto: reliable while every publisher is."""
         offered = [
             publisher.qos_profile.reliability
             for topic in self.topics
@@ -140,7 +139,7 @@ class Inputs:
                 resolved_topic(self._node, topic)
             )
         ]
-        reliable = bool(offered) and all(one == ReliabilityPolicy.RELIABLE for one in offered)
+        reliable = set(offered) == {ReliabilityPolicy.RELIABLE}
         if reliable != (self.qos.reliability == ReliabilityPolicy.RELIABLE):
             self._unsubscribe()
             self._subscribe(reliable)
@@ -148,10 +147,10 @@ class Inputs:
 
     def _count(self, message: Image, topic: str) -> None:
         self._statistics.received(STREAMS[topic])
-        if stamp_ns(message.header) == 0:
-            self.unstamped[topic] += 1
+        if stamp_ns(message.header):
+            self.unstamped.discard(topic)
         else:
-            self.unstamped.pop(topic, None)
+            self.unstamped.add(topic)
 
     def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
         self._statistics.received(STREAMS[topic])
@@ -166,7 +165,7 @@ class Inputs:
         if waiting is not None and self.cameras.missing:
             self._on_bad_pair(NoCameraInfoError(self.cameras.missing))
         elif waiting is not None:
-            self._on_pair(*waiting, self.cameras)  # it says what is wrong
+            self._on_pair(*waiting, self.cameras)  # its error names the camera_info
         if self._is_early(image, depth):
             self._waiting = (image, depth)
         else:

@@ -146,6 +146,8 @@ DIAGNOSTICS = Topic(
     'Rates, drops by cause, latency and time of each stage, device, network.',
     DIAGNOSTICS_QOS,
 )
+BUNDLED_MODEL = 'bundled model'
+"""The checkpoint in /diagnostics if the parameter is empty."""
 OUTPUTS = (*FRAME_OUTPUTS, LABELS, LABEL_INFO, DIAGNOSTICS)
 
 ENABLE = Topic(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lifecycle node `segmentation`: wires inputs, worker, network and outputs."""
+"""The lifecycle node `segmentation`: connects inputs, worker, network and outputs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.diagnostics import Diagnostics
 from sgnet_ros.frame_source import FrameSource
 from sgnet_ros.inputs import Inputs
+from sgnet_ros.interface import BUNDLED_MODEL
 from sgnet_ros.outputs import Outputs, Segmented
 from sgnet_ros.parameters import NODE_PARAMETERS, QUEUE_CAPACITY, NodeParameters
 from sgnet_ros.pipeline import Pipeline
@@ -34,35 +35,26 @@ from sgnet_ros.transitions import refuse_impossible_transitions
 from sgnet_ros.watchdog import NO_SUBSCRIBER
 from sgnet_ros.worker import Worker
 
-SHIPPED = 'the shipped one'
-
 
 class SegmentationNode(LifecycleNode):
-    """Colour, depth and camera_info in, class masks out. Callbacks only store: a worker thinks.
+    """Colour, depth and camera_info to class masks. Callbacks only store; a worker computes.
 
-    Inputs (`sensor_msgs`, QoS by `qos.input`): `rgb/image`, `depth/image` registered to it,
-    `rgb/camera_info`; with `depth.register` instead any `depth/image` and `depth/camera_info`.
-    `/tf` and `/tf_static` where a parameter asks for them.
-
-    Outputs: `~/mask`, `~/color`, `~/overlay`, `~/confidence`, `~/points`, `~/camera_info`,
-    `~/debug/hha` (reliable, under the colour image's header, each computed only while somebody
-    subscribes); `~/labels` and, where vision_msgs is installed, `~/label_info` (latched);
-    `/diagnostics`. Services: `~/enable`, `~/reload_model`, `~/save_snapshot`.
+    `interface.py` lists the topics and services.
 
     Args:
-        load_segmenter: makes a Segmenter of (checkpoint, device, precision, backend, input size),
-            as `Segmenter.from_checkpoint` does. Called when configuring.
+        load_segmenter: called on configuration with (checkpoint, device, precision, backend,
+            input size), like `Segmenter.from_checkpoint`.
         node_arguments: for `rclpy.node.Node`.
 
     Attributes:
         segmenter: the network; None = not configured.
-        latest: what was made of the latest frame, if any.
-        statistics: what came in, went out and was dropped.
-        failed: a future, done when the worker has ended by an error that is about no single frame.
-        failure: that error, or the one that kept the node from starting.
+        latest: the latest frame and its result, if any.
+        statistics: counts of messages, pairs, masks and drops.
+        failed: a future, done when an error that concerns no single frame has ended the worker.
+        failure: this error, or the error that prevented the start.
 
     Raises:
-        ConfigError: a parameter is wrong.
+        ConfigError: a parameter is invalid.
     """
 
     def __init__(self, load_segmenter: Callable[..., Segmenter], **node_arguments: Any) -> None:
@@ -106,7 +98,7 @@ class SegmentationNode(LifecycleNode):
         """Configure and activate, unless `autostart` is false.
 
         Raises:
-            SgnetError: what kept it from that.
+            SgnetError: a transition failed.
         """
         if not self.parameters['autostart']:
             return
@@ -117,60 +109,59 @@ class SegmentationNode(LifecycleNode):
                 raise SgnetError(f'the node did not start: {self.failure!r}') from self.failure
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the network and announce the outputs."""
+        """Load the network and create the outputs."""
         done = self._attempt('configure', self._configure)
         return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.FAILURE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start to listen and to segment."""
+        """Subscribe and start the worker."""
         super().on_activate(state)
         done = self._attempt('activate', self._activate)
-        # ERROR leads by on_error to unconfigured, from where it can be tried again.
+        # ERROR leads through on_error to unconfigured, which allows another attempt.
         return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.ERROR
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; the network stays loaded."""
+        """End the subscriptions; the network stays loaded."""
         self.stop()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of everything; whatever happened, configuring can be tried again."""
-        self._free()
+        """Release everything, so that the node can be configured again."""
+        self._release()
+        free_memory()
         return TransitionCallbackReturn.SUCCESS
 
     on_shutdown = on_error = on_cleanup
 
     def destroy_node(self) -> None:
-        """Stop, let go of everything, and leave ROS."""
+        """Stop, release everything and leave ROS."""
         self._release()
         stop_forwarding(self._log_forwarding)
-        self._part()
+        self._destroy_rclpy_node()
 
     def leave(self) -> None:
-        """Take leave of other nodes, in any thread, for a process that ends now.
+        """Leave ROS from any thread, just before the process ends.
 
-        Without, they would see this one for another 20 s.
+        Otherwise other nodes would see this node for another 20 s.
         """
-        self._part()
+        self._destroy_rclpy_node()
         self.context.try_shutdown()
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """End inputs and worker.
 
         Args:
-            timeout_s: how long to wait for the frame in the making. None waits to its end, so
-                that no two threads ever use the network; give a time only to end the process.
+            timeout_s: how long to wait for the current frame. None waits for its end, so that two
+                threads never use the network. Set a time only before the process ends.
 
         Returns:
-            False where the worker is still at that frame, or a thread at the work of a service.
+            False if the worker or a thread of a service still runs.
         """
-        if self._watchdog is not None:
-            self._watchdog.close()
-            self._watchdog = None
-        if self._inputs is not None:
-            self._inputs.close()
-            self._inputs = None
-        worker, self._worker = self._worker, None
+        for resource in (self._watchdog, self._inputs):
+            if resource is not None:
+                resource.close()
+        worker = self._worker
+        self._watchdog = self._inputs = self._worker = None
         if worker is None:
             return not self._service_calls.busy
         ended = worker.stop(timeout_s)
@@ -179,11 +170,11 @@ class SegmentationNode(LifecycleNode):
 
     @property
     def active(self) -> bool:
-        """Whether it listens and segments."""
+        """Whether the node subscribes and segments."""
         return self._worker is not None
 
     def load_segmenter(self) -> Segmenter:
-        """The network that the parameters name, warmed up. In any thread."""
+        """The network of the parameters, warmed up. May run in any thread."""
         p = self.parameters
         size = tuple(p['input_size']) if any(p['input_size']) else None
         segmenter = self._load_segmenter(
@@ -204,9 +195,9 @@ class SegmentationNode(LifecycleNode):
         present = self._require_segmenter()
         loaded = await self._service_calls.in_thread(self.load_segmenter)
         if self.segmenter is not present:
-            raise SgnetError('the network was released while the new one was loading; configure')
+            raise SgnetError('the network was released during loading; configure the node')
         self.segmenter = loaded
-        self._publish_labels()
+        self._outputs.publish_labels(tuple(loaded.class_names), loaded.palette)
         self.get_logger().info(loaded.description)
         del present
         await self._service_calls.in_thread(free_memory)
@@ -232,16 +223,13 @@ class SegmentationNode(LifecycleNode):
             raise SgnetError('no network is loaded; configure the node')
         return self.segmenter
 
-    def _publish_labels(self) -> None:
-        self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
-
-    def _part(self) -> None:
+    def _destroy_rclpy_node(self) -> None:
         super().destroy_node()
-        # The services of the lifecycle, and with them the node, are there until Python frees it.
+        # It holds the services of the lifecycle, and they hold the node.
         self._state_machine = None
 
     def _attempt(self, name: str, action: Callable[[], None]) -> bool:
-        """Run a transition's action and say whether it worked; rclpy would swallow the error."""
+        """Run the action of a transition, log its error, and return whether it succeeded."""
         self.failure = None
         try:
             action()
@@ -252,31 +240,29 @@ class SegmentationNode(LifecycleNode):
             self.failure = error
             self.get_logger().error(f'cannot {name}: {traceback.format_exc()}')
         if self.failure is not None:
-            self._free()
+            self._release()
+            free_memory()
         return self.failure is None
 
-    def _free(self) -> None:
-        self._release()
-        free_memory()
-
     def _release(self) -> None:
-        """Stop, and let go of the network, of TF and of the outputs."""
+        """Stop, and release the network, TF and the outputs."""
         self.stop()
-        for part in (self._outputs, self._frames):
-            if part is not None:
-                part.close()
+        for resource in (self._outputs, self._frames):
+            if resource is not None:
+                resource.close()
         self._outputs = self._frames = self.segmenter = self.latest = None
 
     def _configure(self) -> None:
         p = self.parameters
-        # Before the network, which takes its time: TF begins to fill, and mistakes are said early.
+        # Before the slow network: TF starts to fill, and invalid parameters fail early.
         self._frames = FrameSource(self, p, resolve_device(p['device']))
         self.segmenter = self.load_segmenter()
         self._outputs = Outputs(self, p, self.segmenter.device)
         self.get_logger().info(self.segmenter.description)
 
     def _activate(self) -> None:
-        self._publish_labels()
+        # Not by a local name: the traceback of an error here would keep the network alive.
+        self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
         self._worker = Worker(
             self._segment,
             self._bad_inputs.add,
@@ -299,7 +285,7 @@ class SegmentationNode(LifecycleNode):
         self._worker.offer((Pipeline(self, *parts), image, depth, times))
 
     def _segment(self, item: tuple[Pipeline, Image, Image, StageTimes]) -> None:
-        """One frame, in the worker's thread."""
+        """Process one frame in the thread of the worker."""
         pipeline, image, depth, times = item
         times.end(WAIT)
         with self.parameters.held():
@@ -310,9 +296,9 @@ class SegmentationNode(LifecycleNode):
         self.statistics.segmented(times.ms)
 
     def _fail(self, error: BaseException) -> None:
-        """The worker ended by an error that is about no single frame: so does the node."""
+        """End the node after an error of the worker that concerns no single frame."""
         if not self.context.ok():
-            return  # ROS is shutting down and takes no message any more
+            return  # ROS shuts down and accepts no message
         self.failure = error
         self.get_logger().fatal(''.join(traceback.format_exception(error)))
         self.failed.set_result(None)
@@ -332,13 +318,13 @@ class SegmentationNode(LifecycleNode):
         return self._watchdog.problem if self._watchdog else 'not active'
 
     def describe_network(self) -> dict[str, str]:
-        """What is known about the network, for people; {} = not loaded."""
+        """A readable description of the network; {} = not loaded."""
         if self.segmenter is None:
             return {}
         return {
             'network': self.segmenter.description,
             'device': self.segmenter.device,
-            'checkpoint': self.parameters['checkpoint'] or SHIPPED,
+            'checkpoint': self.parameters['checkpoint'] or BUNDLED_MODEL,
             'classes': str(len(self.segmenter.class_names)),
             **self._frames.describe(),
         }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's publishers. Each output is computed only while somebody subscribes to it."""
+"""The node's publishers. An output is computed only while it has a subscriber."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Segmented:
     Attributes:
         on_device: `result` on the device of the network, where pictures are made.
         palette: (C, 3) uint8 RGB, the colours of the classes of `result`.
-        camera_info: of the frame; its header is the colour image's.
+        camera_info: the intrinsics of the frame, with the header of the colour image.
     """
 
     frame: RgbdFrame
@@ -51,6 +51,11 @@ class Segmented:
     on_device: DeviceResult
     palette: np.ndarray
     camera_info: CameraInfo
+
+    @property
+    def header(self) -> Header:
+        """The header of the colour image, and of all outputs."""
+        return self.camera_info.header
 
     @cached_property
     def colors(self) -> Tensor:
@@ -70,10 +75,10 @@ class _Output:
 
 
 class Outputs:
-    """Publishes frames and what the network says about them.
+    """Publishes frames, their segmentation and the class names.
 
     Args:
-        device: where HHA is encoded.
+        device: the device that encodes HHA.
     """
 
     def __init__(self, node: LifecycleNode, parameters: NodeParameters, device: str) -> None:
@@ -83,20 +88,16 @@ class Outputs:
         self._classes: tuple[tuple[str, ...], np.ndarray] | None = None
         self._publishers: list[Any] = []
         makers = {
-            '~/mask': self._mask,
-            '~/color': self._color,
+            '~/mask': lambda one: mask_to_msg(one.result.labels, one.header),
+            '~/color': lambda one: rgb_to_msg(one.colors.cpu().numpy(), one.header),
             '~/overlay': self._overlay,
             '~/confidence': self._confidence,
             '~/points': self._points,
-            '~/camera_info': self._camera_info,
+            '~/camera_info': lambda one: one.camera_info,
             '~/debug/hha': self._hha,
         }
         self._frame_outputs = tuple(
-            _Output(
-                self._publisher(topic),
-                topic.switch,
-                makers[topic.name],
-            )
+            _Output(self._publisher(topic), topic.switch, makers[topic.name])
             for topic in FRAME_OUTPUTS
         )
         self._labels = self._publisher(LABELS)
@@ -105,7 +106,7 @@ class Outputs:
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
             ),
-            # A bag that loops is a new start to those who listen.
+            # Listeners forget the labels when a bag loops.
             post_callback=lambda jump: self._publish_labels(),
         )
 
@@ -117,7 +118,7 @@ class Outputs:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Resolved names of the topics of which each frame makes a message."""
+        """Resolved names of the enabled outputs of frames."""
         return tuple(
             output.publisher.topic_name
             for output in self._frame_outputs
@@ -125,41 +126,34 @@ class Outputs:
         )
 
     def qos_mismatches(self) -> dict[str, str]:
-        """Resolved names of topics that a subscriber cannot hear -> why its QoS keeps it out."""
+        """Resolved names of topics with an incompatible subscriber -> the reason."""
         reasons = {}
         for publisher in self._publishers:
             topic = publisher.topic_name
             for subscriber in self._node.get_subscriptions_info_by_topic(topic):
-                asked = subscriber.qos_profile
-                # Only these two: a deadline that nobody asked for is told as an endless one.
-                asked = QoSProfile(
-                    depth=1, reliability=asked.reliability, durability=asked.durability
-                )
+                qos = subscriber.qos_profile
+                # Only these two: a deadline that is not set is reported as infinite.
+                asked = QoSProfile(depth=1, reliability=qos.reliability, durability=qos.durability)
                 compatible, reason = qos_check_compatible(publisher.qos_profile, asked)
                 if compatible == QoSCompatibility.ERROR:
                     reasons[topic] = reason
         return reasons
 
     def wanted(self) -> bool:
-        """Whether anybody subscribes to an output of frames."""
-        return any(self._is_wanted(output) for output in self._frame_outputs)
+        """Whether an output of frames has a subscriber."""
+        return any(map(self._is_wanted, self._frame_outputs))
 
     def wants_gravity(self) -> bool:
-        """Whether anybody subscribes to what is made of depth and gravity, ~/debug/hha."""
-        return any(
-            output.make == self._hha and self._is_wanted(output) for output in self._frame_outputs
-        )
+        """Whether ~/debug/hha, which needs gravity, has a subscriber."""
+        return any(self._is_wanted(one) for one in self._frame_outputs if one.make == self._hha)
 
     def publish_labels(self, class_names: tuple[str, ...], palette: np.ndarray) -> None:
-        """Publish what the class ids mean from now on, also for those who subscribe later."""
+        """Publish the classes of the network, also for later subscribers."""
         self._classes = class_names, palette
         self._publish_labels()
 
     def publish(self, segmented: Segmented) -> None:
-        """Publish one frame's outputs, all under the header of its camera_info, unchanged.
-
-        Without gravity there is no ~/debug/hha.
-        """
+        """Publish the outputs of one frame. ~/debug/hha needs its gravity."""
         for output in self._frame_outputs:
             if output.make == self._hha and segmented.frame.gravity is None:
                 continue
@@ -183,45 +177,27 @@ class Outputs:
         if self._label_info is not None:
             self._label_info.publish(label_info_to_msg(self._classes[0], Header()))
 
-    def _mask(self, segmented: Segmented) -> Image:
-        return mask_to_msg(segmented.result.labels, segmented.camera_info.header)
-
-    def _color(self, segmented: Segmented) -> Image:
-        return rgb_to_msg(segmented.colors.cpu().numpy(), segmented.camera_info.header)
-
-    def _overlay(self, segmented: Segmented) -> Image:
-        return rgb_to_msg(self._blend(segmented), segmented.camera_info.header)
-
     def _confidence(self, segmented: Segmented) -> Image:
         encoding = self._parameters['confidence.encoding']
-        return confidence_to_msg(
-            segmented.result.confidence, segmented.camera_info.header, encoding
-        )
+        return confidence_to_msg(segmented.result.confidence, segmented.header, encoding)
 
     def _points(self, segmented: Segmented) -> PointCloud2:
-        return points_to_msg(
-            segmented.frame,
-            segmented.result,
-            segmented.camera_info.header,
-            self._parameters['points.stride'],
-        )
-
-    def _camera_info(self, segmented: Segmented) -> CameraInfo:
-        return segmented.camera_info
+        stride = self._parameters['points.stride']
+        return points_to_msg(segmented.frame, segmented.result, segmented.header, stride)
 
     def _hha(self, segmented: Segmented) -> Image:
         frame = segmented.frame
         depth_m = torch.from_numpy(frame.depth_m).to(self._device)
         hha = depth_to_hha(depth_m, frame.intrinsics, frame.gravity)
-        return rgb_to_msg(hha_image(hha), segmented.camera_info.header)
+        return rgb_to_msg(hha_image(hha), segmented.header)
 
-    def _blend(self, segmented: Segmented) -> np.ndarray:
+    def _overlay(self, segmented: Segmented) -> Image:
         picture = segmented.overlay(self._parameters['overlay.alpha']).cpu().numpy()
-        if not self._parameters['overlay.legend']:
-            return picture
-        present = np.unique(segmented.result.labels)
-        names = legend(segmented.result.class_names, segmented.palette, present, picture.shape[1])
-        # Over the lower edge, so that the overlay keeps the size of the image.
-        height = min(len(names), len(picture))
-        picture[-height:] = names[:height]
-        return picture
+        if self._parameters['overlay.legend']:
+            result, palette = segmented.result, segmented.palette
+            present = np.unique(result.labels)
+            names = legend(result.class_names, palette, present, picture.shape[1])
+            # Over the lower edge: the overlay keeps the size of the image.
+            height = min(len(names), len(picture))
+            picture[-height:] = names[:height]
+        return rgb_to_msg(picture, segmented.header)

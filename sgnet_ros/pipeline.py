@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of one pair of messages: a frame, its segmentation, and what is published of it."""
+"""From one pair of messages to a frame, its segmentation and the outputs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ NO_HHA_WARNING_PERIOD_S = 5.0
 
 
 class OutOfMemoryError(InputError):
-    """There was not enough memory for one frame."""
+    """The memory was insufficient for one frame."""
 
     cause = 'out_of_memory'
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The parts of the node that a frame goes through, as they were when its pair was complete."""
+    """The stages of one frame, fixed when its pair was complete."""
 
     node: Node
     parameters: NodeParameters
@@ -45,7 +45,7 @@ class Pipeline:
         """Segment and publish one pair, raw or compressed.
 
         Raises:
-            InputError: about this pair alone: it cannot be used, or memory was short.
+            InputError: this pair is invalid, or the memory was insufficient for it.
         """
         with _memory_for_one_frame():
             image, depth = raw_pair(image, depth)
@@ -62,7 +62,7 @@ class Pipeline:
         return segmented
 
     def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
-        """The frame, with gravity where somebody needs it."""
+        """The frame, with gravity if the network or an output needs it."""
         cameras, frames = self.cameras, self.frames
         frame = frames.frame(
             image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics(depth)
@@ -73,7 +73,7 @@ class Pipeline:
             try:
                 return frames.with_gravity(frame, image.header)
             except InputError as error:
-                # Masks do without.
+                # Masks need no gravity.
                 self.node.get_logger().warning(
                     f'no ~/debug/hha: {error}', throttle_duration_sec=NO_HHA_WARNING_PERIOD_S
                 )
@@ -82,13 +82,13 @@ class Pipeline:
 
 @contextmanager
 def _memory_for_one_frame() -> Iterator[None]:
-    """Names what is about one frame alone: the next may be smaller, or others leave the GPU."""
+    """Make a lack of memory an error of one frame: it may suffice for the next."""
     try:
         yield
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        # What PyTorch keeps for later may be what the next frame needs in one piece.
+        # The next frame may need the cached memory of PyTorch in one piece.
         torch.cuda.empty_cache()
         raise OutOfMemoryError(
-            f'out of memory: {first_line(error)}; leave more to the node, or use precision fp16 '
+            f'out of memory: {first_line(error)}; free memory for the node, or use precision fp16 '
             'or a smaller network'
         ) from error

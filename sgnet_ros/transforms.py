@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What TF says: the one module that reads transforms."""
+"""Look-ups in TF. No other module reads transforms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sgnet_ros.poses import rigid_transform
 from sgnet_ros.ros_api import CHOICES, tf2_ros
 
 STALE_S = 1.0
-"""A latest transform that is older than the image by more than this is worth a warning."""
-SAID_EVERY_S = 5.0
+"""The log warns if the latest transform differs from the stamp by more than this."""
+WARNING_PERIOD_S = 5.0
 
 
 class NoTransformError(MessageError):
@@ -27,7 +27,7 @@ class Transforms:
     """Listens to TF from construction until `close()`. Safe to use from several threads.
 
     Attributes:
-        not_at_stamp: how many lookups took the latest transform for want of one at their time.
+        not_at_stamp: number of look-ups that fell back to the latest transform.
 
     Raises:
         ConfigError: tf2_ros is not installed.
@@ -50,26 +50,26 @@ class Transforms:
         self._listener.unregister()
 
     def clear(self) -> None:
-        """Forget what moves; static transforms stay. For when time goes back."""
+        """Forget moving transforms after a jump of time; static ones stay."""
         self._buffer.clear()
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
-        """`target`_from_`source` at a time, or the latest where TF has none of that time.
+        """`target`_from_`source` at a time, or the latest if TF has none for that time.
 
         Returns:
             (4, 4) float64, point_target = T @ point_source, metres.
 
         Raises:
-            NoTransformError: TF does not connect the two, or a name is empty.
+            NoTransformError: TF does not connect the frames, or a name is empty.
         """
-        # tf2 refuses the leading slash that frames of old drivers still have.
+        # tf2 refuses the leading slash of old drivers.
         target, source = target.lstrip('/'), source.lstrip('/')
         try:
             try:
                 found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
             except tf2_ros.ExtrapolationException:
                 found = self._buffer.lookup_transform(target, source, Time())
-                self._say_age(target, source, stamp_ns, Time.from_msg(found.header.stamp))
+                self._log_age(target, source, stamp_ns, Time.from_msg(found.header.stamp))
         except tf2_ros.TransformException as error:
             raise NoTransformError(
                 f'no transform from {source!r} to {target!r} ({first_line(error).strip()})'
@@ -77,14 +77,14 @@ class Transforms:
         t, r = found.transform.translation, found.transform.rotation
         return rigid_transform((t.x, t.y, t.z, r.x, r.y, r.z, r.w))
 
-    def _say_age(self, target: str, source: str, stamp_ns: int, latest: Time) -> None:
+    def _log_age(self, target: str, source: str, stamp_ns: int, latest: Time) -> None:
         self.not_at_stamp += 1
         age_s = (stamp_ns - latest.nanoseconds) / 1e9
         what = (
-            f'the transform from {source!r} to {target!r} is not known at the stamp of the image: '
-            f'took the latest, {abs(age_s) * 1e3:.0f} ms {"older" if age_s > 0 else "newer"}'
+            f'the transform from {source!r} to {target!r} is not known at the stamp of the image; '
+            f'using the latest, {abs(age_s) * 1e3:.0f} ms {"older" if age_s > 0 else "newer"}'
         )
         if abs(age_s) > STALE_S:
-            self._logger.warning(what, throttle_duration_sec=SAID_EVERY_S)
+            self._logger.warning(what, throttle_duration_sec=WARNING_PERIOD_S)
         else:
             self._logger.info(what, once=True)

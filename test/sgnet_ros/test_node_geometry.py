@@ -146,7 +146,7 @@ def test_a_depth_camera_info_of_another_size_is_named(ros):
     )
     send_unaligned(camera, T0 + SECOND)
     dropped(ros, node, 'bad_depth_camera_info', 1)
-    doubt = "is of frame 'color frame', depth/image of 'depth frame': not of one camera?"
+    doubt = "is in frame 'color frame', depth/image in 'depth frame': two cameras?"
     ros.spin_until(lambda: any(doubt in line for line in ros.log()), 'the doubt')
 
 

@@ -95,7 +95,7 @@ def test_a_frame_without_memory_is_dropped_and_the_next_is_not(ros, error):
     assert camera.received[MASK][0].header.stamp.sec == T0 // SECOND + 1
     said = [line for line in ros.log() if 'out of memory' in line]
     assert len(said) == 1
-    assert 'leave more to the node' in said[0]
+    assert 'free memory for the node' in said[0]
     assert not node.failed.done()
 
 
