@@ -187,15 +187,17 @@ def test_data_are_installed(installation):
         there = {path.name for path in (installation.prefix / 'share/sgnet_ros' / folder).glob('*')}
         assert here <= there
     code = (
-        'import json, pathlib, sgnet_core;'
-        'folder = pathlib.Path(sgnet_core.__file__).parent;'
-        'print(json.dumps(sorted(path.name for path in folder.glob("checkpoints/*.safetensors")) +'
-        '[path.parent.name for path in sorted(folder.parent.glob("sgnet_*/py.typed"))]))'
+        'import json, pathlib, sys, sgnet_core;'
+        'root = pathlib.Path(sgnet_core.__file__).parents[1];'
+        'print(json.dumps([str(path.relative_to(root)) for pattern in sys.argv[1:]'
+        'for path in sorted(root.glob(pattern))]))'
     )
-    done = installation.run(sys.executable, '-c', code)
-    here = sorted(path.name for path in (REPOSITORY / 'sgnet_core/checkpoints').glob('*.s*'))
-    assert 'sgnet_lite2_nyu40.safetensors' in here
-    assert json.loads(done.stdout) == [*here, *COMMANDS]
+    patterns = 'sgnet_core/checkpoints/*.safetensors', 'sgnet_*/py.typed', 'sgnet_core/report/t*/*'
+    there = json.loads(installation.run(sys.executable, '-c', code, *patterns).stdout)
+    here = [path for pattern in patterns for path in sorted(REPOSITORY.glob(pattern))]
+    assert there == [str(path.relative_to(REPOSITORY)) for path in here]
+    checkpoint, page = 'checkpoints/sgnet_lite2_nyu40.safetensors', 'report/templates/page.html.j2'
+    assert {f'sgnet_core/{checkpoint}', f'sgnet_core/{page}', 'sgnet_ros/py.typed'} <= set(there)
 
 
 def test_colcon_has_nothing_to_add(installation):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sgnet_core.data.sample import Sample
     from sgnet_core.evaluation import Evaluation
     from sgnet_core.evaluation.views import AveragedViews
-    from sgnet_core.report.picks import FramePicker
+    from sgnet_core.report.frame_selection import FrameSelector
     from sgnet_core.segmenter import Segmenter
     from sgnet_core.training.processes import Processes
 
@@ -180,12 +180,12 @@ def _measure(
     """
     from sgnet_core.evaluation.robustness import retained
     from sgnet_core.provenance import provenance
-    from sgnet_core.report.picks import FramePicker
-    from sgnet_core.report.write import ReportFolder
+    from sgnet_core.report.frame_selection import FrameSelector
+    from sgnet_core.report.writer import ReportFolder
 
     report = ReportFolder(args.out / name) if args.out and processes.is_first else None
-    picker = (report.picker if report else FramePicker()) if args.out else None
-    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, picker)
+    selector = (report.selector if report else FrameSelector()) if args.out else None
+    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, selector)
     # Robustness begins when all frames are counted as they are.
     begun = args.robustness and len(evaluation.frames) == len(samples)
     figures = evaluation.to_json() | {
@@ -212,7 +212,7 @@ def _evaluate(
     segmenter: Segmenter | AveragedViews,
     samples: _Samples,
     processes: Processes,
-    picker: FramePicker | None,
+    selector: FrameSelector | None,
 ) -> tuple[Evaluation, list[dict[str, Any]], bool]:
     """Counts of all processes, robustness, and whether Ctrl-C came."""
     from sgnet_core.evaluation import Evaluation, evaluate
@@ -233,7 +233,7 @@ def _evaluate(
     if mine.start and samples.data.has_poses:
         before = samples[mine.start - 1]
         evaluation.start_after(before, segmenter.segment(before.frame))
-    frames, watch = (samples[i] for i in mine), picker and picker.update
+    frames, watch = (samples[i] for i in mine), selector and selector.update
     stopped = False
     try:
         evaluate(segmenter, frames, len(mine), shown, evaluation, watch)
@@ -242,9 +242,9 @@ def _evaluate(
     # Also after Ctrl-C: the others wait for what this process has counted.
     stopped = any(processes.gather(stopped))
     evaluation = whole(evaluation)
-    if picker:
-        for other in processes.gather(picker)[1:]:
-            picker.add(other)
+    if selector:
+        for other in processes.gather(selector)[1:]:
+            selector.add(other)
     if stopped and not evaluation.frames:
         raise KeyboardInterrupt
     if args.robustness and not stopped:

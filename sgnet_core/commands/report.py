@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from sgnet_core.files import write_json
     from sgnet_core.report.comparison import compare
     from sgnet_core.report.comparison_page import comparison_page, comparison_text
-    from sgnet_core.report.write import write_page
+    from sgnet_core.report.writer import write_page
 
     if args.resamples < 100:
         raise InputError(f'--resamples must be 100 or more, got {args.resamples}')
@@ -53,7 +53,7 @@ def _read(path: Path) -> dict[str, Any]:
         InputError: there is no such file, or it is not of `evaluate`.
     """
     from sgnet_core.errors import InputError
-    from sgnet_core.report.write import METRICS
+    from sgnet_core.report.writer import METRICS
 
     file = path / METRICS if path.is_dir() else path
     remedy = 'give what `evaluate --out DIR` or `--json FILE` wrote'

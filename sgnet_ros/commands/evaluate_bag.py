@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     check_json_destination(args.json)
     camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     # torch comes before whatever loads cv2.
-    from sgnet_core.report.write import ReportFolder
+    from sgnet_core.report.writer import ReportFolder
     from sgnet_ros.bags_evaluation import BagEvaluator
 
     # isort: split
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             rgb_from_depth=rgb_from_depth,
             labels=labels,
         )
-        evaluator = BagEvaluator(args, bag, frames, report and report.picker.update)
+        evaluator = BagEvaluator(args, bag, frames, report and report.selector.update)
         result = evaluator.live() if args.live else evaluator.offline()
         if not result.counts.frames:
             raise KeyboardInterrupt if result.interrupted else _nothing(bag, frames, result)

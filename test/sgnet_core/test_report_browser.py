@@ -14,8 +14,8 @@ from report_cases import NAMES, evaluation_of
 from sgnet_core.labels import label_set_of
 from sgnet_core.report.comparison import compare
 from sgnet_core.report.comparison_page import comparison_page
-from sgnet_core.report.picks import FramePicker
-from sgnet_core.report.write import report_page
+from sgnet_core.report.frame_selection import FrameSelector
+from sgnet_core.report.writer import report_page
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
 # What a browser makes of a page is known only inside it: the page itself tells, in its title.
@@ -39,22 +39,16 @@ def browser() -> str:
 def visit(browser: str, page: Path, width: int) -> tuple[list[int], list[str]]:
     """What `LAYOUT` says, and the addresses that the page asked for."""
     log = page.with_suffix('.netlog')
+    # Nothing leaves this machine, whatever else the browser wants to send.
     options = [
-        '--headless',
-        '--disable-gpu',
-        # Whatever else a browser wants to tell its makers, nothing leaves this machine.
+        *('--headless', '--disable-gpu', '--no-proxy-server', '--disable-background-networking'),
+        *('--disable-component-update', '--no-first-run', '--dump-dom'),
         '--host-resolver-rules=MAP * ~NOTFOUND',
-        '--no-proxy-server',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--no-first-run',
         f'--user-data-dir={page.with_suffix(".profile")}',
         f'--window-size={width},900',
         f'--log-net-log={log}',
-        '--dump-dom',
+        *(['--no-sandbox'] if os.getuid() == 0 else []),
     ]
-    if os.getuid() == 0:
-        options.append('--no-sandbox')
     dumped = subprocess.run(
         [browser, *options, page.as_uri()], capture_output=True, text=True, timeout=100, check=True
     ).stdout
@@ -71,10 +65,10 @@ def visit(browser: str, page: Path, width: int) -> tuple[list[int], list[str]]:
 
 @pytest.mark.parametrize('width', [1200, 500])
 def test_report_fits_and_fetches_nothing(browser, tmp_path, width):
-    picker = FramePicker()
-    metrics = evaluation_of(0.4, watch=picker.update).to_json()
+    selector = FrameSelector()
+    metrics = evaluation_of(0.4, watch=selector.update).to_json()
     other = evaluation_of(0.6, seed=3).to_json()
-    report = report_page(metrics, picker.picked(), label_set_of(NAMES))
+    report = report_page(metrics, selector.selected(), label_set_of(NAMES))
     comparison = comparison_page(metrics, other, compare(metrics, other, 100))
     pages = {'report': report, 'comparison': comparison}
     for name, text in pages.items():

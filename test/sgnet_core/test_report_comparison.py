@@ -52,14 +52,8 @@ def test_a_run_does_not_differ_from_itself(runs):
     entries = [*found['scores'].values(), *(found['per_class'][name] for name in NAMES_SEEN)]
     assert all(e['difference'] == 0 and e['p'] == 1 and e['interval'] == [0, 0] for e in entries)
     assert found['better'] == found['worse'] == []
-    assert found['per_class']['never there'] == {
-        'a': None,
-        'b': None,
-        'difference': None,
-        'interval': None,
-        'p': None,
-        'frames': 0,
-    }
+    undefined = dict.fromkeys(('a', 'b', 'difference', 'interval', 'p'))
+    assert found['per_class']['never there'] == undefined | {'frames': 0}
 
 
 def pixel_counts(run: dict, drawn: list[str]) -> np.ndarray:
@@ -173,15 +167,17 @@ def test_page_and_text_say_it(runs):
         for run, name in zip(runs, ('first (x)', 'second (y)'), strict=True)
     )
     found = compare(a, b, resamples=200)
-    page = StrictReader(comparison_page(a, b, found))
+    html = comparison_page(a, b, found)
+    page = StrictReader(html)
     text = comparison_text(a, b, found)
-    assert all(address.startswith('data:') for address in page.addresses)
+    assert all(address.startswith(('data:', '#')) for address in page.addresses)
     for shown in (page.text, text):
         assert 'second on <rooms>' in shown and 'first on <rooms>' in shown
         assert verdict(found) in shown and 'paired randomization' in shown
         assert f'−{-100 * found["scores"]["miou"]["difference"]:.1f}' in shown
     assert all(name in page.text for name in NAMES_SEEN)
-    assert page.tags['circle'] == found['frames'] + len(NAMES_SEEN)
+    assert html.count('<title>&lt;s&gt;') == found['frames']
+    assert page.tags['circle'] == len(NAMES_SEEN)
     found['scores']['miou']['p'] = next(iter(found['per_class'].values()))['p'] = 1e-4
     assert 'p < 0.001' in StrictReader(comparison_page(a, b, found)).text
     assert '>< 0.001' not in comparison_page(a, b, found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The best, the median and the worst frames of a stream, without keeping the stream."""
+"""Selects the best, median and worst frames of a stream without keeping the stream."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ WIDTH = 400
 
 
 @dataclass(frozen=True)
-class Picked:
+class SelectedFrame:
     """One frame, as small as it will be shown.
 
     Attributes:
         id: of the sample.
-        score: by which it was picked.
+        score: by which it was selected.
         rgb: (h, w, 3) uint8.
         depth_m: (h, w) float32, NaN = no measurement.
         truth, prediction: (h, w) uint8 class ids, 255 = unlabelled.
@@ -38,7 +38,7 @@ class Picked:
     prediction: np.ndarray
 
 
-class FramePicker:
+class FrameSelector:
     """Watches frames go by; holds `4 * each + POOL` small ones at most, however many there are."""
 
     POOL = 24
@@ -48,10 +48,10 @@ class FramePicker:
         self._each = each
         self._random = random.Random(seed)
         self._scores: list[float] = []
-        self._best: list[Picked] = []
-        self._worst: list[Picked] = []
+        self._best: list[SelectedFrame] = []
+        self._worst: list[SelectedFrame] = []
         # Which frame is the median is known at the end only: it is sought in a fair sample of all.
-        self._pool: list[Picked] = []
+        self._pool: list[SelectedFrame] = []
 
     def update(self, sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
         """Look at one frame, by its mIoU; one without labels is passed over."""
@@ -64,18 +64,18 @@ class FramePicker:
         worst = len(self._worst) < self._each or score < self._worst[-1].score
         if not (best or worst or slot < self.POOL):
             return
-        picked = _small(sample, result, score)
+        selected = _small(sample, result, score)
         if best:
-            self._best = self._ranked([*self._best, picked], best=True)
+            self._best = self._ranked([*self._best, selected], best=True)
         if worst:
-            self._worst = self._ranked([*self._worst, picked], best=False)
+            self._worst = self._ranked([*self._worst, selected], best=False)
         if len(self._pool) < self.POOL:
-            self._pool.append(picked)
+            self._pool.append(selected)
         elif slot < self.POOL:
-            self._pool[slot] = picked
+            self._pool[slot] = selected
 
-    def add(self, other: FramePicker) -> None:
-        """Add what another picker has seen, for example that of another process."""
+    def add(self, other: FrameSelector) -> None:
+        """Add what another selector has seen, for example that of another process."""
         self._best = self._ranked([*self._best, *other._best], best=True)
         self._worst = self._ranked([*self._worst, *other._worst], best=False)
         # Drawn from all frames of both: each has a fair sample of its own.
@@ -88,7 +88,7 @@ class FramePicker:
         self._pool = pool
         self._scores += other._scores
 
-    def picked(self) -> dict[str, list[Picked]]:
+    def selected(self) -> dict[str, list[SelectedFrame]]:
         """`best`, `median`, `worst`, no frame twice: of few frames some lists are short."""
         if not self._scores:
             return {}
@@ -102,11 +102,11 @@ class FramePicker:
             chosen[name] = fresh
         return {name: chosen[name] for name in ('best', 'median', 'worst') if chosen[name]}
 
-    def _ranked(self, frames: list[Picked], best: bool) -> list[Picked]:
+    def _ranked(self, frames: list[SelectedFrame], best: bool) -> list[SelectedFrame]:
         return sorted(frames, key=lambda p: p.score, reverse=best)[: self._each]
 
 
-def _small(sample: Sample, result: SegmentationResult, score: float) -> Picked:
+def _small(sample: Sample, result: SegmentationResult, score: float) -> SelectedFrame:
     height, width = sample.frame.size
     size = (min(width, WIDTH), max(1, round(height * min(1, WIDTH / width))))
 
@@ -114,7 +114,7 @@ def _small(sample: Sample, result: SegmentationResult, score: float) -> Picked:
         # A copy in any case: the sample is not to be kept alive.
         return cv2.resize(image, size, interpolation=how)
 
-    return Picked(
+    return SelectedFrame(
         sample.id,
         score,
         shrink(sample.frame.rgb, cv2.INTER_AREA),
