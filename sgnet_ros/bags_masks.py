@@ -6,10 +6,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
-from builtin_interfaces.msg import Time
-from std_msgs.msg import Header
 from tqdm import tqdm
 
 from sgnet_core.data.sample import Sample
@@ -18,7 +15,7 @@ from sgnet_core.types import SegmentationResult
 from sgnet_core.visualize import overlay
 from sgnet_ros.bags import IMAGE, Bag, standard_types
 from sgnet_ros.bags_frames import stamp_of
-from sgnet_ros.bags_new import NewBag
+from sgnet_ros.bags_writer import NewBag, header_of
 from sgnet_ros.conversions import rgb_to_msg, stamp_ns
 from sgnet_ros.mask_conversion import label_names_to_msg, mask_to_msg
 
@@ -64,17 +61,14 @@ class MaskBag:
             failed.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None
-    ) -> None:
-        self._bag.__exit__(kind, error, traceback)
+    def __exit__(self, *exc_info: object) -> None:
+        self._bag.__exit__(*exc_info)
 
     def write(self, sample: Sample, result: SegmentationResult) -> None:
         """Add mask and overlay of one frame of the bag."""
         stamp = stamp_of(sample)
         time_ns, frame_id = self._images[stamp]
-        seconds, nanoseconds = divmod(stamp, 1_000_000_000)
-        header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+        header = header_of(stamp, frame_id)
         picture = overlay(sample.frame.rgb, result.labels, self._palette)
         self._bag.write(MASK, time_ns, mask_to_msg(result.labels, header))
         self._bag.write(OVERLAY, time_ns, rgb_to_msg(picture, header))

@@ -12,10 +12,9 @@ from sgnet_core.data.folder import FolderDataset, Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
-from sgnet_ros.__main__ import COMMANDS
 from sgnet_ros.bags import Bag
 from sgnet_ros.bags_frames import BagFrames
-from sgnet_ros.bags_writer import START_NS, FrameBagWriter, write_bag
+from sgnet_ros.bags_writer import START_NS, write_bag
 from sgnet_ros.frame_topics import FrameTopics
 
 TOPICS = FrameTopics()
@@ -141,17 +140,17 @@ def test_an_error_leaves_no_half_bag(tmp_path, tiny_samples):
     assert not (tmp_path / 'bag').exists()
 
 
-def test_bad_arguments_of_the_writer(tmp_path, bag_path):
-    with pytest.raises(InputError, match='exists'):
-        FrameBagWriter(bag_path, 10.0)
-    with pytest.raises(InputError, match='above 0 Hz'):
-        FrameBagWriter(tmp_path / 'x', 0.0)
-    with pytest.raises(InputError, match='mcap, sqlite3'):
-        FrameBagWriter(tmp_path / 'x', 10.0, storage='hdf5')
-    with pytest.raises(InputError, match='no frames'):
-        write_bag([], tmp_path / 'x', 10.0)
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'path': '.'}, 'exists'),
+        ({'rate_hz': 0.0}, 'above 0 Hz'),
+        ({'storage': 'hdf5'}, 'mcap, sqlite3'),
+        ({'samples': []}, 'no frames'),
+    ],
+)
+def test_bad_arguments_of_the_writer(tmp_path, tiny_samples, change, message):
+    arguments = {'samples': tiny_samples, 'path': tmp_path / 'x', 'rate_hz': 10.0}
+    with pytest.raises(InputError, match=message):
+        write_bag(**arguments | change)
     assert not (tmp_path / 'x').exists()
-
-
-def test_commands_are_listed():
-    assert {'frames_to_bag', 'play_bag'} <= set(COMMANDS)
