@@ -75,11 +75,7 @@ class BagEvaluator:
     """
 
     def __init__(
-        self,
-        args: argparse.Namespace,
-        bag: Bag,
-        frames: BagFrames,
-        watch: Watcher | None = None,
+        self, args: argparse.Namespace, bag: Bag, frames: BagFrames, watch: Watcher | None = None
     ) -> None:
         self._args = args
         self._bag = bag

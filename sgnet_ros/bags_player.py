@@ -121,9 +121,7 @@ class BagPlayer:
                 return
 
     def play(
-        self,
-        stop: threading.Event,
-        on_message: Callable[[BagMessage], None] = lambda message: None,
+        self, stop: threading.Event, on_message: Callable[[BagMessage], None] = lambda message: None
     ) -> None:
         """Publish the bag once, in real time, until its end or until `stop` is set.
 

@@ -9,12 +9,7 @@ from pathlib import Path
 from rosbags import rosbag1, rosbag2
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
-from sgnet_ros.bags_cut_files import (
-    TruncatedFile,
-    TruncatedMcap,
-    TruncatedRosbag1,
-    TruncatedSqlite,
-)
+from sgnet_ros.bags_cut_files import TruncatedFile, TruncatedMcap, TruncatedRosbag1, TruncatedSqlite
 from sgnet_ros.bags_records import BagMessage, BagTopic, ros1_to_cdr, topics_by_name
 
 

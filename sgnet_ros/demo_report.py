@@ -118,11 +118,7 @@ def contact_sheet_of(
     present: set[int] = set()
     for item in picked:
         frame, labels = item.sample.frame, item.mask.load()
-        row = [
-            frame.rgb,
-            depth_to_rgb(frame.depth_m),
-            overlay(frame.rgb, labels, palette),
-        ]
+        row = [frame.rgb, depth_to_rgb(frame.depth_m), overlay(frame.rgb, labels, palette)]
         present |= visible_classes(labels)
         if with_truth:
             row.append(overlay(frame.rgb, item.sample.labels, palette))

@@ -104,11 +104,7 @@ def node_parameters(args: argparse.Namespace) -> dict[str, str]:
     Raises:
         InputError: a `--param` is not NAME:=VALUE, or about pairing.
     """
-    given = {
-        'device': args.device,
-        'precision': args.precision,
-        'backend': args.backend,
-    }
+    given = {'device': args.device, 'precision': args.precision, 'backend': args.backend}
     parameters = {name: value for name, value in given.items() if value != 'auto'}
     # Always: labels are looked up by the pairs that we make.
     parameters |= {'sync.mode': args.sync_mode, 'sync.slop': str(args.sync_slop)}

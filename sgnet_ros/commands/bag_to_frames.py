@@ -183,11 +183,7 @@ def _rate(stamps: list[int]) -> float | None:
 
 
 def _report(
-    args: argparse.Namespace,
-    bag: 'Bag',
-    frames: 'BagFrames',
-    count: int,
-    rate_hz: float | None,
+    args: argparse.Namespace, bag: 'Bag', frames: 'BagFrames', count: int, rate_hz: float | None
 ) -> None:
     if args.json != '-':
         rhythm = f' at {rate_hz:g} Hz' if rate_hz else ''

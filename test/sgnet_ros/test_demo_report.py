@@ -6,12 +6,7 @@ import numpy as np
 from sgnet_core.cli import run_command
 from sgnet_core.labels import NYU40
 from sgnet_ros.bags_writer import START_NS, write_bag
-from sgnet_ros.demo_report import (
-    compare,
-    contact_sheet_of,
-    evenly_spread,
-    visible_classes,
-)
+from sgnet_ros.demo_report import compare, contact_sheet_of, evenly_spread, visible_classes
 from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.mask_recorder import RecordedMask
 from sgnet_ros.recording import Recording, table
