@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags that differ from a good one in one thing, and frames compared to the bit."""
 
+import os
+
 import numpy as np
 from compressed_bytes import compressed_depth, png
 from rosbags.rosbag2 import Writer
 
-from sgnet_ros.bags import Bag, standard_types
+from sgnet_ros.bags import Bag, header_stamp_ns, standard_types, with_header_stamp
 
 
 def rewrite(source, target, change):
@@ -24,6 +26,50 @@ def rewrite(source, target, change):
                 cdr, time_ns = changed
                 writer.write(connections[message.topic], time_ns, cdr)
     return target
+
+
+def edited(source, target, topic, edit, frames=range(1000)):
+    """Copy a bag, with `edit(message)` done to the messages of `topic` with these numbers."""
+    types = standard_types()
+    with Bag(source) as bag:
+        msgtype = bag.topics[topic].msgtype
+
+    def change(name, index, cdr, time_ns):
+        if name == topic and index in frames:
+            message = types.deserialize_cdr(cdr, msgtype)
+            edit(message)
+            cdr = bytes(types.serialize_cdr(message, msgtype))
+        return cdr, time_ns
+
+    return rewrite(source, target, change)
+
+
+def unknown_encoding(message):
+    message.encoding = 'xyz9'
+
+
+def shifted(source, target, topic, stamp_ns=0, time_ns=0):
+    """Copy a bag, with the messages of `topic` stamped, or recorded, so much later."""
+
+    def change(name, index, cdr, recorded_ns):
+        if name != topic:
+            return cdr, recorded_ns
+        return with_header_stamp(cdr, header_stamp_ns(cdr) + stamp_ns), recorded_ns + time_ns
+
+    return rewrite(source, target, change)
+
+
+def storage_file(path):
+    """The file with the messages."""
+    if path.is_file():
+        return path
+    return next(file for file in path.iterdir() if file.suffix in ('.mcap', '.db3'))
+
+
+def truncate(path, kept=0.5):
+    """Remove the end of the file with the messages."""
+    file = storage_file(path)
+    os.truncate(file, int(file.stat().st_size * kept))
 
 
 def compressed(source, target, topics, codec):
@@ -77,3 +123,8 @@ def assert_same(sample, expected):
     np.testing.assert_array_equal(sample.frame.depth_m, expected.frame.depth_m)
     assert sample.frame.intrinsics == expected.frame.intrinsics
     np.testing.assert_array_equal(sample.labels, expected.labels)
+
+
+def assert_all_same(frames, samples):
+    for sample, expected in zip(frames, samples, strict=True):
+        assert_same(sample, expected)

@@ -2,6 +2,7 @@
 """A ROS context per test, and a small bag."""
 
 import pytest
+from random_network import save_random_checkpoint
 
 from sgnet_core.labels import NYU40
 from sgnet_ros.bags_writer import write_bag
@@ -14,6 +15,12 @@ def bag_path(tmp_path, tiny_samples):
     path = tmp_path / 'bag'
     write_bag(tiny_samples, path, 30.0, NYU40.class_names)
     return path
+
+
+@pytest.fixture(scope='session')
+def checkpoint(tmp_path_factory):
+    """A network of random weights whose predictions differ from pixel to pixel."""
+    return save_random_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'random.safetensors')
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags of every format open and read alike, whole, cut off at any place, or not at all."""
 
-import os
 import shutil
 import struct
 
 import numpy as np
 import pytest
+from bag_files import storage_file, truncate
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 from rosbags.rosbag1 import Writer as Rosbag1Writer
@@ -109,13 +109,6 @@ def bag_path(request, tmp_path):
     return MAKERS[request.param](tmp_path)
 
 
-def storage_file(path):
-    """The file with the messages."""
-    if path.is_file():
-        return path
-    return next(file for file in path.iterdir() if file.suffix in ('.mcap', '.db3'))
-
-
 def check_messages(bag, messages):
     """All are what was written at their stamp."""
     for message in messages:
@@ -150,8 +143,7 @@ def test_truncated_bag_gives_what_is_before_the_cut(bag_path, kept):
     """At 72 % the tree of the SQLite bag leads from its last whole row back to the first."""
     with Bag(bag_path) as bag:
         latched = [topic.latched for topic in bag.topics.values()]
-    file = storage_file(bag_path)
-    os.truncate(file, int(file.stat().st_size * kept))
+    truncate(bag_path, kept)
     with Bag(bag_path) as bag:
         assert 'cut off' in bag.damage
         messages = list(bag.messages())
@@ -166,7 +158,7 @@ def test_truncated_bag_gives_what_is_before_the_cut(bag_path, kept):
 
 
 def test_bag_cut_at_its_beginning_is_refused(bag_path):
-    os.truncate(storage_file(bag_path), 40)
+    truncate(bag_path, 0.0001)
     with pytest.raises(DataError, match='not a bag that can be read'):
         Bag(bag_path)
 
@@ -200,37 +192,33 @@ def test_one_storage_file(tmp_path):
 
 def test_metadata_tells_how_much_was_recorded(tmp_path):
     path = MAKERS['mcap'](tmp_path)
-    os.truncate(storage_file(path), storage_file(path).stat().st_size // 2)
+    truncate(path)
     with Bag(path) as bag:
         assert bag.recorded == dict.fromkeys(TOPICS, COUNT)
         assert bag.topics[TOPICS[0]].count < COUNT
 
 
-def test_no_such_bag(tmp_path):
-    with pytest.raises(DataError, match='no bag at .*nowhere'):
-        Bag(tmp_path / 'nowhere')
-
-
-def test_something_else(tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [('nowhere', 'no bag at .*nowhere'), ('notes.txt', 'not a bag'), ('.', 'not a bag')],
+)
+def test_something_else(tmp_path, name, message):
     (tmp_path / 'notes.txt').write_text('not a bag')
-    with pytest.raises(DataError, match='not a bag'):
-        Bag(tmp_path / 'notes.txt')
-    (tmp_path / 'folder').mkdir()
-    with pytest.raises(DataError, match='not a bag'):
-        Bag(tmp_path / 'folder')
+    with pytest.raises(DataError, match=message):
+        Bag(tmp_path / name)
 
 
-def test_absent_topic_names_the_nearest_and_lists_the_images(bag_path):
+@pytest.mark.parametrize(
+    ('topic', 'kind', 'messages'),
+    [
+        ('colour', 'Image', ('no topic /camera/colour', 'nearest: /camera/color', *TOPICS)),
+        ('color', 'CameraInfo', ('not CameraInfo', *TOPICS)),
+    ],
+)
+def test_absent_topic_names_the_nearest_and_lists_the_images(bag_path, topic, kind, messages):
     with Bag(bag_path) as bag, pytest.raises(DataError) as error:
-        bag.topic('/camera/colour', 'sensor_msgs/msg/Image')
-    assert 'no topic /camera/colour' in str(error.value)
-    assert 'nearest: /camera/color' in str(error.value)
-    assert all(name in str(error.value) for name in TOPICS)
-
-
-def test_topic_of_another_type(bag_path):
-    with Bag(bag_path) as bag, pytest.raises(DataError, match='not CameraInfo'):
-        bag.topic(TOPICS[0], 'sensor_msgs/msg/CameraInfo')
+        bag.topic(f'/camera/{topic}', f'sensor_msgs/msg/{kind}')
+    assert all(message in str(error.value) for message in messages)
 
 
 def test_compressed_topic_says_what_to_do(tmp_path):

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of a bag: paired by stamp, labelled, and of a bad bag what is wrong with it."""
 
-import os
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from bag_files import assert_same, compressed, rewrite, without
+from bag_files import (
+    assert_all_same,
+    compressed,
+    edited,
+    rewrite,
+    shifted,
+    unknown_encoding,
+    without,
+)
 from rclpy.node import Node
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.typesys import Stores, get_typestore
@@ -16,44 +23,32 @@ from sensor_msgs.msg import CompressedImage
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU40
 from sgnet_core.registration import register_depth
-from sgnet_ros.bags import Bag, standard_types, with_header_stamp
+from sgnet_ros.bags import Bag, standard_types
 from sgnet_ros.bags_frames import BagFrames
 from sgnet_ros.bags_options import parse_extrinsics
 from sgnet_ros.bags_player import BagPlayer
-from sgnet_ros.bags_writer import write_bag
 from sgnet_ros.frame_topics import FrameTopics
 
 TOPICS = FrameTopics()
+SMALL = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
 
 
-@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_cut_off_bag_gives_the_frames_before_the_cut(tmp_path, tiny_samples, storage):
-    path = tmp_path / 'bag'
-    write_bag(tiny_samples * 8, path, 30.0, NYU40.class_names, storage)
-    file = next(f for f in path.iterdir() if f.suffix in ('.mcap', '.db3'))
-    os.truncate(file, file.stat().st_size // 2)
-    with Bag(path) as bag:
-        samples = list(BagFrames(bag))
-        assert bag.damage is not None
-        assert 15 <= len(samples) <= 25
-        for index, sample in enumerate(samples):
-            assert_same(sample, tiny_samples[index % 5])
+def camera_of(samples):
+    """The numbers of `--camera`."""
+    camera = samples[0].frame.intrinsics
+    return camera.fx, camera.fy, camera.cx, camera.cy
 
 
 @pytest.mark.parametrize('codec', ['png', 'rvl'])
 def test_compressed_frames_are_the_same_to_the_bit(bag_path, tmp_path, tiny_samples, codec):
     path = compressed(bag_path, tmp_path / 'compressed', TOPICS, codec)
-    small = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
-    camera = tiny_samples[0].frame.intrinsics
-    given = (camera.fx, camera.fy, camera.cx, camera.cy)
     with Bag(path) as bag:
-        for frames in (BagFrames(bag, small), BagFrames(bag, small, camera=given)):
-            for sample, expected in zip(frames, tiny_samples, strict=True):
-                assert_same(sample, expected)
+        for camera in (None, camera_of(tiny_samples)):
+            assert_all_same(BagFrames(bag, SMALL, camera=camera), tiny_samples)
         with pytest.raises(DataError) as error:
             BagFrames(bag)
-    assert f'no topic {TOPICS.rgb} in this bag; nearest: {small.rgb};' in str(error.value)
-    assert f'its Image or CompressedImage topics: {small.depth}, {small.rgb}' in str(error.value)
+    assert f'no topic {TOPICS.rgb} in this bag; nearest: {SMALL.rgb};' in str(error.value)
+    assert f'its Image or CompressedImage topics: {SMALL.depth}, {SMALL.rgb}' in str(error.value)
 
 
 def test_play_bag_sends_compressed_messages_as_they_are(ros, bag_path, tmp_path):
@@ -74,22 +69,21 @@ def test_play_bag_sends_compressed_messages_as_they_are(ros, bag_path, tmp_path)
 
 def test_damaged_compressed_frames_are_named(bag_path, tmp_path, tiny_samples):
     good = compressed(bag_path, tmp_path / 'compressed', TOPICS, 'rvl')
-    small = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
 
     def damage(topic, index, cdr, time_ns):
         # Of frame 1 another codec, of frame 3 the end of the data.
-        if topic == small.depth and index == 1:
+        if topic == SMALL.depth and index == 1:
             cdr = bytes(cdr).replace(b'rvl', b'zip')
-        if topic == small.depth and index == 3:
+        if topic == SMALL.depth and index == 3:
             cdr = bytes(cdr[:-4]) + b'\xff' * 4
         return cdr, time_ns
 
     with Bag(rewrite(good, tmp_path / 'damaged', damage)) as bag:
-        frames = BagFrames(bag, small, skip_bad=True)
+        frames = BagFrames(bag, SMALL, skip_bad=True)
         assert len(list(frames)) == 3
         assert 'neither JPEG nor PNG' in frames.problems[0]
         assert len(frames.problems) == 2
-        assert all(small.depth in problem for problem in frames.problems)
+        assert all(SMALL.depth in problem for problem in frames.problems)
 
 
 @pytest.mark.parametrize('part', ['rgb', 'depth', 'labels'])
@@ -111,40 +105,35 @@ def test_no_camera_info_says_how_to_give_the_camera(bag_path, tmp_path, tiny_sam
     with Bag(path) as bag:
         with pytest.raises(DataError, match='--camera fx,fy,cx,cy'):
             BagFrames(bag)
-        camera = tiny_samples[0].frame.intrinsics
-        given = (camera.fx, camera.fy, camera.cx, camera.cy)
-        for sample, expected in zip(BagFrames(bag, camera=given), tiny_samples, strict=True):
-            assert_same(sample, expected)
+        assert_all_same(BagFrames(bag, camera=camera_of(tiny_samples)), tiny_samples)
 
 
-def test_camera_info_of_zeros(bag_path, tmp_path):
-    def zero_k(topic, index, cdr, time_ns):
-        if topic == TOPICS.camera_info:
-            types = standard_types()
-            message = types.deserialize_cdr(cdr, 'sensor_msgs/msg/CameraInfo')
-            message.k = np.zeros(9)
-            cdr = bytes(types.serialize_cdr(message, 'sensor_msgs/msg/CameraInfo'))
-        return cdr, time_ns
-
-    path = rewrite(bag_path, tmp_path / 'new', zero_k)
-    with Bag(path) as bag, pytest.raises(DataError, match='calibrate') as error:
-        BagFrames(bag)
-    assert TOPICS.camera_info in str(error.value)
-    assert '--camera' in str(error.value)
+def zero_k(message):
+    message.k = np.zeros(9)
 
 
-def changed_depth(bag_path, target, change):
-    """The bag with `change(message)` done to every depth image."""
-    types = standard_types()
+def half_as_high(message):
+    message.height //= 2
 
-    def of_depth(topic, index, cdr, time_ns):
-        if topic == TOPICS.depth:
-            message = types.deserialize_cdr(cdr, 'sensor_msgs/msg/Image')
-            change(message)
-            cdr = bytes(types.serialize_cdr(message, 'sensor_msgs/msg/Image'))
-        return cdr, time_ns
 
-    return rewrite(bag_path, target, of_depth)
+def no_json(message):
+    message.data = 'walls and floors'
+
+
+@pytest.mark.parametrize(
+    ('part', 'edit', 'message'),
+    [
+        ('camera_info', zero_k, 'color/camera_info: .*calibrate.*--camera'),
+        ('rgb', unknown_encoding, r"frame 1000000000\.066666667.*'xyz9'"),
+        ('depth', half_as_high, '36x12, colour 36x24: not aligned'),
+        ('label_names', no_json, 'labels/names: not a JSON list'),
+    ],
+)
+def test_bad_messages_are_named(bag_path, tmp_path, part, edit, message):
+    frames = (2,) if part == 'rgb' else range(5)
+    path = edited(bag_path, tmp_path / 'new', getattr(TOPICS, part), edit, frames)
+    with Bag(path) as bag, pytest.raises(DataError, match=message):
+        list(BagFrames(bag))
 
 
 def test_depth_of_another_camera_is_doubted_once_or_registered(
@@ -153,7 +142,7 @@ def test_depth_of_another_camera_is_doubted_once_or_registered(
     def of_another_camera(message):
         message.header.frame_id = 'depth frame'
 
-    path = changed_depth(bag_path, tmp_path / 'new', of_another_camera)
+    path = edited(bag_path, tmp_path / 'new', TOPICS.depth, of_another_camera)
     rgb_from_depth = parse_extrinsics('0.3,-0.1,0.02,0,0,0.0998334,0.9950042')
     topics = replace(TOPICS, depth_camera_info=TOPICS.camera_info)
     with Bag(path) as bag:
@@ -169,15 +158,6 @@ def test_depth_of_another_camera_is_doubted_once_or_registered(
         expected = register_depth(original.frame.depth_m, camera, camera, rgb_from_depth)
         np.testing.assert_array_equal(sample.frame.depth_m, expected)
         assert 0.2 < np.isfinite(expected).mean() < 0.95
-
-
-def test_depth_of_another_size_is_named_with_the_remedy(bag_path, tmp_path):
-    def half_as_high(message):
-        message.height //= 2
-
-    path = changed_depth(bag_path, tmp_path / 'new', half_as_high)
-    with Bag(path) as bag, pytest.raises(DataError, match='36x12, colour 36x24: not aligned'):
-        list(BagFrames(bag))
 
 
 @pytest.mark.parametrize('text', ['1,2,3', '0,0,0,0,0,0,x', '0,0,0,0,0,0,2', '0,0,0,0,0,0,0'])
@@ -197,25 +177,15 @@ def test_only_frames_with_labels_come_out(bag_path, tmp_path, tiny_samples):
     path = rewrite(bag_path, tmp_path / 'new', sparse_and_late)
     with Bag(path) as bag:
         frames = BagFrames(bag)
-        samples = list(frames)
+        assert_all_same(frames, [tiny_samples[1], tiny_samples[4]])
         assert (frames.pairs, frames.unlabelled) == (5, 3)
-    assert len(samples) == 2
-    assert_same(samples[0], tiny_samples[1])
-    assert_same(samples[1], tiny_samples[4])
 
 
 def test_depth_stamped_a_little_later_pairs_within_the_slop(bag_path, tmp_path, tiny_samples):
-    def late_depth(topic, index, cdr, time_ns):
-        if topic == TOPICS.depth:
-            return with_header_stamp(cdr, time_ns + 4_000_000), time_ns
-        return cdr, time_ns
-
-    path = rewrite(bag_path, tmp_path / 'new', late_depth)
+    path = shifted(bag_path, tmp_path / 'new', TOPICS.depth, stamp_ns=4_000_000)
     with Bag(path) as bag:
-        samples = list(BagFrames(bag))
-        assert len(samples) == len(tiny_samples), 'the last pair waits for nothing after the end'
-        for sample, expected in zip(samples, tiny_samples, strict=True):
-            assert_same(sample, expected)
+        # The last pair waits for nothing after the end.
+        assert_all_same(BagFrames(bag), tiny_samples)
         exact = BagFrames(bag, sync_mode='exact')
         assert list(exact) == []
         assert exact.dropped['rgb_unmatched'] == exact.dropped['depth_unmatched'] == 5
@@ -224,14 +194,9 @@ def test_depth_stamped_a_little_later_pairs_within_the_slop(bag_path, tmp_path, 
 
 def test_depth_recorded_in_bursts(bag_path, tmp_path, tiny_samples):
     """Order of recording does not matter, only stamps do."""
-
-    def all_depth_last(topic, index, cdr, time_ns):
-        return cdr, time_ns + (10_000_000_000 if topic == TOPICS.depth else 0)
-
-    path = rewrite(bag_path, tmp_path / 'new', all_depth_last)
+    path = shifted(bag_path, tmp_path / 'new', TOPICS.depth, time_ns=10_000_000_000)
     with Bag(path) as bag:
-        for sample, expected in zip(BagFrames(bag), tiny_samples, strict=True):
-            assert_same(sample, expected)
+        assert_all_same(BagFrames(bag), tiny_samples)
 
 
 def test_frames_of_a_rosbag1(bag_path, tmp_path, tiny_samples):
@@ -250,29 +215,4 @@ def test_frames_of_a_rosbag1(bag_path, tmp_path, tiny_samples):
     with Bag(path) as bag:
         frames = BagFrames(bag)
         assert frames.class_names == NYU40.class_names
-        for sample, expected in zip(frames, tiny_samples, strict=True):
-            assert_same(sample, expected)
-
-
-def test_bad_image_names_the_frame(bag_path, tmp_path):
-    def unknown_encoding(topic, index, cdr, time_ns):
-        if topic == TOPICS.rgb and index == 2:
-            cdr = cdr.replace(b'rgb8', b'xyz9')
-        return cdr, time_ns
-
-    path = rewrite(bag_path, tmp_path / 'new', unknown_encoding)
-    with Bag(path) as bag, pytest.raises(DataError, match=r"frame 1000000000\.066666667.*'xyz9'"):
-        list(BagFrames(bag))
-
-
-def test_labels_with_other_words_for_names(bag_path, tmp_path):
-    def nonsense(topic, index, cdr, time_ns):
-        if topic == TOPICS.label_names:
-            types = standard_types()
-            message = types.types['std_msgs/msg/String'](data='walls and floors')
-            cdr = bytes(types.serialize_cdr(message, 'std_msgs/msg/String'))
-        return cdr, time_ns
-
-    path = rewrite(bag_path, tmp_path / 'new', nonsense)
-    with Bag(path) as bag, pytest.raises(DataError, match='labels/names: not a JSON list'):
-        BagFrames(bag)
+        assert_all_same(frames, tiny_samples)

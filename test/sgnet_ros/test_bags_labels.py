@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bag_files import assert_same, rewrite, without
+from bag_files import assert_all_same, rewrite, shifted, without
 
 from sgnet_core.data.image_files import write_mask
 from sgnet_core.errors import DataError
@@ -45,18 +45,15 @@ def test_a_folder_by_stamp_or_number(bag_path, tiny_samples, tmp_path, names):
     labels = write_labels(tmp_path / 'labels', {names[0]: new[0], names[2]: new[2]})
     with Bag(rewrite(bag_path, tmp_path / 'bag without', without(TOPICS.labels))) as bag:
         frames = BagFrames(bag, labels=labels)
-        first, third = frames
+        assert_all_same(frames, [replace(tiny_samples[i], labels=new[i]) for i in (0, 2)])
         assert (frames.pairs, frames.unlabelled, frames.class_names) == (5, 3, None)
-    assert_same(first, replace(tiny_samples[0], labels=new[0]))
-    assert_same(third, replace(tiny_samples[2], labels=new[2]))
 
 
 def test_a_data_set_says_what_its_values_mean(bag_path, tiny_dataset, tiny_samples):
     labels = FolderLabels(tiny_dataset.root)
     assert labels.class_names == NYU40.class_names
     with Bag(bag_path) as bag:
-        for sample, expected in zip(BagFrames(bag, labels=labels), tiny_samples, strict=True):
-            assert_same(sample, expected)
+        assert_all_same(BagFrames(bag, labels=labels), tiny_samples)
 
 
 def test_a_neighbouring_frames_labels_are_not_taken(bag_path, tiny_samples, tmp_path):
@@ -90,17 +87,14 @@ def test_labels_in_any_order(bag_path, tmp_path, tiny_samples):
         return cdr, time_ns + (10**9 * (5 - index) if topic == TOPICS.labels else 0)
 
     with Bag(rewrite(bag_path, tmp_path / 'new', backwards)) as bag:
-        for sample, expected in zip(BagFrames(bag), tiny_samples, strict=True):
-            assert_same(sample, expected)
+        assert_all_same(BagFrames(bag), tiny_samples)
 
 
 def test_a_long_bag_needs_no_more_memory_even_with_all_labels_at_its_end(tiny_samples, tmp_path):
-    def late(topic, index, cdr, time_ns):
-        return cdr, time_ns + (3600 * 10**9 if topic == TOPICS.labels else 0)
-
     def peak(count):
         write_bag(tiny_samples * (count // 5), tmp_path / f'{count}', 30.0, NYU40.class_names)
-        path = rewrite(tmp_path / f'{count}', tmp_path / f'{count} late', late)
+        late = tmp_path / f'{count} late'
+        path = shifted(tmp_path / f'{count}', late, TOPICS.labels, time_ns=3600 * 10**9)
         with Bag(path) as bag:
             tracemalloc.start()
             assert sum(1 for _ in BagFrames(bag)) == count
@@ -108,13 +102,7 @@ def test_a_long_bag_needs_no_more_memory_even_with_all_labels_at_its_end(tiny_sa
             tracemalloc.stop()
         return highest
 
-    frame_bytes = sum(
-        part.nbytes
-        for part in (
-            tiny_samples[0].frame.rgb,
-            tiny_samples[0].frame.depth_m,
-            tiny_samples[0].labels,
-        )
-    )
+    frame = tiny_samples[0].frame
+    frame_bytes = frame.rgb.nbytes + frame.depth_m.nbytes + tiny_samples[0].labels.nbytes
     peak(5)  # what is loaded once
     assert peak(160) - peak(40) < 120 * frame_bytes / 10

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bag_files import assert_same
+from bag_files import assert_all_same
 
 from sgnet_core.data.folder import FolderDataset, Sample
 from sgnet_core.errors import DataError, InputError
@@ -23,23 +23,14 @@ TOPICS = FrameTopics()
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_data_set_and_bag_hold_the_same_frames(tiny_dataset, tmp_path, storage):
     path = tmp_path / 'bag'
-    write_bag(
-        (tiny_dataset[i] for i in range(len(tiny_dataset))),
-        path,
-        tiny_dataset.rate_hz,
-        tiny_dataset.class_names,
-        storage,
-    )
+    write_bag(tiny_dataset, path, tiny_dataset.rate_hz, tiny_dataset.class_names, storage)
     with Bag(path) as bag:
         frames = BagFrames(bag)
         assert frames.class_names == tiny_dataset.class_names
         assert operator.length_hint(frames) == len(tiny_dataset)
-        samples = list(frames)
-        assert len(samples) == len(tiny_dataset) == frames.pairs
-        for index, sample in enumerate(samples):
-            assert_same(sample, tiny_dataset[index])
-        # Iterating again reads again.
-        assert [s.id for s in frames] == [s.id for s in samples]
+        for _ in range(2):  # iterating again reads again
+            assert_all_same(frames, tiny_dataset)
+        assert frames.pairs == len(tiny_dataset)
 
 
 def test_research_frames_survive_the_bag(research_data, tmp_path):
@@ -48,8 +39,7 @@ def test_research_frames_survive_the_bag(research_data, tmp_path):
     writer = write_bag(picked, tmp_path / 'bag', 10.0, dataset.class_names)
     assert (writer.largest_depth_error_m, writer.lost_depth_pixels) == (0, 0)
     with Bag(tmp_path / 'bag') as bag:
-        for sample, expected in zip(BagFrames(bag), picked, strict=True):
-            assert_same(sample, expected)
+        assert_all_same(BagFrames(bag), picked)
 
 
 def test_every_millimetre_survives(tmp_path):
@@ -65,21 +55,17 @@ def test_every_millimetre_survives(tmp_path):
     np.testing.assert_array_equal(sample.frame.depth_m, depth_m)
 
 
-def test_depth_finer_than_millimetres_is_noticed(tmp_path, tiny_samples):
-    frame = tiny_samples[0].frame
-    finer = RgbdFrame(frame.rgb, frame.depth_m + np.float32(0.0003), frame.intrinsics)
-    writer = write_bag([replace(tiny_samples[0], frame=finer)], tmp_path / 'bag', 10.0)
-    assert 0.0002 < writer.largest_depth_error_m < 0.0004
+def test_depth_that_the_bag_cannot_hold_is_noticed(tmp_path, tiny_samples):
+    def written(name, depth_m):
+        frame = RgbdFrame(tiny_samples[0].frame.rgb, depth_m, tiny_samples[0].frame.intrinsics)
+        return write_bag([replace(tiny_samples[0], frame=frame)], tmp_path / name, 10.0)
 
-
-def test_depth_that_16_bits_cannot_hold_is_counted(tmp_path, tiny_samples):
-    frame = tiny_samples[0].frame
-    depth_m = np.where(np.isnan(frame.depth_m), np.float32(1), frame.depth_m)
-    depth_m[0, :3] = (0.0, 65.535, 70.0)
-    depth_m[0, 3] = 65.534
-    other = RgbdFrame(frame.rgb, depth_m, frame.intrinsics)
-    writer = write_bag([replace(tiny_samples[0], frame=other)], tmp_path / 'bag', 10.0)
-    assert writer.lost_depth_pixels == 3
+    depth_m = tiny_samples[0].frame.depth_m
+    finer = written('finer than millimetres', depth_m + np.float32(0.0003))
+    assert 0.0002 < finer.largest_depth_error_m < 0.0004
+    depth_m = np.where(np.isnan(depth_m), np.float32(1), depth_m)
+    depth_m[0, :4] = (0.0, 65.535, 70.0, 65.534)
+    assert written('beyond 16 bits', depth_m).lost_depth_pixels == 3
 
 
 def test_topics_stamps_and_qos(bag_path, tiny_samples):

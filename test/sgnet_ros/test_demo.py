@@ -10,17 +10,10 @@ from pathlib import Path
 
 import cv2
 import pytest
-from random_network import save_random_checkpoint
 
 from sgnet_core.cli import run_command
-from sgnet_ros.__main__ import COMMANDS
 
 TIMEOUT_S = 240.0
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    return save_random_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'random.safetensors')
 
 
 @pytest.fixture
@@ -165,7 +158,3 @@ def test_two_demos_do_not_share_a_folder(tiny_dataset, tmp_path, capsys, monkeyp
 def test_wrong_usage(argv, message, tmp_path, capsys):
     assert run_command('sgnet_ros', 'demo', [*argv, '--out', str(tmp_path / 'out')]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_command_is_listed():
-    assert 'demo' in COMMANDS

@@ -2,28 +2,22 @@
 """`evaluate_bag` gives the figures of the data set that the bag was made of, entry by entry."""
 
 import json
-import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from bag_files import rewrite
+from bag_files import rewrite, shifted, truncate
 from random_network import save_random_checkpoint
 
 from sgnet_core.cli import run_command
 from sgnet_core.evaluation import evaluate
 from sgnet_core.labels import NYU40
 from sgnet_core.segmenter import Segmenter
-from sgnet_ros.__main__ import COMMANDS
 from sgnet_ros.bags import with_header_stamp
 from sgnet_ros.bags_writer import write_bag
 from sgnet_ros.frame_topics import FrameTopics
 
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    """A network of random weights whose predictions differ from pixel to pixel."""
-    return save_random_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'random.safetensors')
+TOPICS = FrameTopics()
 
 
 def command(*argv):
@@ -48,14 +42,8 @@ def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_pat
         assert written[key] == expected[key], key
     assert written['frames'] == len(tiny_dataset)
     assert written['unpaired'] == {}
-    for key in (
-        'pixel_accuracy',
-        'mean_accuracy',
-        'frequency_weighted_iou',
-        'per_class_iou',
-        'protocol',
-    ):
-        assert key in written
+    accuracies = {'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou', 'per_class_iou'}
+    assert accuracies | {'protocol'} <= set(written)
 
 
 def test_split_and_limit(tiny_dataset, tmp_path, capsys):
@@ -77,7 +65,7 @@ def test_split_and_limit(tiny_dataset, tmp_path, capsys):
 def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, capsys):
     bag, figures = tmp_path / 'bag', tmp_path / 'figures.json'
     write_bag(tiny_samples * 4, bag, 10.0, NYU40.class_names)
-    os.truncate(bag / 'bag.mcap', (bag / 'bag.mcap').stat().st_size // 2)
+    truncate(bag)
     assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 1
     written = json.loads(figures.read_text())
     assert 7 <= written['frames'] <= 12
@@ -90,10 +78,9 @@ def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, cap
     np.testing.assert_array_equal(written['confusion'], expected.counts)
 
 
-def test_report_of_a_bag(tiny_samples, checkpoint, tmp_path):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+def test_report_of_a_bag(bag_path, checkpoint, tmp_path):
     argv = ['--checkpoint', checkpoint, '--backend', 'torch', '--out', tmp_path / 'report']
-    assert command(tmp_path / 'bag', *argv) == 0
+    assert command(bag_path, *argv) == 0
     metrics = json.loads((tmp_path / 'report' / 'metrics.json').read_text())
     assert metrics['pairs'] == metrics['frames'] == 5
     assert metrics['provenance']['data'] == {'name': 'bag'}
@@ -108,38 +95,38 @@ def test_bag_with_other_classes(tiny_samples, checkpoint, tmp_path, capsys):
     assert "class 0 is 'kind 0' there and 'wall' here" in capsys.readouterr().err
 
 
-def test_bag_that_does_not_name_its_classes(tiny_samples, checkpoint, tmp_path, caplog):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--label-names-topic', '/none')
-    assert command(*argv) == 0
+def test_bag_that_does_not_name_its_classes(bag_path, checkpoint, caplog):
+    assert command(bag_path, '--checkpoint', checkpoint, '--label-names-topic', '/none') == 0
     assert 'no /none says what the labels mean' in caplog.text
 
 
-def test_topics_by_hand(tiny_samples, checkpoint, tmp_path, capsys):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--rgb-topic', '/camera/color/image_raw')
-    assert command(*argv) == 2
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--rgb-topic', '/color/image_raw'], 'nearest: /camera/camera/color/image_raw'),
+        (['--camera', '0,0,10,10'], 'focal lengths must be positive'),
+        (['--camera', '1,2,3'], '--camera must be four numbers'),
+        (['--camera', '1,2,3,x'], '--camera must be four numbers'),
+        (['--camera', ''], '--camera must be four numbers'),
+        (['--camera', '1 2 3 4'], '--camera must be four numbers'),
+        (['--checkpoint', 'none.safetensors'], 'none.safetensors'),
+        (['--backend', 'tensorrt'], "unknown backend 'tensorrt'; there are auto, torch"),
+    ],
+)
+def test_wrong_options(bag_path, checkpoint, capsys, argv, message):
+    assert command(bag_path, '--checkpoint', checkpoint, *argv) == 2
     error = capsys.readouterr().err
+    assert message in error
     assert error.count('\n') == 1
-    assert 'nearest: /camera/camera/color/image_raw' in error
 
 
-@pytest.mark.parametrize('text', ['1,2,3', '1,2,3,x', '', '1 2 3 4'])
-def test_bad_camera(tmp_path, capsys, text):
-    assert command(tmp_path, '--camera', text) == 2
-    assert '--camera must be four numbers' in capsys.readouterr().err
-
-
-def test_zero_focal_length_by_hand(tiny_samples, checkpoint, tmp_path, capsys):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, '--camera', '0,0,10,10')
-    assert command(*argv) == 2
-    assert 'focal lengths must be positive' in capsys.readouterr().err
+def test_missing_bag(tmp_path, capsys):
+    assert command(tmp_path / 'nothing') == 2
+    assert 'no bag at' in capsys.readouterr().err
 
 
 def test_bag_without_a_labelled_pair(tiny_samples, checkpoint, tmp_path, capsys):
-    first, *others = tiny_samples
-    samples = [replace(first, labels=None)] * 2
+    samples = [replace(tiny_samples[0], labels=None)] * 2
     write_bag(samples, tmp_path / 'bag', 10.0, NYU40.class_names)
     assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
     error = capsys.readouterr().err
@@ -148,53 +135,29 @@ def test_bag_without_a_labelled_pair(tiny_samples, checkpoint, tmp_path, capsys)
     assert '0 labels in /camera/camera/labels/image_raw' in error
 
 
-def test_bag_without_a_pair(tiny_samples, checkpoint, tmp_path, capsys):
-    """All stamps are the same, as those of a driver that does not set them."""
+def test_stamps_that_are_all_the_same(bag_path, checkpoint, tmp_path):
+    """As those of a driver that does not set them."""
 
     def unstamped(topic, index, cdr, time_ns):
-        return (cdr if topic == FrameTopics().label_names else with_header_stamp(cdr, 0)), time_ns
+        return (cdr if topic == TOPICS.label_names else with_header_stamp(cdr, 0)), time_ns
 
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    rewrite(tmp_path / 'bag', tmp_path / 'new', unstamped)
-    figures = tmp_path / 'figures.json'
-    assert command(tmp_path / 'new', '--checkpoint', checkpoint, '--json', figures) == 0
+    bag, figures = rewrite(bag_path, tmp_path / 'new', unstamped), tmp_path / 'figures.json'
+    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 0
     assert json.loads(figures.read_text())['unpaired'] == {'duplicate_stamp': 8}
 
-    def far_apart(topic, index, cdr, time_ns):
-        if topic == FrameTopics().depth:
-            cdr = with_header_stamp(cdr, time_ns + 40_000_000)
-        return cdr, time_ns
 
-    rewrite(tmp_path / 'bag', tmp_path / 'apart', far_apart)
-    assert command(tmp_path / 'apart', '--checkpoint', checkpoint) == 2
+def test_bag_without_a_pair(bag_path, checkpoint, tmp_path, capsys):
+    bag = shifted(bag_path, tmp_path / 'new', TOPICS.depth, stamp_ns=16_000_000)
+    assert command(bag, '--checkpoint', checkpoint) == 2
     error = capsys.readouterr().err
     assert '0 pairs of colour and depth' in error
     assert 'rgb_unmatched 5' in error
     assert '--sync-slop' in error
 
 
-def test_label_ids_that_the_classes_do_not_have(tiny_samples, tmp_path, capsys):
+def test_label_ids_that_the_classes_do_not_have(bag_path, tmp_path, capsys):
     """Labels of 40 classes against a network for 3."""
     small = save_random_checkpoint(tmp_path / 'small.safetensors', ('a', 'b', 'c'))
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    assert command(tmp_path / 'bag', '--checkpoint', small) == 2
+    assert command(bag_path, '--checkpoint', small) == 2
     assert '40 classes against 3' in capsys.readouterr().err
-    assert command(tmp_path / 'bag', '--checkpoint', small, '--label-names-topic', '/none') == 2
-
-
-def test_missing_bag_and_checkpoint(tiny_samples, tmp_path, capsys):
-    assert command(tmp_path / 'nothing') == 2
-    assert 'no bag at' in capsys.readouterr().err
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    assert command(tmp_path / 'bag', '--checkpoint', tmp_path / 'none.safetensors') == 2
-    assert 'none.safetensors' in capsys.readouterr().err
-
-
-def test_unknown_backend(tiny_samples, tmp_path, capsys):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    assert command(tmp_path / 'bag', '--backend', 'tensorrt') == 2
-    assert "unknown backend 'tensorrt'; there are auto, torch" in capsys.readouterr().err
-
-
-def test_command_is_listed():
-    assert 'evaluate_bag' in COMMANDS
+    assert command(bag_path, '--checkpoint', small, '--label-names-topic', '/none') == 2

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bag_files import rewrite
-from random_network import save_random_checkpoint
+from bag_files import edited, unknown_encoding
 
 from sgnet_core.cli import run_command
 from sgnet_core.evaluation import ConfusionMatrix, evaluate
@@ -27,19 +26,13 @@ TORCH = ('--backend', 'torch')
 """The other one makes a graph first, which takes ten seconds."""
 
 
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    return save_random_checkpoint(tmp_path_factory.mktemp('checkpoint') / 'random.safetensors')
-
-
 def command(*argv):
     return run_command('sgnet_ros', 'evaluate_bag', [str(a) for a in argv])
 
 
-def test_fewer_classes_by_a_file(tiny_samples, checkpoint, tmp_path):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+def test_fewer_classes_by_a_file(bag_path, checkpoint, tmp_path):
     figures = tmp_path / 'figures.json'
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--json', figures)
+    argv = (bag_path, '--checkpoint', checkpoint, *TORCH, '--json', figures)
     assert command(*argv) == 0
     of_40 = np.array(json.loads(figures.read_text())['confusion'])
     assert command(*argv, '--remap', NYU13_OF_40) == 0
@@ -59,22 +52,13 @@ def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys
     remap = tmp_path / 'remap.yaml'
     remap.write_text('some: [kind 0, kind 7, wall]\nother: [kind 1, floor, bed]\n')
     figures = tmp_path / 'figures.json'
-    argv = (
-        tmp_path / 'bag',
-        '--checkpoint',
-        checkpoint,
-        *TORCH,
-        '--json',
-        figures,
-        '--remap',
-        remap,
-    )
-    assert command(*argv) == 0
+    argv = ('--checkpoint', checkpoint, *TORCH, '--json', figures, '--remap', remap)
+    assert command(tmp_path / 'bag', *argv) == 0
     written = json.loads(figures.read_text())
     labelled = sum(np.isin(sample.labels, (0, 1, 7)).sum() for sample in tiny_samples)
     assert np.sum(written['confusion']) + sum(written['unpredicted']) == labelled
     remap.write_text('some: [wal]\n')
-    assert command(*argv) == 2
+    assert command(tmp_path / 'bag', *argv) == 2
     assert "did you mean 'wall'?" in capsys.readouterr().err
 
 
@@ -112,31 +96,28 @@ def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkey
     written = json.loads(figures.read_text())
     assert written['interrupted'] is True
     assert 7 <= written['frames'] == len(seen) < 40
-    expected = evaluate(
-        Segmenter.from_checkpoint(checkpoint, backend='torch'), (tiny_samples * 8)[: len(seen)]
-    )
-    np.testing.assert_array_equal(written['confusion'], expected.confusion.counts)
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
+    expected = evaluate(segmenter, (tiny_samples * 8)[: len(seen)]).confusion
+    np.testing.assert_array_equal(written['confusion'], expected.counts)
     assert f'{len(seen)} frames scored' in capsys.readouterr().out
     with Bag(masks) as bag:
         assert bag.damage is None
 
 
-def test_frames_that_cannot_be_used_are_left_out(tiny_samples, checkpoint, tmp_path, capsys):
-    def unknown_encoding(topic, index, cdr, time_ns):
-        bad = topic == FrameTopics().rgb and index in (1, 4)
-        return (cdr.replace(b'rgb8', b'xyz9') if bad else cdr), time_ns
-
-    write_bag(tiny_samples, tmp_path / 'good', 10.0, NYU40.class_names)
-    bag, figures = rewrite(tmp_path / 'good', tmp_path / 'bag', unknown_encoding), tmp_path / 'json'
+def test_frames_that_cannot_be_used_are_left_out(
+    bag_path, tiny_samples, checkpoint, tmp_path, capsys
+):
+    bag = edited(bag_path, tmp_path / 'new', FrameTopics().rgb, unknown_encoding, (1, 3))
+    figures = tmp_path / 'figures.json'
     assert command(bag, '--checkpoint', checkpoint, *TORCH, '--json', figures) == 1
     error = capsys.readouterr().err
     assert '2 frames cannot be used, the first because of: ' in error
-    assert 'frame 1000000000.100000000' in error
+    assert 'frame 1000000000.033333333' in error
     written = json.loads(figures.read_text())
     assert (written['frames'], written['pairs'], written['unusable']) == (3, 5, 2)
-    good = [sample for index, sample in enumerate(tiny_samples) if index not in (1, 4)]
-    expected = evaluate(Segmenter.from_checkpoint(checkpoint, backend='torch'), good)
-    np.testing.assert_array_equal(written['confusion'], expected.confusion.counts)
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
+    expected = evaluate(segmenter, tiny_samples[::2]).confusion
+    np.testing.assert_array_equal(written['confusion'], expected.counts)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +135,8 @@ def test_frames_that_cannot_be_used_are_left_out(tiny_samples, checkpoint, tmp_p
         (['--labels', '/no/folder'], 'no file matches'),
     ],
 )
-def test_options_that_make_no_sense(tiny_samples, tmp_path, capsys, argv, message):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    assert command(tmp_path / 'bag', *argv) == 2
+def test_options_that_make_no_sense(bag_path, capsys, argv, message):
+    assert command(bag_path, *argv) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count('\n') == 1

@@ -10,13 +10,12 @@ import time
 
 import numpy as np
 import pytest
-from bag_files import rewrite
+from bag_files import shifted, truncate
 
 from sgnet_core.cli import run_command
 from sgnet_core.data.sample import Sample
 from sgnet_core.labels import NYU40
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
-from sgnet_ros.bags import header_stamp_ns, with_header_stamp
 from sgnet_ros.bags_player import BagClock
 from sgnet_ros.bags_writer import START_NS, write_bag
 from sgnet_ros.conversions import rgb_from_msg, stamp_ns
@@ -174,15 +173,10 @@ def test_loop_ends_on_ctrl_c_and_tells_what_it_sent(bag_path, listener, play, tm
 
 def test_restamp_keeps_what_pairs_messages(bag_path, listener, play, tmp_path):
     """Equal stamps stay equal and others apart, however late and however fast they are played."""
-
-    def late(topic, index, cdr, time_ns):
-        if topic != TOPICS.depth:
-            return cdr, time_ns
-        return with_header_stamp(cdr, header_stamp_ns(cdr) + 3_000_000), time_ns + 20_000_000
-
     listener.listen(*STREAMS)
     began = time.time_ns()
-    bag = rewrite(bag_path, tmp_path / 'late', late)
+    target = tmp_path / 'late'
+    bag = shifted(bag_path, target, TOPICS.depth, stamp_ns=3_000_000, time_ns=20_000_000)
     argv = ('--restamp', '--rate', 0.5, '--json', tmp_path / 'sent.json', '--topics', *STREAMS)
     process = play(bag, *WAIT, *argv)
     listener.until_end(
@@ -210,8 +204,7 @@ def test_nobody_subscribes(bag_path, play):
 
 
 def test_cut_off_bag_is_played_up_to_the_cut(bag_path, listener, play):
-    file = bag_path / 'bag.mcap'
-    os.truncate(file, file.stat().st_size // 2)
+    truncate(bag_path)
     listener.listen(TOPICS.rgb)
     process = play(bag_path, *WAIT, '--topics', TOPICS.rgb)
     output = listener.until_end(process, lambda: len(listener.received[TOPICS.rgb]) >= 1, status=1)
