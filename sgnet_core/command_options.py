@@ -10,10 +10,27 @@ from typing import Any
 
 from sgnet_core.errors import InputError
 
+
+def image_size(text: str) -> tuple[int, int]:
+    """The type of an argument HEIGHTxWIDTH: (height, width) in pixels."""
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
+    return int(match[1]), int(match[2])
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     'data': {'type': Path, 'metavar': 'DIR', 'help': 'dataset folder, with a dataset.yaml'},
     'split': {'help': 'split of the dataset (default: all frames)'},
     'limit': {'type': int, 'metavar': 'N', 'help': 'use only the first N frames (default: all)'},
+    'frames': {'type': int, 'metavar': 'N'},
+    'rate': {'type': float, 'metavar': 'HZ'},
+    'size': {'type': image_size, 'metavar': 'HxW'},
+    'depth-scale': {
+        'type': float,
+        'metavar': 'M',
+        'help': 'metres per depth unit of PNGs (default: 0.001)',
+    },
     'camera': {'metavar': 'FX,FY,CX,CY', 'help': 'intrinsics in pixels, pixel centres from 0'},
     'checkpoint': {
         'type': Path,
@@ -29,11 +46,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     'out': {'type': Path, 'metavar': 'DIR', 'help': 'output folder'},
     'json': {'metavar': 'FILE', 'help': 'write the results as JSON to FILE (- = standard output)'},
 }
-"""Name -> arguments of `add_argument`."""
+"""Name -> arguments of `add_argument`. A row without `help` gets it where it is used."""
 
 
 def add_options(parser: argparse._ActionsContainer, *names: str, **changes: Any) -> None:
-    """Add rows of `OPTIONS`, with `changes` such as `required=True` in each of them."""
+    """Add rows of `OPTIONS`, with `changes` in each of them, for example `required=True`."""
     for name in names:
         parser.add_argument(f'--{name}', **(OPTIONS[name] | changes))
 
@@ -50,14 +67,6 @@ def check_positive(args: argparse.Namespace, *names: str) -> None:
             continue
         bound = 'at least 1' if isinstance(value, int) else 'above 0'
         raise InputError(f'--{name.replace("_", "-")} must be {bound}, got {value:g}')
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """The type of an argument HEIGHTxWIDTH: (height, width) in pixels."""
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
-    return int(match[1]), int(match[2])
 
 
 def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:

@@ -26,16 +26,6 @@ def add_bag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_playback_rate(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    parser.add_argument(
-        '--rate',
-        type=float,
-        default=default,
-        metavar='X',
-        help='playback speed factor (default: 1)',
-    )
-
-
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
     """Where the parts of a frame are, its camera, and what pairs colour with depth."""
     for part in fields(FrameTopics):

@@ -7,9 +7,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.command_options import check_positive, parse_camera
+from sgnet_core.command_options import add_options, check_positive, parse_camera
 from sgnet_core.errors import InputError
-from sgnet_ros.bags_options import add_playback_rate, frame_topics, parse_pose
+from sgnet_ros.bags_options import frame_topics, parse_pose
 
 if TYPE_CHECKING:
     from sgnet_ros.replay import Replay
@@ -25,7 +25,7 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
         'live', 'score the masks of a running node, received over DDS, and measure their latency'
     )
     live.add_argument('--live', action='store_true', help='start the node and play the bag to it')
-    add_playback_rate(live)
+    add_options(live, 'rate', metavar='X', help='playback speed factor (default: 1)')
     live.add_argument(
         '--lossless',
         action='store_true',

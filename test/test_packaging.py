@@ -181,6 +181,16 @@ def test_what_runs_is_what_was_built(installation):
         assert Path(path).is_relative_to(workspace)
 
 
+def test_metadata_show_the_readme(installation):
+    found = [*installation.prefix.rglob('METADATA'), *installation.prefix.rglob('PKG-INFO')]
+    if not found:
+        pytest.skip('a symlink install keeps its metadata in the build folder')
+    text = found[0].read_text()
+    assert 'Description-Content-Type: text/markdown' in text
+    assert 'Classifier: Typing :: Typed' in text
+    assert (REPOSITORY / 'README.md').read_text().splitlines()[0] in text
+
+
 def test_data_are_installed(installation):
     for folder in ('launch', 'config'):
         here = {path.name for path in (REPOSITORY / folder).iterdir() if path.is_file()}

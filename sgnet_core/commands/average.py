@@ -10,18 +10,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sgnet_core.command_options import add_options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'checkpoints', type=Path, nargs='+', metavar='CHECKPOINT', help='two or more checkpoints'
     )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        required=True,
-        metavar='FILE',
-        help='checkpoint to write, .safetensors',
-    )
+    add_options(parser, 'out', required=True, metavar='FILE', help='checkpoint to write')
 
 
 def run(args: argparse.Namespace) -> int:

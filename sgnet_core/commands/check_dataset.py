@@ -23,19 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'data', type=Path, metavar='DIR', help='dataset folder, with a dataset.yaml'
     )
     add_options(parser, 'split')
-    parser.add_argument(
-        '--frames',
-        type=int,
-        metavar='N',
-        help='check N evenly spaced frames (default: all, about 20 per second)',
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path(),
-        metavar='DIR',
-        help=f'folder for {SHEET} (default: the current folder)',
-    )
+    add_options(parser, 'frames', help='frames to check, evenly spaced (default: all)')
+    add_options(parser, 'out', default=Path(), help=f'folder for {SHEET} (default: current)')
     add_options(parser, 'json')
 
 

@@ -38,12 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, 'out', required=True)
     add_options(parser, 'split', 'limit', 'camera')
-    parser.add_argument(
-        '--depth-scale',
-        type=float,
-        metavar='M',
-        help='metres per depth unit of PNGs (default: 0.001)',
-    )
+    add_options(parser, 'depth-scale')
     parser.add_argument(
         '--depth-invalid',
         type=int,

@@ -56,12 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='also evaluate under corrupted colour and depth: 30 more passes, 33 with poses',
     )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        metavar='DIR',
-        help='folder for the report, with a subfolder for each of several checkpoints',
-    )
+    add_options(parser, 'out', help='folder for the report; subfolders if several checkpoints')
     add_options(parser, 'json')
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgnet_core.command_options import add_options, check_positive, image_size
+from sgnet_core.command_options import add_options, check_positive
 
 if TYPE_CHECKING:
     from sgnet_core.checkpoint import Checkpoint
@@ -25,28 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--format', default='onnx', choices=('onnx',), help='file format (default: onnx)'
     )
     add_options(parser, 'checkpoint')
-    parser.add_argument(
-        '--out', type=Path, metavar='FILE', help='file to write (default: VARIANT.onnx)'
-    )
-    parser.add_argument(
-        '--size',
-        type=image_size,
-        metavar='HxW',
-        help='height and width of the network input (default: as in the checkpoint)',
-    )
+    add_options(parser, 'out', metavar='FILE', help='file to write (default: VARIANT.onnx)')
+    add_options(parser, 'size', help='network input size (default: as in the checkpoint)')
     parser.add_argument(
         '--dynamic-batch', action='store_true', help='export with a variable batch size'
     )
     parser.add_argument(
-        '--parity-data',
-        type=Path,
-        metavar='DIR',
-        help='dataset folder to compare on (default: generated rooms)',
+        '--parity-data', type=Path, metavar='DIR', help='dataset to compare on (default: rooms)'
     )
     add_options(parser, 'split')
-    parser.add_argument(
-        '--frames', type=int, default=20, metavar='N', help='frames to compare (default: 20)'
-    )
+    add_options(parser, 'frames', default=20, help='frames to compare (default: 20)')
     add_options(parser, 'json')
 
 

@@ -24,18 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, 'data', 'split', 'limit')
     parser.add_argument('--rgb', type=Path, metavar='FILE', help='one colour image')
     parser.add_argument(
-        '--depth',
-        type=Path,
-        metavar='FILE',
-        help='depth image registered to --rgb, 16-bit PNG, 0 = missing',
+        '--depth', type=Path, metavar='FILE', help='16-bit PNG registered to --rgb, 0 = missing'
     )
-    parser.add_argument(
-        '--depth-scale',
-        type=float,
-        default=0.001,
-        metavar='M',
-        help='metres per depth unit of --depth (default: 0.001)',
-    )
+    add_options(parser, 'depth-scale', default=0.001)
     add_options(parser, 'camera')
     parser.add_argument(
         '--sampling-points',

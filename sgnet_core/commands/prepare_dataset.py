@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.command_options import add_options, image_size
+from sgnet_core.command_options import add_options
 from sgnet_core.files import check_json_destination, write_json
 
 if TYPE_CHECKING:
@@ -27,17 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rooms.add_argument(
         'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
     )
-    rooms.add_argument(
-        '--frames', type=int, default=300, metavar='N', help='number of frames (default: 300)'
-    )
+    add_options(rooms, 'frames', default=300, help='number of frames (default: 300)')
     add_options(rooms, 'seed')
-    rooms.add_argument(
-        '--size',
-        type=image_size,
-        default='480x640',
-        metavar='HxW',
-        help='height and width in pixels (default: 480x640)',
-    )
+    add_options(rooms, 'size', default='480x640', help='image size (default: 480x640)')
     rooms.add_argument(
         '--frames-per-room', type=int, default=30, metavar='N', help='frames per room (default: 30)'
     )

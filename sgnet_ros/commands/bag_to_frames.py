@@ -43,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fewer.add_argument(
         '--every', type=int, default=1, metavar='N', help='keep every N-th frame (default: 1)'
     )
-    fewer.add_argument(
-        '--rate', type=float, metavar='HZ', help='maximum frame rate in Hz (default: all frames)'
-    )
+    add_options(fewer, 'rate', help='maximum frame rate in Hz (default: all frames)')
     add_options(parser, 'limit')
     parser.add_argument(
         '--classes',

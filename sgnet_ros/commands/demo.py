@@ -26,15 +26,10 @@ NODE_LOG = 'segmentation_node.log'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--frames',
-        type=Path,
-        metavar='DIR',
-        help='dataset folder to show (default: generated rooms)',
+        '--frames', type=Path, metavar='DIR', help='dataset to show (default: generated rooms)'
     )
     add_options(parser, 'split')
-    parser.add_argument(
-        '--rate', type=float, default=5.0, metavar='HZ', help='frame rate in Hz (default: 5)'
-    )
+    add_options(parser, 'rate', default=5.0, help='frame rate in Hz (default: 5)')
     parser.add_argument(
         '--count',
         type=int,
@@ -43,12 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='number of frames, evenly spaced over a larger dataset (default: 100)',
     )
     add_options(parser, 'seed', 'checkpoint', 'device')
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('demo_output'),
-        metavar='DIR',
-        help='output folder (default: demo_output)',
+    add_options(
+        parser, 'out', default=Path('demo_output'), help='output folder (default: demo_output)'
     )
     parser.add_argument('--keep-bag', action='store_true', help='keep the bag in --out')
 

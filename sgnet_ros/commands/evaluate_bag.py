@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--write-bag', type=Path, metavar='BAG', help='write a copy of the bag with the masks added'
     )
-    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for the report')
+    add_options(parser, 'out', help='folder for the report')
     add_options(parser, 'json')
 
 

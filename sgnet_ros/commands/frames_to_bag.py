@@ -32,12 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='mcap',
         help='storage format of the bag (default: mcap)',
     )
-    parser.add_argument(
-        '--rate',
-        type=float,
-        metavar='HZ',
-        help=f'frame rate in Hz (default: as in the dataset, otherwise {DEFAULT_RATE_HZ:g})',
-    )
+    add_options(parser, 'rate', help=f'frame rate (default: as recorded, else {DEFAULT_RATE_HZ:g})')
     add_options(parser, 'limit', 'json')
 
 

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from sgnet_core.command_options import add_options, check_positive
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.files import write_json
-from sgnet_ros.bags_options import add_bag, add_playback_rate
+from sgnet_ros.bags_options import add_bag
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bag(parser)
-    add_playback_rate(parser, default=1.0)
+    add_options(parser, 'rate', default=1.0, metavar='X', help='speed factor (default: 1)')
     parser.add_argument('--loop', action='store_true', help='restart at the end, until Ctrl-C')
     parser.add_argument(
         '--clock',
