@@ -17,9 +17,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from sgnet_core.command_options import image_size  # noqa: F401  until all commands import it there
 from sgnet_core.errors import InputError, SgnetError, first_line
-from sgnet_core.files import check_json_destination, write_json  # noqa: F401  as above
 from sgnet_core.version import version
 
 INTERRUPTED = 130

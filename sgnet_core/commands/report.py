@@ -13,12 +13,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sgnet_core.command_options import add_options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('a', type=Path, help='metrics.json, or the folder it is in')
     parser.add_argument('b', type=Path, help='the run to hold against it')
     parser.add_argument('--out', type=Path, metavar='DIR', help='write comparison.html and .json')
-    parser.add_argument('--json', metavar='FILE', help='write the figures; - = standard output')
+    add_options(parser, 'json')
     parser.add_argument(
         '--resamples', type=int, default=5000, help='of both methods (default 5000)'
     )
