@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare two runs of evaluate or evaluate_bag: what got better, what got worse, by class.
+"""Compare two runs of evaluate or evaluate_bag and test the difference of each class.
 
-Takes what `--out` or `--json` of both wrote. Differences are B - A over the frames of both, with
-95 % intervals (paired bootstrap over frames) and p (paired randomization test; of classes adjusted
-for their number by Holm's method).
+The inputs are written by their options `--out` and `--json`. Differences are B - A over the common
+frames, with 95 % intervals (paired bootstrap over frames) and p (paired randomization test; p of
+classes is adjusted for their number by Holm's method).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sgnet_core.command_options import add_options
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('a', type=Path, help='metrics.json, or the folder it is in')
-    parser.add_argument('b', type=Path, help='the run to hold against it')
+    parser.add_argument('b', type=Path, help='the run to compare with it')
     parser.add_argument('--out', type=Path, metavar='DIR', help='write comparison.html and .json')
     add_options(parser, 'json')
     parser.add_argument(
-        '--resamples', type=int, default=5000, help='of both methods (default 5000)'
+        '--resamples', type=int, default=5000, help='resamples of bootstrap and test (default 5000)'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the resamples (default 0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the resamples (default 0)')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,22 +49,22 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The figures of a run.
+    """The metrics of a run.
 
     Raises:
-        InputError: there is no such file, or it is not of `evaluate`.
+        InputError: the file is missing or was not written by `evaluate`.
     """
     from sgnet_core.errors import InputError
     from sgnet_core.report.writer import METRICS
 
     file = path / METRICS if path.is_dir() else path
-    remedy = 'give what `evaluate --out DIR` or `--json FILE` wrote'
+    remedy = 'give a file or folder written by `evaluate --out DIR` or `--json FILE`'
     try:
         values = json.loads(file.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise InputError(f'no file {file}; {remedy}') from None
     except ValueError as error:
-        raise InputError(f'{file} is no JSON ({error}); {remedy}') from None
+        raise InputError(f'{file} is not valid JSON ({error}); {remedy}') from None
     if type(values) is dict and 'checkpoints' in values:
         raise InputError(
             f'{file} has several runs below its key `checkpoints`; evaluate each checkpoint by '

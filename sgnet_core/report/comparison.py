@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between two runs over the same frames, and whether that can be chance.
+"""Statistical comparison of two runs over the same frames.
 
-p is of the paired randomization test (Noreen 1989; Yeh 2000): were the runs equally good, either
-result of a frame might as well be of the other run, so results are swapped at random, frame by
-frame, pixels are counted anew, and p is the share of such swaps that differ as much as the runs do.
-It is exact for any number of frames: a class in few of them is never called significant. Intervals
-are of the paired bootstrap: frames are drawn with replacement, the same for both runs.
+p is from the paired randomization test (Noreen 1989; Yeh 2000). If both runs were equally good,
+the two results of a frame could be exchanged. The test exchanges them at random, frame by frame,
+counts the pixels again, and p is the share of exchanges that differ as much as the runs do. It is
+exact for any number of frames, so a class in few frames is never significant. Intervals are from
+the paired bootstrap: frames are drawn with replacement, the same ones for both runs.
 
-Both take frames for independent, which neighbours in a video are not: there p is too small.
-Classes are many tests at once: their p are adjusted by Holm's method, so that the chance of even
-one false alarm among all classes is the level.
+Both methods assume independent frames. Neighbouring frames of a video are not; their p is too
+small. Testing every class is many tests: p of classes is adjusted by Holm's method, which keeps
+the probability of any false positive below the level.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sgnet_core.evaluation.intervals import TOGETHER, resampled
 from sgnet_core.evaluation.tally import SCORES, class_iou, number
 
 LEVEL = 0.05
-"""Of significance; intervals hold the rest."""
+"""Level of significance; intervals cover the rest."""
 RESAMPLES = 5000
 TEST = 'paired randomization of frames'
 
@@ -32,25 +32,25 @@ TEST = 'paired randomization of frames'
 def compare(
     a: Mapping[str, Any], b: Mapping[str, Any], resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
-    """Compare two runs by the frames that both have seen, ready for JSON.
+    """Compare two runs over their common frames; the result is ready for JSON.
 
     Args:
-        a, b: of `Evaluation.to_json`; differences are b - a.
+        a, b: from `Evaluation.to_json`; differences are b - a.
 
     Returns:
         `frames`, `test`, `scores` (name -> a, b, difference, interval, p), `per_class` (the same
-        of IoU, with p adjusted, and in how many `frames` the class is), `better` and `worse`
-        (classes whose p is below `LEVEL`, the largest difference first), `frame_scores` (id, a, b:
+        for IoU, with adjusted p and the number of `frames` with the class), `better` and `worse`
+        (classes with p below `LEVEL`, the largest difference first), `frame_scores` (id, a, b:
         mIoU).
 
     Raises:
-        InputError: they are of other classes or other frames, or resamples are too few for any
-            class to be found different.
+        InputError: classes or frames differ, or resamples are too few for any class to become
+            significant.
     """
     names = list(a['per_class'])
     if names != list(b['per_class']):
         raise InputError(
-            f'the runs are of other classes: {_some(names)} and {_some(list(b["per_class"]))}; '
+            f'the runs have different classes: {_some(names)} and {_some(list(b["per_class"]))}; '
             'evaluate both with the same --remap, or checkpoints of the same classes'
         )
     frames_a, frames_b = ({f['id']: f for f in run['frame_scores']} for run in (a, b))
@@ -66,9 +66,9 @@ def compare(
     other = np.flatnonzero((tallies[:, 0, 1] != tallies[:, 1, 1]).any(1))
     if other.size:
         raise InputError(
-            f'the runs are of other data: in {other.size} of {len(common)} frames of the same id, '
-            f'the first {common[other[0]]!r}, other pixels are labelled; evaluate both on the same '
-            'data'
+            f'the runs used different data: the labelled pixels differ in {other.size} of '
+            f'{len(common)} frames with the same id, first {common[other[0]]!r}; evaluate both on '
+            'the same data'
         )
     _check_resamples(tallies, resamples)
     scores, per_class = _differences(
@@ -90,7 +90,7 @@ def compare(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p adjusted for as many tests as there are (Holm 1979)."""
+    """p adjusted for the number of tests (Holm 1979)."""
     order = np.argsort(p_values)
     factors = len(p_values) - np.arange(len(p_values))
     adjusted = np.empty(len(p_values))
@@ -99,12 +99,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _check_resamples(tallies: np.ndarray, resamples: int) -> None:
-    """Raise InputError where p, times the number of classes, could not fall below `LEVEL`."""
+    """Raise InputError if p, times the number of classes, cannot fall below `LEVEL`."""
     tested = np.count_nonzero(~np.isnan(class_iou(tallies.sum(0))).any(0))
     needed = int(tested / LEVEL)
     if resamples < needed:
         raise InputError(
-            f'{resamples} resamples are too few for {tested} classes: no p could fall below '
+            f'{resamples} resamples are too few for {tested} classes: no p can fall below '
             f'{LEVEL:g} after Holm; give {needed} or more'
         )
 
@@ -112,11 +112,11 @@ def _check_resamples(tallies: np.ndarray, resamples: int) -> None:
 def _differences(
     tallies: np.ndarray, drawn: np.ndarray, swapped: np.ndarray, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of the averages, and of the IoU of each class.
+    """Differences of the averages and of the IoU of each class.
 
     Args:
-        tallies: (N, 2, 3, C) of N frames in both runs.
-        drawn, swapped: (resamples, 2, 3, C), what bootstrap and randomization make of them.
+        tallies: (N, 2, 3, C), the counts of N frames in both runs.
+        drawn, swapped: (resamples, 2, 3, C), the resamples of bootstrap and randomization.
     """
     parts = (tallies.sum(0), drawn, swapped)
     scores = {key: _difference(*map(score, parts)) for key, score in SCORES.items()}
@@ -133,21 +133,21 @@ def _differences(
 
 
 def _difference(runs: np.ndarray, drawn: np.ndarray, swapped: np.ndarray) -> dict[str, Any]:
-    """One figure (2,) of both runs, its interval and p; (resamples, 2) of the resamples."""
+    """A metric (2,) of both runs with interval and p, from (resamples, 2) of the resamples."""
     a, b = runs
     values = {'a': number(a), 'b': number(b), 'difference': number(b - a)}
     if np.isnan(b - a):
         return {**values, 'interval': None, 'p': None}
     scatter = drawn[:, 1] - drawn[:, 0]
     interval = np.nanquantile(scatter, (LEVEL / 2, 1 - LEVEL / 2)).tolist()
-    # Sums of another order differ in the last digits; what is undefined is no evidence.
+    # Sums in another order differ in the last digits. Undefined resamples are no evidence.
     as_much = ~(np.abs(swapped[:, 1] - swapped[:, 0]) < abs(b - a) - 1e-12)
-    # The runs as they are count as one more.
+    # The observed runs count as one resample.
     return {**values, 'interval': interval, 'p': float((as_much.sum() + 1) / (len(swapped) + 1))}
 
 
 def _swapped(tallies: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """(resamples, 2, 3, C): sums after results of random frames changed the run."""
+    """(resamples, 2, 3, C): sums after the results of random frames were exchanged."""
     whole, change = tallies.sum(0), (tallies[:, 1] - tallies[:, 0]).reshape(len(tallies), -1)
     rng = np.random.default_rng(seed)
     swapped = np.empty((resamples, *whole.shape))
@@ -160,7 +160,7 @@ def _swapped(tallies: np.ndarray, resamples: int, seed: int) -> np.ndarray:
 
 
 def _tallies(frames: Sequence[Mapping[str, Any]], classes: int) -> np.ndarray:
-    """(N, 3, C) float64 of N frames."""
+    """(N, 3, C) float64, the counts of N frames."""
     tallies = np.zeros((len(frames), 3, classes))
     for tally, frame in zip(tallies, frames, strict=True):
         for index, *counts in frame['classes']:

@@ -106,11 +106,11 @@ def test_page_of_hardly_anything_is_still_whole(frames):
     StrictReader(report_page(metrics, selector.selected(), LABELS))
 
 
-def test_film_without_labels_has_a_page_and_a_comparison():
+def test_video_without_labels_has_a_page_and_a_comparison():
     evaluation = Evaluation(NAMES)
     for index in range(3):
-        film = replace(sample_of(index), labels=None, pose=np.eye(4))
-        evaluation.update(film, result_of(sample_of(index), 0.2, index))
+        frame = replace(sample_of(index), labels=None, pose=np.eye(4))
+        evaluation.update(frame, result_of(sample_of(index), 0.2, index))
     metrics = evaluation.to_json()
     page = StrictReader(report_page(metrics, {}, LABELS))
     assert 'temporal consistency' in page.text and 'mIoU' not in page.text

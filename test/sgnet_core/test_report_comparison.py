@@ -57,20 +57,17 @@ def test_a_run_does_not_differ_from_itself(runs):
 
 
 def pixel_counts(run: dict, drawn: list[str]) -> np.ndarray:
-    """Right ones and all of the frames in `drawn`."""
+    """Correct and labelled pixels of the frames in `drawn`."""
     classes = {frame['id']: frame['classes'] for frame in run['frame_scores']}
     return np.array([row[1:3] for sample_id in drawn for row in classes[sample_id]]).sum(0)
-
-
-def pixel_accuracy(run: dict, drawn: list[str]) -> float:
-    return np.divide(*pixel_counts(run, drawn))
 
 
 def test_intervals_are_of_frames_drawn_with_replacement_the_same_for_both(runs):
     common = [f'<s>{index}</s>' for index in range(2, 15)]
     rng = np.random.default_rng(5)
     draws = [list(rng.choice(common, len(common))) for _ in range(1000)]
-    differences = [pixel_accuracy(runs[1], d) - pixel_accuracy(runs[0], d) for d in draws]
+    a, b = ([np.divide(*pixel_counts(run, drawn)) for drawn in draws] for run in runs)
+    differences = np.subtract(b, a)
     entry = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
     assert entry['interval'] == pytest.approx(np.quantile(differences, (0.025, 0.975)), abs=0.01)
 
@@ -93,17 +90,19 @@ def test_p_is_the_share_of_all_swaps_that_differ_as_much():
     assert found['p'] == pytest.approx(exact, abs=0.03)
 
 
+def run_of(frames: list[list[list[int]]], classes: str = 'xy') -> dict:
+    """A run from rows (class, TP, GT, Pred) of each frame."""
+    scores = [{'id': f'{i}', 'miou': 0.5, 'classes': rows} for i, rows in enumerate(frames)]
+    return {'per_class': dict.fromkeys(classes, {}), 'frame_scores': scores}
+
+
 def test_a_class_in_few_frames_is_never_called_different():
     """However much it differs: chance alone gives p = 2 / 2^4 with four frames."""
-    pair = []
-    for hits in (90, 10):
-        frames = [
-            {'id': f'{i}', 'miou': 0.5, 'classes': [[0, 50 + i % 3, 99, 99], [1, hits, 99, 99]]}
-            if i < 4
-            else {'id': f'{i}', 'miou': 0.5, 'classes': [[0, 50 + i % 3, 99, 99]]}
-            for i in range(30)
-        ]
-        pair.append({'per_class': {'x': {}, 'y': {}}, 'frame_scores': frames})
+    common = [[[0, 50 + i % 3, 99, 99]] for i in range(30)]
+    pair = [
+        run_of([[*rows, [1, hits, 99, 99]] if i < 4 else rows for i, rows in enumerate(common)])
+        for hits in (90, 10)
+    ]
     found = compare(*pair, resamples=1000)
     assert found['per_class']['y']['p'] >= 0.1 and found['per_class']['y']['frames'] == 4
     assert found['better'] == found['worse'] == []
@@ -112,17 +111,13 @@ def test_a_class_in_few_frames_is_never_called_different():
 def test_chance_is_called_significant_about_as_often_as_it_says():
     """Twins that differ by chance alone: p below 0.05 for about one of twenty."""
     rng = np.random.default_rng(0)
-    below = 0
-    for _ in range(200):
-        pair = []
-        for _ in range(2):
-            frames = []
-            for index, hits in enumerate(rng.binomial(100, 0.7, 40)):
-                counts = [[0, int(hits), 100, 100], [1, 50, 50, 50]]
-                frames.append({'id': str(index), 'miou': 0.5, 'classes': counts})
-            pair.append({'per_class': {'x': {}, 'y': {}}, 'frame_scores': frames})
-        below += compare(*pair, resamples=300)['scores']['pixel_accuracy']['p'] < 0.05
-    assert 2 <= below <= 24
+
+    def twin() -> dict:
+        hits = rng.binomial(100, 0.7, 40).tolist()
+        return run_of([[[0, n, 100, 100], [1, 50, 50, 50]] for n in hits])
+
+    found = [compare(twin(), twin(), resamples=300)['scores'] for _ in range(200)]
+    assert 2 <= sum(scores['pixel_accuracy']['p'] < 0.05 for scores in found) <= 24
 
 
 def test_holm_by_hand():
@@ -131,34 +126,24 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
-def test_other_classes_and_other_frames_are_refused(runs):
-    renamed = runs[1] | {'per_class': {'desk': {}}}
-    with pytest.raises(InputError, match="other classes: 'wall', .* and 'desk'"):
-        compare(runs[0], renamed)
-    with pytest.raises(InputError, match='no frame in common'):
-        compare(runs[0], evaluation_of(0.1, range(20, 22)).to_json())
-
-
-def test_frames_of_one_id_and_other_pixels_are_other_data(runs):
-    """Ids that are numbers are the same in every data set."""
-    classes = [[0, 1, 2, 3]]
-    frames = [{**frame, 'classes': classes} for frame in runs[0]['frame_scores'][:2]]
-    other = runs[0] | {'frame_scores': frames + runs[0]['frame_scores'][2:]}
-    with pytest.raises(InputError, match="other data: in 2 of 15 .* the first '<s>0</s>'"):
-        compare(runs[0], other)
+def test_other_classes_frames_and_data_are_refused(runs):
+    # Ids that are numbers are the same in every data set: other pixels tell them apart.
+    frames = runs[0]['frame_scores']
+    other = [{**frame, 'classes': [[0, 1, 2, 3]]} for frame in frames[:2]]
+    for changed, message in (
+        (runs[1] | {'per_class': {'desk': {}}}, "different classes: 'wall', .* and 'desk'"),
+        (evaluation_of(0.1, range(20, 22)).to_json(), 'no frame in common'),
+        (runs[0] | {'frame_scores': other + frames[2:]}, "in 2 of 15 frames .* '<s>0</s>'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare(runs[0], changed)
 
 
 def test_resamples_with_which_no_class_could_differ_are_refused():
-    def run(hits):
-        frames = [
-            {'id': f'{i}', 'miou': 0.5, 'classes': [[c, hits, 9, 9] for c in range(7)]}
-            for i in range(30)
-        ]
-        return {'per_class': dict.fromkeys('abcdefg', {}), 'frame_scores': frames}
-
+    pair = [run_of([[[c, n, 9, 9] for c in range(7)]] * 30, 'abcdefg') for n in (2, 8)]
     with pytest.raises(InputError, match='139 resamples are too few for 7 classes.*give 140'):
-        compare(run(2), run(8), resamples=139)
-    assert len(compare(run(2), run(8), resamples=140)['better']) == 7
+        compare(*pair, resamples=139)
+    assert len(compare(*pair, resamples=140)['better']) == 7
 
 
 def test_page_and_text_say_it(runs):
@@ -203,13 +188,15 @@ def test_command_writes_page_and_figures(files, capsys):
     StrictReader((out / 'comparison.html').read_text())
     assert run_command('sgnet_core', 'report', [*arguments, '--json', '-']) == 0
     assert json.loads(capsys.readouterr().out) == found
+    assert run_command('sgnet_core', 'report', [*arguments[:2], '--resamples', '0']) == 2
+    assert '--resamples must be 100 or more, got 0' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
         (None, 'no file'),
-        ('not json', 'is no JSON'),
+        ('not json', 'is not valid JSON'),
         ('[]', 'has no frame_scores, frames, per_class'),
         ('{"per_class": {}, "frames": 3}', 'has no frame_scores'),
         ('{"checkpoints": {}}', 'has several runs below its key `checkpoints`'),
@@ -222,9 +209,3 @@ def test_command_says_what_is_wrong_with_a_file(files, capsys, content, message)
     assert run_command('sgnet_core', 'report', [str(files / 'a'), str(file)]) == 2
     error = capsys.readouterr().err
     assert message in error and 'evaluate --out DIR' in error and error.count('\n') == 1
-
-
-def test_command_refuses_too_few_resamples(files, capsys):
-    arguments = [str(files / 'a'), str(files / 'b'), '--resamples', '0']
-    assert run_command('sgnet_core', 'report', arguments) == 2
-    assert '--resamples must be 100 or more, got 0' in capsys.readouterr().err
