@@ -7,26 +7,36 @@ matplotlib is imported on first use: the node does without it.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from sgnet_core.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
+Color = tuple[int, int, int]
+"""RGB, 0..255."""
 DPI = 100
 CELL_INCHES = 4.2
 """Width of one image of a grid."""
 
 
 def image_grid(
-    rows: int, columns: int, size: tuple[int, int], title: str, caption: str
+    rows: int,
+    columns: int,
+    size: tuple[int, int],
+    title: str,
+    caption: str = '',
+    margin_inches: float = 0.8,
 ) -> tuple[Figure, np.ndarray]:
     """A figure of `rows` times `columns` empty axes for images of `size` (height, width).
 
-    Title and caption are two lines at the top.
+    Title and caption are two lines at the top; they and a legend take `margin_inches` of height.
 
     Returns:
         The figure and its (rows, columns) axes.
@@ -35,12 +45,71 @@ def image_grid(
 
     # Frames of extreme proportions still leave room for the titles.
     height = CELL_INCHES * float(np.clip(size[0] / size[1], 0.2, 2)) + 0.6
-    figure = Figure((columns * CELL_INCHES + 1, rows * height + 0.8), DPI, layout='compressed')
+    figure = Figure(
+        (columns * CELL_INCHES + 1, rows * height + margin_inches), DPI, layout='compressed'
+    )
     figure.suptitle('\n'.join(filter(None, (title, caption))), fontsize=12)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
-        ax.set_axis_off()
+        ax.set(xticks=[], yticks=[], frame_on=False)
     return figure, axes
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    column_titles: Sequence[str] = (),
+    captions: Sequence[str] = (),
+    title: str = '',
+    classes: Sequence[tuple[str, Color]] = (),
+) -> np.ndarray:
+    """Rows of pictures with text around them, each fitted into a cell of the first one's shape.
+
+    Args:
+        rows: pictures (H, W, 3) uint8 of any size.
+        column_titles: above the columns.
+        captions: one per row, below it.
+        classes: name and RGB colour of each class of a legend at the bottom.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: there is no picture, or more titles or captions than columns or rows.
+    """
+    columns = max((len(row) for row in rows), default=0)
+    if columns == 0:
+        raise InputError('a contact sheet needs at least one picture')
+    if len(column_titles) > columns or len(captions) > len(rows):
+        raise InputError(
+            f'{len(column_titles)} column titles and {len(captions)} captions for {columns} '
+            f'columns and {len(rows)} rows'
+        )
+    first = next(picture for row in rows for picture in row)
+    margin = 0.8 + 0.22 * len(classes) / (2 * columns)
+    figure, axes = image_grid(len(rows), columns, first.shape[:2], title, margin_inches=margin)
+    for row_axes, row in zip(axes, rows, strict=True):
+        for ax, picture in zip(row_axes, row, strict=False):
+            show_image(ax, picture, '')
+    for ax, text in zip(axes[0], column_titles, strict=False):
+        ax.set_title(text, loc='left', fontsize=10)
+    for ax, text in zip(axes[:, 0], captions, strict=False):
+        # An empty label keeps its place: the layout would make room for a wide text on the left.
+        ax.set_xlabel(' ')
+        ax.text(0, -0.03, text, va='top', fontsize=9, transform=ax.transAxes, in_layout=False)
+    _draw_legend(figure, classes, columns)
+    return render(figure)
+
+
+def _draw_legend(figure: Figure, classes: Sequence[tuple[str, Color]], columns: int) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [
+        Patch(facecolor=np.divide(color, 255), edgecolor='0.5', label=name)
+        for name, color in classes
+    ]
+    if patches:
+        options = {'ncols': 2 * columns, 'loc': 'outside lower left', 'frameon': False}
+        figure.legend(handles=patches, fontsize=9, **options)
 
 
 def show_image(ax: Axes, image: np.ndarray, title: str, **options: Any) -> ScalarMappable:

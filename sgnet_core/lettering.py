@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -14,8 +12,8 @@ FAINT_INK = (108, 117, 125)
 MARGIN = 24
 GAP = 10
 
-TITLE_SIZE, HEADING_SIZE, TEXT_SIZE = 20, 14, 12
-"""Heights of capital letters, pixels."""
+TEXT_SIZE = 12
+"""Height of capital letters, pixels."""
 _SUPERSAMPLING = 4
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_CAPITALS = 21
@@ -25,27 +23,6 @@ _FONT_CAPITALS = 21
 def blank_paper(height: int, width: int) -> np.ndarray:
     """(height, width, 3) uint8 to draw on."""
     return np.full((height, width, 3), PAPER, np.uint8)
-
-
-def text_strip(
-    texts: Sequence[str], width: int, pitch: int, size: int, color: tuple[int, int, int]
-) -> np.ndarray:
-    """Paper with a line of texts, one every `pitch` pixels, each cut to fit."""
-    strip = blank_paper(size + 2 * GAP, width)
-    for index, text in enumerate(texts):
-        left = MARGIN + index * pitch
-        room = min(pitch - GAP, width - MARGIN - left)
-        write_text(strip, cut_text(text, size, room), left, GAP - 2, size, color)
-    return strip
-
-
-def cut_text(text: str, size: int, room: int) -> str:
-    """The text, or as much of it as fits into `room` pixels with three dots."""
-    if text_width(text, size) <= room:
-        return text
-    while text and text_width(text + '...', size) > room:
-        text = text[:-1]
-    return text.rstrip() + '...'
 
 
 def text_width(text: str, size: int) -> int:

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people: class overlays, depth in colours, legends, contact sheets.
-
-Every picture is (H, W, 3) uint8 RGB. `legend` and `contact_sheet` share paper and margins: stack
-them with `np.vstack([sheet, legend(..., width=sheet.shape[1])])`.
-"""
+"""Class overlays, depth in colours and legends. Every picture is (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -20,13 +16,9 @@ from sgnet_core.labels import check_class_ids
 from sgnet_core.lettering import (
     FAINT_INK,
     GAP,
-    HEADING_SIZE,
-    INK,
     MARGIN,
     TEXT_SIZE,
-    TITLE_SIZE,
     blank_paper,
-    text_strip,
     text_width,
     write_text,
 )
@@ -88,13 +80,10 @@ def depth_to_rgb(
     return rgb
 
 
-def legend(
-    class_names: Sequence[str],
-    palette: np.ndarray,
-    present_ids: Iterable[int] | None = None,
-    width: int = 960,
-) -> np.ndarray:
-    """A swatch and a name per class, in equal columns on paper `width` pixels wide.
+def legend_entries(
+    class_names: Sequence[str], palette: np.ndarray, present_ids: Iterable[int] | None = None
+) -> list[tuple[str, tuple[int, int, int]]]:
+    """Name and colour of each class of a legend, in the order of their ids.
 
     Args:
         class_names, palette: C names, (C, 3) uint8.
@@ -108,14 +97,32 @@ def legend(
     foreign = [i for i in ids if not (0 <= i < len(class_names) or i == UNLABELLED)]
     if foreign:
         raise InputError(f'class id {foreign[0]} in a legend of {len(class_names)} classes')
-    names = ['unlabelled' if i == UNLABELLED else class_names[i] for i in ids]
-    colors = [(0, 0, 0) if i == UNLABELLED else palette[i].tolist() for i in ids]
+    unlabelled = ('unlabelled', (0, 0, 0))
+    return [
+        unlabelled if i == UNLABELLED else (class_names[i], tuple(palette[i].tolist())) for i in ids
+    ]
+
+
+def legend(
+    class_names: Sequence[str],
+    palette: np.ndarray,
+    present_ids: Iterable[int] | None = None,
+    width: int = 960,
+) -> np.ndarray:
+    """A swatch and a name per class, in equal columns on paper `width` pixels wide.
+
+    The other arguments are those of `legend_entries`.
+
+    Raises:
+        InputError: an id is no class.
+    """
+    entries = legend_entries(class_names, palette, present_ids)
     swatch, line = TEXT_SIZE + 6, TEXT_SIZE + 18
-    column = max((text_width(name, TEXT_SIZE) for name in names), default=0) + swatch + 3 * GAP
-    columns = max(1, min(len(names), (width - 2 * MARGIN + 2 * GAP) // column))
-    rows = -(-len(names) // columns)
+    column = max((text_width(name, TEXT_SIZE) for name, _ in entries), default=0) + swatch + 3 * GAP
+    columns = max(1, min(len(entries), (width - 2 * MARGIN + 2 * GAP) // column))
+    rows = -(-len(entries) // columns)
     paper = blank_paper(GAP + rows * line + MARGIN, width)
-    for index, (name, color) in enumerate(zip(names, colors, strict=True)):
+    for index, (name, color) in enumerate(entries):
         # Down the columns, as people read lists.
         left = MARGIN + index // rows * column
         top = GAP + index % rows * line + (line - swatch) // 2
@@ -124,53 +131,6 @@ def legend(
         cv2.rectangle(paper, (left, top), corner, FAINT_INK, 1)
         write_text(paper, name, left + swatch + GAP, top + (swatch - TEXT_SIZE) // 2, TEXT_SIZE)
     return paper
-
-
-def contact_sheet(
-    rows: Sequence[Sequence[np.ndarray]],
-    column_titles: Sequence[str] = (),
-    captions: Sequence[str] = (),
-    title: str = '',
-    cell_width: int = 360,
-) -> np.ndarray:
-    """Rows of pictures on white paper, all scaled to one cell size, with text around them.
-
-    Args:
-        rows: pictures (H, W, 3) uint8 of any size; each is fitted into a cell of `cell_width` and
-            the proportions of the first picture.
-        column_titles: above the columns.
-        captions: one per row, below it.
-
-    Raises:
-        InputError: there is no picture, or more titles or captions than columns or rows.
-    """
-    columns = max((len(row) for row in rows), default=0)
-    if columns == 0:
-        raise InputError('a contact sheet needs at least one picture')
-    if len(column_titles) > columns or len(captions) > len(rows):
-        raise InputError(
-            f'{len(column_titles)} column titles and {len(captions)} captions for {columns} '
-            f'columns and {len(rows)} rows'
-        )
-    first = next(picture for row in rows for picture in row)
-    cell = (max(1, round(cell_width * first.shape[0] / first.shape[1])), cell_width)
-    width = 2 * MARGIN + columns * (cell_width + GAP) - GAP
-    strips = [blank_paper(MARGIN, width)]
-    if title:
-        strips += [text_strip([title], width, width, TITLE_SIZE, INK), blank_paper(GAP, width)]
-    if column_titles:
-        strips.append(text_strip(column_titles, width, cell_width + GAP, HEADING_SIZE, INK))
-    for index, row in enumerate(rows):
-        captioned = index < len(captions)
-        strip = blank_paper(cell[0] if captioned else cell[0] + GAP, width)
-        for position, picture in enumerate(row):
-            left = MARGIN + position * (cell_width + GAP)
-            strip[: cell[0], left : left + cell_width] = _fitted(picture, cell)
-        strips.append(strip)
-        if captioned:
-            strips.append(text_strip([captions[index]], width, width, TEXT_SIZE, FAINT_INK))
-            strips.append(blank_paper(GAP, width))
-    return np.vstack([*strips, blank_paper(MARGIN - GAP, width)])
 
 
 def write_png(path: str | Path, rgb: np.ndarray) -> None:
@@ -183,17 +143,3 @@ def write_png(path: str | Path, rgb: np.ndarray) -> None:
     if Path(path).suffix.lower() != '.png':
         raise InputError(f'{path}: pictures are written as PNG; choose a name that ends in .png')
     write_rgb(Path(path), rgb)
-
-
-def _fitted(picture: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
-    """The picture scaled into (height, width), its proportions kept, centred on paper."""
-    scale = min(cell[0] / picture.shape[0], cell[1] / picture.shape[1])
-    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    # Small pictures are enlarged by whole pixels: a mask must not show colours of no class.
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    paper = blank_paper(*cell)
-    top, left = (cell[0] - height) // 2, (cell[1] - width) // 2
-    paper[top : top + height, left : left + width] = cv2.resize(
-        picture, (width, height), interpolation=how
-    )
-    return paper

@@ -12,9 +12,10 @@ import numpy as np
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation import ConfusionMatrix
+from sgnet_core.figures import contact_sheet
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import UNLABELLED
-from sgnet_core.visualize import contact_sheet, depth_to_rgb, legend, overlay
+from sgnet_core.visualize import depth_to_rgb, legend_entries, overlay
 from sgnet_ros.bags import Bag
 from sgnet_ros.bags_frames import BagFrames, stamp_of
 from sgnet_ros.frame_topics import FrameTopics
@@ -127,5 +128,4 @@ def contact_sheet_of(
         captions.append(item.caption())
     titles = ['colour', 'depth', 'mask of the node', 'exact labels'][: len(rows[0])]
     title = f'SGNet over ROS 2: {metrics["source"]}, {metrics["masks"]} masks'
-    sheet = contact_sheet(rows, titles, captions, title)
-    return np.vstack([sheet, legend(names, palette, present, width=sheet.shape[1])])
+    return contact_sheet(rows, titles, captions, title, legend_entries(names, palette, present))

@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import SgnetError
+from sgnet_core.figures import contact_sheet
 from sgnet_core.files import atomic_write
 from sgnet_core.segmenter import Segmenter
-from sgnet_core.visualize import contact_sheet, depth_to_rgb, overlay
+from sgnet_core.visualize import depth_to_rgb, overlay
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

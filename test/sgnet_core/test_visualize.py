@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from sgnet_core.errors import InputError, SgnetError
-from sgnet_core.labels import NYU13, NYU40, colorize, label_set_of
+from sgnet_core.labels import NYU13, NYU40, label_set_of
 from sgnet_core.lettering import MARGIN, PAPER
 from sgnet_core.types import UNLABELLED
 from sgnet_core.visualize import (
     NO_DEPTH,
-    contact_sheet,
     depth_to_rgb,
     legend,
     overlay,
@@ -129,70 +128,6 @@ def test_legend_of_nothing_and_of_a_foreign_class():
 def test_legend_of_255_classes_and_one_very_long_name():
     labels = label_set_of([f'class {i}' for i in range(254)] + ['x' * 500])
     assert legend(labels.class_names, labels.palette, width=300).shape[1] == 300
-
-
-# --- contact sheet
-
-
-def test_contact_sheet_places_every_picture(rgb, labels):
-    cell = np.zeros((30, 40, 3), np.uint8)
-    red, green, blue = (cell + np.array(color, np.uint8) for color in np.eye(3, dtype=int) * 255)
-    sheet = contact_sheet([[red, green], [blue]], cell_width=40)
-    assert sheet.shape[1] == 2 * MARGIN + 40 + 10 + 40
-    for color, row, column in ((red, 0, 0), (green, 0, 1), (blue, 1, 0)):
-        where = np.argwhere((sheet == color[0, 0]).all(-1))
-        top, left = where.min(0)
-        assert len(where) == 30 * 40
-        assert tuple(where.max(0) - where.min(0)) == (29, 39)
-        assert (top, left) == (MARGIN + row * 40, MARGIN + column * 50)
-    assert (sheet[-MARGIN:] == PAPER).all()
-
-
-def test_contact_sheet_keeps_proportions_and_invents_no_colour(labels):
-    small = colorize(labels[:9, 5:15], NYU40.palette)
-    wide = np.zeros((10, 100, 3), np.uint8)
-    sheet = contact_sheet([[small, wide]], cell_width=100)
-    colors = {tuple(color) for color in sheet.reshape(-1, 3).tolist()}
-    assert colors == {PAPER, (0, 0, 0), *map(tuple, NYU40.palette[[3, 7]].tolist())}
-    black = np.argwhere((sheet == 0).all(-1))
-    assert tuple(black.max(0) - black.min(0) + 1) == (10, 100)
-
-
-def test_contact_sheet_text_is_there_and_inside_the_margins():
-    pictures = [[np.full((30, 40, 3), PAPER, np.uint8)] * 3] * 2
-    plain = contact_sheet(pictures)
-    assert not has_ink(plain).any()
-    text = contact_sheet(pictures, ['colour'], ['frame 1', 'frame 2'], 'Kitchen, 40 classes')
-    assert text.shape[0] > plain.shape[0]
-    ink = has_ink(text)
-    bands = np.flatnonzero(np.diff(ink.any(1).astype(int)) == 1)
-    assert len(bands) == 4
-    endless = contact_sheet(pictures, ['c' * 500] * 3, ['r' * 500], 't' * 500)
-    assert not has_ink(endless)[:, -MARGIN + 2 :].any()
-    assert not has_ink(endless)[:, :MARGIN].any()
-
-
-def test_contact_sheet_text_may_be_anything():
-    picture = np.zeros((6, 8, 3), np.uint8)
-    sheet = contact_sheet([[picture]], ['größe\n2'], [''], 'クラス', cell_width=8)
-    assert sheet.dtype == np.uint8
-
-
-def test_contact_sheet_and_legend_stack(rgb):
-    sheet = contact_sheet([[rgb, rgb]])
-    key = legend(NYU13.class_names, NYU13.palette, width=sheet.shape[1])
-    assert np.vstack([sheet, key]).shape[1] == sheet.shape[1]
-
-
-@pytest.mark.parametrize('rows', [[], [[]]])
-def test_contact_sheet_without_pictures(rows):
-    with pytest.raises(InputError, match='at least one picture'):
-        contact_sheet(rows)
-
-
-def test_contact_sheet_with_more_text_than_pictures(rgb):
-    with pytest.raises(InputError, match='2 column titles and 0 captions for 1 columns and 1 rows'):
-        contact_sheet([[rgb]], ['a', 'b'])
 
 
 # --- files

@@ -9,27 +9,22 @@ from typing import Any
 
 import cv2
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from sgnet_core.data.validation.alignment import CHANCE, EdgeAgreement, depth_edges
 from sgnet_core.data.validation.finding import ERROR, WARNING, counted, few, share
 from sgnet_core.data.validation.labels import LabelCheck
 from sgnet_core.data.validation.raw_frame import RawFrame, RawFrameReader
 from sgnet_core.data.validation.validator import ValidationResult, depth_in_metres, evenly_spaced
-from sgnet_core.files import atomic_write
+from sgnet_core.figures import contact_sheet
 from sgnet_core.labels import label_set_of
+from sgnet_core.types import UNLABELLED
+from sgnet_core.visualize import depth_to_rgb, legend_entries, write_png
 
 _BAR = 30
 _DEPTH_STEPS_M = (0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _MAX_DEPTH_ROWS = 24
 SHEET_ROWS = 6
-_CELL_INCHES, _DPI = 3.75, 100
 _GREY, _EDGE = 110, (0, 255, 0)
-_TITLE = {'loc': 'left', 'size': 9, 'parse_math': False}
-_TURBO = colormaps['turbo'].with_extremes(bad='0.2')
 
 
 def json_values(result: ValidationResult) -> dict[str, Any]:
@@ -177,35 +172,20 @@ def write_contact_sheet(path: Path, result: ValidationResult) -> None:
     Frames with findings come first, others follow evenly spaced. Unreadable images are grey.
 
     Raises:
-        OSError: the file cannot be written.
+        SgnetError: the file cannot be written.
     """
     frames = _sheet_frames(result)
     near_m, far_m = (result.depth.percentile_m(percent) or 0.0 for percent in (2, 98))
     titles = ['colour', f'depth, {near_m:.2g} to {far_m:.2g} m', 'depth edges on colour']
     titles[2:2] = ['labels'] if result.file.label else []
-    shapes = [image.shape for frame in frames for image in frame.images.values()]
-    aspect = shapes[0][0] / shapes[0][1] if shapes else 0.75
-    width = _CELL_INCHES * len(titles)
-    figure = Figure((width, (_CELL_INCHES * aspect + 0.3) * len(frames)), layout='compressed')
     heading = f'{result.file.name}: {len(result.frames.ids)} frames, {verdict(result)}'
-    figure.suptitle(heading, x=0.01, ha='left', size=14, parse_math=False)
-    axes = figure.subplots(len(frames), len(titles), squeeze=False)
-    for index, (row, frame) in enumerate(zip(axes, frames, strict=True)):
-        pictures = _pictures(frame, result, (near_m, far_m))
-        for axis, picture, title in zip(row, pictures, titles, strict=True):
-            caption = _caption(frame, result) if axis is row[0] else ''
-            axis.set_axis_off()
-            axis.imshow(picture)
-            axis.set_title(caption if index else f'{title}\n{caption}', **_TITLE)
+    classes = []
     if result.labels is not None:
         known = label_set_of(result.labels.class_names)
-        patches = [
-            Patch(facecolor=color, edgecolor='grey') for color in (*(known.palette / 255), 'black')
-        ]
-        names = [*known.class_names, 'unlabelled']
-        figure.legend(patches, names, loc='outside lower left', ncols=2 * len(titles))
-    with atomic_write(path) as partial:
-        figure.savefig(partial, format='png', bbox_inches='tight', dpi=_DPI)
+        classes = legend_entries(known.class_names, known.palette, (*range(len(known)), UNLABELLED))
+    pictures = [_pictures(frame, result, (near_m, far_m)) for frame in frames]
+    captions = [_caption(frame, result) for frame in frames]
+    write_png(path, contact_sheet(pictures, titles, captions, heading, classes))
 
 
 def _sheet_frames(result: ValidationResult) -> list[RawFrame]:
@@ -237,7 +217,7 @@ def _pictures(
     rgb, depth, labels, edges = frame.rgb, blank, blank, blank
     if frame.depth is not None:
         depth_m = depth_in_metres(frame.depth, result.file)
-        depth = _TURBO(Normalize(*range_m, clip=True)(np.ma.masked_invalid(depth_m)))
+        depth = depth_to_rgb(depth_m, *range_m)
         if rgb is not None and depth_m.shape == rgb.shape[:2]:
             edges = _with_edges(rgb, depth_edges(depth_m))
     if frame.labels is not None and result.labels is not None:
