@@ -31,7 +31,9 @@ import sys
 
 from sgnet_core.cli import run_command
 
-sys.exit(run_command('{package}', '{command}'))
+# Processes that the command starts import this file, too.
+if __name__ == '__main__':
+    sys.exit(run_command('{package}', '{command}'))
 """
 
 

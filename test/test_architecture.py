@@ -175,7 +175,7 @@ PYTHON_RULES: dict[Rule, tuple[str, str]] = {
     model_imports_torch_and_itself: ('sgnet_core/model/a.py', 'from sgnet_core import types'),
     what_is_measured_does_not_know_the_benchmark: (
         'sgnet_core/model/a.py',
-        'from sgnet_core.benchmark import clock',
+        'from sgnet_core.benchmark import timing',
     ),
     one_module_chooses_the_ros_api: ('sgnet_ros/a.py', 'from message_filters import Cache'),
     one_module_knows_encodings: ('sgnet_ros/a.py', "if e in ('16UC1', None): pass"),
@@ -202,7 +202,7 @@ MORE_VIOLATIONS: list[tuple[Rule, str, str]] = [
     (
         what_is_measured_does_not_know_the_benchmark,
         'sgnet_ros/node.py',
-        'from sgnet_ros.benchmark.stand_in import StandIn',
+        'from sgnet_ros.benchmark.fake_network import FakeNetwork',
     ),
     (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'def f(): import cv_bridge'),
     (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from sgnet_ros.standalone import x'),
@@ -224,12 +224,12 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (
         what_is_measured_does_not_know_the_benchmark,
         'sgnet_core/commands/benchmark.py',
-        'from sgnet_core.benchmark.run import run_plan',
+        'from sgnet_core.benchmark.suite import run_suite',
     ),
     (
         what_is_measured_does_not_know_the_benchmark,
-        'sgnet_ros/benchmark/camera.py',
-        'from sgnet_core.benchmark.sensor import generated_bytes',
+        'sgnet_ros/benchmark/synthetic_camera.py',
+        'from sgnet_core.benchmark.synthetic_frames import synthetic_images',
     ),
     (one_module_chooses_the_ros_api, 'sgnet_ros/ros_api.py', 'import cv_bridge'),
     (one_module_knows_encodings, 'sgnet_ros/conversions.py', "e == 'mono8'"),

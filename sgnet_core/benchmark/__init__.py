@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the operator, the networks and the memory of a training step, fairly and side by side.
+"""Measures latency and memory of whole networks, taking turns in one loop.
 
-Nothing else in the package imports it: what is measured does not know that it is.
+Nothing else in the package imports it.
 """

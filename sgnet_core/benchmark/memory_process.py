@@ -1,99 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures memory where nothing else happens: `with MemoryProcess(device) as memory: ...`.
+"""Measures the peak memory of a call in a process that has done nothing else.
 
-A server process imports everything once; each request is answered by a fork of it, so that no
-request sees what another one left behind. On a GPU the allocator's own count needs none of this.
+On a GPU the allocator of PyTorch counts. On a CPU the kernel does, as the resident high-water mark.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
-import json
-import os
-import subprocess
-import sys
+import multiprocessing
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 
-import sgnet_core
-from sgnet_core.benchmark.memory import MALLOC
-from sgnet_core.benchmark.memory_tasks import TASKS
+Result = TypeVar('Result')
+
+RESET_HIGH_WATER_MARK = '5'
+"""Written into /proc/self/clear_refs; see proc(5)."""
 
 
-class MemoryProcess:
-    """Answers `measure` for one device; a context manager that ends what it started."""
+def in_fresh_process(function: Callable[..., Result], *args: object) -> Result:
+    """`function(*args)`, a function of a module, in a process that has only imported modules.
 
-    def __init__(self, device: str) -> None:
-        self._device = device
-        self._server: subprocess.Popen[str] | None = None
+    A server imports them once; each call runs in a fork of it.
 
-    def __enter__(self) -> MemoryProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.kill()
-            self._server.communicate()
-
-    def measure(self, task: str, **request: Any) -> tuple[list[Any], str]:
-        """`memory_tasks.TASKS[task](device, **request)`; or [] and what went wrong."""
-        if self._device.startswith('cuda'):
-            try:
-                return TASKS[task](self._device, **request), ''
-            except torch.cuda.OutOfMemoryError as error:
-                return [], f'memory of {task}: {error}'
-        if self._server is None:
-            self._server = _start()
-        try:
-            self._server.stdin.write(json.dumps([task, self._device, request]) + '\n')
-            self._server.stdin.flush()
-            answer = self._server.stdout.readline()
-        except BrokenPipeError:
-            answer = ''
-        if not answer:
-            return [], f'memory of {task}: the process that measures it has ended'
-        peaks, problem = json.loads(answer)
-        return peaks, problem and f'memory of {task}: {problem}'
+    Raises:
+        Exception: whatever `function` raises; BrokenProcessPool if the process was killed.
+    """
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__, function.__module__])
+    with ProcessPoolExecutor(1, context, _ignore_ctrl_c) as pool:
+        return pool.submit(function, *args).result()
 
 
-def _start() -> subprocess.Popen[str]:
-    package_root = str(Path(sgnet_core.__file__).parents[1])
-    search_path = os.pathsep.join(filter(None, [package_root, os.environ.get('PYTHONPATH')]))
-    return subprocess.Popen(
-        [sys.executable, '-m', 'sgnet_core.benchmark.memory_process'],
-        env={**os.environ, **MALLOC, 'PYTHONPATH': search_path},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        # Failures come back as answers; what is left are warnings, which the run itself shows.
-        stderr=subprocess.DEVNULL,
-        text=True,
-        # Ctrl-C is for the run, which ends this process when it has written what it has.
-        start_new_session=True,
-    )
-
-
-def _serve() -> None:
-    """Read [task, device, request] lines, write [peaks, problem] lines."""
-    # What is imported stays: no collection before a measurement needs to look at it.
-    gc.freeze()
-    for line in sys.stdin:
-        answer = os.fork()
-        if answer == 0:
-            print(json.dumps(_answer(*json.loads(line))), flush=True)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(answer, 0)[1])
-        if status:
-            print(json.dumps([[], f'the process ended with {status}']), flush=True)
-
-
-def _answer(task: str, device: str, request: dict[str, Any]) -> tuple[list[Any], str]:
+def peak_mb(call: Callable[[], object], device: str) -> float | None:
+    """Highest memory of `call` above the level before it, 10^6 bytes; None if unknown here."""
+    gc.collect()
+    if device.startswith('cuda'):
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    # Without glibc there is no malloc_trim: the level before is then a little higher.
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
     try:
-        return TASKS[task](device, **request), ''
-    except (RuntimeError, ValueError, MemoryError) as error:
-        return [], str(error).partition('\n')[0]
+        Path('/proc/self/clear_refs').write_text(RESET_HIGH_WATER_MARK)
+        before = memory_status('VmRSS')
+        result = call()
+        peak = memory_status('VmHWM')
+    except OSError:
+        return None
+    del result
+    return max(peak - before, 0) / 1e6
 
 
-if __name__ == '__main__':
-    _serve()
+def memory_status(field: str) -> int:
+    """Bytes in a field of /proc/self/status, for example `VmRSS`.
+
+    Raises:
+        OSError: this system has no such file or field.
+    """
+    for line in Path('/proc/self/status').read_text().splitlines():
+        if line.startswith(field + ':'):
+            return 1024 * int(line.split()[1])
+    raise OSError(f'/proc/self/status has no {field}')
+
+
+def _ignore_ctrl_c() -> None:
+    """Ctrl-C is for the run, which writes what it has."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

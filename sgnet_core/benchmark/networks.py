@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sgnet_core.benchmark.operators import OFFSET_STD
-from sgnet_core.benchmark.plan import Plan, Size
-from sgnet_core.benchmark.results import Key
-from sgnet_core.benchmark.sensor import generated_bytes, network_size
+from sgnet_core.benchmark.memory_process import peak_mb
+from sgnet_core.benchmark.synthetic_frames import Size, network_size, synthetic_images
 from sgnet_core.checkpoint import Checkpoint, load_checkpoint
 from sgnet_core.errors import InputError
 from sgnet_core.input_spec import InputSpec
@@ -32,6 +30,8 @@ from sgnet_core.onnx_runtime import OnnxRuntimeNetwork, import_onnxruntime
 from sgnet_core.segmenter import Segmenter
 
 SHIPPED = 'shipped'
+OFFSET_STD = 1.5
+"""Spread of the random offsets, pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,21 @@ class NetworkCase:
     """One network as one backend runs it on frames of one size.
 
     Attributes:
-        variant: a key of `VARIANTS`, or `SHIPPED` for the checkpoint of the package as it is.
-        spatial: as of `SGNetConfig`.
-        fused: with the exact inference rewrites.
-        size: (height, width) of the frames; the network sees the next multiples of 32, the shipped
-            one its own size.
+        variant: a key of `VARIANTS`, or `SHIPPED` for the bundled checkpoint.
+        size: (height, width) of the frames; the network input is the next multiple of 32, or the
+            own input size of the bundled checkpoint.
+        backend: `torch` or `onnxruntime`.
+        precision: a key of `PRECISIONS`.
+        spatial: as in `SGNetConfig`.
+        fused: whether the exact inference rewrites are applied.
     """
 
     variant: str
-    spatial: str
-    fused: bool
-    backend: str
-    precision: str
     size: Size
+    backend: str = 'torch'
+    precision: str = 'fp32'
+    spatial: str = 'depth'
+    fused: bool = True
 
     @property
     def name(self) -> str:
@@ -60,58 +62,28 @@ class NetworkCase:
         return f'{self.variant}{spatial}{"" if self.fused else "_unfused"}'
 
     @property
-    def key(self) -> Key:
-        height, width = self.size
-        return Key('network', self.name, self.backend, self.precision, f'{height}x{width}')
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, for another process."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> NetworkCase:
-        return cls(**{**values, 'size': tuple(values['size'])})
-
-
-def groups(plan: Plan) -> list[list[NetworkCase]]:
-    """What is measured side by side: one variant at one size each, and the shipped checkpoint."""
-    found = [
-        _cases(variant, size, plan) for variant in plan.variants for size in plan.sizes_of(variant)
-    ]
-    if not plan.quick and load_checkpoint(None).config.variant in plan.variants:
-        found.append(_cases(SHIPPED, plan.sizes[0], plan))
-    return found
-
-
-def _cases(variant: str, size: Size, plan: Plan) -> list[NetworkCase]:
-    """Backends and precisions of one network, and its twins without S-Conv, without rewrites."""
-    found = []
-    for precision in plan.precisions:
-        for backend in plan.backends:
-            found.append(NetworkCase(variant, 'depth', True, backend, precision, size))
-        if 'torch' in plan.backends and variant != SHIPPED:
-            found.append(NetworkCase(variant, 'none', True, 'torch', precision, size))
-            found.append(NetworkCase(variant, 'depth', False, 'torch', precision, size))
-    return found
+    def size_text(self) -> str:
+        """`HEIGHTxWIDTH`."""
+        return f'{self.size[0]}x{self.size[1]}'
 
 
 def architecture(case: NetworkCase) -> str:
-    """A key of `VARIANTS`, also of the shipped checkpoint."""
+    """A key of `VARIANTS`, also for the bundled checkpoint."""
     return load_checkpoint(None).config.variant if case.variant == SHIPPED else case.variant
 
 
 def build(case: NetworkCase, device: str, graphs: Path) -> Segmenter:
-    """The segmenter of a case, not warmed up.
+    """The segmenter of a case, before its first frame.
 
     Args:
-        graphs: folder where ONNX graphs are kept between calls. The user's cache is left alone:
-            networks of random weights would push trained ones out of it.
+        graphs: folder that keeps ONNX graphs between calls. The user's cache is not used: networks
+            with random weights would push trained ones out of it.
 
     Raises:
-        InputError: the backend, or the precision in it, does not exist here.
+        InputError: the backend is not installed or does not support the precision.
     """
     if case.precision != 'fp32' and (case.backend == 'onnxruntime' or not case.fused):
-        raise InputError('ONNX Runtime, and a network that is not fused, compute in fp32 only')
+        raise InputError('ONNX Runtime and networks that are not fused compute in fp32 only')
     checkpoint = checkpoint_of(case)
     if case.backend == 'onnxruntime':
         network = _onnx_network(case, checkpoint, device, graphs)
@@ -130,7 +102,7 @@ def build(case: NetworkCase, device: str, graphs: Path) -> Segmenter:
 def _onnx_network(
     case: NetworkCase, checkpoint: Checkpoint, device: str, graphs: Path
 ) -> OnnxRuntimeNetwork:
-    path = graphs / f'{case.name}_{case.key.size}.onnx'
+    path = graphs / f'{case.name}_{case.size_text}.onnx'
     import_onnxruntime()
     if not path.exists():
         path.write_bytes(checkpoint_to_onnx(checkpoint).SerializeToString())
@@ -138,32 +110,45 @@ def _onnx_network(
 
 
 def segment_call(segmenter: Segmenter, size: Size) -> Callable[[], object]:
-    """One frame of `size`, from sensor bytes to the finished mask in memory of the CPU."""
-    sensor = generated_bytes(size)
-    return lambda: segmenter.segment(sensor.frame())
+    """A call that segments a frame of `size`: from raw images to the mask in CPU memory."""
+    images = synthetic_images(size)
+    return lambda: segmenter.segment(images.frame())
+
+
+def measure_memory(cases: list[NetworkCase], device: str, graphs: Path) -> list[float | None]:
+    """Peak memory of each case, 10^6 bytes, from before its construction to its second frame."""
+    # Libraries load and compile on first use; that is not the memory of a network.
+    for case in {case.backend: case for case in cases}.values():
+        _segment_twice(case, device, graphs)
+    return [peak_mb(partial(_segment_twice, case, device, graphs), device) for case in cases]
+
+
+def _segment_twice(case: NetworkCase, device: str, graphs: Path) -> None:
+    call = segment_call(build(case, device, graphs), case.size)
+    call()
+    call()
 
 
 def checkpoint_of(case: NetworkCase) -> Checkpoint:
-    """The shipped checkpoint, or random weights, the same every time."""
+    """The bundled checkpoint, or random weights that are equal in every call."""
     if case.variant == SHIPPED:
         return load_checkpoint(None)
     height, width = network_size(case.size)
     spec = InputSpec(height, width, 'rgb', (127.0,) * 3, (60.0,) * 3, case.spatial)
-    # As their recipes have it.
     lite = isinstance(VARIANTS.get(case.variant), LiteVariant)
     config = SGNetConfig(case.variant, len(NYU40), case.spatial, joint_bilateral=lite)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         network = SGNet(config)
-        settle(network)
+        warm_up(network)
     return Checkpoint(config, spec, NYU40, network.state_dict(), {'data': 'none, random weights'})
 
 
-def settle(network: SGNet) -> None:
-    """Give random weights the ranges of trained ones: normalised features, offsets not zero.
+def warm_up(network: SGNet) -> None:
+    """Give random weights the ranges of trained ones: batch statistics and offsets.
 
-    Untrained S-Convs start at zero offsets, which are kinder to caches than real ones; and without
-    statistics of their own, features grow from block to block until half precision overflows.
+    Untrained S-Convs have zero offsets, which need less memory traffic than real ones. Without
+    batch statistics features grow from block to block until half precision overflows.
     """
     hooks = []
     for module in network.modules():

@@ -1,84 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure speed and memory here: the operator, whole networks, a training step, geometry,
-an evaluation.
+"""Measure latency and memory of networks on this machine.
 
-What forms a ratio is measured in turn, in one loop. The default run takes some minutes.
+Backends and precisions of a network are timed by turns in one loop, from raw images to the mask.
+The default run takes some minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 
+from sgnet_core.command_options import add_options, image_size
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--only',
-        action='append',
-        metavar='PART',
-        help='operator, network, memory (of a training step), geometry (encodings of depth) or '
-        'evaluation; '
-        'may be repeated',
-    )
-    parser.add_argument(
         '--variant',
         action='append',
-        help='a network to measure end to end, for example sgnet_lite1; may be repeated; default: '
-        "sgnet_lite0 and the paper's sgnet_r50, sgnet_r101, sgnet_aspp_r101; left out are "
-        'sgnet_r18, sgnet_r34, sgnet_lite1, sgnet_lite2',
+        help='network to measure, for example sgnet_lite1; repeatable; default: sgnet_lite0 and '
+        'those of the paper, sgnet_r50, sgnet_r101, sgnet_aspp_r101; others are sgnet_r18, '
+        'sgnet_r34, sgnet_lite1, sgnet_lite2',
     )
     parser.add_argument(
-        '--backend', action='append', help='torch or onnxruntime; may be repeated; default: both'
+        '--backend', action='append', help='torch or onnxruntime; repeatable; default: both'
     )
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    add_options(parser, 'device')
     parser.add_argument(
         '--precision',
         action='append',
-        help='fp32, fp16 or bf16; may be repeated, the first one is what ratios are about; '
-        'default: what is fast on the device',
+        help='fp32, fp16 or bf16; repeatable, ratios are about the first; default: those that are '
+        'fast on the device',
     )
     parser.add_argument(
         '--size',
         action='append',
+        type=image_size,
         metavar='HxW',
-        help='of the frames; may be repeated, the first one is that of the operator and of '
-        'training; default 480x640, and 240x320 for the lite variants',
+        help='of the frames; repeatable; default: 480x640, for the lite variants also 240x320',
     )
+    parser.add_argument('--seconds', type=float, help='duration of each comparison; default: 8')
     parser.add_argument(
-        '--seconds', type=float, help='how long networks are compared, per variant; default 8'
+        '--quick', action='store_true', help='one network, small images, few rounds: a smoke test'
     )
-    parser.add_argument(
-        '--quick', action='store_true', help='tiny images, few rounds: shows that it works'
-    )
-    parser.add_argument(
-        '--json', metavar='FILE', help='write the figures here (- = standard output)'
-    )
+    add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
-    from sgnet_core.benchmark import report
-    from sgnet_core.benchmark.plan import make_plan
-    from sgnet_core.benchmark.run import run_plan
+    from sgnet_core.benchmark.config import BenchmarkConfig, default_precisions
+    from sgnet_core.benchmark.report import as_json, as_text
+    from sgnet_core.benchmark.suite import run_suite
+    from sgnet_core.device import resolve_device
     from sgnet_core.files import check_json_destination, write_json
 
     check_json_destination(args.json)
-    plan = make_plan(
-        args.device,
-        {
-            'part': args.only,
-            'variant': args.variant,
-            'backend': args.backend,
-            'precision': args.precision,
-        },
-        args.size,
-        args.seconds,
-        args.quick,
-    )
-    results, positions = run_plan(plan)
-    figures = report.figures(plan, positions, results)
+    device = resolve_device(args.device)
+    options = {'precisions': default_precisions(device)}
+    if args.quick:
+        options = {'variants': ['sgnet_lite0'], 'backends': ['torch'], 'sizes': [(96, 128)]}
+        options |= {'precisions': default_precisions(device)[:1], 'seconds': 0.0}
+    asked = {
+        'variants': args.variant,
+        'backends': args.backend,
+        'precisions': args.precision,
+        'sizes': args.size,
+        'seconds': args.seconds,
+    }
+    options |= {name: value for name, value in asked.items() if value is not None}
+    config = BenchmarkConfig(device, quick=args.quick, **options)
+    results = run_suite(config)
+    values = as_json(config, results)
     if args.json != '-':
-        print(report.text(figures))
+        print(as_text(values))
     if args.json:
-        write_json(args.json, figures)
+        write_json(args.json, values)
     if results.interrupted:
         raise KeyboardInterrupt
     return 0

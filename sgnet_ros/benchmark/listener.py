@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subscriber whose clock ends the measurement."""
+"""The subscriber that takes the time of arrival."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from sgnet_ros.benchmark.plan import OUTPUTS
+from sgnet_ros.benchmark.config import OUTPUTS
 from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.interface import LABELS
 
@@ -19,12 +19,12 @@ QUEUE_DEPTH = 10
 
 
 class Listener:
-    """Notes when the outputs of the node `segmentation` arrive, as messages in Python.
+    """Records when the outputs of the node `segmentation` arrive as messages in Python.
 
     Attributes:
-        latency_ms: output -> colour stamp in ns -> from that stamp to the arrival.
-        last_arrival_s: on the monotonic clock; None = nothing came yet.
-        node_is_ready: whether the node has loaded its network, and knows that we listen.
+        latency_ms: output -> colour stamp in ns -> time from that stamp to the arrival.
+        last_arrival_s: on the monotonic clock; None before the first message.
+        node_is_ready: whether the node has loaded its network and discovered this listener.
     """
 
     def __init__(self, node: Node, outputs: Sequence[str]) -> None:
@@ -37,18 +37,18 @@ class Listener:
             topic = f'/segmentation/{output}'
             callback = partial(self._store, output)
             node.create_subscription(OUTPUTS[output].kind, topic, callback, QUEUE_DEPTH)
-        # The last one: DDS tells the node of our subscriptions in the order of their making.
+        # The last one: the node discovers subscriptions in the order of their creation.
         labels_topic = LABELS.name.replace('~', '/segmentation')
         node.create_subscription(LABELS.kind, labels_topic, self._note_labels, LABELS.qos)
 
     def spin(self, timeout_s: float) -> None:
-        """Take one message, or wait for it so long at most."""
+        """Process one message, or wait for one at most `timeout_s`."""
         self._executor.spin_once(timeout_sec=timeout_s)
 
     def end_to_end_ms(self) -> list[float]:
-        """From the stamp of a frame to the arrival of the last of its outputs, frame by frame.
+        """Time from the stamp of each frame to the arrival of its last output.
 
-        Frames of which an output is missing are left out.
+        Frames with a missing output are left out.
         """
         first, *others = self.latency_ms.values()
         return [

@@ -1,68 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures as JSON values, and those values as text: what is printed is what is written."""
+"""Writes the observations as JSON and as text; docs/benchmarks.md defines the values."""
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sgnet_core.benchmark.report import protocol_text, target_list
-from sgnet_core.machine import describe
-from sgnet_ros.benchmark.plan import Case
-from sgnet_ros.benchmark.run import Observation, Sample
-from sgnet_ros.benchmark.targets import judge, ratios_of
+from sgnet_core.benchmark.report import environment, protocol_text, table
+from sgnet_ros.benchmark.config import Case
+from sgnet_ros.benchmark.suite import Observation, Sample
 from sgnet_ros.mask_recorder import BEFORE_PAIRING
 from sgnet_ros.recording import PERCENTS
 from sgnet_ros.statistics import percentiles
 
-DEFINITIONS = {
-    'latency_ms': 'from the stamp that the camera gives a frame when it begins to publish it, to '
-    'the arrival of the last of the outputs as a message in the Python of another process',
-    'segment_ms': 'Segmenter.segment of the same frames, in the node',
-    'overhead_ms': 'median latency_ms less median segment_ms: transport, pairing, conversions, '
-    'colours, publishing, and waiting where the camera outruns the network',
-    'cores': 'that a process kept busy from the first arrival to the last',
-    'memory_mb': 'resident memory of the node, halfway between the first arrival and the last, and '
-    'at the last',
-    'stand_in_ms': 'in place of the network something that takes so long and leaves the CPU alone, '
-    'as a network on a GPU; none = the network',
-    'camera': 'one generated view with 10 % of its depth missing, encoded once; publishers are '
-    'reliable',
-}
 
-
-def figures(
+def as_json(
     cases: Sequence[Case], seen: Mapping[str, Observation], asked: Mapping[str, Any], device: str
 ) -> dict[str, Any]:
-    """Design section 7: `protocol`, `rows`, `ratios`; also `targets`.
+    """`protocol` and `rows`.
 
     Args:
-        asked: more about the protocol.
+        asked: entries of the protocol about the options of the run.
         device: as resolved.
     """
     rows = [row(case, seen[case.name]) for case in cases if case.name in seen]
-    ratios = ratios_of(rows)
-    return {
-        'protocol': {
-            'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-            **describe(device),
-            **asked,
-            **DEFINITIONS,
-            'interrupted': len(rows) < len(cases),
-        },
-        'rows': rows,
-        'ratios': ratios,
-        'targets': judge(rows, ratios),
-    }
+    interrupted = len(rows) < len(cases)
+    protocol = {**environment(device), **asked, 'interrupted': interrupted}
+    return {'protocol': protocol, 'rows': rows}
 
 
 def row(case: Case, seen: Observation) -> dict[str, Any]:
-    """One line of the table.
+    """Values of one case.
 
-    masks + dropped = pairs, or `unaccounted` is not 0; `unpaired` are messages that came into no
-    pair, `not_received` masks of which not all outputs arrived.
+    pairs = masks + dropped, or `unaccounted` is not 0. `unpaired` counts messages without a
+    partner, `not_received` masks that did not arrive with all outputs.
     """
     node = seen.node
     causes = sorted(node['dropped'].items())
@@ -74,7 +46,7 @@ def row(case: Case, seen: Observation) -> dict[str, Any]:
         'size': f'{case.size[0]}x{case.size[1]}',
         'rate_hz': None if math.isinf(case.rate_hz) else case.rate_hz,
         'outputs': list(case.outputs),
-        'stand_in_ms': case.stand_in_ms,
+        'stand_in_ms': case.fake_network_ms,
         'seconds': case.seconds,
         'sent': seen.sent,
         'received': node['received'],
@@ -98,7 +70,7 @@ def row(case: Case, seen: Observation) -> dict[str, Any]:
 
 
 def _usage(samples: Sequence[Sample]) -> dict[str, Any]:
-    """`cores` and `memory_mb`; None where there is no time between the samples."""
+    """`cores` and `memory_mb`; None with fewer than two samples."""
     if len(samples) < 2:
         return {'cores': None, 'memory_mb': None}
     (start_s, before), (end_s, after) = samples[0], samples[-1]
@@ -110,38 +82,26 @@ def _usage(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def text(figures: Mapping[str, Any]) -> str:
-    """All of it for a terminal."""
-    ratios = [f'  {name:44}{value:10.3f}' for name, value in figures['ratios'].items()]
-    return '\n\n'.join(
-        [
-            protocol_text(figures['protocol']),
-            _table(figures['rows']),
-            '\n'.join(['ratios', *ratios]),
-            target_list(figures['targets']),
-        ]
-    )
+def as_text(values: Mapping[str, Any]) -> str:
+    """All of `as_json` for a terminal."""
+    rows = [_flat(row) for row in values['rows']]
+    numbers = ('fps', 'p50 ms', 'p95', 'p99', 'segment', 'overhead', 'node cores')
+    names = ('name', 'sent', 'pairs', 'masks', 'dropped')
+    return f'{protocol_text(values["protocol"])}\n\n{table(rows, names, numbers)}'
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = ('sent', 'pairs', 'masks', 'fps', 'p50 ms', 'p95', 'p99', 'segment', 'overhead')
-    processes = ('camera', 'node', 'listener')
-    lines = [f'{"latency and cores":36}' + ''.join(f'{name:>9}' for name in (*head, *processes))]
-    for one in rows:
-        latency, segment = one['latency_ms'] or {}, one['segment_ms'] or {}
-        cells = [
-            *(f'{one[key]:>9}' for key in ('sent', 'pairs', 'masks')),
-            _cell(one['fps']),
-            *(_cell(latency.get(percentile)) for percentile in ('p50', 'p95', 'p99')),
-            _cell(segment.get('p50')),
-            _cell(one['overhead_ms']),
-            *(_cell((one['cores'] or {}).get(name), 2) for name in processes),
-        ]
-        lost = {**one['dropped'], **one['unpaired'], 'not_received': one['not_received']}
-        causes = ', '.join(f'{cause} {count}' for cause, count in lost.items() if count)
-        lines.append(f'  {one["name"]:34}{"".join(cells)}  {causes}'.rstrip())
-    return '\n'.join(lines)
-
-
-def _cell(value: float | None, digits: int = 1) -> str:
-    return f'{"-":>9}' if value is None else f'{value:9.{digits}f}'
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of the table for people."""
+    latency, segment = row['latency_ms'] or {}, row['segment_ms'] or {}
+    lost = {**row['dropped'], **row['unpaired'], 'not_received': row['not_received']}
+    causes = ', '.join(f'{cause} {count}' for cause, count in lost.items() if count)
+    return {
+        **{key: row[key] for key in ('name', 'sent', 'pairs', 'masks', 'fps')},
+        'p50 ms': latency.get('p50'),
+        'p95': latency.get('p95'),
+        'p99': latency.get('p99'),
+        'segment': segment.get('p50'),
+        'overhead': row['overhead_ms'],
+        'node cores': (row['cores'] or {}).get('node'),
+        'dropped': causes or 'none',
+    }

@@ -1,71 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark measures what it says, in the order it says, and adds up. No test asserts a time.
-
-Ratios and targets are in `test_benchmark_figures`, the command is in `test_benchmark_command`.
-"""
+"""The benchmark measures what it says, in the order it says. No test asserts a time."""
 
 import json
+import os
 import platform
+import signal
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import torch
 import numpy as np
 import pytest
 
-from sgnet_core.benchmark import clock, training
-from sgnet_core.benchmark.clock import Budget, interleave
-from sgnet_core.benchmark.im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
-from sgnet_core.benchmark.memory import peak_mb
-from sgnet_core.benchmark.memory_process import MemoryProcess
-from sgnet_core.benchmark.networks import NetworkCase, build, checkpoint_of, segment_call
-from sgnet_core.benchmark.operators import (
+from sgnet_core.__main__ import COMMANDS
+from sgnet_core.benchmark import suite, timing
+from sgnet_core.benchmark.config import DEFAULT_VARIANTS, BenchmarkConfig
+from sgnet_core.benchmark.memory_process import in_fresh_process, peak_mb
+from sgnet_core.benchmark.networks import (
     OFFSET_STD,
-    Position,
-    contenders,
-    positions,
-    positions_of_all,
-    random_inputs,
+    NetworkCase,
+    build,
+    checkpoint_of,
+    segment_call,
 )
-from sgnet_core.benchmark.plan import OPERATOR_VARIANTS
-from sgnet_core.benchmark.results import Key, Row
-from sgnet_core.benchmark.sensor import generated_bytes, network_size
+from sgnet_core.benchmark.report import as_json, as_text
+from sgnet_core.benchmark.synthetic_frames import network_size, synthetic_images
+from sgnet_core.benchmark.timing import Budget, take_turns, working
+from sgnet_core.cli import INTERRUPTED, main
 from sgnet_core.errors import InputError
+from sgnet_core.files import check_json_destination
 from sgnet_core.machine import cpu_class, describe
-from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
+from sgnet_core.model.sgnet import VARIANTS
 
-WINDOWS = (
-    {'stride': 1, 'padding': 1, 'dilation': 1},
-    {'stride': (2, 1), 'padding': (1, 0), 'dilation': (1, 2)},
-)
-
-
-@pytest.mark.parametrize('window', WINDOWS)
-@pytest.mark.parametrize(
-    'im2col', [im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns], ids=lambda f: f.__name__
-)
-def test_im2col_computes_the_same_and_so_do_its_gradients(im2col, window):
-    torch.manual_seed(2)
-    x, weight, bias = torch.randn(3, 4, 7, 9), torch.randn(5, 4, 3, 2), torch.randn(5)
-    out = torch.nn.functional.conv2d(x, weight, **window).shape[2:]
-    offset = 3 * torch.randn(3, 12, *out)
-    offset[0, :2] = 100.0
-    tensors = [t.double() for t in (x, offset, torch.rand(3, 6, *out), weight, bias)]
-    results = []
-    for convolve in (modulated_deform_conv2d, im2col):
-        inputs = [t.clone().requires_grad_() for t in tensors]
-        y = convolve(*inputs, **window)
-        gradients = torch.autograd.grad(y.square().sum(), inputs)
-        results.append((y, *gradients))
-    # Coordinates are float32 in one of them or in both.
-    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-3)
-
-
-def test_im2col_takes_offsets_that_are_no_numbers_for_outside():
-    x, weight = torch.ones(2, 1, 5, 6), torch.ones(1, 1, 1, 1)
-    for bad in (float('nan'), float('inf'), -float('inf'), 1e30):
-        offset = torch.full((2, 2, 5, 6), bad)
-        y = im2col_deform_conv2d(x, offset, torch.ones(2, 1, 5, 6), weight)
-        assert not y.any()
+CASE = NetworkCase('sgnet_lite0', (60, 90))
 
 
 def test_calls_take_turns():
@@ -76,101 +43,59 @@ def test_calls_take_turns():
         call()
         return float(len(order))
 
-    times = interleave(calls, Budget(0, least_rounds=4), timer)
+    times = take_turns(calls, Budget(0, min_rounds=4), timer)
     assert ''.join(order) == 5 * 'ABC'
     assert times == {'A': [4, 7, 10, 13], 'B': [5, 8, 11, 14], 'C': [6, 9, 12, 15]}
 
 
 def test_a_rest_comes_before_every_call(monkeypatch):
     events = []
-    monkeypatch.setattr(clock.time, 'sleep', events.append)
-    interleave({'A': lambda: None}, Budget(0, 2, rest_s=0.25), lambda call: events.append('A'))
+    monkeypatch.setattr(timing.time, 'sleep', events.append)
+    take_turns({'A': lambda: None}, Budget(0, 2, rest_s=0.25), lambda call: events.append('A'))
     assert events == [0.25, 'A', 0.25, 'A']
 
 
 def test_rounds_end_at_their_limit():
-    times = interleave({'A': lambda: None}, Budget(1e9, most_rounds=6), lambda call: 1.0)
+    times = take_turns({'A': lambda: None}, Budget(1e9, max_rounds=6), lambda call: 1.0)
     assert times == {'A': [1.0] * 6}
 
 
-def test_a_call_that_fails_is_left_out_with_its_words():
-    def fail():
-        raise RuntimeError('no kernel for Half\nCPU: registered at ...')
-
-    ready, problems = clock.working({'A': fail, 'B': lambda: 1}, lambda call: lambda: call() + 1)
-    assert problems == {'A': 'it fails here: no kernel for Half'}
-    assert {key: call() for key, call in ready.items()} == {'B': 2}
-
-
-@pytest.mark.parametrize('error', [ValueError('bad\nmore'), KeyError('bad'), OSError('bad')])
-def test_any_failure_leaves_the_others(error):
+@pytest.mark.parametrize('error', [RuntimeError('bad\nmore'), KeyError('bad'), OSError('bad')])
+def test_a_call_that_fails_is_left_out_with_its_error(error):
     def fail():
         raise error
 
-    ready, problems = clock.working({'A': fail, 'B': lambda: 1})
-    assert list(ready) == ['B']
-    assert problems['A'].replace("'", '') == 'it fails here: bad'
+    ready, problems = working({'A': fail, 'B': lambda: 1}, lambda call: lambda: call() + 1)
+    assert {key: call() for key, call in ready.items()} == {'B': 2}
+    assert problems['A'].replace("'", '') == 'fails on this machine: bad'
 
 
-def test_ctrl_c_is_no_failure():
+def test_ctrl_c_is_not_a_failure():
     def interrupt():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        clock.working({'A': interrupt})
+        working({'A': interrupt})
 
 
-def test_a_row_says_median_and_percentile_of_its_rounds():
-    times = [3.0, 1.0, 2.0, 10.0]
-    row = Row(Key('network', 'n', 'torch', 'fp32', '48x64'), 'v', times, 5.0, {'spatial': 'depth'})
-    values = row.as_json('cpu')
-    assert (values['median_ms'], values['fps'], values['min_ms']) == (2.5, 400.0, 1.0)
-    assert values['p95_ms'] == pytest.approx(np.percentile(times, 95))
-    wanted = ('name', 'variant', 'backend', 'device', 'precision', 'size', 'peak_mb', 'spatial')
-    assert [values[key] for key in wanted] == [
-        'n', 'v', 'torch', 'cpu', 'fp32', '48x64', 5.0, 'depth',
-    ]  # fmt: skip
-    empty = replace(row, times_ms=(), peak_mb=None).as_json('cpu')
-    assert (empty['median_ms'], empty['p95_ms'], empty['peak_mb']) == (None, None, None)
+@pytest.mark.parametrize(
+    ('option', 'value', 'message'),
+    [
+        ('--variant', 'resnet50', "unknown variant 'resnet50'; choose from sgnet_r18, "),
+        ('--backend', 'tensorrt', "unknown backend 'tensorrt'; choose from torch, onnxruntime"),
+        ('--precision', 'int8', "unknown precision 'int8'; choose from fp32, fp16, bf16"),
+        ('--size', '32x640', 'height and width must be at least 64, got 32x640'),
+        ('--seconds', '-1', '--seconds must be 0 or more, got -1'),
+        ('--seconds', 'nan', '--seconds must be 0 or more, got nan'),
+    ],
+)
+def test_wrong_options_are_named(option, value, message, capsys):
+    assert main('sgnet_core', COMMANDS, ['benchmark', '--device', 'cpu', option, value]) == 2
+    assert message in capsys.readouterr().err
 
 
-def test_positions_are_those_of_the_network():
-    found = positions('sgnet_r50', (90, 130))
-    assert [p.name for p in found] == SGNet(SGNetConfig('sgnet_r50')).sconv_positions()
-    # At 96x160: strides 4, 8, 16; the first of the second and third stage carry a stride.
-    assert [(p.x_shape, p.window['stride']) for p in found[2:5]] == [
-        ((64, 24, 40), 1), ((128, 24, 40), 2), ((128, 12, 20), 1),
-    ]  # fmt: skip
-    assert found[3].out_size == (12, 20)
-    assert {p.out_size for p in found[6:]} == {(6, 10)}
-    assert found[-1].weight_shape == (512, 512, 3, 3)
-    # R101 has more blocks, but no S-Conv of another shape.
-    assert positions_of_all(OPERATOR_VARIANTS, (90, 130)) == found
-
-
-@pytest.mark.parametrize('stride', [1, 2])
-def test_every_contender_computes_the_same(stride):
-    window = {'stride': stride, 'padding': 1, 'dilation': 1}
-    position = Position('v', 'p', (4, 9, 14), (6, 4, 3, 3), window)
-    inputs = random_inputs(
-        Position.from_json(json.loads(json.dumps(position.as_json()))), 'cpu', 'fp32'
-    )
-    calls, missing = contenders(inputs, ('reference', 'im2col', 'onnxruntime', 'torchvision'))
-    assert not {backend for backend, _ in calls} & set(missing)
-    plain = calls.pop(('conv2d', 'contiguous'))()
-    torch.testing.assert_close(calls.pop(('conv2d', 'channels_last'))(), plain)
-    expected = calls.pop(('sgnet', 'channels_last'))()
-    assert expected.shape == plain.shape == (1, 6, *position.out_size)
-    assert {backend for backend, _ in calls} >= {'reference', 'im2col'}
-    for call in calls.values():
-        y = call()
-        y = torch.from_numpy(y[0]) if isinstance(y, list) else y
-        torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_random_networks_are_the_same_every_time_and_their_offsets_are_not_zero():
-    case = NetworkCase('sgnet_lite0', 'depth', True, 'torch', 'fp32', (60, 90))
-    first, second = checkpoint_of(case), checkpoint_of(case)
+def test_random_networks_are_equal_every_time_and_their_offsets_are_not_zero():
+    first, second = checkpoint_of(CASE), checkpoint_of(CASE)
     assert first.input_spec.size == (64, 96)
     assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
     with torch.no_grad():
@@ -181,41 +106,32 @@ def test_random_networks_are_the_same_every_time_and_their_offsets_are_not_zero(
         assert 0.3 * OFFSET_STD < offset.std() < 3 * OFFSET_STD
 
 
-def test_what_is_compared_gives_the_same_mask(tmp_path):
-    case = NetworkCase('sgnet_lite0', 'depth', True, 'torch', 'fp32', (60, 90))
+def test_fused_and_unfused_give_the_same_mask(tmp_path):
     fused, unfused = (
         segment_call(build(case, 'cpu', tmp_path), case.size)()
-        for case in (case, replace(case, fused=False))
+        for case in (CASE, replace(CASE, fused=False))
     )
     assert fused.labels.shape == (60, 90)
     assert (fused.labels == unfused.labels).mean() > 0.999
-    # Not twice the same network: rounding differs.
+    # Not the same network twice: rounding differs.
     assert (fused.confidence != unfused.confidence).any()
 
 
 @pytest.mark.parametrize('change', [{'backend': 'onnxruntime'}, {'fused': False}])
-def test_what_has_only_fp32_says_so(change, tmp_path):
-    case = NetworkCase('sgnet_lite0', 'depth', True, 'torch', 'bf16', (60, 90))
+def test_a_network_in_fp32_only_says_so(change, tmp_path):
     with pytest.raises(InputError, match='compute in fp32 only'):
-        build(replace(case, **change), 'cpu', tmp_path)
+        build(replace(CASE, precision='bf16', **change), 'cpu', tmp_path)
 
 
-def test_sensor_bytes_become_a_frame():
-    sensor = generated_bytes((48, 70))
-    frame = sensor.frame()
+def test_raw_images_become_a_frame():
+    images = synthetic_images((48, 70))
+    frame = images.frame()
     assert frame.size == (48, 70)
-    holes = sensor.depth_mm == 0
-    assert 0 < holes.mean() < 0.3
-    np.testing.assert_array_equal(np.isnan(frame.depth_m), holes)
-    np.testing.assert_allclose(frame.depth_m[~holes], sensor.depth_mm[~holes] / 1000, rtol=1e-6)
+    missing = images.depth_mm == 0
+    assert 0 < missing.mean() < 0.3
+    np.testing.assert_array_equal(np.isnan(frame.depth_m), missing)
+    np.testing.assert_allclose(frame.depth_m[~missing], images.depth_mm[~missing] / 1000, rtol=1e-6)
     assert network_size((240, 320)) == (256, 320)
-
-
-def test_training_uses_the_substitute_and_puts_ours_back():
-    ours = training.sconv.modulated_deform_conv2d
-    with training.operator_replaced('im2col'):
-        assert training.sconv.modulated_deform_conv2d is im2col_deform_conv2d
-    assert training.sconv.modulated_deform_conv2d is ours
 
 
 def test_peak_memory_is_that_of_the_call():
@@ -225,29 +141,13 @@ def test_peak_memory_is_that_of_the_call():
     assert 195 < peak < 260
 
 
-def test_memory_process_answers_and_says_what_went_wrong():
-    position = Position('v', 'p', (4, 30, 50), (6, 4, 3, 3), WINDOWS[0])
-    case = NetworkCase('sgnet_r7', 'depth', True, 'torch', 'fp32', (64, 96))
-    with MemoryProcess('cpu') as process:
-        peaks, problem = process.measure(
-            'operator', positions=[position.as_json()], precision='fp32', wanted=['im2col']
-        )
-        assert problem == ''
-        assert [entry[:3] for entry in peaks] == [
-            ['p', 'sgnet', 'channels_last'],
-            ['p', 'conv2d', 'contiguous'],
-            ['p', 'conv2d', 'channels_last'],
-            ['p', 'im2col', 'contiguous'],
-        ]
-        peaks, problem = process.measure('network', cases=[case.as_json()], graphs='.')
-        assert peaks == []
-        assert "unknown variant 'sgnet_r7'" in problem
-        process._server.kill()
-        process._server.wait()
-        assert process.measure('training', backend='sgnet', size=(64, 96)) == (
-            [],
-            'memory of training: the process that measures it has ended',
-        )
+def test_a_fresh_process_returns_the_result_or_the_error():
+    parent = os.getpid()
+    assert in_fresh_process(os.getpid) != parent
+    with pytest.raises(OSError, match='No such file'):
+        in_fresh_process(os.stat, '/no/such/file')
+    with pytest.raises(BrokenProcessPool):
+        in_fresh_process(signal.raise_signal, signal.SIGKILL)
 
 
 def test_the_machine_is_described_without_its_name(monkeypatch):
@@ -257,3 +157,110 @@ def test_the_machine_is_described_without_its_name(monkeypatch):
     assert 'CPU cores' in cpu_class()
     assert torch.__version__ in values
     assert platform.node() not in values
+
+
+def test_ratios_compare_backends_and_precisions_at_one_size():
+    config = BenchmarkConfig('cpu', precisions=('fp32', 'bf16'))
+    full, half = (NetworkCase('sgnet_r50', size) for size in ((480, 640), (240, 320)))
+    shipped = NetworkCase('shipped', (480, 640))
+    medians = {
+        full: 12.0,
+        replace(full, backend='onnxruntime'): 18.0,
+        replace(full, precision='bf16'): 6.0,
+        half: 2.0,
+        replace(half, backend='onnxruntime'): 1.0,
+        shipped: 8.0,
+        replace(shipped, backend='onnxruntime'): 4.0,
+        NetworkCase('sgnet_lite0', (480, 640), 'onnxruntime'): 4.0,
+    }
+    rows = {case: suite.Row(case, [1.0, ms, 100.0], '480x640') for case, ms in medians.items()}
+    assert suite.ratios(suite.Results(rows), config) == {
+        'onnxruntime_over_torch.sgnet_r50': 1.5,
+        'bf16_over_fp32.sgnet_r50': 0.5,
+        'onnxruntime_over_torch.sgnet_r50.240x320': 0.5,
+    }
+
+
+def test_default_groups_cover_the_shipped_network_and_half_size():
+    found = suite.groups(BenchmarkConfig('cpu', variants=[*DEFAULT_VARIANTS, 'sgnet_lite2']))
+    listed = {(cases[0].variant, cases[0].size) for cases in found}
+    assert {('shipped', (480, 640)), ('sgnet_lite0', (240, 320))} <= listed
+    assert ('sgnet_r50', (240, 320)) not in listed
+    assert {case.backend for case in found[0]} == {'torch', 'onnxruntime'}
+
+
+def test_quick_writes_the_fixed_keys(tmp_path, capsys):
+    path = tmp_path / 'results.json'
+    options = ['--quick', '--size', '64x96', '--device', 'cpu', '--json', str(path)]
+    options += ['--precision', 'fp32', '--precision', 'bf16', '--backend', 'torch']
+    assert main('sgnet_core', COMMANDS, ['benchmark', *options]) == 0
+    values = json.loads(path.read_text())
+    assert {'protocol', 'rows', 'ratios', 'not_measured'} == set(values)
+    keys = {'name', 'variant', 'backend', 'device', 'precision', 'size', 'median_ms', 'p95_ms',
+            'peak_mb'}  # fmt: skip
+    first, second = values['rows']
+    assert keys <= set(first)
+    assert (first['name'], first['size'], first['device']) == ('sgnet_lite0', '64x96', 'cpu')
+    assert 0 < first['median_ms'] <= first['p95_ms']
+    assert 5 < first['peak_mb'] < 500
+    ratio = values['ratios']['bf16_over_fp32.sgnet_lite0']
+    assert ratio == pytest.approx(second['median_ms'] / first['median_ms'], rel=0.01)
+    protocol = values['protocol']
+    assert (protocol['notes'], protocol['interrupted'], protocol['quick']) == ([], False, True)
+    assert set(protocol['variants_left_out']) == set(VARIANTS) - {'sgnet_lite0'}
+    assert f'{first["median_ms"]:.2f}' in capsys.readouterr().out
+
+
+def test_unmeasured_networks_are_reported_with_their_reason():
+    config = BenchmarkConfig('cpu')
+    results = suite.Results(not_measured={CASE: 'onnxruntime is not installed'})
+    values = as_json(config, results)
+    assert values['not_measured'] == {
+        'sgnet_lite0 torch fp32 60x90': 'onnxruntime is not installed'
+    }
+    assert 'onnxruntime is not installed' in as_text(values)
+
+
+@pytest.mark.parametrize('place', ['a_file/x.json', 'a_folder'])
+def test_a_json_file_that_cannot_be_written_is_refused_before_the_run(
+    tmp_path, monkeypatch, capsys, place
+):
+    (tmp_path / 'a_file').write_text('kept')
+    (tmp_path / 'a_folder').mkdir()
+    monkeypatch.setattr(suite, 'run_suite', lambda config: pytest.fail('it ran'))
+    options = ['--quick', '--device', 'cpu', '--json', str(tmp_path / place)]
+    assert main('sgnet_core', COMMANDS, ['benchmark', *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f'--json {tmp_path / place} cannot be written' in line
+    assert (tmp_path / 'a_file').read_text() == 'kept'
+
+
+def test_the_check_of_a_json_file_leaves_no_trace(tmp_path):
+    old, new = tmp_path / 'old.json', tmp_path / 'folder' / 'new.json'
+    old.write_text('kept')
+    for place in (old, new, '-', None):
+        check_json_destination(place)
+    assert old.read_text() == 'kept'
+    assert not new.exists()
+
+
+def test_an_interrupted_run_writes_finished_groups(monkeypatch, capsys):
+    def measure(cases, device, budget, graphs, results):
+        if results.rows:
+            raise KeyboardInterrupt
+        results.rows[cases[0]] = suite.Row(cases[0], [4.0], '96x128')
+
+    monkeypatch.setattr(suite, '_time', measure)
+    monkeypatch.setattr(suite, 'in_fresh_process', lambda call, cases, *rest: [7.0 for _ in cases])
+    options = ['--device', 'cpu', '--variant', 'sgnet_r18', '--variant', 'sgnet_r34']
+    assert main('sgnet_core', COMMANDS, ['benchmark', *options, '--json', '-']) == INTERRUPTED
+    values = json.loads(capsys.readouterr().out)
+    assert values['protocol']['interrupted'] is True
+    assert [(row['median_ms'], row['peak_mb']) for row in values['rows']] == [(4.0, 7.0)]
+
+
+def test_help_names_every_variant(capsys):
+    with pytest.raises(SystemExit):
+        main('sgnet_core', COMMANDS, ['benchmark', '--help'])
+    text = capsys.readouterr().out
+    assert all(name in text for name in VARIANTS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_hha import CAMERA, room, rotation
 
+from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.rooms import RoomDataset
 from sgnet_core.data.rooms.cast import cast
 from sgnet_core.errors import InputError
@@ -107,3 +108,14 @@ def test_a_start_at_a_right_angle_to_the_eigenvector_stays():
     matrix = torch.diag(torch.tensor([1.0, 2.0, -1.0]).double())
     start = torch.tensor([0.0, 1.0, 0.0]).double()
     torch.testing.assert_close(_smallest_eigenvector(matrix, start), start)
+
+
+def test_a_tracked_video_of_a_real_camera_holds_still(research_data):
+    data = FolderDataset(research_data / 'kinect_sequence')
+    tracker = GravityTracker()
+    samples = [data[index] for index in range(100, 103)]
+    down = [
+        sample.pose[:3, :3] @ tracker.update(sample.frame.depth_m, sample.frame.intrinsics).down
+        for sample in samples
+    ]
+    assert np.degrees(np.arccos(np.clip(np.dot(down, down[0]), -1, 1))).max() < 2

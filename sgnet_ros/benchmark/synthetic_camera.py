@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that is a camera: colour, depth and camera_info at a steady rate, of any size.
+"""A camera process: colour, depth and camera_info of any size at a steady rate.
 
-python -m sgnet_ros.benchmark.camera HEIGHT WIDTH HZ SECONDS FILE
+python -m sgnet_ros.benchmark.synthetic_camera HEIGHT WIDTH HZ SECONDS FILE
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
-from sgnet_core.benchmark.sensor import generated_bytes
+from sgnet_core.benchmark.synthetic_frames import synthetic_images
 from sgnet_core.errors import SgnetError
 from sgnet_core.files import write_json
 from sgnet_ros.bags import with_header_stamp
@@ -32,15 +32,15 @@ QUEUE_DEPTH = 5
 POLL_S = 0.05
 
 
-class Camera:
-    """Publishes the same generated view again and again, each time under the present stamp.
+class SyntheticCamera:
+    """Publishes one synthetic view again and again with the current time stamp.
 
-    Messages are encoded once, so that the camera takes hardly more of the machine than a driver.
+    Messages are encoded once, so that the camera needs hardly more CPU time than a driver.
     Publishers are reliable, which subscribers of either reliability accept.
     """
 
     def __init__(self, node: Node, height: int, width: int) -> None:
-        view = generated_bytes((height, width)).frame()
+        view = synthetic_images((height, width)).frame()
         header = Header(frame_id='camera')
         qos = QoSProfile(depth=QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         self._outputs = [
@@ -53,27 +53,27 @@ class Camera:
         ]
 
     def wait_for_node(self, stop: threading.Event) -> None:
-        """Until all three topics have a subscriber, and it knows us.
+        """Wait until all three topics have a subscriber that has discovered this camera.
 
         Raises:
-            SgnetError: nobody subscribes.
+            SgnetError: a topic has no subscriber.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not all(publisher.get_subscription_count() for publisher, _ in self._outputs):
             if time.monotonic() > deadline:
-                raise SgnetError(f'after {READY_TIMEOUT_S:g} s nobody subscribes to the camera')
-            # There is no event for "somebody subscribed" on Humble.
+                raise SgnetError(f'the camera has no subscriber after {READY_TIMEOUT_S:g} s')
+            # Humble has no event for a new subscriber.
             if stop.wait(POLL_S):
                 return
         stop.wait(SETTLE_S)
 
     def run(self, rate_hz: float, seconds: float, stop: threading.Event) -> int:
-        """Publish for so long, inf Hz = as fast as it goes; returns the number of frames."""
+        """Publish for `seconds`, at inf Hz without pauses; return the number of frames."""
         start_ns = time.time_ns()
         sent = 0
         while sent < rate_hz * seconds:
-            # What is late is stamped when it is published; the stamp is set before it is time, as
-            # that copies the images.
+            # A late frame gets the time of its publication. Messages are stamped ahead of time,
+            # because stamping copies the images.
             stamp_ns = max(start_ns + round(1e9 * sent / rate_hz), time.time_ns())
             if stamp_ns > start_ns + 1e9 * seconds:
                 break
@@ -87,11 +87,11 @@ class Camera:
 
 
 def main(height: str, width: str, rate_hz: str, seconds: str, json_file: str) -> None:
-    """Be that camera, then write `{"sent": frames}`."""
+    """Run the camera, then write `{"sent": frames}`."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     with interruptible() as stop:
         node = rclpy.create_node('benchmark_camera')
-        camera = Camera(node, int(height), int(width))
+        camera = SyntheticCamera(node, int(height), int(width))
         camera.wait_for_node(stop)
         sent = camera.run(float(rate_hz), float(seconds), stop)
         node.destroy_node()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that is the node, with something that takes a given time in place of the network.
+"""The node with a fake network of a given latency, as a process.
 
-python -m sgnet_ros.benchmark.stand_in MILLISECONDS FILE --ros-args ...
+python -m sgnet_ros.benchmark.fake_network MILLISECONDS FILE --ros-args ...
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from sgnet_ros.node import SegmentationNode
 from sgnet_ros.node_process import serve
 
 BLOCKS = (12, 16)
-"""The image is so many rectangles of one class each."""
+"""Rows and columns of rectangles in the mask, each of one class."""
 
 
-class StandIn:
-    """Says the same of every frame, `ms` milliseconds later, in which it leaves the CPU alone.
+class FakeNetwork:
+    """Returns one constant mask after `ms` milliseconds without CPU load, like a network on a GPU.
 
-    So would a network on a GPU. Its interface is that of `sgnet_core.segmenter.Segmenter`.
+    It has the interface of `sgnet_core.segmenter.Segmenter`.
     """
 
     class_names = NYU40.class_names
@@ -40,15 +40,15 @@ class StandIn:
     def __init__(self, ms: float) -> None:
         self._seconds = ms / 1e3
         self._results: dict[tuple[int, int], SegmentationResult] = {}
-        keep_freed_memory()  # as the real one
+        keep_freed_memory()  # like Segmenter
 
     @property
     def description(self) -> str:
         """One line for a log."""
-        return f'a stand-in that takes {1e3 * self._seconds:g} ms'
+        return f'a fake network of {1e3 * self._seconds:g} ms'
 
     def warm_up(self, iterations: int = 1) -> None:
-        """Nothing gets faster."""
+        """Does nothing: there is no network to warm up."""
 
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
         """Rectangles of random classes."""
@@ -70,10 +70,10 @@ def _rectangles(height: int, width: int) -> SegmentationResult:
 
 
 def main(ms: str, json_file: str) -> None:
-    """Be that node, until SIGTERM."""
+    """Run the node until SIGTERM."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        serve(SegmentationNode(lambda *options: StandIn(float(ms))), json_file)
+        serve(SegmentationNode(lambda *options: FakeNetwork(float(ms))), json_file)
     finally:
         rclpy.try_shutdown()
 

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the estimate of gravity is; angles in degrees."""
+"""Error of the gravity estimate where gravity is known, or its jumps along a video with poses.
+
+Angles are in degrees.
+"""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from sgnet_core.command_options import add_options
 from sgnet_core.data.folder import FolderDataset
 from sgnet_core.errors import DataError, InputError
+from sgnet_core.files import write_json
 from sgnet_core.gravity import GravityTracker
 
-Figures = dict[str, dict[str, float]]
+Errors = dict[str, dict[str, float]]
 
 LEVEL = np.array([0.0, 1.0, 0.0])
 CLOSE_DEG = 5.0
@@ -21,29 +27,28 @@ CLOSE_DEG = 5.0
 def read_rotations(path: Path) -> np.ndarray:
     """The downward axes of a file of 3x3 matrices, (N, 3) in the optical frame.
 
-    They turn points of a frame with x right, y forward and z up until z is really up: a third row
-    is the upward axis.
+    They rotate points from x right, y forward, z up until z is vertical: the third row is the
+    upward axis.
 
     Raises:
-        DataError: it holds something else.
+        DataError: the file holds something else.
     """
     try:
         rows = np.array(path.read_text().split(), np.float64).reshape(-1, 3, 3)
     except (OSError, ValueError) as error:
-        raise DataError(f'{path}: no text file of 3x3 matrices ({error})') from error
+        raise DataError(f'{path}: not a text file of 3x3 matrices ({error})') from error
     if not len(rows) or not np.allclose(rows @ rows.transpose(0, 2, 1), np.eye(3), atol=1e-3):
         raise DataError(f'{path}: not all of its {len(rows)} matrices are rotations')
     right, forward, up = rows[:, 2].T
     return np.stack([-right, up, -forward], axis=1)
 
 
-def errors(data: FolderDataset, down: np.ndarray) -> Figures:
-    """Between estimates from single frames and known directions, whose number (from 1) is the id.
-
-    `estimate`; and `level`, which takes the image's own downward axis.
+def errors(data: FolderDataset, down: np.ndarray) -> Errors:
+    """Angles between known directions and `estimate`, from single frames, or `level`, the image's
+    own downward axis. The id of a frame is the number of its direction, from 1.
 
     Raises:
-        InputError: an id is no such number.
+        InputError: an id is not the number of a direction.
     """
     numbers = [int(sample_id) if sample_id.isdecimal() else 0 for sample_id in data.ids]
     for sample_id, number in zip(data.ids, numbers, strict=True):
@@ -60,8 +65,8 @@ def errors(data: FolderDataset, down: np.ndarray) -> Figures:
     }
 
 
-def flicker(data: FolderDataset) -> Figures:
-    """How far the direction jumps in the world from a frame to the next, which poses tell.
+def flicker(data: FolderDataset) -> Errors:
+    """Angles between the directions of consecutive frames in the world frame of the poses.
 
     `single`: each frame is estimated on its own; `tracked`: by a `GravityTracker`.
 
@@ -72,12 +77,12 @@ def flicker(data: FolderDataset) -> Figures:
         raise InputError(f'{data.root} has no poses: give --rotations, or a video with poses')
     if len(data) < 2:
         raise InputError(f'{data.root}: a video has at least 2 frames, this has {len(data)}')
-    figures = {}
+    found = {}
     for name in ('single', 'tracked'):
         down, poses = _estimates(data, tracked=name == 'tracked')
         down = np.einsum('nij,nj->ni', np.array(poses)[:, :3, :3], down)
-        figures[name] = _distribution(_angles_deg(down[1:], down[:-1]))
-    return figures
+        found[name] = _distribution(_angles_deg(down[1:], down[:-1]))
+    return found
 
 
 def _estimates(data: FolderDataset, tracked: bool) -> tuple[np.ndarray, list[np.ndarray | None]]:
@@ -107,3 +112,29 @@ def _distribution(angles_deg: np.ndarray) -> dict[str, float]:
         'largest_deg': round(float(angles_deg.max()), 4),
         f'share_within_{CLOSE_DEG:g}_deg': round(float((angles_deg <= CLOSE_DEG).mean()), 4),
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser, 'data', required=True)
+    add_options(parser, 'split', 'json')
+    parser.add_argument(
+        '--rotations',
+        type=Path,
+        metavar='FILE',
+        help='camera_rotations_NYU.txt: a 3x3 matrix for each frame of NYUv2; default: the frames '
+        'are a video with poses',
+    )
+    args = parser.parse_args()
+    data = FolderDataset(args.data, args.split, labels=False)
+    found = errors(data, read_rotations(args.rotations)) if args.rotations else flicker(data)
+    if args.json != '-':
+        print(f'{data.name}, split {args.split or "all"}, {len(data)} frames')
+        for name, values in found.items():
+            print(f'{name}: {", ".join(f"{key} {value:.3g}" for key, value in values.items())}')
+    if args.json:
+        write_json(args.json, {'frames': len(data), **found})
+
+
+if __name__ == '__main__':
+    main()

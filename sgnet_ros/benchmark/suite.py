@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs cases: camera and node as processes, the listener here, all connected by DDS."""
+"""Runs cases: camera and node are child processes, the listener is in this process."""
 
 from __future__ import annotations
 
@@ -12,38 +12,49 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from sgnet_core.errors import SgnetError
+from sgnet_ros.benchmark.config import Case
 from sgnet_ros.benchmark.listener import Listener
-from sgnet_ros.benchmark.plan import Case
-from sgnet_ros.benchmark.process_usage import Usage, usage_of
 from sgnet_ros.child_process import READY_TIMEOUT_S, ChildProcess
 
 SPIN_S = 0.1
 SAMPLE_S = 0.25
-"""Between two looks at what the processes use."""
+"""Between two samples of CPU time and memory."""
 QUIET_S = 0.5
-"""After the camera has ended, and twice the latency without a mask, none is under way any more."""
+"""The last mask has arrived if none has for this time and twice the longest latency."""
+USER_TIME, SYSTEM_TIME, RESIDENT_PAGES = 11, 12, 21
+"""Fields of /proc/PID/stat after the name of the program, counted from 0; see proc(5)."""
+
+
+class Usage(NamedTuple):
+    """Attributes:
+    cpu_s: CPU time of all threads since the start of the process.
+    resident_mb: resident memory, shared memory included, 10^6 bytes.
+    """
+
+    cpu_s: float
+    resident_mb: float
+
 
 Sample = tuple[float, dict[str, Usage]]
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of one case.
+    """Measurements of one case.
 
     Attributes:
-        sent: frames of the camera.
-        latency_ms: frame by frame, from the stamp to the last of the outputs.
-        outputs_ms: ... to each output by itself: output -> milliseconds, in order of arrival.
-        node: what the node says at its end, as `segmentation_node --json`.
-        samples: monotonic seconds and what each process had used until then, while the camera
-            published, from the first arrival on.
+        sent: number of frames that the camera published.
+        latency_ms: of each frame, from its stamp to the arrival of its last output.
+        outputs_ms: output -> latency of each message, in order of arrival.
+        node: the counters of the node, as `segmentation_node --json` writes them.
+        samples: monotonic seconds and usage of each process, from the first arrival to the last.
     """
 
     sent: int
@@ -56,10 +67,10 @@ class Observation:
 def run_cases(
     cases: Sequence[Case], parameters: Mapping[str, str], stop: threading.Event
 ) -> tuple[dict[str, Observation], BaseException | None]:
-    """Every case, or those before one that failed or was stopped.
+    """Run the cases one after the other, up to the first that fails or is interrupted.
 
     Returns:
-        Name -> what was seen; and what `run_case` raised, if anything.
+        Name -> observation; and what `run_case` raised, if anything.
     """
     seen: dict[str, Observation] = {}
     with (
@@ -78,15 +89,15 @@ def run_cases(
 def run_case(
     case: Case, parameters: Mapping[str, str], folder: Path, stop: threading.Event
 ) -> Observation:
-    """Measure one case, all processes anew.
+    """Measure one case with new processes.
 
     Args:
         parameters: of the node, as after `-p`.
-        folder: for logs and for what the processes say at their end.
-        stop: gives up early, with KeyboardInterrupt.
+        folder: for logs and results of the processes.
+        stop: ends the case with KeyboardInterrupt.
 
     Raises:
-        SgnetError: a process ended by itself, or the node did not get ready; with its last words.
+        SgnetError: a process ended or the node did not become ready; with the end of its log.
     """
     node_json, camera_json = folder / 'node.json', folder / 'camera.json'
     with _listener(case) as listener, _start_node(case, parameters, folder, node_json) as node:
@@ -126,8 +137,7 @@ def _watch(
     looked_s = 0.0
     while camera.running:
         _spin(listener, node, stop)
-        # Neither before the first arrival nor after the last: how processes begin and end is not
-        # what is measured.
+        # Neither before the first arrival nor after the last: start and end of a process cost more.
         if listener.last_arrival_s is not None and listener.last_arrival_s > looked_s:
             looked_s = time.monotonic()
             _sample(samples, {'camera': camera.pid, 'node': node.pid, 'listener': os.getpid()})
@@ -152,17 +162,17 @@ def _start_node(
     for name, value in parameters.items():
         ros += ['-p', f'{name}:={value}']
     log = folder / 'node.log'
-    if case.stand_in_ms is None:
+    if case.fake_network_ms is None:
         argv = ['segmentation_node', '--json', str(json_file), *ros]
         return ChildProcess('segmentation_node', argv, log, os.environ)
-    argv = [str(case.stand_in_ms), str(json_file), *ros]
-    return ChildProcess('stand-in', argv, log, os.environ, 'sgnet_ros.benchmark.stand_in')
+    argv = [str(case.fake_network_ms), str(json_file), *ros]
+    return ChildProcess('fake network', argv, log, os.environ, 'sgnet_ros.benchmark.fake_network')
 
 
 def _start_camera(case: Case, folder: Path, json_file: Path) -> ChildProcess:
     argv = [str(value) for value in (*case.size, case.rate_hz, case.seconds, json_file)]
     log = folder / 'camera.log'
-    return ChildProcess('camera', argv, log, os.environ, 'sgnet_ros.benchmark.camera')
+    return ChildProcess('camera', argv, log, os.environ, 'sgnet_ros.benchmark.synthetic_camera')
 
 
 def _spin(listener: Listener, node: ChildProcess, stop: threading.Event) -> None:
@@ -170,7 +180,7 @@ def _spin(listener: Listener, node: ChildProcess, stop: threading.Event) -> None
     if stop.is_set():
         raise KeyboardInterrupt
     if not node.running:
-        raise SgnetError(f'{node.name} ended by itself: {node.describe_end()}')
+        raise SgnetError(f'{node.name} ended: {node.describe_end()}')
 
 
 def _sample(samples: list[Sample], pids: Mapping[str, int]) -> None:
@@ -182,8 +192,21 @@ def _sample(samples: list[Sample], pids: Mapping[str, int]) -> None:
         samples.append((now_s, used))
 
 
+def usage_of(pid: int) -> Usage | None:
+    """CPU time and memory of a process; None without such a process or without /proc."""
+    try:
+        text = Path(f'/proc/{pid}/stat').read_text()
+    except OSError:
+        return None
+    # The name is in brackets and may itself hold spaces and brackets.
+    fields = text.rpartition(')')[2].split()
+    ticks = int(fields[USER_TIME]) + int(fields[SYSTEM_TIME])
+    resident = int(fields[RESIDENT_PAGES]) * os.sysconf('SC_PAGE_SIZE')
+    return Usage(ticks / os.sysconf('SC_CLK_TCK'), resident / 1e6)
+
+
 def _is_quiet(listener: Listener, ended_s: float) -> bool:
-    """Whether nothing has come for a while since the camera ended."""
+    """Whether no message has arrived for a while after the end of the camera."""
     longest_ms = max((ms for of in listener.latency_ms.values() for ms in of.values()), default=0.0)
     latest_s = max(ended_s, listener.last_arrival_s or 0.0)
     return time.monotonic() > latest_s + QUIET_S + 2e-3 * longest_ms

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator as it is usually written: four corners gathered into a column buffer, one product.
+"""The usual implementation of the operator: im2col of four gathered corners, then one product.
 
-It is what ours is compared with. Its memory is that of the method, and no more: bilinear weights
-and mask are one factor per tap, and indices are shared by all channels.
+It uses no more memory than the method needs: bilinear weights and mask are one factor for each
+sample, and all channels share the indices.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def im2col_deform_conv2d(
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
 ) -> Tensor:
-    """As `sgnet_core.model.modulated_deform_conv2d`, differentiable by autograd alone.
+    """Like `sgnet_core.model.modulated_deform_conv2d`, differentiable by autograd alone.
 
     Autograd keeps the column buffer and the four gathered corners until the backward pass.
     """
@@ -44,7 +44,7 @@ def im2col_deform_conv2d_keeping_columns(
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
 ) -> Tensor:
-    """The same, by a thriftier author: only the column buffer is kept for the backward pass."""
+    """The same, but only the column buffer is kept for the backward pass."""
     window = tuple(_pair(value) for value in (stride, padding, dilation))
     columns = _Columns.apply(x, offset, mask, weight.shape[2:], *window)
     return _product(columns, offset, weight.to(x.dtype), bias)
@@ -91,7 +91,7 @@ def _product(columns: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | Non
 
 
 class _Columns(torch.autograd.Function):
-    """`deformable_columns`, whose corners are gathered again in the backward pass."""
+    """`deformable_columns`, with corners that are gathered again in the backward pass."""
 
     @staticmethod
     def forward(ctx, x, offset, mask, *window):
@@ -110,7 +110,7 @@ class _Columns(torch.autograd.Function):
 def _tap_coordinates(
     offset: Tensor, axis: int, kernel: Pair, stride: int, padding: int, dilation: int
 ) -> Tensor:
-    """Row (axis 0) or column (axis 1) that every tap of every output pixel looks at: (N, K, P)."""
+    """Row (axis 0) or column (axis 1) of every tap of every output pixel: (N, K, P)."""
     dtype = torch.promote_types(offset.dtype, torch.float32)
     taps, pixels = (
         torch.meshgrid(

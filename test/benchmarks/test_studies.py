@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every study runs on a tiny size; the implementations that are compared compute the same."""
+
+import importlib
+import json
+import sys
+
+import torch
+import ablation
+import cv2
+import depth_encodings
+import evaluation_cost
+import gravity_error
+import numpy as np
+import pytest
+import sconv_operator
+import study
+import training_step
+import yaml
+from im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
+
+from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.data.folder_writer import FolderWriter
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.gravity import GravityTracker
+from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+
+WINDOWS = (
+    {'stride': 1, 'padding': 1, 'dilation': 1},
+    {'stride': (2, 1), 'padding': (1, 0), 'dilation': (1, 2)},
+)
+CAMERA = CameraIntrinsics(width=117, height=90, fx=95.5, fy=96.25, cx=57.1, cy=46.9)
+TILTS_DEG = [(10.0, 4.0), (16.0, -3.0), (-12.0, 8.0)]
+
+
+@pytest.fixture
+def run_study(tmp_path, monkeypatch):
+    """Runs the main function of a study and returns what it writes to --json."""
+    for name in study.RETURN_FREED_MEMORY:
+        monkeypatch.setenv(name, '')
+
+    def run(name, *options):
+        json_file = tmp_path / f'{name}.json'
+        arguments = [name, *map(str, options), '--json', str(json_file)]
+        monkeypatch.setattr(sys, 'argv', arguments)
+        importlib.import_module(name).main()
+        return json.loads(json_file.read_text())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ('name', 'column', 'rows', 'ratio'),
+    [
+        ('sconv_operator', 'backend', {'sgnet', 'conv2d', 'im2col'}, 'im2col_over_sgnet'),
+        ('sconv_network', 'network', {'sgnet_lite0_none'}, 'sgnet_lite0_over_sgnet_lite0_none'),
+        ('training_step', 'backend', {'sgnet', 'none', 'im2col'}, 'images_per_s.im2col'),
+        ('depth_encodings', 'encoding', {'hha', 'normals'}, 'hha_over_float64'),
+        ('evaluation_cost', 'part', {'masks', 'counts', 'evaluation'}, 'evaluation_over_masks'),
+    ],
+)
+def test_a_study_times_and_compares(name, column, rows, ratio, run_study, monkeypatch, capsys):
+    monkeypatch.setattr(sconv_operator, 'VARIANT', 'sgnet_lite0')
+    monkeypatch.setattr(depth_encodings, 'OTHER_SIZES', ())
+    monkeypatch.setattr(depth_encodings, 'MANY_FRAMES', (2, 3))
+    monkeypatch.setattr(evaluation_cost, 'FRAMES', 1)
+    options = ['--device', 'cpu', '--size', '64x96', '--seconds', '0']
+    if name in ('sconv_network', 'training_step'):
+        options += ['--variant', 'sgnet_lite0']
+    values = run_study(name, *options)
+    assert rows <= {row[column] for row in values['rows']}
+    assert all(row['median_ms'] or row['peak_mb'] for row in values['rows'])
+    assert values['ratios'][ratio] > 0
+    assert ratio in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('window', WINDOWS)
+@pytest.mark.parametrize(
+    'im2col', [im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns], ids=lambda f: f.__name__
+)
+def test_im2col_and_its_gradients_equal_those_of_the_operator(im2col, window):
+    torch.manual_seed(2)
+    x, weight, bias = torch.randn(3, 4, 7, 9), torch.randn(5, 4, 3, 2), torch.randn(5)
+    out = torch.nn.functional.conv2d(x, weight, **window).shape[2:]
+    offset = 3 * torch.randn(3, 12, *out)
+    offset[0, :2] = 100.0
+    tensors = [t.double() for t in (x, offset, torch.rand(3, 6, *out), weight, bias)]
+    results = []
+    for convolve in (modulated_deform_conv2d, im2col):
+        inputs = [t.clone().requires_grad_() for t in tensors]
+        y = convolve(*inputs, **window)
+        gradients = torch.autograd.grad(y.square().sum(), inputs)
+        results.append((y, *gradients))
+    # Coordinates are float32 in one of them or in both.
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-3)
+
+
+def test_im2col_samples_zero_at_offsets_that_are_not_finite():
+    x, weight = torch.ones(2, 1, 5, 6), torch.ones(1, 1, 1, 1)
+    for bad in (float('nan'), float('inf'), -float('inf'), 1e30):
+        offset = torch.full((2, 2, 5, 6), bad)
+        y = im2col_deform_conv2d(x, offset, torch.ones(2, 1, 5, 6), weight)
+        assert not y.any()
+
+
+def test_positions_are_those_of_the_network():
+    found = sconv_operator.positions('sgnet_r50', (90, 130))
+    assert [p.name for p in found] == SGNet(SGNetConfig('sgnet_r50')).sconv_positions()
+    # At 96x160: strides 4, 8, 16; the first of the second and third stage carry a stride.
+    assert [(p.x_shape, p.window['stride']) for p in found[2:5]] == [
+        ((64, 24, 40), 1), ((128, 24, 40), 2), ((128, 12, 20), 1),
+    ]  # fmt: skip
+    assert found[3].out_size == (12, 20)
+    assert {p.out_size for p in found[6:]} == {(6, 10)}
+    assert found[-1].weight_shape == (512, 512, 3, 3)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_every_implementation_of_the_operator_computes_the_same(stride):
+    window = {'stride': stride, 'padding': 1, 'dilation': 1}
+    position = sconv_operator.Position('p', (4, 9, 14), (6, 4, 3, 3), window)
+    calls, missing = sconv_operator.calls_at(sconv_operator.random_inputs(position, 'cpu'))
+    assert not set(calls) & set(missing)
+    plain = calls.pop('conv2d')()
+    torch.testing.assert_close(calls.pop('conv2d contiguous')(), plain)
+    expected = calls.pop('sgnet')()
+    assert expected.shape == plain.shape == (1, 6, *position.out_size)
+    assert set(calls) >= {'reference', 'im2col'}
+    for call in calls.values():
+        y = call()
+        y = torch.from_numpy(y[0]) if isinstance(y, list) else y
+        torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_training_replaces_the_operator_and_restores_it():
+    ours = training_step.sconv.modulated_deform_conv2d
+    with training_step.operator_replaced('im2col'):
+        assert training_step.sconv.modulated_deform_conv2d is im2col_deform_conv2d
+    assert training_step.sconv.modulated_deform_conv2d is ours
+
+
+def test_a_zeroed_half_of_s_conv_does_nothing():
+    torch.manual_seed(5)
+    spatial, image = torch.rand(2, 1, 64, 96) * 5, torch.rand(2, 3, 64, 96)
+    for name in ('offsets_only', 'weights_only'):
+        network = SGNet(SGNetConfig('sgnet_lite0'))
+        training_step.warm_up(network)
+        ablation.zero_layer(network, ablation.VARIANTS[name].zeroed)
+        with torch.no_grad():
+            geometry = network.geometry(image, spatial)
+        for offset, mask in geometry.values():
+            assert (offset == 0).all() == (name == 'weights_only')
+            assert (mask == 0.5).all() == (name == 'offsets_only')
+
+
+def test_the_ablation_trains_variants_and_keeps_finished_runs(tiny_dataset, tmp_path, run_study):
+    tiny = {'pretrained': False, 'input_size': [32, 64], 'crop_size': [32, 64], 'epochs': 1}
+    tiny |= {'batch_size': 2, 'warmup_epochs': 0.0}
+    (tmp_path / 'tiny.yaml').write_text(yaml.safe_dump(tiny))
+    out = tmp_path / 'study'
+    options = ['--config', tmp_path / 'tiny.yaml', '--data', tiny_dataset.root, '--out', out]
+    options += ['--seeds', 3, '--workers', 0, '--device', 'cpu', '--variants', 'weights_only']
+    run_study('ablation', *options)
+    trained = load_checkpoint(out / 'weights_only_seed3/best.safetensors')
+    assert trained.config.spatial == 'depth'
+    offsets = [tensor for name, tensor in trained.weights.items() if 'offset_generator' in name]
+    assert offsets
+    assert all((tensor == 0).all() for tensor in offsets)
+    before = (out / 'weights_only_seed3/scores.json').stat().st_mtime_ns
+    table = run_study('ablation', *options, 'none')['variants']
+    assert (out / 'weights_only_seed3/scores.json').stat().st_mtime_ns == before
+    assert set(table) == {'weights_only', 'none'}
+
+
+def test_mean_and_deviation_are_over_the_seeds_of_a_variant(tmp_path):
+    for name, miou in (('depth_seed0', 0.30), ('depth_seed1', 0.34), ('none_seed0', 0.25)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'scores.json').write_text(json.dumps({'miou': miou, 'seconds': 1.0}))
+    (tmp_path / 'xyz_seed0').mkdir()
+    table = ablation.tabulate(tmp_path)
+    assert list(table) == ['none', 'depth']
+    assert table['depth']['mean'] == pytest.approx(0.32)
+    assert table['depth']['deviation'] == pytest.approx(0.04 / 2**0.5)
+    assert table['none']['deviation'] is None
+    assert '| `depth` | 30.00, 34.00 | 32.00 | 2.83 |' in ablation.as_markdown(table)
+
+
+def rotation(pitch_deg, roll_deg):
+    (sp, sr), (cp, cr) = (f(np.radians([pitch_deg, roll_deg])) for f in (np.sin, np.cos))
+    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    return np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]]) @ pitch
+
+
+def room_depth(turn):
+    """Depth of a floor and three walls, seen by a camera that is turned."""
+    u, v = np.meshgrid(np.arange(CAMERA.width), np.arange(CAMERA.height))
+    rays = np.stack([(u - CAMERA.cx) / CAMERA.fx, (v - CAMERA.cy) / CAMERA.fy, np.ones(u.shape)])
+    normals = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0], [-1, 0, 0]], float) @ turn.T
+    distances = np.array([1.5, 4.0, 1.8, 1.6])[:, None, None]
+    with np.errstate(divide='ignore'):
+        depths = distances / np.einsum('pc,chw->phw', normals, rays)
+    depths[depths <= 0] = np.inf
+    return depths.min(0).astype(np.float32)
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Three views of a room from one place, with poses, and the file of their rotations."""
+    # Their camera looks along y, and z is up.
+    axes, rows = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]), []
+    with FolderWriter(tmp_path / 'video', 'video', CAMERA, with_pose=True) as writer:
+        for number, tilt in enumerate(TILTS_DEG, start=1):
+            turn, pose = rotation(*tilt), np.eye(4)
+            pose[:3, :3] = turn.T
+            frame = RgbdFrame(np.zeros((*CAMERA.size, 3), np.uint8), room_depth(turn), CAMERA)
+            writer.write(Sample(str(number), frame, None, pose))
+            rows.append(axes @ turn.T @ axes.T)
+    np.savetxt(tmp_path / 'rotations.txt', np.concatenate(rows))
+    return tmp_path
+
+
+def test_gravity_errors_are_angles_to_known_rotations(video, run_study):
+    found = run_study(
+        'gravity_error', '--data', video / 'video', '--rotations', video / 'rotations.txt'
+    )
+    assert found['frames'] == 3
+    assert found['estimate']['largest_deg'] < 1
+    assert found['estimate']['share_within_5_deg'] == 1
+    down = np.stack([rotation(*tilt)[:, 1] for tilt in TILTS_DEG])
+    read = gravity_error.read_rotations(video / 'rotations.txt')
+    np.testing.assert_allclose(read, down, atol=1e-6)
+    tilt_deg = np.degrees(np.arccos(down[:, 1]))
+    assert found['level']['median_deg'] == pytest.approx(np.median(tilt_deg), abs=0.01)
+
+
+def test_gravity_does_not_jump_in_a_static_world(video, run_study):
+    found = run_study('gravity_error', '--data', video / 'video')
+    assert found['single']['largest_deg'] < 1
+    assert found['tracked']['largest_deg'] < 1
+
+
+def test_rotations_of_another_data_set_are_refused(video, run_study):
+    (video / 'rotations.txt').write_text('1 0 0\n0 1 0\n0 0 2\n')
+    with pytest.raises(DataError, match='not all of its 1 matrices'):
+        gravity_error.read_rotations(video / 'rotations.txt')
+    (video / 'rotations.txt').write_text('1 0 0\n0 1 0\n0 0 1\n')
+    with pytest.raises(InputError, match="frame '2' is not a number from 1 to 1"):
+        run_study(
+            'gravity_error', '--data', video / 'video', '--rotations', video / 'rotations.txt'
+        )
+
+
+def test_gravity_of_real_frames_is_near_the_published_rotations(research_data):
+    """Depth at full precision; those rotations are by others."""
+    down = gravity_error.read_rotations(research_data / 'nyuv2_meta' / 'camera_rotations_NYU.txt')
+    camera = CameraIntrinsics(640, 480, 518.858, 519.470, 324.582, 252.736)
+    for number in (1, 4):
+        path = research_data / 'golden' / 'depth16' / f'nyu000{number}.depth.png'
+        depth_m = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000
+        cosine = GravityTracker().update(depth_m, camera).down @ down[number - 1]
+        assert np.degrees(np.arccos(cosine)) < 2

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time and memory of a training step: our operator, im2col in its place, and no S-Conv at all.
+
+A step is forward and backward in fp32, without optimiser and data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import study
+from torch import Tensor
+from im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
+
+from sgnet_core.benchmark.memory_process import in_fresh_process, peak_mb
+from sgnet_core.benchmark.networks import warm_up
+from sgnet_core.benchmark.synthetic_frames import Size, network_size
+from sgnet_core.benchmark.timing import Budget, take_turns
+from sgnet_core.model import sconv
+from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
+
+OURS, PLAIN = 'sgnet', 'none'
+SUBSTITUTES: dict[str, Callable[..., Tensor]] = {
+    'im2col': im2col_deform_conv2d,
+    'im2col_columns': im2col_deform_conv2d_keeping_columns,
+}
+"""Backend -> function in place of the operator."""
+
+WARM_UP_SIZE = (64, 96)
+
+
+def make_step(variant: str, backend: str, batch: int, size: Size, device: str) -> Callable:
+    """Forward and backward of one random batch; `PLAIN` is the network without S-Conv."""
+    network = SGNet(SGNetConfig(variant, spatial='none' if backend == PLAIN else 'depth'))
+    warm_up(network)
+    network.train().to(device, memory_format=torch.channels_last)
+    channels = SPATIAL_CHANNELS[network.config.spatial]
+
+    def step(height: int = size[0], width: int = size[1]) -> None:
+        image = torch.randn(batch, 3, height, width, device=device)
+        spatial = None
+        if channels:
+            spatial = 1.0 + 4.0 * torch.rand(batch, channels, height, width, device=device)
+        with operator_replaced(backend):
+            network(image, spatial).square().mean().backward()
+        network.zero_grad(set_to_none=True)
+        if device != 'cpu':
+            torch.cuda.synchronize()
+
+    return step
+
+
+def step_memory(variant: str, backend: str, batch: int, size: Size, device: str) -> float | None:
+    """Peak memory of a step above network and inputs, gradients included, 10^6 bytes."""
+    step = make_step(variant, backend, batch, size, device)
+    # Libraries load and compile on first use; that is not the memory of the method.
+    step(*WARM_UP_SIZE)
+    return peak_mb(step, device)
+
+
+@contextmanager
+def operator_replaced(backend: str) -> Iterator[None]:
+    """S-Convs compute with one of `SUBSTITUTES`; other backends change nothing."""
+    ours = sconv.modulated_deform_conv2d
+    sconv.modulated_deform_conv2d = SUBSTITUTES.get(backend, ours)
+    try:
+        yield
+    finally:
+        sconv.modulated_deform_conv2d = ours
+
+
+def measure(
+    variant: str, backends: tuple[str, ...], batch: int, size: Size, device: str, seconds: float
+) -> dict[str, list[float]]:
+    """Milliseconds of a step of each backend, by turns."""
+    steps = {name: make_step(variant, name, batch, size, device) for name in backends}
+    return take_turns(steps, Budget(seconds, min_rounds=3))
+
+
+def main() -> None:
+    parser = study.options(__doc__)
+    parser.add_argument('--variant', default='sgnet_r50')
+    parser.add_argument('--batch', type=int, default=1)
+    args = study.start(parser)
+    variant, batch, backends = args.variant, args.batch, (OURS, PLAIN, *SUBSTITUTES)
+    size = network_size(args.size)
+    run = in_fresh_process if args.device == 'cpu' else lambda call, *rest: call(*rest)
+    times = measure(variant, backends, batch, size, args.device, args.seconds)
+    peaks = {name: run(step_memory, variant, name, batch, size, args.device) for name in backends}
+    rows = [study.row(times[name], peaks[name], step=variant, backend=name) for name in backends]
+    ratios = {
+        f'{figure}_{OURS}_over_{other["backend"]}': rows[0][figure] / other[figure]
+        for figure in ('median_ms', 'peak_mb')
+        for other in rows[1:]
+        if other[figure]
+    }
+    ratios |= {f'images_per_s.{row["backend"]}': 1e3 * batch / row['median_ms'] for row in rows}
+    study.show(args, rows, ratios)
+
+
+if __name__ == '__main__':
+    main()
