@@ -194,9 +194,8 @@ class BagEvaluator:
 
     def _data(self) -> dict[str, str]:
         args = self._args
-        given = {'labels': args.labels, 'remap': args.remap}
-        names = {key: path.name for key, path in given.items() if path is not None}
-        return {'name': args.bag.name, **names}
+        paths = {'name': args.bag, 'labels': args.labels, 'remap': args.remap}
+        return {key: path.name for key, path in paths.items() if path is not None}
 
     def _origin_of(self, recording: Recording) -> dict[str, Any]:
         """As `provenance`; of somebody else's node, maybe of another machine, what it says."""

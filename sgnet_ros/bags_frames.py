@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -82,8 +83,14 @@ class BagFrames:
         if labels is None and self.topics.labels is not None:
             labels = TopicLabels(bag.path, self.topics)
         self.labels: Labels | None = labels
-        self._first_intrinsics = None if camera else self._read_first_intrinsics()
-        self._depth_intrinsics = None if rgb_from_depth is None else self._read_depth_intrinsics()
+        self._first_intrinsics = self._depth_intrinsics = None
+        if not camera:
+            with _camera_option_named():
+                self._first_intrinsics = self._first_on(self.topics.camera_info, self.topics.rgb)
+        if rgb_from_depth is not None:
+            self._depth_intrinsics = self._first_on(
+                self.topics.depth_camera_info, self.topics.depth
+            )
         self._doubted = False
         self._reset()
 
@@ -103,7 +110,8 @@ class BagFrames:
             if message.topic != topics.camera_info:
                 yield from self._samples(self._feed(message))
             elif not self._camera:
-                self._intrinsics = self._intrinsics_of(message)
+                with _camera_option_named():
+                    self._intrinsics = self._intrinsics_of(message, topics.rgb)
         yield from self._samples(self._flush())
 
     def _reset(self) -> None:
@@ -119,11 +127,10 @@ class BagFrames:
         return self._sync.dropped
 
     def _feed(self, message: BagMessage) -> list[tuple[Any, Any]]:
-        stamp_ns = header_stamp_ns(message.cdr)
-        self._newest_ns = stamp_ns
-        if message.topic == self.topics.rgb:
-            return self._sync.add_rgb(stamp_ns, message)
-        return self._sync.add_depth(stamp_ns, message)
+        self._newest_ns = header_stamp_ns(message.cdr)
+        is_rgb = message.topic == self.topics.rgb
+        add = self._sync.add_rgb if is_rgb else self._sync.add_depth
+        return add(self._newest_ns, message)
 
     def _flush(self) -> list[tuple[Any, Any]]:
         """The pairs that were still waiting for something nearer when the bag ended."""
@@ -181,36 +188,26 @@ class BagFrames:
             _logger.warning('%s: %s; here: --extrinsics', self._bag.path, doubt)
         return registered_frame(rgb, depth_m, intrinsics)
 
-    def _read_first_intrinsics(self) -> CameraIntrinsics:
-        try:
-            first = self._first_camera_info(self.topics.camera_info)
-        except DataError as error:
-            raise DataError(f'{error}; or give the camera by hand: {CAMERA_OPTION}') from error
-        return self._intrinsics_of(first)
-
-    def _read_depth_intrinsics(self) -> CameraIntrinsics:
-        first = self._first_camera_info(self.topics.depth_camera_info)
-        try:
-            rectified = is_rectified(self.topics.depth)
-            return intrinsics_from_msg(self._bag.deserialize(first), rectified)
-        except InputError as error:
-            raise DataError(f'{self._bag.path}: {first.topic}: {error}') from error
-
-    def _first_camera_info(self, name: str) -> BagMessage:
+    def _first_on(self, name: str, image_topic: str) -> CameraIntrinsics:
         self._bag.topic(name, 'sensor_msgs/msg/CameraInfo')
         first = next(self._bag.messages([name]), None)
         if first is None:
             raise DataError(f'{self._bag.path}: no message on {name}')
-        return first
+        return self._intrinsics_of(first, image_topic)
 
-    def _intrinsics_of(self, message: BagMessage) -> CameraIntrinsics:
+    def _intrinsics_of(self, message: BagMessage, image_topic: str) -> CameraIntrinsics:
         try:
-            rectified = is_rectified(self.topics.rgb)
-            return intrinsics_from_msg(self._bag.deserialize(message), rectified)
+            return intrinsics_from_msg(self._bag.deserialize(message), is_rectified(image_topic))
         except InputError as error:
-            raise DataError(
-                f'{self._bag.path}: {message.topic}: {error} ({CAMERA_OPTION})'
-            ) from error
+            raise DataError(f'{self._bag.path}: {message.topic}: {error}') from error
+
+
+@contextmanager
+def _camera_option_named() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f'{error}; or give the camera by hand: {CAMERA_OPTION}') from error
 
 
 def stamp_of(sample: Sample) -> int:

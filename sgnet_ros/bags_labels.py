@@ -108,14 +108,11 @@ class FolderLabels:
         ids = ids_on_disk(folder, self._pattern)
         if not ids:
             raise DataError(f'{folder / self._pattern}: no file matches; {_NAMES}')
-        stamps = {name: _stamp_ns(name) for name in ids}
-        self._by_stamp = {stamp: name for name, stamp in stamps.items() if stamp is not None}
-        self._by_index = {
-            int(name): name for name, stamp in stamps.items() if stamp is None and name.isdecimal()
-        }
+        self._by_stamp = {s: name for name in ids if (s := _stamp_ns(name)) is not None}
+        others = [name for name in ids if _stamp_ns(name) is None]
+        self._by_index = {int(name): name for name in others if name.isdecimal()}
         self._stamps = np.array(sorted(self._by_stamp), np.int64)
-        by_index = not self._by_stamp
-        odd = [n for n in ids if stamps[n] is None and not (by_index and n.isdecimal())]
+        odd = others if self._by_stamp else [name for name in others if not name.isdecimal()]
         if odd:
             raise DataError(f'{folder}: what is {odd[0]!r} the label of? {_NAMES}')
 

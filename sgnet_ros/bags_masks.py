@@ -81,14 +81,15 @@ class MaskBag:
         self._bag.write(LABELS, first_ns, label_names_to_msg(self._class_names, self._palette))
 
     def _copy(self) -> None:
-        known = standard_types().fielddefs
-        topics = [t for t in self._source.topics.values() if t.name not in (MASK, OVERLAY, LABELS)]
-        for topic in topics:
-            if topic.msgtype in known:
-                self._bag.add_topic(topic.name, topic.msgtype, topic.latched)
+        copied: dict[str, int] = {}
+        for name, topic in self._source.topics.items():
+            if name in (MASK, OVERLAY, LABELS):
+                continue
+            if topic.msgtype in standard_types().fielddefs:
+                self._bag.add_topic(name, topic.msgtype, topic.latched)
+                copied[name] = topic.count
             else:
-                _logger.warning('%s is not copied: no definition of %s', topic.name, topic.msgtype)
-        copied = {topic.name: topic.count for topic in topics if topic.msgtype in known}
+                _logger.warning('%s is not copied: no definition of %s', name, topic.msgtype)
         messages = self._source.messages(copied)
         for message in tqdm(messages, 'copy', sum(copied.values()), unit='message', disable=None):
             self._bag.write_cdr(message.topic, message.time_ns, message.cdr)

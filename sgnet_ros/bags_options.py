@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.command_options import add_options
+from sgnet_core.command_options import add_options, parse_camera
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sgnet_ros.bags import Bag
     from sgnet_ros.bags_frames import BagFrames
+    from sgnet_ros.bags_labels import FolderLabels
 
 
 def add_bag(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +59,23 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
 def frame_topics(args: argparse.Namespace) -> FrameTopics:
     """The topics of these options."""
     return FrameTopics(**{p.name: getattr(args, f'{p.name}_topic') for p in fields(FrameTopics)})
+
+
+def open_frames(
+    bag: Bag, args: argparse.Namespace, topics: FrameTopics, labels: FolderLabels | None = None
+) -> BagFrames:
+    """The frames of a bag by these options; frames that cannot be used are skipped.
+
+    Raises:
+        InputError: an option is wrong.
+        DataError: a topic is absent or of another type, or nothing tells the camera.
+    """
+    camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
+    from sgnet_ros.bags_frames import BagFrames
+
+    return BagFrames(
+        bag, topics, camera, args.sync_mode, args.sync_slop, True, rgb_from_depth, labels
+    )
 
 
 def parse_extrinsics(text: str | None) -> np.ndarray | None:

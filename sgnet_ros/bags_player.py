@@ -136,7 +136,9 @@ class BagPlayer:
         try:
             for message in self._bag.messages(self._publishers):
                 if clock is None:
-                    clock = self._start_clock(message.time_ns)
+                    clock = BagClock(
+                        message.time_ns, self._rate, self._clock_publisher, self._clock_hz
+                    )
                 self._wait_until(clock.due(message.time_ns), stop)
                 if message.topic in self._answered:
                     clock.delay(self._answers.wait(stop))
@@ -153,9 +155,6 @@ class BagPlayer:
         """Wait, for a bounded time, until all reliable subscribers have got everything."""
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=LAST_ACKNOWLEDGEMENT_S))
-
-    def _start_clock(self, first_ns: int) -> BagClock:
-        return BagClock(first_ns, self._rate, self._clock_publisher, self._clock_hz)
 
     def _wait_until(self, due: float, stop: threading.Event) -> None:
         early = due - time.monotonic()
@@ -239,14 +238,12 @@ def _make_publishers(bag: Bag, node: Node, topics: Collection[str] | None) -> di
         if name not in bag.topics:
             raise DataError(f'{bag.path}: no topic {name}; it has {", ".join(bag.topics)}')
     publishers = {}
-    for topic in bag.topics.values():
-        if topics is not None and topic.name not in topics:
-            continue
-        message_class = _message_class(topic.msgtype)
-        if message_class is None:
-            _logger.warning('%s is not played: %s is not installed', topic.name, topic.msgtype)
+    for name in dict.fromkeys(bag.topics if topics is None else topics):
+        topic = bag.topics[name]
+        if message_class := _message_class(topic.msgtype):
+            publishers[name] = node.create_publisher(message_class, name, _qos(topic))
         else:
-            publishers[topic.name] = node.create_publisher(message_class, topic.name, _qos(topic))
+            _logger.warning('%s is not played: %s is not installed', name, topic.msgtype)
     if not publishers:
         raise DataError(f'{bag.path}: nothing to play in this bag')
     return publishers

@@ -51,30 +51,17 @@ class Picked:
         return f'{text}, {100 * right:.0f} % of its pixels right'
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Masks beside the frames they were made of.
-
-    Attributes:
-        confusion: against exact labels; None where there are none of the network's classes.
-        picked: frames for the contact sheet.
-    """
-
-    confusion: ConfusionMatrix | None
-    picked: list[Picked]
-
-    def scores(self) -> dict[str, Any]:
-        """As `evaluate` has them; empty without labels."""
-        return {} if self.confusion is None else self.confusion.scores()
-
-
 def compare(
     bag_path: Path, recording: Recording, class_names: tuple[str, ...] | None
-) -> Comparison:
+) -> tuple[dict[str, Any], list[Picked]]:
     """Masks against the frames and exact labels in the bag.
 
     Args:
         class_names: what the labels in the bag mean; None = there are none.
+
+    Returns:
+        Scores as `evaluate` has them, empty without labels of the network's classes; and frames
+        for the contact sheet.
     """
     topics = FrameTopics() if class_names else FrameTopics(labels=None)
     confusion = ConfusionMatrix(class_names) if class_names == recording.class_names else None
@@ -91,7 +78,7 @@ def compare(
                 confusion.update(sample.labels, mask.load())
             if stamp in chosen:
                 picked.append(Picked(numbers[stamp], sample, mask))
-    return Comparison(confusion, picked)
+    return {} if confusion is None else confusion.scores(), picked
 
 
 def evenly_spread(items: Sequence[Any], count: int) -> list[Any]:

@@ -37,24 +37,22 @@ class Recording:
     sent_stamps: dict[int, int]
 
     def figures(self, rgb_topic: str = FrameTopics().rgb) -> dict[str, Any]:
-        """The keys of design section 7 that need no labels; masks + dropped = pairs, always.
+        """The metrics that need no labels; masks + dropped = pairs, always.
 
         Two causes are ours: `not_recorded`, masks that were published and never arrived here, and
         `unfinished`, pairs that the node was still at when it was stopped. `label_age_ms` is how
         old the newest mask is whenever somebody looks.
         """
         node, masks = self.node, self.masks
-        dropped = {k: n for k, n in node['dropped'].items() if k not in BEFORE_PAIRING and n}
-        unpaired = {k: n for k, n in node['dropped'].items() if k in BEFORE_PAIRING and n}
+        causes = {cause: count for cause, count in node['dropped'].items() if count}
+        unpaired = {k: n for k, n in causes.items() if k in BEFORE_PAIRING}
+        dropped = {k: n for k, n in causes.items() if k not in BEFORE_PAIRING}
         # The last masks of a node that has ended are in no report of it.
         made = max(node['masks'], len(masks))
         pairs = max(node['pairs'], made + sum(dropped.values()))
-        for cause, count in (
-            ('not_recorded', made - len(masks)),
-            ('unfinished', pairs - made - sum(dropped.values())),
-        ):
-            if count:
-                dropped[cause] = count
+        ours = {'not_recorded': made - len(masks)}
+        ours['unfinished'] = pairs - made - sum(dropped.values())
+        dropped |= {cause: count for cause, count in ours.items() if count}
         arrivals = [mask.arrived_s for mask in masks.values()]
         spread_s = max(arrivals) - min(arrivals) if len(arrivals) > 1 else 0.0
         return {

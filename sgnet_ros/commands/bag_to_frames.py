@@ -15,7 +15,7 @@ from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.command_options import add_options, check_positive, parse_camera
+from sgnet_core.command_options import add_options, check_positive
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.files import write_json
 from sgnet_ros.bags_options import (
@@ -23,7 +23,7 @@ from sgnet_ros.bags_options import (
     add_frame_options,
     frame_topics,
     no_frame_error,
-    parse_extrinsics,
+    open_frames,
     unused,
 )
 from sgnet_ros.frame_topics import FrameTopics
@@ -65,7 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_positive(args, 'every', 'limit', 'rate')
-    args.rgb_from_depth = parse_extrinsics(args.extrinsics)
     from tqdm import tqdm
 
     from sgnet_core.data.labels_to_paint import read_own_classes
@@ -93,22 +92,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open(bag: 'Bag', args: argparse.Namespace, labels: bool) -> 'BagFrames':
-    from sgnet_ros.bags_frames import BagFrames
-
     topics = frame_topics(args)
     recorded = bag.topics.get(topics.labels)
     asked_for = topics.labels != FrameTopics().labels
     if not labels or not (asked_for or (recorded and recorded.count)):
         topics = replace(topics, labels=None)
-    frames = BagFrames(
-        bag,
-        topics,
-        parse_camera(args.camera),
-        args.sync_mode,
-        args.sync_slop,
-        skip_bad=True,
-        rgb_from_depth=args.rgb_from_depth,
-    )
+    frames = open_frames(bag, args, topics)
     if topics.labels and frames.class_names is None:
         raise DataError(
             f'{bag.path}: there are labels on {topics.labels}, but nothing on '

@@ -170,17 +170,17 @@ def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
     from sgnet_ros.recording import table
 
     print('3/3  comparing and drawing\n', flush=True)
-    comparison = compare(bag, recording, data.class_names if data.has_labels else None)
+    scores, picked = compare(bag, recording, data.class_names if data.has_labels else None)
     metrics = {
         'source': _source(args, data),
         'network': recording.about.get('network', ''),
         'rate_hz': args.rate,
         **recording.figures(),
-        **comparison.scores(),
+        **scores,
     }
     write_json(args.out / METRICS, metrics)
     print(table(metrics))
-    if comparison.picked:
-        write_png(args.out / SHEET, contact_sheet_of(comparison.picked, recording, metrics))
+    if picked:
+        write_png(args.out / SHEET, contact_sheet_of(picked, recording, metrics))
         print(f'\nlook at {args.out / SHEET}; a picture per mask is in {args.out / OVERLAYS}')
     return metrics

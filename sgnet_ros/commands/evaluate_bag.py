@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgnet_core.command_options import add_options, parse_camera
+from sgnet_core.command_options import add_options
 from sgnet_core.errors import InputError, SgnetError
 from sgnet_core.files import check_json_destination, write_json
 from sgnet_ros.bags_options import (
@@ -23,7 +23,7 @@ from sgnet_ros.bags_options import (
     add_frame_options,
     frame_topics,
     no_frame_error,
-    parse_extrinsics,
+    open_frames,
 )
 from sgnet_ros.live_options import add_live_arguments, check_live_arguments
 
@@ -62,32 +62,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     check_live_arguments(args)
     check_json_destination(args.json)
-    camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     # torch comes before whatever loads cv2.
     from sgnet_core.report.writer import ReportFolder
     from sgnet_ros.bags_evaluation import BagEvaluator
 
     # isort: split
     from sgnet_ros.bags import Bag
-    from sgnet_ros.bags_frames import BagFrames
     from sgnet_ros.bags_labels import FolderLabels
 
     if args.write_bag is not None and args.write_bag.exists():
         raise InputError(f'{args.write_bag} exists; remove it or choose another --write-bag')
-    report = ReportFolder(args.out) if args.out else None
-    topics = frame_topics(args)
     labels = None if args.labels is None else FolderLabels(args.labels)
     with Bag(args.bag) as bag:
-        frames = BagFrames(
-            bag,
-            topics,
-            camera,
-            args.sync_mode,
-            args.sync_slop,
-            skip_bad=True,
-            rgb_from_depth=rgb_from_depth,
-            labels=labels,
-        )
+        frames = open_frames(bag, args, frame_topics(args), labels)
+        report = ReportFolder(args.out) if args.out else None
         evaluator = BagEvaluator(args, bag, frames, report and report.selector.update)
         result = evaluator.live() if args.live else evaluator.offline()
         if not result.counts.frames:

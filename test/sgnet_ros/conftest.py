@@ -24,6 +24,16 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture
+def lone_node(ros):
+    """A node that nobody spins but what is given it."""
+    from rclpy.node import Node
+
+    node = Node('lone_node', context=ros.context)
+    yield node
+    node.destroy_node()
+
+
+@pytest.fixture
 def ros(ros_domain_id, capfd):
     """A running rclpy context with an executor."""
     import rclpy

@@ -16,7 +16,7 @@ TOPICS = FrameTopics()
 DEADLINE_S = 60.0
 
 
-def test_waits_for_answers_however_slow(ros, tiny_samples, tmp_path):
+def test_waits_for_answers_however_slow(ros, lone_node, tiny_samples, tmp_path):
     """A listener that answers only when nothing else comes: the player never runs ahead."""
     from rclpy.node import Node
     from sensor_msgs.msg import Image
@@ -28,28 +28,24 @@ def test_waits_for_answers_however_slow(ros, tiny_samples, tmp_path):
     slow.create_subscription(
         Image, TOPICS.rgb, lambda m: (received.append(m), unanswered.append(m)), 20
     )
-    node = Node('player_that_waits', context=ros.context)
-    try:
-        with Bag(tmp_path / 'long') as bag:
-            answers = Answers(node, '/slow_listener/mask')
-            player = BagPlayer(bag, node, [TOPICS.rgb, TOPICS.depth], answers=answers)
-            ros.spin_until(lambda: node.count_publishers('/slow_listener/mask'), 'discovery')
-            ros.spin_until(lambda: answer.get_subscription_count(), 'discovery')
-            thread = threading.Thread(target=player.play, args=(threading.Event(),))
-            thread.start()
-            quiet = 0
-            while len(received) < 15 or unanswered:
-                before = len(received)
-                ros.executor.spin_once(timeout_sec=0.02)
-                quiet = quiet + 1 if len(received) == before else 0
-                most = max(most, len(unanswered))
-                if quiet == 3 and unanswered:
-                    answer.publish(Image(header=unanswered.pop(0).header))
-                    quiet = 0
-            thread.join(DEADLINE_S)
-            assert not thread.is_alive()
-    finally:
-        node.destroy_node()
+    with Bag(tmp_path / 'long') as bag:
+        answers = Answers(lone_node, '/slow_listener/mask')
+        player = BagPlayer(bag, lone_node, [TOPICS.rgb, TOPICS.depth], answers=answers)
+        ros.spin_until(lambda: lone_node.count_publishers('/slow_listener/mask'), 'discovery')
+        ros.spin_until(lambda: answer.get_subscription_count(), 'discovery')
+        thread = threading.Thread(target=player.play, args=(threading.Event(),))
+        thread.start()
+        quiet = 0
+        while len(received) < 15 or unanswered:
+            before = len(received)
+            ros.executor.spin_once(timeout_sec=0.02)
+            quiet = quiet + 1 if len(received) == before else 0
+            most = max(most, len(unanswered))
+            if quiet == 3 and unanswered:
+                answer.publish(Image(header=unanswered.pop(0).header))
+                quiet = 0
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive()
     assert [stamp_ns(m.header) for m in received] == [START_NS + i * 10**6 for i in range(15)]
     assert most == MOST_UNANSWERED
 
@@ -64,15 +60,11 @@ def send(answers, topic, stamps):
 
 
 @pytest.fixture
-def answers(ros):
+def answers(lone_node):
     """Of a node that never answers, for streams `rgb` and `depth`."""
-    from rclpy.node import Node
-
-    node = Node('player_of_two_streams', context=ros.context)
-    answers = Answers(node, '/nobody/mask', timeout_s=0.3)
+    answers = Answers(lone_node, '/nobody/mask', timeout_s=0.3)
     answers.watch(('rgb', 'depth'))
-    yield answers
-    node.destroy_node()
+    return answers
 
 
 def test_colour_without_depth_waits_for_nothing(answers, caplog):
@@ -90,16 +82,11 @@ def test_gives_up_once_until_there_is_an_answer(answers, caplog):
     assert caplog.text.count('nothing on /nobody/mask for 0.3 s') == 1
 
 
-def test_goes_on_without_answers_that_never_come(ros, bag_path, caplog):
-    from rclpy.node import Node
-
-    node = Node('player_without_answers', context=ros.context)
-    try:
-        with Bag(bag_path) as bag:
-            answers = Answers(node, '/nobody/mask', timeout_s=0.1)
-            player = BagPlayer(bag, node, [TOPICS.rgb, TOPICS.label_names], answers=answers)
-            player.play(threading.Event())
-            assert player.sent == {TOPICS.rgb: 5, TOPICS.label_names: 1}
-    finally:
-        node.destroy_node()
+def test_goes_on_without_answers_that_never_come(lone_node, bag_path, caplog):
+    with Bag(bag_path) as bag:
+        answers = Answers(lone_node, '/nobody/mask', timeout_s=0.1)
+        topics = [TOPICS.rgb, TOPICS.label_names]
+        player = BagPlayer(bag, lone_node, topics, answers=answers)
+        player.play(threading.Event())
+    assert player.sent == {TOPICS.rgb: 5, TOPICS.label_names: 1}
     assert caplog.text.count('nothing on /nobody/mask for 0.1 s') == 1

@@ -11,11 +11,11 @@ from sgnet_ros.frame_topics import FrameTopics
 from sgnet_ros.mask_recorder import RecordedMask
 from sgnet_ros.recording import Recording, table
 
-STAMPS = [START_NS + index * 100_000_000 for index in range(5)]
+STAMPS = [START_NS + round(index * 1e9 / 30) for index in range(5)]
 
 
 def recording(masks, node=None, class_names=NYU40.class_names):
-    """Of five frames at 10 Hz, sent a thousand seconds later than recorded."""
+    """Of five frames at 30 Hz, sent a thousand seconds later than recorded."""
     node = node or {}
     return Recording(
         masks=masks,
@@ -44,52 +44,48 @@ def test_nothing_arrived():
     assert 'frames sent                5' in table({**figures, 'rate_hz': 5.0})
 
 
-def test_masks_are_compared_with_the_labels_of_their_own_stamp(tiny_samples, tmp_path):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+def test_masks_are_compared_with_the_labels_of_their_own_stamp(tiny_samples, bag_path):
     exact = {stamp: mask(sample.labels) for stamp, sample in zip(STAMPS, tiny_samples, strict=True)}
-    comparison = compare(tmp_path / 'bag', recording(exact), NYU40.class_names)
-    assert comparison.scores()['pixel_accuracy'] == 1.0
-    assert [item.number for item in comparison.picked] == [0, 1, 2, 3, 4]
+    scores, picked = compare(bag_path, recording(exact), NYU40.class_names)
+    assert scores['pixel_accuracy'] == 1.0
+    assert [item.number for item in picked] == [0, 1, 2, 3, 4]
     shifted = dict(zip(STAMPS[1:], exact.values(), strict=False))
-    comparison = compare(tmp_path / 'bag', recording(shifted), NYU40.class_names)
-    assert comparison.scores()['pixel_accuracy'] < 0.1
-    assert [item.number for item in comparison.picked] == [1, 2, 3, 4]
+    scores, picked = compare(bag_path, recording(shifted), NYU40.class_names)
+    assert scores['pixel_accuracy'] < 0.1
+    assert [item.number for item in picked] == [1, 2, 3, 4]
 
 
 def test_frames_without_labels(tiny_samples, tmp_path):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0)
+    write_bag(tiny_samples, tmp_path / 'bag', 30.0)
     run = recording({STAMPS[2]: mask()})
-    comparison = compare(tmp_path / 'bag', run, None)
-    assert comparison.scores() == {}
-    (picked,) = comparison.picked
-    assert picked.caption() == 'frame 2: mask 10 ms after the camera'
-    sheet = contact_sheet_of([picked], run, {'source': 'noise', 'masks': 1})
+    scores, picked = compare(tmp_path / 'bag', run, None)
+    assert scores == {}
+    assert [p.caption() for p in picked] == ['frame 2: mask 10 ms after the camera']
+    sheet = contact_sheet_of(picked, run, {'source': 'noise', 'masks': 1})
     assert sheet.dtype == np.uint8
     assert sheet.shape[2] == 3
 
 
-def test_labels_of_other_classes_are_not_scored(tiny_samples, tmp_path):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+def test_labels_of_other_classes_are_not_scored(tiny_samples, bag_path, tmp_path):
     run = recording({STAMPS[2]: mask()}, class_names=('this', 'that'))
-    comparison = compare(tmp_path / 'bag', run, NYU40.class_names)
-    assert comparison.scores() == {}
-    assert len(comparison.picked) == 1
+    scores, picked = compare(bag_path, run, NYU40.class_names)
+    assert scores == {}
+    assert len(picked) == 1
     metrics = {'source': 'x', 'masks': 1}
-    with_labels = contact_sheet_of(comparison.picked, run, metrics)
-    write_bag(tiny_samples, tmp_path / 'plain', 10.0)
-    without = compare(tmp_path / 'plain', run, None)
-    assert with_labels.shape == contact_sheet_of(without.picked, run, metrics).shape
+    with_labels = contact_sheet_of(picked, run, metrics)
+    write_bag(tiny_samples, tmp_path / 'plain', 30.0)
+    _, without = compare(tmp_path / 'plain', run, None)
+    assert with_labels.shape == contact_sheet_of(without, run, metrics).shape
 
 
-def test_caption_counts_right_pixels(tiny_samples, tmp_path):
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+def test_caption_counts_right_pixels(tiny_samples, bag_path):
     labels = tiny_samples[0].labels.copy()
     labels[:12] = (labels[:12] + 1) % 40
     run = recording({STAMPS[0]: mask(labels, 123.4)})
-    comparison = compare(tmp_path / 'bag', run, NYU40.class_names)
-    assert comparison.picked[0].caption().startswith('frame 0: mask 123 ms after the camera, 5')
-    sheet = contact_sheet_of(comparison.picked, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
-    plain = contact_sheet_of(comparison.picked, run, {'source': 'x', 'masks': 1})
+    _, picked = compare(bag_path, run, NYU40.class_names)
+    assert picked[0].caption().startswith('frame 0: mask 123 ms after the camera, 5')
+    sheet = contact_sheet_of(picked, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
+    plain = contact_sheet_of(picked, run, {'source': 'x', 'masks': 1})
     assert sheet.shape[1] > plain.shape[1], 'a column more: the exact labels'
 
 

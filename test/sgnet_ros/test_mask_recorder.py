@@ -13,7 +13,7 @@ from sgnet_ros.mask_recorder import MaskRecorder
 from sgnet_ros.statistics import Counts
 
 
-def test_keeps_masks_overlays_names_and_counts(ros):
+def test_keeps_masks_overlays_names_and_counts(ros, lone_node):
     from builtin_interfaces.msg import Time
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.node import Node
@@ -30,32 +30,26 @@ def test_keeps_masks_overlays_names_and_counts(ros):
     palette = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
     publishers['labels'].publish(label_names_to_msg(('near', 'far'), palette))
     overlays = {}
-    node = Node('listener', context=ros.context)
-    try:
-        recorder = MaskRecorder(node, overlays.__setitem__)
+    recorder = MaskRecorder(lone_node, overlays.__setitem__)
 
-        def spin_until(happened, what):
-            ros.spin_until(lambda: recorder.spin(0.01) or happened(), what)
+    def spin_until(happened, what):
+        ros.spin_until(lambda: recorder.spin(0.01) or happened(), what)
 
-        spin_until(lambda: recorder.class_names == ('near', 'far'), 'the latched names')
-        spin_until(
-            lambda: all(p.get_subscription_count() for p in publishers.values()), 'discovery'
-        )
-        stamp_ns = time.time_ns() - 20_000_000
-        seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-        header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds))
-        labels = np.arange(35, dtype=np.uint8).reshape(5, 7)
-        picture = np.arange(105, dtype=np.uint8).reshape(5, 7, 3)
-        publishers['mask'].publish(mask_to_msg(labels, header))
-        publishers['overlay'].publish(rgb_to_msg(picture, header))
-        counts = Counts({'rgb': 9}, 7, 3, {'newer_frame': 2, 'bad_depth': 1, 'rgb_unmatched': 5})
-        report = diagnostics_to_msg(
-            'segmentation', Time(), counts, Counts(), 1.0, {'network': 'a fake'}
-        )
-        publishers['diagnostics'].publish(report)
-        spin_until(lambda: recorder.masks and overlays and recorder.reports, 'all messages')
-    finally:
-        node.destroy_node()
+    spin_until(lambda: recorder.class_names == ('near', 'far'), 'the latched names')
+    spin_until(lambda: all(p.get_subscription_count() for p in publishers.values()), 'discovery')
+    stamp_ns = time.time_ns() - 20_000_000
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds))
+    labels = np.arange(35, dtype=np.uint8).reshape(5, 7)
+    picture = np.arange(105, dtype=np.uint8).reshape(5, 7, 3)
+    publishers['mask'].publish(mask_to_msg(labels, header))
+    publishers['overlay'].publish(rgb_to_msg(picture, header))
+    counts = Counts({'rgb': 9}, 7, 3, {'newer_frame': 2, 'bad_depth': 1, 'rgb_unmatched': 5})
+    report = diagnostics_to_msg(
+        'segmentation', Time(), counts, Counts(), 1.0, {'network': 'a fake'}
+    )
+    publishers['diagnostics'].publish(report)
+    spin_until(lambda: recorder.masks and overlays and recorder.reports, 'all messages')
     np.testing.assert_array_equal(recorder.masks[stamp_ns].load(), labels)
     assert recorder.masks[stamp_ns].latency_ms >= 20.0
     np.testing.assert_array_equal(overlays[stamp_ns], picture)
@@ -64,12 +58,6 @@ def test_keeps_masks_overlays_names_and_counts(ros):
     assert recorder.under_way == 7 - 3 - 2 - 1, 'messages that never paired are no pairs'
 
 
-def test_nothing_is_under_way_before_the_first_report(ros):
-    from rclpy.node import Node
-
-    node = Node('listener', context=ros.context)
-    try:
-        recorder = MaskRecorder(node, lambda *_: None)
-        assert (recorder.under_way, recorder.reports, recorder.class_names) == (0, 0, None)
-    finally:
-        node.destroy_node()
+def test_nothing_is_under_way_before_the_first_report(lone_node):
+    recorder = MaskRecorder(lone_node, lambda *_: None)
+    assert (recorder.under_way, recorder.reports, recorder.class_names) == (0, 0, None)
