@@ -176,10 +176,10 @@ class BagEvaluator:
         return ComparedClasses(truth or predicted, predicted, self._remap)
 
     def _mask_bag(self, classes: ComparedClasses) -> AbstractContextManager[MaskBag | None]:
-        args = self._args
-        if args.write_bag is None:
+        out = self._args.write_bag
+        if out is None:
             return nullcontext()
-        return MaskBag(args.write_bag, self._bag, args.rgb_topic, classes.class_names)
+        return MaskBag(out, self._bag, self._frames.topics.rgb, classes.class_names)
 
     def _watcher(self, masks: MaskBag | None) -> Watcher:
         """Shows each frame to the mask bag and to whoever else watches."""

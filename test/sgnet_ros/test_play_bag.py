@@ -64,8 +64,10 @@ class Listener:
         self.world = world
         self.node = world.add(Node('listener', context=world.context))
         self.received = {}
+        self.expected = {}
 
-    def listen(self, *topics, qos=50):
+    def listen(self, *topics, count=5, qos=50):
+        """Subscribe to topics of `count` messages each."""
         from rosgraph_msgs.msg import Clock
         from sensor_msgs.msg import CameraInfo, Image
         from std_msgs.msg import String
@@ -73,17 +75,21 @@ class Listener:
         kinds = {TOPICS.camera_info: CameraInfo, TOPICS.label_names: String, '/clock': Clock}
         for topic in topics:
             messages = self.received[topic] = []
+            self.expected[topic] = count
             self.node.create_subscription(kinds.get(topic, Image), topic, messages.append, qos)
 
     def stamps(self, topic):
         return [stamp_ns(message.header) for message in self.received[topic]]
 
-    def until_end(self, process, happened=lambda: True, status=0):
-        """Spin until the process has ended and `happened()`; returns what it printed."""
+    def has_all(self):
+        return all(len(self.received[topic]) >= n for topic, n in self.expected.items())
+
+    def until_end(self, process, status=0):
+        """Spin until the process has ended and all has come; returns what it printed."""
         self.world.spin_until(lambda: process.poll() is not None, 'the end of play_bag')
         output = process.communicate(timeout=DEADLINE_S)[0]
         assert process.returncode == status, output
-        self.world.spin_until(happened, 'the arrival of the last message')
+        self.world.spin_until(self.has_all, 'the arrival of the last message')
         return output
 
 
@@ -99,15 +105,8 @@ WAIT = ('--wait-for-subscribers', 60, '--start-delay', 3)
 
 def test_everything_arrives_as_recorded(bag_path, tiny_samples, listener, play, tmp_path):
     listener.listen(*STREAMS)
-    listener.listen(TOPICS.label_names, qos=latched())
-    process = play(bag_path, *WAIT, '--json', tmp_path / 'sent.json')
-    listener.until_end(
-        process,
-        lambda: (
-            all(len(listener.received[topic]) == 5 for topic in STREAMS)
-            and listener.received[TOPICS.label_names]
-        ),
-    )
+    listener.listen(TOPICS.label_names, count=1, qos=latched())
+    listener.until_end(play(bag_path, *WAIT, '--json', tmp_path / 'sent.json'))
     for topic in STREAMS:
         assert listener.stamps(topic) == RECORDED
     for message, sample in zip(listener.received[TOPICS.rgb], tiny_samples, strict=True):
@@ -130,24 +129,17 @@ def test_large_images_and_their_camera_info_all_arrive(listener, play, tmp_path)
     rgb = rng.integers(0, 256, (480, 640, 3)).astype(np.uint8)
     frame = RgbdFrame(rgb, np.ones((480, 640), np.float32), camera)
     write_bag([Sample('', frame)] * 12, tmp_path / 'bag', 5.0)
-    topics = (TOPICS.rgb, TOPICS.depth, TOPICS.camera_info)
-    listener.listen(*topics, qos=5)
-    process = play(tmp_path / 'bag', *WAIT)
-    listener.until_end(process, lambda: all(len(listener.received[t]) == 12 for t in topics))
+    listener.listen(TOPICS.rgb, TOPICS.depth, TOPICS.camera_info, count=12, qos=5)
+    listener.until_end(play(tmp_path / 'bag', *WAIT))
 
 
-def test_only_chosen_topics(bag_path, listener, play, tmp_path):
+def test_clock_runs_from_the_first_stamp_to_the_last(bag_path, listener, play, tmp_path):
+    """Of the topics that were chosen, and only those."""
     listener.listen(TOPICS.rgb)
-    process = play(bag_path, *WAIT, '--topics', TOPICS.rgb, '--json', tmp_path / 'sent.json')
-    listener.until_end(process, lambda: len(listener.received[TOPICS.rgb]) == 5)
+    listener.listen('/clock', count=6, qos=1000)
+    argv = ('--topics', TOPICS.rgb, '--json', tmp_path / 'sent.json')
+    listener.until_end(play(bag_path, *WAIT, *argv, '--clock', '--rate', 0.5))
     assert json.loads((tmp_path / 'sent.json').read_text())['messages'] == {TOPICS.rgb: 5}
-
-
-def test_clock_runs_from_the_first_stamp_to_the_last(bag_path, listener, play):
-    listener.listen(TOPICS.rgb)
-    listener.listen('/clock', qos=1000)
-    process = play(bag_path, *WAIT, '--topics', TOPICS.rgb, '--clock', '--rate', 0.5)
-    listener.until_end(process, lambda: len(listener.received[TOPICS.rgb]) == 5)
     times = [m.clock.sec * 1_000_000_000 + m.clock.nanosec for m in listener.received['/clock']]
     assert times == sorted(times)
     assert times[0] == RECORDED[0]
@@ -156,10 +148,10 @@ def test_clock_runs_from_the_first_stamp_to_the_last(bag_path, listener, play):
 
 
 def test_loop_ends_on_ctrl_c_and_tells_what_it_sent(bag_path, listener, play, tmp_path):
-    listener.listen(TOPICS.rgb)
+    listener.listen(TOPICS.rgb, count=12)
     argv = ('--loop', '--topics', TOPICS.rgb, '--json', tmp_path / 'sent.json')
     process = play(bag_path, *WAIT, *argv)
-    listener.world.spin_until(lambda: len(listener.received[TOPICS.rgb]) >= 12, 'a third pass')
+    listener.world.spin_until(listener.has_all, 'a third pass')
     process.send_signal(signal.SIGINT)
     output = listener.until_end(process, status=130)
     assert 'interrupted' in output
@@ -178,10 +170,7 @@ def test_restamp_keeps_what_pairs_messages(bag_path, listener, play, tmp_path):
     target = tmp_path / 'late'
     bag = shifted(bag_path, target, TOPICS.depth, stamp_ns=3_000_000, time_ns=20_000_000)
     argv = ('--restamp', '--rate', 0.5, '--json', tmp_path / 'sent.json', '--topics', *STREAMS)
-    process = play(bag, *WAIT, *argv)
-    listener.until_end(
-        process, lambda: all(len(listener.received[topic]) == 5 for topic in STREAMS)
-    )
+    listener.until_end(play(bag, *WAIT, *argv))
     stamps = listener.stamps(TOPICS.rgb)
     assert began < stamps[0] < time.time_ns()
     assert np.diff(stamps).tolist() == np.diff(RECORDED).tolist()
@@ -205,9 +194,8 @@ def test_nobody_subscribes(bag_path, play):
 
 def test_cut_off_bag_is_played_up_to_the_cut(bag_path, listener, play):
     truncate(bag_path)
-    listener.listen(TOPICS.rgb)
-    process = play(bag_path, *WAIT, '--topics', TOPICS.rgb)
-    output = listener.until_end(process, lambda: len(listener.received[TOPICS.rgb]) >= 1, status=1)
+    listener.listen(TOPICS.rgb, count=1)
+    output = listener.until_end(play(bag_path, *WAIT, '--topics', TOPICS.rgb), status=1)
     assert 'cut off in bag.mcap' in output
     assert listener.stamps(TOPICS.rgb) == RECORDED[: len(listener.received[TOPICS.rgb])]
 
