@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of the README that say what the node's interface is, made of its declarations.
+"""Tables of docs/ that are generated from the declarations of the code.
 
-And those of what the node says when something is wrong.
-
-Run as a program it writes them into README.md, in the place of those that are there.
+`python test/interface_tables.py` writes them into the pages.
 """
 
 import re
@@ -11,19 +9,37 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-README = REPOSITORY / 'README.md'
+DOCS = REPOSITORY / 'docs'
 TABLE = re.compile(r'(?:^\|.*\n)+', re.MULTILINE)
 
 
 def tables():
-    """Heading of the README -> the first table below it."""
+    """(page, heading) -> function that makes the first table below that heading."""
     return {
-        'Topics of the node `segmentation`': topic_table(),
-        'Services': service_table(),
-        'Parameters': parameter_table(),
-        'When nothing appears': trouble_table(),
-        'Dropped frames': drop_table(),
+        ('commands.md', 'Datasets, training and evaluation'): core_command_table,
+        ('commands.md', 'Node and bags'): ros_command_table,
+        ('node.md', 'Topics'): topic_table,
+        ('node.md', 'Services'): service_table,
+        ('node.md', 'Parameters'): parameter_table,
+        ('troubleshooting.md', 'When nothing appears'): trouble_table,
+        ('troubleshooting.md', 'Dropped frames'): drop_table,
     }
+
+
+def core_command_table():
+    from sgnet_core.__main__ import COMMANDS
+
+    return command_table(COMMANDS)
+
+
+def ros_command_table():
+    from sgnet_ros.__main__ import COMMANDS
+
+    return command_table(COMMANDS)
+
+
+def command_table(commands):
+    return table(('command', ''), [(f'`{name}`', text) for name, text in commands.items()])
 
 
 def topic_table():
@@ -103,14 +119,23 @@ def allowed_text(parameter):
     return ''
 
 
-def with_tables(text):
-    """README.md as it should be."""
-    for heading, made in tables().items():
-        start = re.search(rf'^### {re.escape(heading)}\n', text, re.MULTILINE).end()
-        text = text[:start] + TABLE.sub(lambda _, made=made: made, text[start:], count=1)
-    return text
+def below(text, heading):
+    """Position in `text` behind the line of this heading, of any level."""
+    return re.search(rf'^#+ {re.escape(heading)}\n', text, re.MULTILINE).end()
+
+
+def with_table(text, heading, made):
+    """`text` with `made` in place of the first table below `heading`."""
+    start = below(text, heading)
+    return text[:start] + TABLE.sub(lambda _: made, text[start:], count=1)
+
+
+def main():
+    for (page, heading), make in tables().items():
+        path = DOCS / page
+        path.write_text(with_table(path.read_text('utf-8'), heading, make()), 'utf-8')
 
 
 if __name__ == '__main__':
     sys.path.insert(0, str(REPOSITORY))
-    README.write_text(with_tables(README.read_text(encoding='utf-8')), encoding='utf-8')
+    main()

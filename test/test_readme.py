@@ -1,67 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README.md says what is there: the commands, the interface of the node."""
+"""The documentation agrees with the repository: links, anchors, generated tables."""
 
 import re
 from pathlib import Path
 
 import interface_tables
 import pytest
-from interface_tables import TABLE
+from interface_tables import DOCS, REPOSITORY, TABLE
 
-import sgnet_core.__main__
-import sgnet_ros.__main__
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-README = (REPOSITORY / 'README.md').read_text(encoding='utf-8')
-
-
-def section(title: str) -> str:
-    """What follows the heading `title`, up to the next heading of the same or a higher level."""
-    match = re.search(rf'^(#+) {title}$(.*?)(?=^#{{2,3}} |\Z)', README, re.MULTILINE | re.DOTALL)
-    assert match, f'README.md has no section {title!r}'
-    return match.group(2)
+PAGES = sorted([*REPOSITORY.glob('*.md'), *DOCS.glob('*.md')])
+FENCED = re.compile(r'^( *)```.*?^\1```', re.MULTILINE | re.DOTALL)
+LINK = re.compile(r'\]\(([^)\s]+)\)')
+PENDING = DOCS / 'benchmarks.md'  # written together with test/benchmarks/
+TABLES = interface_tables.tables()
 
 
-def first_cells(text: str) -> list[str]:
-    """Every `name` in the first column of the tables in `text`."""
-    cells = re.findall(r'^\|([^|]*)\|', text, re.MULTILINE)
-    return [name for cell in cells for name in re.findall(r'`([^`]+)`', cell)]
+def prose(page: Path) -> str:
+    """Text of a page without its fenced blocks."""
+    return FENCED.sub('', page.read_text(encoding='utf-8'))
 
 
-def test_tables_have_every_command():
-    commands = [*sgnet_core.__main__.COMMANDS, *sgnet_ros.__main__.COMMANDS]
-    listed = first_cells(section('Commands'))
-    assert sorted(listed) == sorted(['sgnet_core', *commands, 'sgnet_ros'])
+def anchors(page: Path) -> set[str]:
+    """Anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r'^#+ (.+)$', prose(page), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
 
 
-@pytest.mark.parametrize(
-    'heading',
-    [
-        'Topics of the node `segmentation`',
-        'Services',
-        'Parameters',
-        'When nothing appears',
-        'Dropped frames',
-    ],
-)
-def test_tables_of_the_interface_are_those_of_its_declarations(heading):
-    pytest.importorskip('rclpy')
-    made = interface_tables.tables()[heading]
+def targets(page: Path) -> list[tuple[Path, str]]:
+    """(file, anchor or '') of every relative link of a page."""
+    links = [link for link in LINK.findall(prose(page)) if not re.match(r'https?:', link)]
+    split = [link.partition('#') for link in links]
+    return [((page.parent / path).resolve() if path else page, anchor) for path, _, anchor in split]
+
+
+def test_the_readme_is_short():
+    assert (REPOSITORY / 'README.md').read_text(encoding='utf-8').count('\n') <= 150
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_every_relative_link_and_anchor_resolves(page):
+    broken = [
+        (path.name, anchor)
+        for path, anchor in targets(page)
+        if path != PENDING and (not path.exists() or (anchor and anchor not in anchors(path)))
+    ]
+    assert broken == []
+
+
+def test_every_page_is_reachable_from_the_readme():
+    found, waiting = set(), [REPOSITORY / 'README.md']
+    while waiting:
+        page = waiting.pop()
+        if page not in found and page.suffix == '.md' and page.exists():
+            found.add(page)
+            waiting += [path for path, _ in targets(page)]
+    assert set(PAGES) - found == set()
+
+
+@pytest.mark.parametrize(('page', 'heading'), TABLES, ids=lambda name: name)
+def test_generated_tables_are_up_to_date(page, heading):
+    if page != 'commands.md':
+        pytest.importorskip('rclpy')
+    text = (DOCS / page).read_text(encoding='utf-8')
+    made = TABLES[page, heading]()
     assert made.count('\n') > 4
-    assert TABLE.search(section(heading)).group() == made, 'run: python test/interface_tables.py'
+    shown = TABLE.search(text, interface_tables.below(text, heading)).group()
+    assert shown == made, 'run: python test/interface_tables.py'
 
 
-def test_tables_of_the_interface_are_put_in_the_place_of_the_first_table():
-    pytest.importorskip('rclpy')
-    headings = interface_tables.tables()
-    text = ''.join(f'### {heading}\n\nIs:\n\n| a |\n|---|\n\n| b |\n' for heading in headings)
-    written = interface_tables.with_tables(text)
-    for made in headings.values():
-        assert f'Is:\n\n{made}\n| b |\n' in written
-    assert '| a |' not in written
-
-
-def test_every_linked_file_exists():
-    links = re.findall(r'\]\((?!https?:|#)([^)]+)\)', README)
-    assert 'resource/demo.jpg' in links
-    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+def test_a_generated_table_replaces_the_first_table_below_its_heading():
+    text = '## A\n\n| a |\n|---|\n\n## B\n\nIs:\n\n| b |\n|---|\n\n| c |\n'
+    written = interface_tables.with_table(text, 'B', '| new |\n|---|\n| 1 |\n')
+    assert written == text.replace('| b |\n|---|\n', '| new |\n|---|\n| 1 |\n')
