@@ -10,6 +10,9 @@ from collections import defaultdict
 import pytest
 
 DEADLINE_S = 90.0
+SECOND = 10**9
+T0 = 1_700_000_000 * SECOND + 7
+MASK = '/segmentation/mask'
 
 
 class World:
@@ -85,6 +88,51 @@ class World:
     def camera(self, reliable=True, name='/cam'):
         return Camera(self, reliable, name)
 
+    def started(self, segmenter=None, listen=(MASK,), **parameters):
+        """Node and camera, connected, the camera listening to images or to `listen`: topic -> kind.
+
+        Inputs are reliable unless told otherwise.
+        """
+        from fake_node import FakeSegmenter
+        from sensor_msgs.msg import Image
+
+        parameters = {'qos__input': 'reliable', **parameters}
+        node = self.segmentation(segmenter or FakeSegmenter(), **parameters)
+        camera = self.camera()
+        for topic in listen:
+            camera.listen(listen[topic] if isinstance(listen, dict) else Image, topic)
+        camera.connect(*listen)
+        self.subscribed(node, len(listen))
+        return node, camera
+
+    def subscribed(self, node, count=1):
+        """Wait until `node` sees `count` subscribers to its outputs."""
+        publishers = [output.publisher for output in node._outputs._frame_outputs]
+        self.spin_until(
+            lambda: sum(p.get_subscription_count() for p in publishers) == count, 'subscribers'
+        )
+
+    def said(self, *texts):
+        """Wait for a log message that contains all these texts; returns it."""
+
+        def found():
+            return [line for line in self.log() if all(text in line for text in texts)]
+
+        self.spin_until(found, f'{texts} in the log')
+        return found()[0]
+
+    def dropped(self, node, **causes):
+        """Wait until `node` has dropped just so many by each cause."""
+        self.spin_until(lambda: node.statistics.counts().dropped == causes, f'{causes}')
+
+    def answer(self, camera, kind, service, request=None):
+        """The response of a service."""
+        client = camera.node.create_client(kind, service)
+        self.spin_until(client.service_is_ready, service)
+        answer = client.call_async(request or kind.Request())
+        self.spin_until(answer.done, f'the answer of {service}')
+        return answer.result()
+
 
 class Camera:
     """Publishes what the node listens to and keeps what it publishes, by topic."""
@@ -107,6 +155,18 @@ class Camera:
 
     def listen(self, kind, topic, qos=10):
         self.node.create_subscription(kind, topic, self.received[topic].append, qos)
+
+    def wait(self, count=1, topic=MASK):
+        """The first `count` messages of `topic`, when they have come."""
+        messages = self.received[topic]
+        self.world.spin_until(lambda: len(messages) >= count, f'{count} messages on {topic}')
+        return messages
+
+    def output_of(self, stamp_ns, topic=MASK):
+        """The latest message of `topic`, when the one of this stamp has come."""
+        messages = self.received[topic]
+        self.world.spin_until(lambda: stamp_ns in stamps(messages), f'{topic} of {stamp_ns}')
+        return messages[-1]
 
     def connect(self, *topics):
         """Wait until the node hears the camera and the camera the node's `topics`."""
@@ -138,6 +198,10 @@ class Camera:
             stamp.sec, stamp.nanosec = divmod(stamp_ns + late_ns, 10**9)
             message.header.frame_id = self.depth_frame if message is depth else self.frame
             publisher.publish(message)
+
+
+def stamps(messages):
+    return [m.header.stamp.sec * SECOND + m.header.stamp.nanosec for m in messages]
 
 
 def image(encoding, data, width=6, height=4):

@@ -9,14 +9,11 @@ from compressed_bytes import compressed_depth, png
 from fake_node import FakeSegmenter
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from ros_world import MASK, SECOND, T0, stamps
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.interface import message_type, resolved_topic, topic_text
 
-SECOND = 10**9
-T0 = 1_700_000_000 * SECOND + 7
-MASK = '/segmentation/mask'
 RGB = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
 DEPTH = np.arange(0, 4800, 200, dtype=np.uint16).reshape(4, 6)
 COMPRESSED = {'image_transport': 'compressed', 'depth_transport': 'compressedDepth'}
@@ -30,7 +27,7 @@ def started(ros, segmenter, **parameters):
     camera.depth = camera.node.create_publisher(CompressedImage, '/cam/depth/compressedDepth', 10)
     camera.listen(Image, MASK)
     camera.connect(MASK)
-    ros.spin_until(node._outputs.wanted, 'the node sees its subscriber')
+    ros.subscribed(node)
     return node, camera
 
 
@@ -49,8 +46,8 @@ def test_masks_of_compressed_pairs(ros):
     _, camera = started(ros, segmenter)
     for second, codec in enumerate(('png', 'rvl')):
         send(camera, T0 + second * SECOND, codec)
-        ros.spin_until(lambda n=second + 1: len(camera.received[MASK]) == n, codec)
-    assert [stamp_ns(m.header) for m in camera.received[MASK]] == [T0, T0 + SECOND]
+        camera.wait(second + 1)
+    assert stamps(camera.received[MASK]) == [T0, T0 + SECOND]
     assert camera.received[MASK][0].header.frame_id == 'optical frame'
     for frame in segmenter.frames:
         np.testing.assert_array_equal(frame.rgb, RGB)
@@ -63,26 +60,26 @@ def test_intrinsics_from_parameters_know_the_size_of_a_compressed_image(ros):
     intrinsics = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
     _, camera = started(ros, segmenter, **intrinsics)
     send(camera, T0, 'png', info=CameraInfo())
-    ros.spin_until(lambda: camera.received[MASK], 'a mask')
+    camera.wait()
     assert (segmenter.frames[0].intrinsics.width, segmenter.frames[0].intrinsics.height) == (6, 4)
 
 
 def test_damage_is_counted_named_and_survived(ros):
     node, camera = started(ros, FakeSegmenter())
     send(camera, T0, 'rvl', rgb=compressed('jpeg', b'\xff\xd8 and no more'))
-    ros.spin_until(lambda: node.statistics.counts().dropped.get('bad_rgb'), 'the first drop')
+    ros.dropped(node, bad_rgb=1)
     cut = compressed('16UC1; compressedDepth rvl', compressed_depth(DEPTH, 'rvl')[:-8])
     send(camera, T0 + SECOND, 'rvl', depth=cut)
-    ros.spin_until(lambda: node.statistics.counts().dropped.get('bad_depth'), 'the second drop')
+    ros.dropped(node, bad_rgb=1, bad_depth=1)
     send(camera, T0 + 2 * SECOND, 'rvl')
-    ros.spin_until(lambda: camera.received[MASK], 'a mask')
+    camera.wait()
     assert node.statistics.counts().dropped == {'bad_rgb': 1, 'bad_depth': 1}
     for text in (
         "rgb/image/compressed (-> /cam/rgb/compressed): compressed image of format 'jpeg', 14 "
         'bytes, is cut off',
         'depth/image/compressedDepth (-> /cam/depth/compressedDepth): RVL runs of',
     ):
-        ros.spin_until(lambda text=text: any(text in line for line in ros.log()), text)
+        ros.said(text)
 
 
 def test_the_watchdog_finds_images_of_the_other_transport(ros):
@@ -96,7 +93,7 @@ def test_the_watchdog_finds_images_of_the_other_transport(ros):
         'depth/image/compressedDepth (-> /cam/depth/compressedDepth): 0 publishers; /cam/depth is '
         'published: depth_transport:=raw',
     )
-    ros.spin_until(lambda: any(all(t in line for t in texts) for line in ros.log()), 'both')
+    ros.said(*texts)
 
 
 def test_the_watchdog_names_a_topic_of_another_type(ros):
@@ -108,7 +105,7 @@ def test_the_watchdog_names_a_topic_of_another_type(ros):
         'sensor_msgs/msg/Image; remap rgb/image to the raw topic, without its suffix, and '
         'image_transport:=compressed'
     )
-    ros.spin_until(lambda: any(text in line for line in ros.log()), 'the cause')
+    ros.said(text)
 
 
 @pytest.mark.parametrize(

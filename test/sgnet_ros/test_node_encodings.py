@@ -5,11 +5,8 @@ import struct
 
 import numpy as np
 from fake_node import FakeSegmenter
-from ros_world import image
-from sensor_msgs.msg import Image
+from ros_world import SECOND, T0, image
 
-SECOND = 10**9
-T0 = 1_700_000_000 * SECOND + 7
 WIDTH, HEIGHT = 6, 4
 R, G, B = 200, 120, 30
 COLOUR = {
@@ -64,11 +61,7 @@ def depth_images():
 
 def test_every_encoding_reaches_the_network(ros):
     segmenter = FakeSegmenter()
-    node = ros.segmentation(segmenter, qos__input='reliable')
-    camera = ros.camera()
-    camera.listen(Image, '/segmentation/mask')
-    camera.connect('/segmentation/mask')
-    ros.spin_until(node._outputs.wanted, 'the node sees its subscriber')
+    node, camera = ros.started(segmenter)
     colours, depths = list(colour_images()), list(depth_images())
     for index in range(max(len(colours), len(depths))):
         colour, depth = colours[index % len(colours)], depths[index % len(depths)]

@@ -9,19 +9,15 @@ from fake_node import FakeSegmenter
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.lifecycle import TransitionCallbackReturn
+from ros_world import MASK, SECOND, T0, stamps
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from sgnet_core.checkpoint import DEFAULT_CHECKPOINT
 from sgnet_core.errors import CheckpointError, InputError, SgnetError
 from sgnet_core.segmenter import Segmenter
-from sgnet_ros.conversions import stamp_ns
 from sgnet_ros.node_process import LAST_FRAME_S
 from sgnet_ros.outputs import Outputs
-
-SECOND = 10**9
-T0 = 1_700_000_000 * SECOND + 7
-MASK = '/segmentation/mask'
 
 
 def listening(ros, node, camera=None):
@@ -30,30 +26,19 @@ def listening(ros, node, camera=None):
     if not camera.received:
         camera.listen(Image, MASK)
     camera.connect(MASK)
-    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscriber')
+    ros.subscribed(node)
     return camera
-
-
-def masked(ros, camera, count):
-    ros.spin_until(lambda: len(camera.received[MASK]) >= count, f'{count} masks')
 
 
 def change_state(ros, camera, label):
     """`label` of a transition, or its number."""
-    client = camera.node.create_client(ChangeState, '/segmentation/change_state')
-    ros.spin_until(client.service_is_ready, 'the lifecycle service')
-    asked = {'label': label} if isinstance(label, str) else {'id': label}
-    answer = client.call_async(ChangeState.Request(transition=Transition(**asked)))
-    ros.spin_until(answer.done, f'transition {label}')
-    return answer.result().success
+    asked = Transition(**{'label' if isinstance(label, str) else 'id': label})
+    request = ChangeState.Request(transition=asked)
+    return ros.answer(camera, ChangeState, '/segmentation/change_state', request).success
 
 
 def state_of(ros, camera):
-    client = camera.node.create_client(GetState, '/segmentation/get_state')
-    ros.spin_until(client.service_is_ready, 'the lifecycle service')
-    answer = client.call_async(GetState.Request())
-    ros.spin_until(answer.done, 'the state')
-    return answer.result().current_state.id
+    return ros.answer(camera, GetState, '/segmentation/get_state').current_state.id
 
 
 def test_lifecycle_by_hand(ros):
@@ -68,7 +53,7 @@ def test_lifecycle_by_hand(ros):
         listening(ros, node, camera)
         before = len(camera.received[MASK])
         camera.send(T0)
-        masked(ros, camera, before + 1)
+        camera.wait(before + 1)
         assert change_state(ros, camera, 'deactivate')
         ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
         assert change_state(ros, camera, 'cleanup')
@@ -99,11 +84,10 @@ def test_deactivation_waits_for_the_frame_in_the_making(ros):
     assert masks == 1
     node.trigger_activate()
     camera.connect(MASK)
-    ros.spin_until(node._outputs.wanted, 'the subscriber')
+    ros.subscribed(node)
     camera.send(T0 + SECOND)
-    masked(ros, camera, 2)
-    stamps = [stamp_ns(mask.header) for mask in camera.received[MASK]]
-    assert stamps == [T0, T0 + SECOND]
+    camera.wait(2)
+    assert stamps(camera.received[MASK]) == [T0, T0 + SECOND]
 
 
 def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_node(ros):
@@ -111,22 +95,19 @@ def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_no
         def warm_up(self, iterations):
             raise CheckpointError('no such file: x.safetensors')
 
-    with pytest.raises(CheckpointError, match=r'x\.safetensors'):
-        ros.segmentation(Unloadable())
-    ros.segmentation(Unloadable(), autostart=False)
-    camera = ros.camera()
-    assert not change_state(ros, camera, 'configure')
-    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    ros.spin_until(lambda: any('x.safetensors' in w for w in ros.log()), 'the error')
-
-
-def test_a_defect_while_loading_stops_autostart(ros):
     class Broken(FakeSegmenter):
         def warm_up(self, iterations):
             raise ZeroDivisionError('a defect')
 
+    with pytest.raises(CheckpointError, match=r'x\.safetensors'):
+        ros.segmentation(Unloadable())
     with pytest.raises(SgnetError, match='ZeroDivisionError'):
         ros.segmentation(Broken())
+    ros.segmentation(Unloadable(), autostart=False)
+    camera = ros.camera()
+    assert not change_state(ros, camera, 'configure')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    ros.said('x.safetensors')
 
 
 @pytest.mark.parametrize('damage', ['cut off', 'of something else'])
@@ -138,9 +119,7 @@ def test_a_damaged_checkpoint_is_named(ros, tmp_path, damage):
     node._load_segmenter = Segmenter.from_checkpoint
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert isinstance(node.failure, CheckpointError)
-    ros.spin_until(
-        lambda: any(f'cannot configure: {checkpoint}' in line for line in ros.log()), 'the error'
-    )
+    ros.said(f'cannot configure: {checkpoint}')
     assert not any('Traceback' in line for line in ros.log())
 
 
@@ -190,7 +169,7 @@ def test_deactivated_it_keeps_the_network_and_cleaned_up_it_does_not(ros, networ
         assert change_state(ros, camera, 'activate')
         listening(ros, node, camera)
         camera.send(T0 + count * SECOND)
-        masked(ros, camera, count)
+        camera.wait(count)
         assert change_state(ros, camera, 'deactivate')
         assert alive(loaded) == [True]
     assert change_state(ros, camera, 'cleanup')
@@ -205,12 +184,8 @@ def test_a_network_that_is_replaced_is_let_go_of_before_the_next_frame(ros, netw
     assert change_state(ros, camera, 'activate')
     listening(ros, node, camera)
     camera.send(T0)
-    masked(ros, camera, 1)
-    reload_model = camera.node.create_client(Trigger, '/segmentation/reload_model')
-    ros.spin_until(reload_model.service_is_ready, 'the service')
-    answer = reload_model.call_async(Trigger.Request())
-    ros.spin_until(answer.done, 'the answer')
-    assert answer.result().success
+    camera.wait(1)
+    assert ros.answer(camera, Trigger, '/segmentation/reload_model').success
     assert alive(loaded) == [False, True]
 
 
@@ -222,13 +197,13 @@ def test_an_error_lets_go_of_everything_and_can_be_recovered_from(ros, networks,
         assert not change_state(ros, camera, 'activate')
     assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
     assert alive(loaded) == [False]
-    ros.spin_until(lambda: any('ZeroDivisionError' in x for x in ros.log()), 'the traceback')
+    ros.said('ZeroDivisionError')
     assert not node.count_publishers(MASK)
     assert change_state(ros, camera, 'configure')
     assert change_state(ros, camera, 'activate')
     listening(ros, node, camera)
     camera.send(T0)
-    masked(ros, camera, 1)
+    camera.wait(1)
 
 
 def test_transitions_that_are_not_possible_are_refused_and_survived(ros, networks):

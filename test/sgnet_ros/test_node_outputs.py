@@ -8,6 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import CLASS_NAMES, PALETTE, FakeSegmenter
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_world import MASK, SECOND, T0
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from sgnet_core.overlay import DeviceResult
@@ -15,36 +16,17 @@ from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 from sgnet_ros.outputs import Segmented
 from sgnet_ros.stage_times import STAGES, StageTimes
 
-SECOND = 10**9
-T0 = 1_700_000_000 * SECOND + 7
-MASK, POINTS, CONFIDENCE = (f'/segmentation/{name}' for name in ('mask', 'points', 'confidence'))
-
-
-def started(ros, segmenter=None, listen=((Image, MASK),), **parameters):
-    node = ros.segmentation(segmenter or FakeSegmenter(), qos__input='reliable', **parameters)
-    camera = ros.camera()
-    for kind, topic in listen:
-        camera.listen(kind, topic)
-    camera.connect(*(topic for _, topic in listen))
-    publishers = [output.publisher for output in node._outputs._frame_outputs]
-    ros.spin_until(
-        lambda: sum(p.get_subscription_count() for p in publishers) == len(listen),
-        'the node sees its subscribers',
-    )
-    return node, camera
+POINTS, CONFIDENCE = '/segmentation/points', '/segmentation/confidence'
 
 
 def test_points_and_exact_confidence_by_parameters_that_change(ros):
-    node, camera = started(
-        ros,
-        listen=((PointCloud2, POINTS), (Image, CONFIDENCE), (Image, MASK)),
+    node, camera = ros.started(
+        listen={POINTS: PointCloud2, CONFIDENCE: Image, MASK: Image},
         confidence__encoding='32FC1',
         points__stride=2,
     )
     camera.send(T0)
-    topics = (POINTS, CONFIDENCE, MASK)
-    ros.spin_until(lambda: all(camera.received[topic] for topic in topics), 'all three')
-    (cloud,), (confidence,) = camera.received[POINTS], camera.received[CONFIDENCE]
+    (cloud,), (confidence,), _ = (camera.wait(1, topic) for topic in (POINTS, CONFIDENCE, MASK))
     assert (cloud.height, cloud.width, cloud.row_step) == (2, 3, 3 * cloud.point_step)
     assert cloud.header == confidence.header == camera.received[MASK][0].header
     z = np.frombuffer(cloud.data, np.float32).reshape(2, 3, -1)[..., 2]
@@ -57,8 +39,8 @@ def test_points_and_exact_confidence_by_parameters_that_change(ros):
     for name, value in changes.items():
         assert node.set_parameters([Parameter(name, value=value)])[0].successful
     camera.send(T0 + SECOND)
-    ros.spin_until(lambda: len(camera.received[POINTS]) == 2, 'the second cloud')
-    ros.spin_until(lambda: len(camera.received[CONFIDENCE]) == 2, 'the second confidence')
+    camera.wait(2, POINTS)
+    camera.wait(2, CONFIDENCE)
     assert (camera.received[POINTS][1].height, camera.received[POINTS][1].width) == (4, 6)
     assert camera.received[CONFIDENCE][1].encoding == 'mono8'
     assert len(camera.received[MASK]) == 1
@@ -68,12 +50,12 @@ def test_points_and_exact_confidence_by_parameters_that_change(ros):
 
 def test_nothing_is_computed_for_outputs_that_are_switched_off(ros):
     segmenter = FakeSegmenter()
-    node, camera = started(ros, segmenter)
+    node, camera = ros.started(segmenter)
     node.set_parameters([Parameter('publish.mask', value=False)])
     assert not node._outputs.wanted()
     assert MASK not in node._outputs.topics
     camera.send(T0)
-    ros.spin_until(lambda: node.statistics.counts().dropped == {'no_subscriber': 1}, 'the drop')
+    ros.dropped(node, no_subscriber=1)
     assert segmenter.frames == []
 
 
@@ -87,11 +69,11 @@ def test_a_frame_without_memory_is_dropped_and_the_next_is_not(ros, error):
         if errors:
             raise errors.pop()
 
-    node, camera = started(ros, FakeSegmenter(short))
+    node, camera = ros.started(FakeSegmenter(short))
     camera.send(T0)
-    ros.spin_until(lambda: node.statistics.counts().dropped == {'out_of_memory': 1}, 'the drop')
+    ros.dropped(node, out_of_memory=1)
     camera.send(T0 + SECOND)
-    ros.spin_until(lambda: camera.received[MASK], 'a mask')
+    camera.wait()
     assert camera.received[MASK][0].header.stamp.sec == T0 // SECOND + 1
     said = [line for line in ros.log() if 'out of memory' in line]
     assert len(said) == 1
@@ -100,7 +82,7 @@ def test_a_frame_without_memory_is_dropped_and_the_next_is_not(ros, error):
 
 
 def test_stages_add_up_to_the_latency(ros):
-    node, camera = started(ros, diagnostics__period=0.1)
+    node, camera = ros.started(diagnostics__period=0.1)
     camera.listen(DiagnosticArray, '/diagnostics')
     now_ns = node.get_clock().now().nanoseconds
     camera.send(now_ns - 3 * SECOND)
@@ -129,7 +111,7 @@ def test_a_stage_takes_what_passed_since_the_one_before(monkeypatch):
 
 def test_a_subscriber_that_asks_for_too_much_is_told_once(ros):
     """rclpy's own warning would cost every message time: this one takes its place."""
-    node, camera = started(ros, watchdog__timeout=3600.0)
+    node, camera = ros.started(watchdog__timeout=3600.0)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera.listen(Image, '/segmentation/overlay', latched)
     text = '/segmentation/overlay: a subscriber requests incompatible QoS (ERROR: '

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 from fake_node import FakeSegmenter
-from sensor_msgs.msg import Image
+from ros_world import MASK, SECOND, T0
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -17,10 +17,6 @@ from sgnet_core.data.folder import FolderDataset
 from sgnet_core.data.image_files import read_stored
 from sgnet_core.errors import CheckpointError
 from sgnet_ros.mask_conversion import mask_from_msg
-
-SECOND = 10**9
-T0 = 1_700_000_000 * SECOND + 7
-MASK = '/segmentation/mask'
 
 
 class Fewer(FakeSegmenter):
@@ -39,7 +35,7 @@ class Fewer(FakeSegmenter):
 def running(ros):
     """The node, told by `networks` what it loads next, and a camera that listens to it."""
     networks = [FakeSegmenter()]
-    node = ros.segmentation(networks[0], qos__input='reliable')
+    node, camera = ros.started(networks[0])
 
     def load(*options):
         network = networks[-1]
@@ -48,57 +44,51 @@ def running(ros):
         return network
 
     node._load_segmenter = load
-    camera = ros.camera()
-    camera.listen(Image, MASK)
-    camera.connect(MASK)
-    ros.spin_until(lambda: node._outputs.wanted(), 'the node sees its subscriber')
     return node, camera, networks
 
 
-def ask(ros, camera, name, request=None):
-    request = request or Trigger.Request()
-    kind = SetBool if isinstance(request, SetBool.Request) else Trigger
-    client = camera.node.create_client(kind, f'/segmentation/{name}')
+def ask(ros, camera, name):
+    client = camera.node.create_client(Trigger, f'/segmentation/{name}')
     ros.spin_until(client.service_is_ready, name)
-    return client.call_async(request)
+    return client.call_async(Trigger.Request())
 
 
-def answer(ros, camera, name, request=None):
-    asked = ask(ros, camera, name, request)
-    ros.spin_until(asked.done, f'the answer of {name}')
-    return asked.result()
+def answer(ros, camera, name):
+    return ros.answer(camera, Trigger, f'/segmentation/{name}')
 
 
-def mask_of(ros, camera, stamp_ns):
+def enable(ros, camera, data):
+    return ros.answer(camera, SetBool, '/segmentation/enable', SetBool.Request(data=data))
+
+
+def mask_of(camera, stamp_ns):
     """The mask of a frame sent now."""
-    before = len(camera.received[MASK])
     camera.send(stamp_ns)
-    ros.spin_until(lambda: len(camera.received[MASK]) > before, 'a mask')
-    return mask_from_msg(camera.received[MASK][-1])
+    return mask_from_msg(camera.output_of(stamp_ns))
 
 
 def test_disabled_it_hears_nothing_and_enabled_it_goes_on(ros, running):
     node, camera, networks = running
     for _ in range(2):  # the second time it is so already
-        told = answer(ros, camera, 'enable', SetBool.Request(data=False))
+        told = enable(ros, camera, False)
         assert (told.success, told.message) == (True, 'inactive')
     ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
     assert node.segmenter is networks[0], 'still loaded'
-    assert answer(ros, camera, 'enable', SetBool.Request(data=True)).success
+    assert enable(ros, camera, True).success
     camera.connect(MASK)
-    ros.spin_until(lambda: node._outputs.wanted(), 'the subscriber')
-    assert mask_of(ros, camera, T0).shape == (4, 6)
+    ros.subscribed(node)
+    assert mask_of(camera, T0).shape == (4, 6)
 
 
 def test_a_model_is_replaced_between_two_frames(ros, running):
     node, camera, networks = running
     camera.listen(String, '/segmentation/labels')
-    assert set(mask_of(ros, camera, T0).ravel()) == {0, 1, 255}
+    assert set(mask_of(camera, T0).ravel()) == {0, 1, 255}
     networks.append(Fewer())
     told = answer(ros, camera, 'reload_model')
     assert (told.success, told.message) == (True, 'another fake')
     assert networks[-1].warmed_up == 2
-    assert set(mask_of(ros, camera, T0 + SECOND).ravel()) == {0}
+    assert set(mask_of(camera, T0 + SECOND).ravel()) == {0}
     ros.spin_until(lambda: camera.received['/segmentation/labels'], 'the new labels')
     (entry,) = json.loads(camera.received['/segmentation/labels'][-1].data)
     assert entry == {'id': 0, 'name': 'all', 'rgb': [9, 8, 7]}
@@ -116,7 +106,7 @@ def test_a_model_that_cannot_be_loaded_replaces_nothing(ros, running, error, tex
     networks.append(error)
     told = answer(ros, camera, 'reload_model')
     assert (told.success, told.message) == (False, text)
-    assert set(mask_of(ros, camera, T0).ravel()) == {0, 1, 255}
+    assert set(mask_of(camera, T0).ravel()) == {0, 1, 255}
 
 
 def test_masks_and_services_go_on_while_a_model_is_loaded(ros, running):
@@ -131,7 +121,7 @@ def test_masks_and_services_go_on_while_a_model_is_loaded(ros, running):
     networks.append(Slow())
     asked = ask(ros, camera, 'reload_model')
     ros.spin_until(entered.is_set, 'the loading')
-    assert set(mask_of(ros, camera, T0).ravel()) == {0, 1, 255}
+    assert set(mask_of(camera, T0).ravel()) == {0, 1, 255}
     node.trigger_deactivate()
     assert not node.stop(0.1), 'a process must not end in order under this thread'
     node.trigger_cleanup()
@@ -140,8 +130,7 @@ def test_masks_and_services_go_on_while_a_model_is_loaded(ros, running):
     assert not asked.result().success
     assert 'the network was released' in asked.result().message
     assert node.segmenter is None
-    for name, request in (('reload_model', None), ('enable', SetBool.Request(data=True))):
-        told = answer(ros, camera, name, request)
+    for told in (answer(ros, camera, 'reload_model'), enable(ros, camera, True)):
         assert (told.success, told.message) == (False, 'no network is loaded; configure the node')
 
 
@@ -152,7 +141,7 @@ def test_a_snapshot_holds_what_was_published_or_says_why_not(ros, running, tmp_p
     told = answer(ros, camera, 'save_snapshot')
     assert not told.success
     assert 'no frame has been segmented yet' in told.message
-    mask = mask_of(ros, camera, T0)
+    mask = mask_of(camera, T0)
     folder = tmp_path / 'snapshots'
     assert node.set_parameters([Parameter('snapshot.folder', value=str(folder))])[0].successful
     told = answer(ros, camera, 'save_snapshot')
@@ -181,12 +170,12 @@ def test_a_full_disk_is_told_and_survived(ros, running, tmp_path, monkeypatch):
 
     node, camera, _ = running
     node.set_parameters([Parameter('snapshot.folder', value=str(tmp_path / 'snapshots'))])
-    mask_of(ros, camera, T0)
+    mask_of(camera, T0)
     with monkeypatch.context() as disk:
         disk.setattr('sgnet_ros.snapshot.write_mask', full)
         told = answer(ros, camera, 'save_snapshot')
     assert not told.success
     assert 'cannot be written: No space left on device' in told.message
     assert list((tmp_path / 'snapshots').iterdir()) == []
-    assert mask_of(ros, camera, T0 + SECOND).shape == (4, 6)
+    assert mask_of(camera, T0 + SECOND).shape == (4, 6)
     assert answer(ros, camera, 'save_snapshot').success
