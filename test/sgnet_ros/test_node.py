@@ -68,14 +68,6 @@ def test_labels_reach_those_who_come_late(ros):
     assert json.loads(labels[0].data)[1] == {'id': 1, 'name': 'far', 'rgb': [200, 100, 50]}
 
 
-def test_nothing_is_computed_while_nobody_subscribes(ros):
-    segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter, listen=())
-    camera.send(T0)
-    ros.dropped(node, no_subscriber=1)
-    assert segmenter.frames == []
-
-
 def test_only_what_is_subscribed_to_is_made(ros, monkeypatch):
     made = []
     monkeypatch.setattr('sgnet_ros.outputs.overlay', lambda *_: made.append('overlay'))
@@ -106,12 +98,6 @@ BAD = {
     'short data': (
         {'rgb': image('rgb8', bytes(72))}, 'bad_rgb', '/cam/rgb', 'needs 72 bytes of data, got 71'
     ),
-    'short depth': (
-        {'depth': image('16UC1', bytes(48))}, 'bad_depth', '/cam/depth', '48 bytes of data, got 47'
-    ),
-    'unknown encoding': (
-        {'rgb': image('jpeg', bytes(72))}, 'bad_rgb', '/cam/rgb', "unknown colour encoding 'jpeg'"
-    ),
     'unknown depth': (
         {'depth': image('64FC1', bytes(192))}, 'bad_depth', '/cam/depth', "encoding '64FC1'"
     ),
@@ -127,8 +113,7 @@ BAD = {
         'bad_camera_info', '/cam/info', 'intrinsics are for 8x4',
     ),
 }  # fmt: skip
-for name, stream in (('short data', 'rgb'), ('short depth', 'depth')):
-    BAD[name][0][stream].data.pop()
+BAD['short data'][0]['rgb'].data.pop()
 
 
 @pytest.mark.parametrize('case', BAD)
@@ -154,16 +139,6 @@ def test_a_bad_message_is_counted_named_and_survived(ros, case):
     assert len(named) == 1, 'three bad frames in a row are one warning'
     assert node.statistics.counts().dropped == {cause: 3}
     assert not node.failed.done()
-
-
-def test_intrinsics_may_come_from_parameters(ros):
-    segmenter = FakeSegmenter()
-    intrinsics = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
-    node, camera = ros.started(segmenter, **intrinsics)
-    camera.send(T0, info=CameraInfo())
-    camera.wait()
-    used = segmenter.frames[0].intrinsics
-    assert (used.fx, used.fy, used.cx, used.cy) == (7.0, 8.0, 2.0, 1.0)
 
 
 def test_the_newest_pair_waits_for_the_first_camera_info(ros):
@@ -259,14 +234,6 @@ def test_callbacks_run_while_a_frame_is_in_the_making(ros):
     camera.wait()
 
 
-def test_policy_all_makes_every_mask(ros):
-    node, camera = ros.started(queue__policy='all')
-    for i in range(8):
-        send_and_pair(ros, node, camera, T0 + i * SECOND)
-    ros.spin_until(lambda: node.statistics.counts().masks == 8, 'eight masks')
-    assert node.statistics.counts().dropped == {}
-
-
 def test_confidence_threshold_and_depth_range_apply_at_once(ros):
     node, camera = ros.started()
     node.set_parameters(
@@ -276,14 +243,6 @@ def test_confidence_threshold_and_depth_range_apply_at_once(ros):
     camera.wait()
     mask = mask_from_msg(camera.received[MASK][0]).ravel()
     assert mask.tolist() == [255] * 3 + [0] * 7 + [255] * 14  # 0.6 m to 1.8 m remain
-
-
-def test_time_that_goes_back_starts_over(ros):
-    node, camera = ros.started()
-    for stamp in (T0 + 5 * SECOND, T0 + 6 * SECOND, T0, T0 + SECOND):
-        camera.send(stamp)
-        camera.output_of(stamp)
-    assert node.statistics.counts().pairs == 4
 
 
 def test_an_error_about_no_frame_ends_the_node(ros):
@@ -344,13 +303,9 @@ def test_parameters_that_cannot_be_are_refused_by_name(ros, name, value, text):
         ros.segmentation(FakeSegmenter(), **{name: value})
 
 
-def test_a_whole_number_will_do_for_a_float(ros):
-    node = ros.segmentation(FakeSegmenter(), max_rate=30, use_sim_time=False)
-    assert node.parameters['max_rate'] == 30.0
-
-
 def test_parameters_at_run_time(ros):
-    node = ros.segmentation(FakeSegmenter())
+    node = ros.segmentation(FakeSegmenter(), max_rate=30)
+    assert node.parameters['max_rate'] == 30.0, 'a whole number will do'
 
     def change(name, value):
         return node.set_parameters([Parameter(name, value=value)])[0]
@@ -393,7 +348,8 @@ def test_the_watchdog_names_the_cause_and_the_topic_as_resolved(ros, missing, pa
 
 
 def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
-    node, camera = ros.started(listen=(), watchdog__timeout=3600.0)
+    segmenter = FakeSegmenter()
+    node, camera = ros.started(segmenter, listen=(), watchdog__timeout=3600.0)
     for count in (1, 2):
         camera.send(T0 + count * SECOND)
 
@@ -404,6 +360,7 @@ def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
 
         ros.spin_until(unwanted, 'a pair that nobody wants')
         node._watchdog._check()
+    assert segmenter.frames == [], 'nothing is computed'
     camera.listen(DiagnosticArray, '/diagnostics')
     assert camera.wait(1, '/diagnostics')[-1].status[0].level == DiagnosticStatus.OK
     told = [line for line in ros.log() if 'no subscriber to /segmentation/mask' in line]

@@ -13,6 +13,8 @@ from rclpy.parameter import Parameter
 from ros_world import MASK, SECOND, T0, image
 from sensor_msgs.msg import CameraInfo, Image
 
+from sgnet_core.types import CameraIntrinsics
+
 QUIET, LOUD = {'watchdog__timeout': 3600.0}, {'watchdog__timeout': 0.2}
 
 
@@ -62,12 +64,14 @@ def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
 
 
 def test_a_wrong_camera_info_delays_nothing_where_parameters_say_the_camera(ros):
-    given = {'camera__fx': 5.0, 'camera__fy': 5.0, 'camera__cx': 3.0, 'camera__cy': 2.0}
-    node, camera = ros.started(**given, **QUIET)
+    segmenter = FakeSegmenter()
+    given = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
+    node, camera = ros.started(segmenter, **given, **QUIET)
     camera.info.publish(view(8, 5)['info'])
     ros.spin_until(lambda: node.statistics.counts().received.get('camera_info'), 'camera_info')
     camera.send(T0, **view(6, 4))
-    assert camera.output_of(T0).width == 6
+    camera.output_of(T0)
+    assert segmenter.frames[0].intrinsics == CameraIntrinsics(6, 4, 7.0, 8.0, 2.0, 1.0)
 
 
 def test_pairs_that_wait_keep_their_camera(ros):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node as a program: help, bad options, signals, failure.
+"""The node as a program: help, bad options, signals, failure."""
 
-Over 300 lines: all of them share one way to start and to end it.
-"""
-
+import itertools
 import json
 import os
 import select
@@ -20,7 +18,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rclpy.utilities import get_rmw_implementation_identifier
-from ros_world import DEADLINE_S
+from ros_world import DEADLINE_S, MASK
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool, Trigger
@@ -35,29 +33,33 @@ DROPPED_BEFORE_PAIRING = {'rgb_unmatched', 'depth_unmatched', 'duplicate_stamp',
 COMMAND = [sys.executable, '-m', 'sgnet_ros', 'segmentation_node']
 
 
-def environment(ros_domain_id=0):
+def environment():
     path = os.pathsep.join([str(REPOSITORY), os.environ.get('PYTHONPATH', '')])
-    return {
-        **os.environ,
-        'PYTHONPATH': path,
-        'ROS_DOMAIN_ID': str(ros_domain_id),
-        'PYTHONUNBUFFERED': '1',
-    }
+    return {**os.environ, 'PYTHONPATH': path, 'PYTHONUNBUFFERED': '1'}
 
 
-def ignoring_ctrl_c():
-    """As programs start that a script starts with `&`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def run(arguments, ros_domain_id=0):
-    return subprocess.run(
-        arguments,
-        env=environment(ros_domain_id),
-        capture_output=True,
+def popen(command, environ):
+    """A process as a script starts it with `&`: SIGINT is ignored."""
+    return subprocess.Popen(
+        command,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+
+
+def ended(process, number):
+    """(exit status, stdout, stderr) after this signal."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, out, err
+
+
+def run(*arguments):
+    return subprocess.run(
+        arguments, env=environment(), capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -68,49 +70,42 @@ def test_help_needs_neither_torch_nor_ros():
         'except SystemExit as end: assert end.code == 0\n'
         'print(sorted({"torch", "cv2", "rclpy"} & set(sys.modules)))'
     )
-    done = run([sys.executable, '-c', program])
+    done = run(sys.executable, '-c', program)
     assert '--ros-args' in done.stdout
     assert done.stdout.splitlines()[-1] == '[]', done.stderr
 
 
-def test_a_missing_checkpoint_is_wrong_usage(ros_domain_id):
-    done = run(
-        [*COMMAND, '--ros-args', '-p', 'checkpoint:=no/such/file.safetensors'], ros_domain_id
-    )
+@pytest.mark.parametrize(
+    ('parameter', 'words'),
+    [
+        ('checkpoint:=no/such/file.safetensors', ['no/such/file.safetensors']),
+        ('sync.slopp:=0.1', ["'sync.slopp'", "'sync.slop'?"]),
+    ],
+)
+def test_wrong_usage_is_one_line(ros_domain_id, monkeypatch, parameter, words):
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
+    done = run(*COMMAND, '--ros-args', '-p', parameter)
     assert done.returncode == 2
-    assert 'no/such/file.safetensors' in done.stderr.splitlines()[-1]
-    assert 'Traceback' not in done.stderr
-
-
-def test_an_unknown_parameter_is_wrong_usage_and_named(ros_domain_id):
-    done = run([*COMMAND, '--ros-args', '-p', 'sync.slopp:=0.1'], ros_domain_id)
-    assert done.returncode == 2
-    assert "'sync.slopp'" in done.stderr.splitlines()[-1]
-    assert "'sync.slop'?" in done.stderr.splitlines()[-1]
+    assert all(word in done.stderr.splitlines()[-1] for word in words)
     assert 'Traceback' not in done.stderr
 
 
 @pytest.fixture
-def program(ros, ros_domain_id):
+def program(ros, ros_domain_id, monkeypatch):
     """Starts a node as a program of its own, wired to the camera; ends it in the end.
 
     `start(behaviour)` runs it with the fake segmenter, `start(None, ...)` is the real command.
     """
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
     running = []
 
     def start(behaviour, *options):
         command = [sys.executable, str(HERE / 'fake_node.py'), behaviour] if behaviour else COMMAND
-        process = subprocess.Popen(
-            [*command, '--ros-args', '-r', 'rgb/image:=/cam/rgb', '-r', 'depth/image:=/cam/depth',
-             '-r', 'rgb/camera_info:=/cam/info', '-p', 'qos.input:=reliable', *options],
-            env=environment(ros_domain_id),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=ignoring_ctrl_c,
-        )  # fmt: skip
-        running.append(process)
-        return process
+        inputs = {'rgb/image': 'rgb', 'depth/image': 'depth', 'rgb/camera_info': 'info'}
+        words = [word for name in inputs for word in ('-r', f'{name}:=/cam/{inputs[name]}')]
+        words += [word for option in ('qos.input:=reliable', *options) for word in ('-p', option)]
+        running.append(popen([*command, '--ros-args', *words], environment()))
+        return running[-1]
 
     yield start
     for process in running:
@@ -121,27 +116,25 @@ def program(ros, ros_domain_id):
 
 def connected(ros):
     camera = ros.camera()
-    camera.listen(Image, '/segmentation/mask')
-    camera.connect('/segmentation/mask')
+    camera.listen(Image, MASK)
+    camera.connect(MASK)
     return camera
+
+
+def send_until(ros, camera, happened, *messages):
+    """Send again and again: the program may see its subscriber later than we see the program."""
+    stamps = itertools.count(10**9, 10**9)
+    ros.spin_until(lambda: camera.send(next(stamps), *messages) or happened(), 'what was sent for')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_with_one_line_of_statistics(ros, program, number):
     process = program('work')
     camera = connected(ros)
-    masks = camera.received['/segmentation/mask']
-    stamps = iter(range(10**9, 10**12, 10**9))
-
-    def mask_came():
-        # Sent again and again: the program may see its subscriber later than we see the program.
-        camera.send(next(stamps))
-        return masks
-
-    ros.spin_until(mask_came, 'a mask')
-    process.send_signal(number)
-    out, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, err
+    masks = camera.received[MASK]
+    send_until(ros, camera, lambda: masks)
+    status, out, err = ended(process, number)
+    assert status == 0, err
     assert 'Traceback' not in err
     assert '[segmentation]: pairs ' in err.splitlines()[-1]
     counts = json.loads(out)
@@ -164,8 +157,7 @@ def asked(ros, camera, kind, name, **request):
 
 def at_a_frame(ros, program):
     process, camera = program('hang'), connected(ros)
-    stamps = iter(range(10**9, 10**12, 10**9))
-    ros.spin_until(lambda: camera.send(next(stamps)) or hangs(process), 'the frame')
+    send_until(ros, camera, lambda: hangs(process))
     return process, camera
 
 
@@ -178,7 +170,7 @@ def deactivating(ros, program):
 
 
 def configuring(ros, program):
-    process, camera = program('load', '-p', 'autostart:=false'), ros.camera()
+    process, camera = program('load', 'autostart:=false'), ros.camera()
     transition = Transition(id=Transition.TRANSITION_CONFIGURE)
     asked(ros, camera, ChangeState, 'change_state', transition=transition)
     ros.spin_until(lambda: hangs(process), 'the loading')
@@ -211,9 +203,8 @@ def reloading(ros, program):
 def test_signals_end_it_whatever_it_is_at(ros, program, state, number):
     """What it is at here never ends; so this would hang."""
     process, _ = state(ros, program)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, err
+    status, out, err = ended(process, number)
+    assert status == 0, err
     assert 'Traceback' not in err
     assert '[segmentation]: pairs ' in err.splitlines()[-1]
     assert json.loads(out)['masks'] == 0
@@ -226,18 +217,9 @@ def test_signals_end_it_while_it_imports(tmp_path, number):
         'import threading\nprint("hanging", flush=True)\nthreading.Event().wait()\n'
     )
     path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
-    process = subprocess.Popen(
-        COMMAND,
-        env={**environment(), 'PYTHONPATH': path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=ignoring_ctrl_c,
-    )
+    process = popen(COMMAND, {**environment(), 'PYTHONPATH': path})
     assert process.stdout.readline() == 'hanging\n'
-    process.send_signal(number)
-    _, err = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, err) == (-number, '')
+    assert ended(process, number) == (-number, '', '')
 
 
 def test_serving_leaves_nothing_behind_at_each_message(ros):
@@ -268,14 +250,7 @@ def test_serving_leaves_nothing_behind_at_each_message(ros):
 
 def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
     process = program('fail')
-    camera = connected(ros)
-    stamps = iter(range(10**9, 10**12, 10**9))
-
-    def ended():
-        camera.send(next(stamps))
-        return process.poll() is not None
-
-    ros.spin_until(ended, 'the end of the program')
+    send_until(ros, connected(ros), lambda: process.poll() is not None)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert 'RuntimeError: a defect in the network' in err
@@ -293,37 +268,30 @@ def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, 
 
     checkpoint = save_random_checkpoint(tmp_path / 'random.safetensors')
     options = (f'checkpoint:={checkpoint}', 'device:=cpu', 'backend:=torch')
-    process = program(None, *(word for option in options for word in ('-p', option)))
+    process = program(None, *options)
     camera = ros.camera()
-    camera.listen(Image, '/segmentation/mask')
+    camera.listen(Image, MASK)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera.listen(String, '/segmentation/labels', latched)
-    camera.connect('/segmentation/mask')
+    camera.connect(MASK)
     frame = tiny_samples[0].frame
-    stamps = iter(range(10**9, 10**12, 10**9))
     messages = (
         rgb_to_msg(frame.rgb, Header()),
         depth_to_msg(frame.depth_m, Header()),
         camera_info_to_msg(frame.intrinsics, Header()),
     )
 
-    def mask_came():
-        camera.send(next(stamps), *messages)
-        return camera.received['/segmentation/mask']
-
-    ros.spin_until(mask_came, 'a mask')
+    send_until(ros, camera, lambda: camera.received[MASK], *messages)
     segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu', backend='torch')
     expected = segmenter.segment(frame).labels
-    mask = mask_from_msg(camera.received['/segmentation/mask'][0])
+    mask = mask_from_msg(camera.received[MASK][0])
     # Another number of threads may round otherwise where two classes are as probable.
     assert (mask == expected).mean() > 0.99
     assert len(np.unique(expected)) > 2
-    ros.spin_until(lambda: camera.received['/segmentation/labels'], 'the labels')
-    (labels,) = camera.received['/segmentation/labels']
+    (labels,) = camera.wait(1, '/segmentation/labels')
     assert label_names_from_msg(labels) == segmenter.class_names
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, err
+    status, _, err = ended(process, signal.SIGTERM)
+    assert status == 0, err
     assert segmenter.description in err
     chosen = {**os.environ, **large_image_profile(os.environ)}
     assert profile_text(chosen, get_rmw_implementation_identifier()) in err
