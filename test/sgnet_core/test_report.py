@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from report_cases import NAMES, StrictReader, evaluation_of, result_of, sample_of
 
-from sgnet_core.errors import InputError
 from sgnet_core.evaluation import Evaluation
 from sgnet_core.labels import colorize, label_set_of
 from sgnet_core.report import charts
@@ -140,14 +139,6 @@ def test_folder_has_the_same_figures_for_programs(tmp_path):
     assert json.loads((folder / 'metrics.json').read_text()) == metrics
     page = StrictReader((folder / 'report.html').read_text())
     assert page.tags['img'] == 5 * 4 and '<s>5</s>' in page.text and '<s>1</s>' not in page.text
-
-
-def test_folder_that_cannot_be_is_refused_before_the_run(tmp_path):
-    (tmp_path / 'file').touch()
-    with pytest.raises(
-        InputError, match='--out .*file.* cannot be written to .*: give a writable folder'
-    ):
-        ReportFolder(tmp_path / 'file')
 
 
 def select(selector, scores, choose=None):

@@ -58,7 +58,8 @@ def test_a_report_nowhere_is_refused_before_anything_is_computed(tiny_dataset, t
     (tmp_path / 'file').touch()
     assert run('evaluate', '--data', tiny_dataset.root, '--out', tmp_path / 'file') == 2
     output = capsys.readouterr()
-    assert 'cannot be written to' in output.err and output.err.count('\n') == 1
+    assert 'cannot be written to' in output.err and 'give a writable folder' in output.err
+    assert output.err.count('\n') == 1
     assert output.out == ''
 
 
