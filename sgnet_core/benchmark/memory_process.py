@@ -11,12 +11,14 @@ import gc
 import multiprocessing
 import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+from sgnet_core.errors import SgnetError
 
 Result = TypeVar('Result')
 
@@ -30,12 +32,25 @@ def in_fresh_process(function: Callable[..., Result], *args: object) -> Result:
     A server imports them once; each call runs in a fork of it.
 
     Raises:
-        Exception: whatever `function` raises; BrokenProcessPool if the process was killed.
+        Exception: whatever `function` raises.
+        SgnetError: the process was killed, for example because memory ran out.
     """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([__name__, function.__module__])
-    with ProcessPoolExecutor(1, context, _ignore_ctrl_c) as pool:
-        return pool.submit(function, *args).result()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_result, args=(sender, function, args))
+    process.start()
+    sender.close()
+    try:
+        result, error = receiver.recv()
+    except EOFError:
+        raise SgnetError('the process that measures memory was killed') from None
+    finally:
+        process.kill()
+        process.join()
+    if error is not None:
+        raise error
+    return result
 
 
 def peak_mb(call: Callable[[], object], device: str) -> float | None:
@@ -74,6 +89,10 @@ def memory_status(field: str) -> int:
     raise OSError(f'/proc/self/status has no {field}')
 
 
-def _ignore_ctrl_c() -> None:
-    """Ctrl-C is for the run, which writes what it has."""
+def _send_result(sender: Connection, function: Callable[..., object], args: tuple) -> None:
+    # Ctrl-C is for the parent process, which kills this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sender.send((function(*args), None))
+    except Exception as error:
+        sender.send((None, error))

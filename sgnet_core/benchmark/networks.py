@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole networks, from the bytes of a sensor to the mask at their resolution."""
+"""Builds the networks to measure: one variant, backend, precision and frame size each."""
 
 from __future__ import annotations
 

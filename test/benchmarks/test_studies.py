@@ -4,6 +4,7 @@
 import importlib
 import json
 import sys
+from pathlib import Path
 
 import torch
 import ablation
@@ -25,6 +26,7 @@ from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.gravity import GravityTracker
 from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
+from sgnet_core.training.config import load_train_config
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 WINDOWS = (
@@ -172,6 +174,12 @@ def test_the_ablation_trains_variants_and_keeps_finished_runs(tiny_dataset, tmp_
     table = run_study('ablation', *options, 'none')['variants']
     assert (out / 'weights_only_seed3/scores.json').stat().st_mtime_ns == before
     assert set(table) == {'weights_only', 'none'}
+
+
+def test_the_schedule_of_the_ablation_is_valid():
+    config = load_train_config(Path(ablation.__file__).with_name('ablation.yaml'))
+    assert config.evaluate_every == config.epochs
+    assert config.room_frames == 0
 
 
 def test_mean_and_deviation_are_over_the_seeds_of_a_variant(tmp_path):
