@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bag through the segmentation node: replay, node and evaluator.
+"""Evaluates the segmentation node on a bag: replay, node and evaluator.
 
 ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag out:=report
 ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag queue.policy:=all json:=metrics.json
 
-The evaluator plays the bag once the node is ready, and everything ends with it, or with the node.
-Whatever segmentation.launch.py can be told about the node can be told here as well; but topics are
-those of the bag, also where camera is given: that is for the parameters.
+The evaluator plays the bag when the node is ready. All processes end with it, or with the node.
+The arguments of segmentation.launch.py work here as well, but topics are always those of the bag:
+`camera` selects parameters only.
 """
 
 from pathlib import Path
@@ -28,28 +28,28 @@ from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 
 PARTS = ('rgb', 'depth', 'camera_info', 'depth_camera_info')
 INPUTS = {f'{part}_topic': getattr(FrameTopics(), part) for part in PARTS}
-"""Arguments of segmentation.launch.py whose default is another one here: those of the bag."""
+"""Arguments of segmentation.launch.py whose default is a topic of the bag here."""
 
 OPTIONS = {
     'labels': 'folder of label images; empty: a topic of the bag',
-    'labels_topic': 'topic of label images; empty: as frames_to_bag has it',
-    'label_names_topic': 'topic that says what labels mean; empty: as frames_to_bag has it',
-    'remap': 'YAML file of classes made of others',
-    'rate': 'speed, 2 = twice',
-    'sync_mode': 'as sync.mode in params_file, if that is another than auto',
-    'sync_slop': 'as sync.slop in params_file, if that is another than 0.015',
+    'labels_topic': 'topic of label images; empty: that of frames_to_bag',
+    'label_names_topic': 'topic of the names of the labels; empty: that of frames_to_bag',
+    'remap': 'YAML file that maps classes to others',
+    'rate': 'factor of the speed',
+    'sync_mode': 'must equal sync.mode in params_file, if that is not auto',
+    'sync_slop': 'must equal sync.slop in params_file, if that is not 0.015',
     'write_bag': 'bag to write, with masks added',
     'out': 'folder for a report',
-    'json': 'file for the figures',
+    'json': 'file for the metrics',
 }
-"""Launch argument and option of evaluate_bag -> description; empty, the default: as it has it."""
+"""Launch argument and option of evaluate_bag -> description. The default is empty: not set."""
 
 REPORT_TIMEOUT_S = '600'
-"""How long the evaluator may take after Ctrl-C to score what was seen."""
+"""Time of the evaluator after Ctrl-C to score the frames so far."""
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
-    """What this file adds to the arguments of segmentation.launch.py, or gives other defaults."""
+    """New arguments, and those of segmentation.launch.py with another default."""
     inputs = [
         DeclareLaunchArgument(name, default_value=topic, description='raw topic, in the bag')
         for name, topic in INPUTS.items()
@@ -70,10 +70,10 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         ),
         DeclareLaunchArgument(
             'qos.input',
-            # The player is reliable, and what is dropped must be dropped where it is counted.
+            # The player is reliable, and only the node counts its drops.
             default_value='reliable',
             choices=['', 'sensor_data', 'reliable', 'auto'],
-            description='QoS of what the node hears; empty: as in params_file',
+            description='reliability of the subscriptions; empty: as in params_file',
         ),
     ]
 
@@ -123,7 +123,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *declare_arguments(),
             segmentation,
-            # A node that does not start would be waited for.
+            # Otherwise the evaluator would wait for a node that has failed.
             RegisterEventHandler(
                 OnProcessExit(
                     target_action=lambda process: process.process_details['name'].startswith(

@@ -3,8 +3,8 @@
 
 ros2 launch sgnet_ros realsense.launch.py device:=cuda rviz:=true
 
-The topics are those of realsense-ros 4.55 and newer, which start with the camera's namespace and
-name. With `launch_camera:=false` the camera is somebody else's, who must align depth to colour.
+The topics are those of realsense-ros 4.55 and newer: they start with the namespace and the name of
+the camera. With `launch_camera:=false` the camera runs already and must align depth to colour.
 """
 
 import os
@@ -32,11 +32,11 @@ INPUTS = {
     'camera_info_topic': [*CAMERA, '/color/camera_info'],
     'depth_camera_info_topic': [*CAMERA, '/depth/camera_info'],
 }
-"""Arguments of segmentation.launch.py whose default is another one here."""
+"""Arguments of segmentation.launch.py with another default here."""
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
-    """What this file adds to the arguments of segmentation.launch.py, or gives other defaults."""
+    """New arguments, and those of segmentation.launch.py with another default."""
     return [
         DeclareLaunchArgument(
             'launch_camera',
@@ -51,7 +51,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             'camera_name', default_value='camera', description='name of the camera node'
         ),
         DeclareLaunchArgument(
-            'serial_no', default_value='', description='which camera, in digits; empty: any'
+            'serial_no', default_value='', description='serial number of the camera; empty: any'
         ),
         DeclareLaunchArgument(
             'color_profile', default_value='640x480x30', description='width x height x rate'
@@ -68,21 +68,21 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             'fixed_frame',
             default_value=[LaunchConfiguration('camera_name'), '_color_optical_frame'],
-            description='in which rviz2 shows the points; default: by camera_name',
+            description='fixed frame of rviz2; default: by camera_name',
         ),
     ]
 
 
 def camera() -> GroupAction:
-    """The camera's own launch file, which gets its configuration and none of ours.
+    """The launch file of the camera, in a scope with its own configuration only.
 
-    It takes every launch configuration in its scope for its own: it would read our `log_level`,
-    and newer versions warn about each name they do not know.
+    It reads every launch configuration in its scope: it would use our `log_level`, and newer
+    versions warn about each unknown name.
     """
     configuration = {
         'camera_namespace': LaunchConfiguration('camera_namespace'),
         'camera_name': LaunchConfiguration('camera_name'),
-        # Quoted, because it reaches the driver through YAML, which would make it a number.
+        # Quoted: it reaches the driver through YAML, which would convert it to a number.
         'serial_no': ["'", LaunchConfiguration('serial_no'), "'"],
         'rgb_camera.color_profile': LaunchConfiguration('color_profile'),
         'depth_module.depth_profile': LaunchConfiguration('depth_profile'),
@@ -94,7 +94,7 @@ def camera() -> GroupAction:
     launch_file = PathJoinSubstitution(
         [FindPackageShare('realsense2_camera'), 'launch', 'rs_launch.py']
     )
-    # For the camera as for the node: the shared memory of its images is the sender's.
+    # The shared memory of the images belongs to their sender, the camera.
     profile = [SetEnvironmentVariable(*item) for item in large_image_profile(os.environ).items()]
     return GroupAction(
         [*profile, IncludeLaunchDescription(PythonLaunchDescriptionSource(launch_file))],

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The segmentation node, for a camera that runs already.
+"""The segmentation node for a running camera.
 
 ros2 launch sgnet_ros segmentation.launch.py camera:=oak_d
 ros2 launch sgnet_ros segmentation.launch.py rgb_topic:=/kinect/rgb/image_raw \
     depth_topic:=/kinect/depth_registered/image_raw camera_info_topic:=/kinect/rgb/camera_info
 
-The first one knows topics and parameters of the camera, and config/oak_d.yaml says how to start
-its driver. Depth that is not registered to the colour image needs depth.register in params_file.
+With `camera:=`, topics and parameters are those of the driver; config/oak_d.yaml describes how to
+start it. Depth that is not registered to the colour image needs depth.register in params_file.
 """
 
 from pathlib import Path
@@ -21,12 +21,12 @@ from launch_ros.parameter_descriptions import ParameterValue
 CONFIG = Path(__file__).parent.parent / 'config'
 
 INPUTS = {
-    'rgb_topic': ('rgb/image', 'colour images, sensor_msgs/Image'),
-    'depth_topic': ('depth/image', 'depth registered to the colour image, sensor_msgs/Image'),
-    'camera_info_topic': ('rgb/camera_info', 'intrinsics of the colour camera'),
+    'rgb_topic': ('rgb/image', 'topic of colour images'),
+    'depth_topic': ('depth/image', 'topic of depth images'),
+    'camera_info_topic': ('rgb/camera_info', 'topic of the intrinsics of colour'),
     'depth_camera_info_topic': (
         'depth/camera_info',
-        'intrinsics of the depth camera, where the node is to register depth',
+        'topic of the intrinsics of depth, for depth.register',
     ),
 }
 """Launch argument -> (name of the topic in the node, description)."""
@@ -75,30 +75,38 @@ CAMERAS = {
         'fixed_frame': 'camera_color_optical_frame',
     },
 }
-"""Camera -> launch argument -> its default, as the camera's driver has it unless told otherwise.
+"""Camera -> launch argument -> its default, which is the default of the driver.
 
-Each but the first has a parameter file of its name in config/, which says how to start the driver.
+Each but the first has a parameter file in config/, which describes how to start the driver.
 """
 
 NODE_PARAMETERS = {
-    'checkpoint': (str, None, 'file of a trained network'),
+    'checkpoint': (str, None, 'path to a checkpoint'),
     'device': (str, None, 'auto, cpu, cuda or cuda:N'),
-    'precision': (str, ['auto', 'fp32', 'fp16', 'bf16'], 'number format of inference'),
-    'image_transport': (str, ['raw', 'compressed'], 'how colour comes; rgb_topic is the raw topic'),
-    'depth_transport': (str, ['raw', 'compressedDepth'], 'the same of depth_topic'),
-    'qos.input': (str, ['sensor_data', 'reliable', 'auto'], 'QoS of what the node hears'),
-    'queue.policy': (str, ['latest', 'all'], 'which frames wait while the node is busy'),
-    'use_sim_time': (bool, ['true', 'false'], 'take the time from /clock'),
+    'precision': (str, ['auto', 'fp32', 'fp16', 'bf16'], 'precision of inference'),
+    'image_transport': (
+        str,
+        ['raw', 'compressed'],
+        'transport of colour; rgb_topic is the raw topic',
+    ),
+    'depth_transport': (
+        str,
+        ['raw', 'compressedDepth'],
+        'transport of depth; depth_topic is the raw topic',
+    ),
+    'qos.input': (str, ['sensor_data', 'reliable', 'auto'], 'reliability of the subscriptions'),
+    'queue.policy': (str, ['latest', 'all'], 'pairs that wait for the network'),
+    'use_sim_time': (bool, ['true', 'false'], 'use the time of /clock'),
 }
 """Launch argument and node parameter of the same name -> (type, choices, description).
 
-Empty, the default, leaves the parameter to params_file: a default of our own would silently win
-over what the file says.
+The default is empty and leaves the parameter to params_file. Any other default would silently
+override the file.
 """
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
-    """Every argument of this file; what the node itself can be told is in params_file."""
+    """The arguments of this file; params_file holds the other parameters of the node."""
     inputs = [
         DeclareLaunchArgument(
             name, default_value='', description=f'{description}; empty: by camera'
@@ -119,14 +127,14 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             'camera',
             default_value='',
             choices=list(CAMERAS),
-            description='whose topics and parameter file to take; empty: any camera',
+            description='camera whose topics and parameter file to use; empty: any camera',
         ),
         *inputs,
         *parameters,
         DeclareLaunchArgument(
             'params_file',
             default_value='',
-            description='YAML file with the parameters of the node; empty: by camera, in config/',
+            description='YAML file with the parameters of the node; empty: config/ of the camera',
         ),
         DeclareLaunchArgument(
             'namespace', default_value='', description='namespace of the node and of its outputs'
@@ -140,8 +148,7 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             'fixed_frame',
             default_value='',
-            description='in which rviz2 shows the points, any frame of TF or that of the colour '
-            'images; empty: the latter, by camera',
+            description='fixed frame of rviz2; empty: the optical frame of the camera',
         ),
         DeclareLaunchArgument(
             'log_level',
@@ -153,14 +160,14 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
 
 
 def nodes(context: LaunchContext) -> list[Node]:
-    """The node and RViz, with what the arguments leave open taken from the camera."""
+    """The node and RViz; the camera gives the defaults of the arguments."""
 
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
     camera = argument('camera')
     topics = {topic: argument(name) or CAMERAS[camera][name] for name, (topic, _) in INPUTS.items()}
-    # What is given on the command line wins over params_file.
+    # The command line overrides params_file.
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
         for name, (value_type, _, _) in NODE_PARAMETERS.items()
@@ -192,5 +199,5 @@ def nodes(context: LaunchContext) -> list[Node]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Arguments, the node, and RViz where it is wanted."""
+    """Arguments, the node and, if requested, RViz."""
     return LaunchDescription([*declare_arguments(), OpaqueFunction(function=nodes)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts frames that cannot be used and says so, now and then, by the name of the topic."""
+"""Counts invalid frames, and logs their topic and error at a limited rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WARNING_PERIOD_S = 5.0
 
 
 class BadInputs:
-    """Each cause is counted every time and warned about every `WARNING_PERIOD_S` at most."""
+    """Counts every error, and logs each cause at most every `WARNING_PERIOD_S`."""
 
     def __init__(self, node: Node, statistics: Statistics) -> None:
         self._node = node
@@ -25,7 +25,7 @@ class BadInputs:
         self._last_warning_s: dict[str, float] = {}
 
     def add(self, error: InputError) -> None:
-        """A frame was given up because of `error`."""
+        """Count a frame that was dropped because of `error`."""
         cause = _cause(error)
         self._statistics.dropped(cause, reason=str(error))
         self._unreported[cause] += 1
@@ -43,6 +43,6 @@ class BadInputs:
 
 
 def _cause(error: InputError) -> str:
-    """Its own, or `bad_rgb`, `bad_depth`, ..., or `bad_frame` where it is about no one stream."""
+    """Its own cause, or `bad_rgb`, `bad_depth`, ...; `bad_frame` if it names no stream."""
     stream = getattr(error, 'stream', '')
     return getattr(error, 'cause', '') or f'bad_{STREAMS.get(stream, "frame")}'

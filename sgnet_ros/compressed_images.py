@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/CompressedImage to raw images, as the plug-ins of `image_transport` send them.
+"""sensor_msgs/CompressedImage of the plug-ins of `image_transport` to raw images.
 
 Colour, `compressed`: a JPEG or PNG file. `format` says `rgb8; jpeg compressed bgr8`: the encoding
 of the raw image, the codec, and the channels as they went into it; drivers also say just `jpeg`.
@@ -26,7 +26,7 @@ from sgnet_ros.conversions import DEPTH_ENCODINGS, PackedImage, about
 from sgnet_ros.rvl import decode_rvl
 
 MOST_PIXELS = 1 << 25
-"""Of an image: 8K. What claims to be larger is damaged, and would take the memory."""
+"""The size of an 8K image. A header with more is damaged, and would exhaust the memory."""
 _JPEG, _PNG = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
 _PNG_SIZE_AT = 16
 _JPEG_FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -36,10 +36,10 @@ _DEPTH_HEADER, _RVL_SIZE = struct.Struct('<iff'), struct.Struct('<II')
 def raw_pair(
     image: Image | CompressedImage, depth: Image | CompressedImage
 ) -> tuple[Image | PackedImage, Image | PackedImage]:
-    """Both as raw images; those that are raw already as they are.
+    """Both as raw images. Raw images stay as they are.
 
     Raises:
-        MessageError: with `.stream`, where one cannot be decoded.
+        MessageError: one cannot be decoded; `.stream` names it.
     """
     with about('rgb/image'):
         image = image_from_compressed(image) if hasattr(image, 'format') else image
@@ -52,7 +52,7 @@ def image_from_compressed(msg: CompressedImage) -> PackedImage:
     """The raw colour image in a JPEG or PNG, 8 bits a channel.
 
     Raises:
-        InputError: another codec, cut off, damaged, or of 16 bits.
+        InputError: another codec, truncated, damaged, or 16 bits.
     """
     pixels = _decoded(msg, bytes(msg.data))
     if pixels.dtype != np.uint8:
@@ -62,7 +62,7 @@ def image_from_compressed(msg: CompressedImage) -> PackedImage:
     encoding = {1: 'mono8', 3: 'bgr8', 4: 'bgra8'}[channels]
     if channels == 1 and raw_encoding.startswith('bayer') and 'png' in how:
         encoding = raw_encoding
-    # OpenCV takes what it encodes for BGR; a publisher that gave it RGB does not say "bgr" here.
+    # OpenCV encodes BGR. A publisher that passed RGB to it does not write "bgr" here.
     if raw_encoding.startswith(('rgb', 'bgr')) and 'compressed bgr' not in how and how:
         encoding = encoding.replace('bgr', 'rgb')
     return _packed(msg, pixels, encoding)
@@ -77,7 +77,7 @@ def depth_from_compressed(msg: CompressedImage) -> PackedImage:
     content = bytes(msg.data)
     encoding = msg.format.partition(';')[0].strip()
     if content.startswith(_JPEG):
-        raise InputError(f'{msg.format!r}: depth of a JPEG is none; publish compressedDepth')
+        raise InputError(f'{msg.format!r}: a JPEG cannot hold depth; publish compressedDepth')
     if content.startswith(_PNG):
         return _packed(msg, _depth_values(msg, content), '16UC1')
     if encoding not in DEPTH_ENCODINGS:
@@ -103,7 +103,7 @@ def depth_from_compressed(msg: CompressedImage) -> PackedImage:
 
 
 def _depth_values(msg: CompressedImage, content: bytes) -> np.ndarray:
-    """(H, W) uint16 of a PNG, or of RVL where `msg.format` says so."""
+    """(H, W) uint16 of a PNG, or of RVL if `msg.format` names it."""
     if not content.startswith(_PNG) and 'rvl' in msg.format:
         width, height = _RVL_SIZE.unpack_from(content)
         if not 0 < width * height <= MOST_PIXELS:
@@ -119,7 +119,7 @@ def _depth_values(msg: CompressedImage, content: bytes) -> np.ndarray:
 
 
 def _decoded(msg: CompressedImage, content: bytes) -> np.ndarray:
-    """The pixels of a JPEG or PNG as they are stored, (H, W) or (H, W, C) in OpenCV's order."""
+    """The stored pixels of a JPEG or PNG, (H, W) or (H, W, C) in OpenCV's order."""
     what = f'compressed image of format {msg.format!r}, {len(content)} bytes,'
     if not content.startswith((_JPEG, _PNG)):
         raise InputError(f'{what} is neither JPEG nor PNG')
@@ -134,7 +134,7 @@ def _decoded(msg: CompressedImage, content: bytes) -> np.ndarray:
 
 
 def _claimed_pixels(content: bytes) -> int:
-    """Width x height in the header of a JPEG or PNG; 0 = it does not say."""
+    """Width x height in the header of a JPEG or PNG; 0 if it is missing."""
     if content.startswith(_PNG):
         return math.prod(struct.unpack_from('>II', content, _PNG_SIZE_AT))
     at = len(_JPEG)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the cv_bridge that is installed works; as a program, tries it.
+"""Checks whether the installed cv_bridge works.
 
-Compiled for NumPy 1 and run with NumPy 2, as where pip has brought NumPy beside a ROS
-distribution, it prints an error when imported, goes on, and ends the process with SIGSEGV in its
-first conversion: only another process can try it.
+A cv_bridge that is compiled for NumPy 1 and runs with NumPy 2 (installed by pip beside a ROS
+distribution) prints an error on import and ends the process with SIGSEGV in its first conversion.
+So only another process can try it: this module as a program.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ TIMEOUT_S = 60.0
 
 
 def probe(module: ModuleType) -> None:
-    """Raise unless one pixel converts.
+    """Convert one pixel; raises if that fails.
 
-    Wrong type constants of OpenCV (opencv-python 5) show only then, too.
+    This also reveals the changed type constants of opencv-python 5.
     """
     pixel = SimpleNamespace(
         height=1, width=1, encoding='bgr8', is_bigendian=0, step=3, data=bytes([1, 2, 3])
@@ -32,10 +32,10 @@ def probe(module: ModuleType) -> None:
 
 
 def probe_in_another_process() -> None:
-    """Import cv_bridge and convert a pixel there.
+    """Import cv_bridge and convert a pixel in another process.
 
     Raises:
-        ImportError: it failed, with its last words, or took the process with it.
+        ImportError: it failed or crashed.
         subprocess.TimeoutExpired: it did not end.
     """
     done = subprocess.run(
@@ -49,7 +49,7 @@ def probe_in_another_process() -> None:
         name = signal.Signals(-done.returncode).name
         raise ImportError(f'converting one pixel ends the process with {name}')
     if done.returncode:
-        raise ImportError((done.stderr.strip().splitlines() or ['it says nothing'])[-1])
+        raise ImportError((done.stderr.strip().splitlines() or ['no error message'])[-1])
 
 
 if __name__ == '__main__':

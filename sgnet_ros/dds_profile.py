@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Fast DDS profile for large images, set before rclpy starts.
 
-With its default shared-memory segment of 512 KiB, Fast DDS overwrites what a reader has not taken
-yet. Of a bag of 640x480 frames at 5 Hz, reliable, on an idle machine, colour came a frame late one
-time in five, and 26 of 60 camera_info came at all, in bursts every three seconds; with the profile
-all came, within 10 ms. The segment is the sender's: the profile helps whoever listens.
+The default shared-memory segment of Fast DDS has 512 KiB. Fast DDS overwrites data in it that a
+reader has not taken yet. Measured with a bag of 640x480 frames at 5 Hz, reliable, on an idle
+machine: one colour image in five came a frame late, and only 26 of 60 camera_info arrived. With
+the profile all arrived within 10 ms. The segment belongs to the sender and serves all its readers.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from sgnet_ros.distributions import PROFILE_VARIABLES, profile_variables
 
 PROFILE = 'fastdds_large_images.xml'
 USERS_CHOICES = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
-"""Whoever sets one of these has chosen the transports; the profile would override the last."""
+"""The user has chosen the transports with one of these; the profile would override them."""
 SHARED_MEMORY = Path('/dev/shm')
 ROOM = 128 * 2**20
-"""Bytes of it for a camera, the node and two listeners. Docker gives 64 MiB unless asked."""
+"""Bytes for a camera, the node and two subscribers. The default of Docker is 64 MiB."""
 
 _logger = logging.getLogger(__name__)
 
 
 def large_image_profile(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables to set before rclpy starts; none where the user has chosen, or without room.
+    """The variables to set before rclpy starts; none if the user has chosen, or without room.
 
-    Middlewares other than Fast DDS do not read them.
+    Only Fast DDS reads them.
     """
     if any(name in environ for name in USERS_CHOICES):
         return {}
@@ -51,9 +51,9 @@ def large_image_profile(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def profile_text(environ: Mapping[str, str], middleware: str) -> str:
-    """What was chosen for `middleware`, as rclpy names it; for the log."""
+    """A log line about the settings of `middleware`, as rclpy names it."""
     if 'fastrtps' not in middleware:
-        return f'middleware: {middleware}, its settings as you have them'
+        return f'middleware: {middleware}, with your own settings'
     chosen = [f'{name}={environ[name]}' for name in USERS_CHOICES if name in environ]
     return f'middleware: {middleware}, {", ".join(chosen) or "defaults, which lose large images"}'
 
@@ -63,10 +63,10 @@ def _has_room() -> bool:
 
 
 def _config_folders() -> Iterator[Path]:
-    """Where `config/` may be: in a checkout, or where colcon or pip have installed it."""
+    """Candidates for `config/`: a checkout, or the installation of colcon or pip."""
     yield Path(__file__).resolve().parents[1] / 'config'
     with contextlib.suppress(ImportError, LookupError, OSError):
-        # No ament index here, none that is set up, or we are not in it.
+        # There is no ament index, it is not set up, or it lacks this package.
         from ament_index_python.packages import get_package_share_directory
 
         yield Path(get_package_share_directory('sgnet_ros')) / 'config'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What /diagnostics says about the node."""
+"""The messages of the node on /diagnostics."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sgnet_ros.watchdog import difference
 
 
 class Diagnostics:
-    """Publishes /diagnostics every `period_s`, whatever the state of the node.
+    """Publishes /diagnostics every `period_s`, in every state of the node.
 
     Args:
-        network: asked for what is known about the network, {} = not loaded.
-        problem: asked for why there is no output, '' = nothing is wrong.
-        period_s: 0 = only when told to.
+        network: returns the description of the network; {} = not loaded.
+        problem: returns why there is no output; '' if nothing is wrong.
+        period_s: 0 = only on `publish()`.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Diagnostics:
             node.create_timer(period_s, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self) -> None:
-        """Publish now; between two calls some time must pass."""
+        """Publish now. Rates need some time between two calls."""
         now, now_s = self._statistics.counts(), time.monotonic()
         self._publisher.publish(
             diagnostics_to_msg(
-                # With its namespace: cameras side by side have nodes of the same name.
+                # With the namespace: the nodes of two cameras have the same name.
                 self._node.get_fully_qualified_name().lstrip('/'),
                 self._node.get_clock().now().to_msg(),
                 now,
@@ -83,9 +83,9 @@ def diagnostics_to_msg(
     `processing_ms.p50` and `.p95`, and `stage_ms.<stage>.p50` and `.p95`, whose sum is the latency.
 
     Args:
-        now, before: counts at the present and the last message, `period_s` seconds apart.
-        network: what is known about the network.
-        problem: why there is no output; '' = nothing is wrong.
+        now, before: counts of this and the previous message, `period_s` seconds apart.
+        network: the description of the network.
+        problem: why there is no output; '' if nothing is wrong.
     """
     status = DiagnosticStatus(
         level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,
@@ -106,7 +106,7 @@ def _frames(now: Counts, change: Counts, period_s: float) -> dict[str, str]:
     values = {'pairs': str(now.pairs), 'masks': str(now.masks)}
     values |= {f'dropped.{cause}': str(n) for cause, n in sorted(now.dropped.items())}
     values |= {f'received.{stream}': str(n) for stream, n in sorted(now.received.items())}
-    counted = {**{stream: change.received.get(stream, 0) for stream in sorted(now.received)}}
+    counted = {stream: change.received.get(stream, 0) for stream in sorted(now.received)}
     counted |= {'pairs': change.pairs, 'masks': change.masks}
     values |= {f'rate_hz.{what}': f'{n / period_s:.1f}' for what, n in counted.items()}
     stages = {f'stage_ms.{stage}': times for stage, times in now.stages_ms.items()}

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between Humble, Jazzy and Kilted, as far as it is used; nothing else knows.
+"""The differences between Humble, Jazzy and Kilted. No other module knows them.
 
-Every class, function and argument of rclpy in use is there in all three, one module under another
-name. Not used, because Humble lacks them: `matched` events (play_bag asks for the count of
-subscribers instead) and parameter callbacks before and after a change; nor lifecycle nodes that
-launch_ros starts (ours start themselves).
+All three have every class, function and argument of rclpy in use; one module has two names. Not
+used, because Humble lacks them: `matched` events (play_bag counts subscribers instead), parameter
+callbacks before and after a change, and lifecycle nodes that launch_ros starts.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from collections.abc import Mapping
 from typing import Any
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-"""Name the profile of Fast DDS 2 (Humble, Jazzy) and 3 (Kilted)."""
+"""The variables of Fast DDS 2 (Humble, Jazzy) and 3 (Kilted) for a profile."""
 
 FAST_DDS_2 = ('humble', 'jazzy')
 
 RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service')
-"""Of every node; the second one since Jazzy."""
+"""The parameters of every node; the second one exists since Jazzy."""
 RCLPY_PREFIX = 'qos_overrides.'
 
 
 def profile_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Those that the Fast DDS here reads; both where nobody says which distribution it is.
+    """The variables that the installed Fast DDS reads; both if the distribution is unknown.
 
-    Version 3 reads the older one as well, and complains about it.
+    Version 3 also reads the older one, with a warning.
     """
     older, newer = PROFILE_VARIABLES
     if 'ROS_DISTRO' not in environ:
@@ -34,27 +33,26 @@ def profile_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def stay_on_this_machine(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep ROS on this machine; what the user has set is kept."""
+    """The variables that keep ROS on this machine; variables of the user stay."""
     if environ.get('ROS_DISTRO') == 'humble':
         return {'ROS_LOCALHOST_ONLY': environ.get('ROS_LOCALHOST_ONLY', '1')}
     if 'ROS_LOCALHOST_ONLY' in environ:
-        # It still works since Iron, with a warning.
+        # Deprecated since Iron, but it still works.
         return {}
     name = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
     return {name: environ.get(name, 'LOCALHOST')}
 
 
 def no_publisher_events() -> Any:
-    """`event_callbacks` of a publisher that has none, see `no_subscription_events`."""
+    """`event_callbacks` for a publisher without events, see `no_subscription_events`."""
     return _event_handler().PublisherEventCallbacks(use_default_callbacks=False)
 
 
 def no_subscription_events() -> Any:
-    """`event_callbacks` of a subscription that has none.
+    """`event_callbacks` for a subscription without events.
 
-    The default ones warn of QoS that does not match, which the watchdog does as well. With those
-    of every publisher and subscription of the node, rclpy's executor takes three times as long
-    between two messages.
+    The default callbacks warn about incompatible QoS, as the watchdog does. They triple the time
+    of rclpy's executor between two messages.
     """
     return _event_handler().SubscriptionEventCallbacks(use_default_callbacks=False)
 

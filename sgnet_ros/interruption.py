@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C and its like as an event, for loops that must finish what they hold before they end."""
+"""SIGINT, SIGTERM and SIGHUP as an event, for loops that must finish their work."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""A terminal that closes (SIGHUP) must not leave the processes of a demo behind."""
+"""SIGHUP: closing the terminal must also end the processes of a demo."""
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Inside, SIGINT, SIGTERM and SIGHUP set the event that this yields, and raise nothing.
+    """Inside, SIGINT, SIGTERM and SIGHUP set the yielded event and raise nothing.
 
-    Also where the shell that started this process in the background had SIGINT ignored; but
-    `nohup` keeps SIGHUP away. A second signal raises KeyboardInterrupt: somebody is impatient.
+    This includes a SIGINT that the shell ignores for background processes, but not a SIGHUP that
+    `nohup` ignores. A second signal raises KeyboardInterrupt.
     """
     stop = threading.Event()
 
@@ -33,11 +33,11 @@ def interruptible() -> Iterator[threading.Event]:
 
 @contextmanager
 def ended_in_time(grace_s: float, leave: Callable[[], None]) -> Iterator[threading.Event]:
-    """Like `interruptible`, for a process that must end soon, whatever its main thread is at.
+    """Like `interruptible`, for a process that must end soon even if its main thread is blocked.
 
-    The event is set at once, by a thread: Python would wait until the main thread is back from
-    what it loads or waits for. Where the body has not ended `grace_s` later, or at a second
-    signal, that thread calls `leave`, which must end the process.
+    A thread sets the event immediately; Python's own handlers wait for the main thread. If the
+    body still runs after `grace_s`, or at a second signal, this thread calls `leave`, which must
+    end the process.
     """
     stop = threading.Event()
     reader, writer = socket.socketpair()
@@ -69,7 +69,7 @@ def ended_in_time(grace_s: float, leave: Callable[[], None]) -> Iterator[threadi
 
 @contextmanager
 def _handled(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Inside, `handler` handles `SIGNALS`, in the main thread."""
+    """Inside, `handler` handles `SIGNALS` in the main thread."""
     hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
     signals = SIGNALS if hangs_up else SIGNALS[:2]
     previous = {number: signal.signal(number, handler) for number in signals}

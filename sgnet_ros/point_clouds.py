@@ -20,7 +20,7 @@ LANES = (
     ('y', PointField.FLOAT32),
     ('z', PointField.FLOAT32),
     ('rgb', PointField.FLOAT32),  # the bits of 0x00RRGGBB, as PCL and RViz expect them
-    ('label', PointField.UINT8),  # and three bytes of nothing, which keep confidence aligned
+    ('label', PointField.UINT8),  # and three unused bytes, which align confidence
     ('confidence', PointField.FLOAT32),
 )
 
@@ -28,14 +28,14 @@ LANES = (
 def points_to_msg(
     frame: RgbdFrame, result: SegmentationResult, header: Header, stride: int = 1
 ) -> PointCloud2:
-    """Every `stride`-th row and column of a frame as a cloud of as many rows and columns.
+    """An organised cloud of every `stride`-th row and column of a frame.
 
-    x y z are metres in the optical frame, NaN where nothing was measured; rgb is the colour image;
+    x y z are metres in the optical frame, NaN without a measurement; rgb is the colour image;
     label is the class id, 255 = unlabelled. Little-endian, like every machine that ROS 2 supports.
 
     Args:
-        header: taken as it is.
-        stride: 1 or more; 1 aligns points and pixels.
+        header: the header of the message.
+        stride: 1 or more; with 1, each pixel is a point.
     """
     depth_m = np.ascontiguousarray(frame.depth_m[::stride, ::stride])
     height, width = depth_m.shape
@@ -45,7 +45,7 @@ def points_to_msg(
     rgb = bgr0.view(np.float32)[..., 0]
     label = result.labels[::stride, ::stride].astype(np.uint32).view(np.float32)
     confidence = np.ascontiguousarray(result.confidence[::stride, ::stride])
-    # Written once, where the message has it.
+    # Written directly into the memory of the message.
     data = array.array('B', [0]) * (height * width * LANE_BYTES * len(LANES))
     cloud = np.frombuffer(data, np.float32).reshape(height, width, len(LANES))
     cv2.merge([x, y, z, rgb, label, confidence], cloud)
@@ -67,7 +67,7 @@ def points_to_msg(
 
 
 def _strided(camera: CameraIntrinsics, stride: int) -> CameraIntrinsics:
-    """The camera whose pixel (u, v) sees what `camera` sees at (stride u, stride v)."""
+    """The camera whose pixel (u, v) is pixel (stride u, stride v) of `camera`."""
     return CameraIntrinsics(
         -(-camera.width // stride),
         -(-camera.height // stride),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`RgbdSync` as a message filter: fed by two subscribers, calls back with (colour, depth)."""
+"""`RgbdSync` as a message filter: two subscribers in, (colour, depth) callbacks out."""
 
 import threading
 from collections.abc import Callable
@@ -10,12 +10,11 @@ from sgnet_ros.ros_api import SimpleFilter
 
 
 class RgbdFilter(SimpleFilter):
-    """Signals the pairs that `sync` makes of what the two filters deliver.
+    """Signals the pairs that `sync` makes of the messages of two filters.
 
-    `on_dropped` is told the cause and number of the messages that will be in no pair.
-
-    Callbacks run outside the lock: one that raises loses its pair and nothing else, where the
-    synchronisers of `message_filters` would block for ever.
+    `on_dropped` receives the cause and number of messages without a pair. Callbacks run outside
+    the lock: one that raises loses its pair only. The synchronisers of `message_filters` would
+    block forever.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place that decides which ROS packages are real and which are stand-ins.
+"""Chooses between real ROS packages and their stand-ins, once, at import, and logs the choice.
 
-Decided once, at import, and logged. `rclpy` and the message packages are always the real ones;
-`message_filters` and `cv_bridge` come with a ROS distribution only, so `sgnet_ros.standalone`
-holds the few functions of them that are used. `vision_msgs` and `tf2_ros` are optional.
+`rclpy` and the message packages are always real. `message_filters` and `cv_bridge` come only with
+a ROS distribution, so `sgnet_ros.standalone` holds the functions in use. `vision_msgs` and
+`tf2_ros` are optional.
 """
 
 import importlib.util
@@ -22,13 +22,13 @@ CHOICES: dict[str, str] = {}
 
 
 def _probe_message_filters(module: ModuleType) -> None:
-    """Raise unless the two classes in use are there."""
+    """Raise unless the package has both classes in use."""
     module.SimpleFilter()
     _ = module.Subscriber
 
 
 def _try_cv_bridge_elsewhere() -> None:
-    """Raise where it would fail, or take the process with it, as with NumPy 2 it may."""
+    """Raise if cv_bridge fails or crashes, as it may with NumPy 2."""
     if int(np.__version__.partition('.')[0]) >= 2 and importlib.util.find_spec('cv_bridge'):
         probe_in_another_process()
 
@@ -38,7 +38,7 @@ def _choose(
     probe: Callable[[ModuleType], None],
     beforehand: Callable[[], None] = lambda: None,
 ) -> ModuleType:
-    """The real package where it is installed and works, otherwise its stand-in."""
+    """The real package if it is installed and works, otherwise its stand-in."""
     try:
         beforehand()
         module = importlib.import_module(name)
@@ -50,7 +50,7 @@ def _choose(
         _logger.info('%s is not installed: using sgnet_ros.standalone.%s', name, name)
         return importlib.import_module(f'sgnet_ros.standalone.{name}')
     except Exception as error:
-        # Whatever is wrong with it, the stand-in works.
+        # The stand-in always works.
         return _stand_in_for_broken(name, error)
     CHOICES[name] = 'real'
     _logger.info('%s: %s', name, module.__file__)
@@ -73,7 +73,7 @@ def _stand_in_for_broken(name: str, error: Exception) -> ModuleType:
 
 
 def _optional(name: str, *contents: str) -> ModuleType | None:
-    """The module `name` where it is installed and has these."""
+    """The module `name` if it is installed and has these contents."""
     package = name.partition('.')[0]
     try:
         module = importlib.import_module(name)

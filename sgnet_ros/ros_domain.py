@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS domain of one's own: processes that hear each other and nobody else."""
+"""A private ROS domain for the processes of a test run or a demo."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from sgnet_core.errors import SgnetError
 from sgnet_ros.distributions import stay_on_this_machine
 
-# The highest whose ports stay below those that Linux hands out to anybody.
+# The ports of higher domains are in the ephemeral range of Linux.
 DOMAINS = range(1, 102)
 
 
 def own_domain(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that make the processes of a test run or demo a world of their own.
+    """The environment variables of a private domain.
 
     Args:
-        environ: of this process. A domain or discovery range that the user has set is kept.
+        environ: the environment. A domain or discovery range that the user has set stays.
 
     Returns:
-        What to set, for this process and its children, before rclpy starts.
+        Variables to set for this process and its children before rclpy starts.
     """
     changes = stay_on_this_machine(environ)
     if 'ROS_DOMAIN_ID' not in environ:
@@ -30,7 +30,7 @@ def own_domain(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def free_domain_id() -> int:
-    """A domain that nobody on this machine uses now.
+    """A domain that is not in use on this machine.
 
     Raises:
         SgnetError: all are in use.
@@ -42,7 +42,7 @@ def free_domain_id() -> int:
 
 
 def discovery_ports(domain: int) -> tuple[int, int]:
-    """UDP ports that the first participant of a domain opens (DDSI-RTPS 9.6.1)."""
+    """UDP ports of the first participant of a domain (DDSI-RTPS 9.6.1)."""
     multicast = 7400 + 250 * domain
     return multicast, multicast + 10
 

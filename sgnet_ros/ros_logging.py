@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends the records of Python's `logging` to a node's logger, and so to /rosout."""
+"""Forwards records of Python's `logging` to the logger of a node, and so to /rosout."""
 
 import logging
 
@@ -11,7 +11,7 @@ class RosLogHandler(logging.Handler):
 
     def __init__(self, ros_logger) -> None:
         super().__init__()
-        # One call site each: rclpy refuses two severities from the same line.
+        # One call site for each: rclpy refuses two severities on the same line.
         self._by_level = (
             (logging.CRITICAL, lambda text: ros_logger.fatal(text)),
             (logging.ERROR, lambda text: ros_logger.error(text)),
@@ -29,12 +29,12 @@ class RosLogHandler(logging.Handler):
 
 
 def forward_logging(ros_logger) -> RosLogHandler:
-    """Forward what this project logs; undo with `stop_forwarding`."""
+    """Forward the records of this project until `stop_forwarding`."""
     handler = RosLogHandler(ros_logger)
     for package in PACKAGES:
         logger = logging.getLogger(package)
         logger.addHandler(handler)
-        # Otherwise the command's own handler prints every record a second time.
+        # Otherwise the handler of the command prints every record again.
         logger.propagate = False
     return handler
 

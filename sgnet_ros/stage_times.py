@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the time of one frame goes, from the stamp of its colour image to its publication."""
+"""The time of each stage of one frame, from its colour stamp to its publication."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import time
 from collections.abc import Mapping
 
 ARRIVE, WAIT, CONVERT, SEGMENT, PUBLISH = STAGES = (
-    'arrive',  # from the stamp until depth and colour are both here
-    'wait',  # for the frame before, and for camera_info
-    'convert',  # messages to a frame, registered
+    'arrive',  # from the stamp to the complete pair
+    'wait',  # for the previous frame and for camera_info
+    'convert',  # messages to a registered frame
     'segment',  # preprocessing, network, labels
-    'publish',  # making and sending of what is subscribed to
+    'publish',  # outputs with subscribers
 )
 
 
 class StageTimes:
-    """Begins where a pair is complete; each `end` ends one stage and begins the next.
+    """Starts when a pair is complete; each `end` ends one stage and starts the next.
 
     Args:
-        stamp_ns: of the colour image.
-        now_ns: of the clock that stamps images.
+        stamp_ns: stamp of the colour image.
+        now_ns: present time of the same clock.
     """
 
     def __init__(self, stamp_ns: int, now_ns: int) -> None:
@@ -28,12 +28,12 @@ class StageTimes:
         self._last_s = time.monotonic()
 
     def end(self, stage: str) -> None:
-        """`stage` has taken the time since the stage before."""
+        """End `stage`, which started at the end of the previous one."""
         now_s = time.monotonic()
         self._ms[stage] = (now_s - self._last_s) * 1e3
         self._last_s = now_s
 
     @property
     def ms(self) -> Mapping[str, float]:
-        """Milliseconds of each stage that has ended, in order."""
+        """Milliseconds of each finished stage, in order."""
         return self._ms

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came in, what went out, and what became of the rest. Safe to use from several threads."""
+"""Counts of messages, pairs, masks and drops, and times. Safe for several threads."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Counts:
 
     Attributes:
         received: stream ('rgb', 'depth', 'camera_info', 'depth_camera_info') -> messages.
-        pairs: colour with depth, as the synchronisation made them.
+        pairs: synchronised pairs of colour and depth.
         masks: segmented frames.
-        dropped: cause -> how many. Causes of single messages ('rgb_unmatched', 'depth_unmatched',
-            'duplicate_stamp', 'time_jump') come before pairs, all others after:
-            pairs = masks + those + at most the few under way.
-        reasons: cause -> what was wrong the last time, where that is known.
-        stages_ms: stage (see `stage_times`) -> the times it took for the last masks, oldest first.
+        dropped: cause -> number. 'rgb_unmatched', 'depth_unmatched', 'duplicate_stamp' and
+            'time_jump' count messages without a pair. The others count pairs:
+            pairs = masks + these + the few in progress.
+        reasons: cause -> the latest reason, if known.
+        stages_ms: stage (see `stage_times`) -> its times for the last masks, oldest first.
     """
 
     received: Mapping[str, int] = field(default_factory=dict)
@@ -37,21 +37,21 @@ class Counts:
 
     @property
     def latency_ms(self) -> tuple[float, ...]:
-        """Of the last masks, colour stamp to publication."""
+        """From colour stamp to publication, for the last masks."""
         return _sums(self.stages_ms.values())
 
     @property
     def processing_ms(self) -> tuple[float, ...]:
-        """Of the last masks, conversions and network and publication."""
+        """Conversion, network and publication, for the last masks."""
         return _sums(self.stages_ms.get(stage, ()) for stage in (CONVERT, SEGMENT, PUBLISH))
 
     def line(self) -> str:
-        """One line for people."""
+        """A summary in one line."""
         dropped = ', '.join(f'{cause} {count}' for cause, count in sorted(self.dropped.items()))
         return f'pairs {self.pairs}, masks {self.masks}, dropped: {dropped or "none"}'
 
     def to_json(self) -> dict[str, object]:
-        """For `--json`: counts, and `p50` and `p95` of times in ms."""
+        """For `--json`: counts, and `p50` and `p95` of the times in ms."""
         return {
             'received': dict(self.received),
             'pairs': self.pairs,
@@ -64,7 +64,7 @@ class Counts:
 
 
 class Statistics:
-    """Counts while the node lives; never reset."""
+    """Counts for the lifetime of the node, without reset."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,24 +78,24 @@ class Statistics:
         }
 
     def received(self, stream: str) -> None:
-        """A message of `stream` came in."""
+        """Count a message of `stream`."""
         with self._lock:
             self._received[stream] += 1
 
     def paired(self) -> None:
-        """A colour and a depth message belong together."""
+        """Count a pair of colour and depth."""
         with self._lock:
             self._pairs += 1
 
     def dropped(self, cause: str, count: int = 1, reason: str = '') -> None:
-        """`count` messages or pairs go no further; `reason` says what is wrong with the last."""
+        """Count dropped messages or pairs; `reason` describes the last one."""
         with self._lock:
             self._dropped[cause] += count
             if reason:
                 self._reasons[cause] = reason
 
     def segmented(self, stages_ms: Mapping[str, float]) -> None:
-        """A mask was made; it took so long in each of `STAGES`."""
+        """Count a mask, with the time of each of `STAGES`."""
         with self._lock:
             self._masks += 1
             for stage, times in self._stages_ms.items():
@@ -121,7 +121,7 @@ def _sums(times: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
 def percentiles(
     values: Collection[float], percents: Collection[int] = (50, 95)
 ) -> dict[str, float] | None:
-    """`p50` and `p95`, or others (nearest rank), of the values; None of nothing."""
+    """`p50` and `p95`, or others, by nearest rank; None without values."""
     if not len(values):
         return None
     ordered = sorted(values)

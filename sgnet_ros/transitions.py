@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lifecycle transitions that are not possible now are refused; rclpy would end the process."""
+"""Refuses invalid lifecycle transitions, which would end the process in rclpy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sgnet_core.errors import first_line
 
 
 def refuse_impossible_transitions(node: LifecycleNode) -> None:
-    """Let `~/change_state` answer whatever it is asked.
+    """Let `~/change_state` answer every request.
 
-    rclpy lets the error of a transition that is asked for by number out of the executor.
+    In rclpy, the error of an invalid transition number leaves the executor.
     """
     for service in node.services:
         if service.srv_type is ChangeState:
