@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], str]:
     """Frames spread over the data set, and what to call it."""
     from sgnet_core.data.folder import FolderDataset
-    from sgnet_core.data.rooms import RoomDataset
+    from sgnet_core.data.synthetic import RoomDataset
     from sgnet_core.errors import InputError
 
     check_positive(args, 'frames')

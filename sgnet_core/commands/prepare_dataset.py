@@ -99,7 +99,7 @@ def prepare_rooms(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from sgnet_core.data.folder import FolderWriter
-    from sgnet_core.data.rooms import RoomDataset
+    from sgnet_core.data.synthetic import RoomDataset
     from sgnet_core.errors import InputError
 
     rooms = RoomDataset(

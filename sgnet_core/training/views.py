@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from sgnet_core.data.folder import FolderDataset
-from sgnet_core.data.rooms import RoomDataset
 from sgnet_core.data.sample import Sample
+from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import NYU40

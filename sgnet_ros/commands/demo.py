@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def _choose_frames(args: argparse.Namespace):
     """The data set, and the indices of the frames to show."""
     if args.frames is None:
-        from sgnet_core.data.rooms import RoomDataset
+        from sgnet_core.data.synthetic import RoomDataset
 
         rooms = RoomDataset(
             args.count, seed=args.seed, frames_per_room=FRAMES_PER_ROOM, rate_hz=args.rate

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sgnet_core.data.folder import FolderDataset
-from sgnet_core.data.rooms.dataset import RoomDataset
 from sgnet_core.data.sample import Sample
+from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import Evaluation
 from sgnet_core.evaluation.consistency import (

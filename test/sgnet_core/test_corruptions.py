@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sgnet_core.data.rooms.dataset import RoomDataset
+from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.evaluation import evaluate
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from sgnet_core.evaluation.robustness import measure_robustness, retained

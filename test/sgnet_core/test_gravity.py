@@ -9,8 +9,8 @@ import pytest
 from test_hha import CAMERA, room, rotation
 
 from sgnet_core.data.folder import FolderDataset
-from sgnet_core.data.rooms import RoomDataset
-from sgnet_core.data.rooms.cast import cast
+from sgnet_core.data.synthetic import RoomDataset
+from sgnet_core.data.synthetic.ray_casting import cast
 from sgnet_core.errors import InputError
 from sgnet_core.gravity import (
     GRAVITY_RADIUS_PX,

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sgnet_core.data.rooms import RoomDataset
-from sgnet_core.data.rooms.cast import cast
+from sgnet_core.data.synthetic import RoomDataset
+from sgnet_core.data.synthetic.ray_casting import cast
 from sgnet_core.errors import InputError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.registration import register_depth

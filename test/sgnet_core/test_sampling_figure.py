@@ -12,7 +12,7 @@ from sgnet_core.checkpoint import save_checkpoint
 from sgnet_core.cli import run_command
 from sgnet_core.data.folder import FolderDataset, FolderWriter
 from sgnet_core.data.image_files import read_rgb
-from sgnet_core.data.rooms import RoomDataset
+from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.sampling_figure import layer_colors, movement_range, sampling_figure
 from sgnet_core.sampling_locations import SamplingLocations
 from sgnet_core.segmenter import Segmenter

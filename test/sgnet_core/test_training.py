@@ -12,8 +12,8 @@ import yaml
 from sgnet_core.checkpoint import load_checkpoint
 from sgnet_core.cli import run_command
 from sgnet_core.data.folder import FolderWriter
-from sgnet_core.data.rooms import RoomDataset
 from sgnet_core.data.sample import Sample
+from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.input_spec import InputSpec

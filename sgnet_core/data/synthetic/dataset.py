@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data set of generated indoor rooms: colour, exact depth, exact NYU 40 labels, known poses.
+"""A data set of synthetic rooms: colour, exact depth, exact NYU 40 labels, known poses.
 
-Needs no download. `layout` furnishes a room, `render` photographs it,
-`camera` moves the camera, `depth_noise` turns exact depth into measured depth.
+`room` lays out a room, `renderer` photographs it, `camera` moves the camera, `depth_noise` turns
+exact depth into measured depth.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 
 from sgnet_core.data.depth_noise import kinect_depth
-from sgnet_core.data.rooms.camera import Trajectory, plan_trajectory, room_camera
-from sgnet_core.data.rooms.render import Room, build_room, interest, metered, render
 from sgnet_core.data.sample import Sample
+from sgnet_core.data.synthetic.camera import Trajectory, plan_trajectory, room_camera
+from sgnet_core.data.synthetic.renderer import Room, build_room, interest, metered, render
 from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import RgbdFrame
@@ -107,7 +107,7 @@ class RoomDataset:
         if number not in self._rooms:
             rng = np.random.default_rng([self.seed, number])
             room = build_room(rng)
-            trajectory = plan_trajectory(rng, room.furnished.plan, partial(interest, room))
+            trajectory = plan_trajectory(rng, room.layout.plan, partial(interest, room))
             room = metered(room, trajectory.pose(0.0))
             self._rooms[number] = room, trajectory
         self._rooms.move_to_end(number)
@@ -124,9 +124,7 @@ class RoomDataset:
         depth_m = view.depth_m
         if self.sensor_noise:
             rng = np.random.default_rng(for_depth)
-            # Steeply inclined surfaces return little light.
-            dropout = view.dropout + np.maximum(0, np.float32(0.22) - view.slant) * 4
-            depth_m = kinect_depth(depth_m, view.rgb, dropout, self.intrinsics, rng)
+            depth_m = kinect_depth(depth_m, view.rgb, view.dropout, self.intrinsics, rng)
         frame = RgbdFrame(view.rgb, depth_m, self.intrinsics)
         return Sample(self.ids[index], frame, view.labels, pose)
 

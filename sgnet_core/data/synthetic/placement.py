@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Places pieces in a room so that none runs into another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from sgnet_core.data.synthetic.furniture import Piece, build
+from sgnet_core.data.synthetic.materials import Palette
+from sgnet_core.data.synthetic.solids import Solid, rotation_z
+
+
+class Item(NamedTuple):
+    """A piece of a furnishing plan, placed if there is space.
+
+    Attributes:
+        kind: name in `furniture.KINDS`, or alternatives separated by '|'.
+        at: `wall` or `floor`; relative to the piece it belongs to: `left`, `right`, `front`,
+            `facing` (in front, turned to it), `around` (facing, on all sides), `above` or `on`.
+        chance: probability that the room has it.
+        then: items that belong to this one.
+        gap_m: distance to the wall or to the piece it belongs to.
+    """
+
+    kind: str
+    at: str = 'wall'
+    chance: float = 1.0
+    then: tuple[Item, ...] = ()
+    gap_m: float = 0.02
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Position of a piece: its back middle at (x, y, z), its front turned by `yaw_rad` from +y."""
+
+    x: float
+    y: float
+    yaw_rad: float
+    z: float = 0.0
+
+    def moved(self, dx: float, dy: float, turn_rad: float = 0.0, dz: float = 0.0) -> Spot:
+        """The spot at (dx, dy, dz) in the frame of this one, turned further by `turn_rad`."""
+        c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
+        x, y = self.x + c * dx - s * dy, self.y + s * dx + c * dy
+        return Spot(x, y, self.yaw_rad + turn_rad, self.z + dz)
+
+    def place(self, piece: Piece) -> list[Solid]:
+        """The solids of a piece at this spot."""
+        rotation = rotation_z(self.yaw_rad)
+        return [solid.placed(rotation, (self.x, self.y, self.z)) for solid in piece.solids]
+
+    def occupied(self, size_m) -> tuple[float, ...]:
+        """(x0, y0, z0, x1, y1, z1) of a piece of this size (width, depth, height)."""
+        w, d, h = size_m
+        corners = [self.moved(x, y) for x in (-w / 2, w / 2) for y in (0, d)]
+        xs, ys = [corner.x for corner in corners], [corner.y for corner in corners]
+        return min(xs), min(ys), self.z, max(xs), max(ys), self.z + h
+
+
+@dataclass
+class Plan:
+    """A room being furnished, with one corner at the origin.
+
+    Attributes:
+        size_m: (width along x, depth along y, height).
+        solids: all placed so far.
+        taken: (x0, y0, z0, x1, y1, z1) boxes that hold something or must stay empty.
+    """
+
+    size_m: tuple[float, float, float]
+    solids: list[Solid] = field(default_factory=list)
+    taken: list[tuple[float, ...]] = field(default_factory=list)
+
+    def wall_spot(self, wall: int, along: float = 0.0, gap_m: float = 0.0) -> Spot:
+        """The spot with its back to wall 0 (y = 0), 1 (x = width), 2 (y = depth) or 3 (x = 0).
+
+        `along` is the distance from the middle of the wall, metres.
+        """
+        width, depth, _ = self.size_m
+        x, y = ((width / 2, 0), (width, depth / 2), (width / 2, depth), (0, depth / 2))[wall]
+        return Spot(x, y, wall * np.pi / 2).moved(along, gap_m)
+
+    def fits(self, size_m, spot: Spot, margin_m: float = 0.01) -> bool:
+        """Whether a piece of this size lies within the room and clear of everything."""
+        area = np.array(spot.occupied(size_m))
+        if area[:3].min() < -1e-6 or np.any(area[3:] > np.array(self.size_m) + 1e-6):
+            return False
+        others = np.array(self.taken).reshape(-1, 6)
+        apart = others[:, 3:] + margin_m <= area[:3]
+        apart |= others[:, :3] >= area[3:] + margin_m
+        return bool(apart.any(axis=1).all())
+
+    def add(self, piece: Piece, spot: Spot) -> Spot:
+        """Put the piece there unconditionally, and return the spot."""
+        self.solids += spot.place(piece)
+        self.taken.append(spot.occupied(piece.size_m))
+        return spot
+
+    def try_spots(self, piece: Piece, spots, margin_m: float = 0.01) -> Spot | None:
+        """Put the piece at the first of `spots` where it fits."""
+        for spot in spots:
+            if self.fits(piece.size_m, spot, margin_m):
+                return self.add(piece, spot)
+        return None
+
+    def furnish(self, rng, room: Palette, items: tuple[Item, ...], base=None) -> None:
+        """Place `items` and what belongs to them; `base` is the (piece, spot) they belong to."""
+        for item in items:
+            if rng.random() >= item.chance:
+                continue
+            kind = rng.choice(item.kind.split('|'))
+            for side in range(4 if item.at == 'around' else 1):
+                piece = build(rng, kind, room)
+                margin_m = 0.0 if item.at == 'on' else 0.01
+                spot = self.try_spots(piece, self._spots(rng, item, piece, base, side), margin_m)
+                if spot:
+                    self.furnish(rng, room, item.then, (piece, spot))
+
+    def _spots(self, rng, item: Item, piece: Piece, base, side: int):
+        """Candidate spots of an item, best first."""
+        if base is None:
+            spots = (
+                self.at_walls(rng, piece, item.gap_m) if item.at == 'wall' else self._on_floor(rng)
+            )
+            return [spot.moved(0, 0, 0, piece.mount_m) for spot in spots]
+        (carrier, spot), (w, d, _) = base, piece.size_m
+        width, depth, height = carrier.size_m
+        beside, before = (width + w) / 2 + item.gap_m, depth + item.gap_m
+        turn = np.pi + rng.uniform(-0.15, 0.15)
+        if item.at == 'on':
+            across, back = max(width - w, 0) / 2, max(depth - d, 0)
+            places = zip(rng.uniform(-across, across, 4), rng.uniform(0, back, 4), strict=True)
+            return [spot.moved(x, y, 0, height) for x, y in places] if carrier.carries else []
+        if item.at == 'around':
+            middle = spot.moved(0, depth / 2, side * np.pi / 2)
+            reach = (width if side % 2 else depth) / 2 + d + item.gap_m
+            return [middle.moved(0, reach, turn)] if rng.random() < 0.8 else []
+        return {
+            'left': [spot.moved(-beside, 0)],
+            'right': [spot.moved(beside, 0)],
+            'front': [spot.moved(rng.uniform(-0.2, 0.2), before)],
+            'facing': [spot.moved(rng.uniform(-0.1, 0.1), before + d, turn)],
+            'above': [spot.moved(0, 0, 0, piece.mount_m)],
+        }[item.at]
+
+    def at_walls(self, rng, piece: Piece, gap_m: float):
+        for wall in rng.permutation(4):
+            free = self.size_m[wall % 2] - piece.size_m[0]
+            if free > 0:
+                # One corner as well: that is where people put things.
+                places = [*rng.uniform(-free / 2, free / 2, 4), 0.03 - free / 2]
+                yield from (self.wall_spot(wall, along, gap_m) for along in rng.permutation(places))
+
+    def _on_floor(self, rng):
+        for _ in range(10):
+            x, y = rng.uniform(0.6, np.array(self.size_m[:2]) - 0.6)
+            yield Spot(x, y, float(rng.integers(4)) * np.pi / 2)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth and face seen by each pixel of a pinhole camera in a scene of convex solids.
+
+Camera frame: x right, y down, z forward. Pixel (u, v) sees along ((u - cx) / fx, (v - cy) / fy, 1),
+so the inverse depth of a plane is an affine function of (u, v). A convex solid seen from outside
+has the minimum over the planes that face the camera, if that exceeds the maximum over the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgnet_core.data.synthetic.solids import Solid
+from sgnet_core.types import CameraIntrinsics
+
+NEAR_M = 0.02
+_BLOCK = 200_000
+"""Values computed at once; larger blocks miss the cache."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All faces of a room: those of the solids, then the `shell` faces of the room itself.
+
+    Solid i has the faces `starts[i]:starts[i + 1]`. The shell is a convex solid seen from inside.
+    """
+
+    normals: np.ndarray
+    offsets: np.ndarray
+    starts: np.ndarray
+    corners: np.ndarray
+    shell: int
+
+
+def assemble(solids: list[Solid], shell: list[Solid]) -> Scene:
+    """The scene of `solids` within the planes of `shell`, whose normals point out of the room."""
+    everything = [*solids, *shell]
+    return Scene(
+        normals=np.concatenate([s.normals for s in everything]),
+        offsets=np.concatenate([s.offsets for s in everything]),
+        starts=np.cumsum([0, *(len(s.offsets) for s in solids)]),
+        corners=np.stack([s.corners for s in solids]) if solids else np.zeros((0, 8, 3)),
+        shell=sum(len(s.offsets) for s in shell),
+    )
+
+
+def cast(
+    scene: Scene, rotation: np.ndarray, position: np.ndarray, intrinsics: CameraIntrinsics
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each pixel sees.
+
+    Args:
+        rotation: (3, 3) camera to world.
+        position: (3,) of the camera, outside every solid.
+
+    Returns:
+        (H, W) float32 inverse depth in 1/m along the optical axis, and (H, W) int32 face index.
+        1e-6 and -1 if the pixel sees nothing.
+    """
+    gap = scene.offsets - scene.normals @ position
+    # A camera exactly on a plane sees it edge on.
+    gap = np.where(np.abs(gap) < 1e-9, 1e-9, gap)
+    slopes = ((scene.normals @ rotation) / gap[:, None]).astype(np.float32)
+    u = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)
+    v = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)
+    seen = np.full(intrinsics.size, 1e-6, np.float32), np.full(intrinsics.size, -1, np.int32)
+    shell = np.arange(len(gap) - scene.shell, len(gap))
+    for rows in _row_blocks(0, intrinsics.height, len(shell) * intrinsics.width):
+        _cast_shell(_inverse_depths(slopes[shell], u, v[rows]), shell, [b[rows] for b in seen])
+    rectangles = projected_rectangles(scene.corners, rotation, position, intrinsics)
+    for index in np.flatnonzero(np.all(rectangles[:, 2:] > rectangles[:, :2], axis=1)):
+        left, top, right, bottom = rectangles[index].tolist()
+        faces = np.arange(scene.starts[index], scene.starts[index + 1])
+        facing = gap[faces] < 0
+        if not facing.any():
+            continue
+        faces = np.concatenate([faces[facing], faces[~facing]])
+        for rows in _row_blocks(top, bottom, len(faces) * (right - left)):
+            values = _inverse_depths(slopes[faces], u[left:right], v[rows])
+            window = [buffer[rows, left:right] for buffer in seen]
+            _cast_solid(values, faces[: np.count_nonzero(facing)], window)
+    return seen
+
+
+def _row_blocks(top: int, bottom: int, values_per_row: int) -> list[slice]:
+    rows = max(1, _BLOCK // max(values_per_row, 1))
+    return [slice(start, min(start + rows, bottom)) for start in range(top, bottom, rows)]
+
+
+def _inverse_depths(slopes: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """(F, h, w) float32 inverse depths of planes: u slopes[0] + (v slopes[1] + slopes[2]).
+
+    A product of (h, 2) and (2, w) matrices takes a third of the time of the broadcast sum.
+    """
+    down = np.ones((len(slopes), len(v), 2), np.float32)
+    down[..., 0] = slopes[:, 1, None] * v + slopes[:, 2, None]
+    across = np.ones((len(slopes), 2, len(u)), np.float32)
+    np.multiply(slopes[:, 0, None], u, out=across[:, 1])
+    return down @ across
+
+
+def _cast_shell(values, faces, window) -> None:
+    """The room from inside: the nearest plane has the greatest inverse depth."""
+    inverse, face = window
+    if len(faces):
+        np.max(values, axis=0, out=inverse)
+    for index, value in zip(faces, values, strict=True):
+        np.copyto(face, index, where=value == inverse, casting='same_kind')
+
+
+def _cast_solid(values, front, window) -> None:
+    """Draw one solid into `window`; `values` holds its `front` faces first, then the others."""
+    inverse, face = window
+    near = values[: len(front)].min(axis=0)
+    seen = near > inverse
+    seen &= near < 1 / NEAR_M
+    if len(front) < len(values):
+        seen &= near >= values[len(front) :].max(axis=0)
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not len(rows):
+        return
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    seen, near, face = seen[part], near[part], face[part]
+    np.copyto(inverse[part], near, where=seen)
+    for index, value in zip(front, values, strict=False):
+        np.copyto(face, index, where=seen & (value[part] == near), casting='same_kind')
+
+
+def projected_rectangles(corners, rotation, position, intrinsics: CameraIntrinsics) -> np.ndarray:
+    """(S, 4) int: left, top, right, bottom (exclusive) of pixels that can see each box of corners.
+
+    A box that reaches behind the camera gets the whole image.
+    """
+    width, height = intrinsics.width, intrinsics.height
+    points = (corners - position) @ rotation
+    depth = points[..., 2]
+    safe = np.maximum(depth, NEAR_M)
+    u = points[..., 0] / safe * intrinsics.fx + intrinsics.cx
+    v = points[..., 1] / safe * intrinsics.fy + intrinsics.cy
+    low = np.stack([u.min(axis=1), v.min(axis=1)], axis=1)
+    high = np.stack([u.max(axis=1), v.max(axis=1)], axis=1)
+    crossing = depth.min(axis=1) < NEAR_M
+    low[crossing], high[crossing] = 0, (width, height)
+    low = np.clip(np.floor(low), 0, (width, height))
+    high = np.clip(np.ceil(high) + 1, 0, (width, height))
+    behind = depth.max(axis=1) < NEAR_M
+    high[behind] = low[behind]
+    return np.concatenate([low, high], axis=1).astype(int)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convex solids with a class, a material and texture coordinates.
+
+World frame: x, y on the floor, z up, metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from sgnet_core.data.synthetic.materials import Material
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A convex polyhedron: the points p with `normals @ p <= offsets`.
+
+    Attributes:
+        normals: (F, 3) unit, outwards.
+        offsets: (F,) metres.
+        corners: (8, 3) of a box that contains it.
+        uv: (F, 2, 4) texture coordinates in tiles: `uv[..., :3] @ p + uv[..., 3]`.
+        label: class id.
+        material: of all its faces.
+    """
+
+    normals: np.ndarray
+    offsets: np.ndarray
+    corners: np.ndarray
+    uv: np.ndarray
+    label: int
+    material: Material
+
+    def placed(self, rotation: np.ndarray, translation) -> Solid:
+        """The solid after p -> rotation @ p + translation; its texture moves with it."""
+        normals = self.normals @ rotation.T
+        uv = self.uv.copy()
+        uv[..., :3] = self.uv[..., :3] @ rotation.T
+        uv[..., 3] -= uv[..., :3] @ translation
+        corners = self.corners @ rotation.T + translation
+        offsets = self.offsets + normals @ translation
+        return replace(self, normals=normals, offsets=offsets, corners=corners, uv=uv)
+
+    def faces(self, indices: list[int]) -> Solid:
+        """Only these faces: a part of a shell."""
+        normals, offsets, uv = self.normals[indices], self.offsets[indices], self.uv[indices]
+        return replace(self, normals=normals, offsets=offsets, uv=uv)
+
+
+def rotation_z(angle_rad: float) -> np.ndarray:
+    """(3, 3) counter-clockwise seen from above."""
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def rotation_x(angle_rad: float) -> np.ndarray:
+    """(3, 3) positive angles turn y towards z."""
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+_CORNERS = np.array(list(product((False, True), repeat=3)))
+_AXES = np.vstack([np.eye(3), -np.eye(3)])
+_EDGES = [n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2]
+_BEVELLED = np.vstack([_AXES, np.array(_EDGES) / np.sqrt(2)])
+
+
+def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Solid:
+    """The axis-aligned box from corner `low` to corner `high`, with edges cut by `bevel_m`."""
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    half = (high - low) / 2
+    normals = _BEVELLED if bevel_m > 0 else _AXES
+    offsets = np.abs(normals) @ half
+    offsets[6:] -= min(bevel_m, 0.9 * half.min()) / np.sqrt(2)
+    return _solid(normals, offsets + normals @ (low + half), (low, high), label, material)
+
+
+def cone(centre, radii, heights, label: int, material: Material, sides: int = 16) -> Solid:
+    """An upright truncated cone; equal radii make a cylinder.
+
+    Args:
+        centre: (x, y).
+        radii: (bottom, top), metres.
+        heights: (bottom, top), metres.
+    """
+    (r0, r1), (z0, z1) = radii, heights
+    angle = np.arange(sides) * (2 * np.pi / sides)
+    slope = np.full(sides, (r0 - r1) / (z1 - z0))
+    around = np.stack([np.cos(angle), np.sin(angle), slope], axis=1)
+    around /= np.linalg.norm(around, axis=1, keepdims=True)
+    bottom = np.stack([r0 * np.cos(angle), r0 * np.sin(angle), np.full(sides, z0)], axis=1)
+    normals = np.vstack([around, [[0, 0, 1], [0, 0, -1]]])
+    on_face = np.vstack([bottom, [[0, 0, z1], [0, 0, z0]]]) + (*centre, 0)
+    # The facets touch the circle, so their edges stand out by 1 / cos(pi / sides).
+    reach = max(r0, r1) / np.cos(np.pi / sides)
+    bounds = tuple(
+        np.array([centre[0] + s, centre[1] + s, z]) for s, z in ((-reach, z0), (reach, z1))
+    )
+    return _solid(normals, np.sum(normals * on_face, axis=1), bounds, label, material)
+
+
+def _solid(normals, offsets, bounds, label: int, material: Material) -> Solid:
+    low, high = bounds
+    corners = np.where(_CORNERS, high, low)
+    axes = _BOX_AXES[: len(normals)] if normals is _AXES or normals is _BEVELLED else _axes(normals)
+    if material.grain and np.argmax(high - low) == 2:
+        axes = axes[:, ::-1]
+    return Solid(normals, offsets, corners, _uv(axes, corners, material), label, material)
+
+
+def _axes(normals: np.ndarray) -> np.ndarray:
+    """(F, 2, 3): to the right and downwards for someone who faces the face."""
+    flat = np.abs(normals[:, 2]) > 0.8
+    right = np.stack([-normals[:, 1], normals[:, 0], np.zeros(len(normals))], axis=1)
+    right[flat] = (1.0, 0.0, 0.0)
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    down = np.where(flat[:, None], (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
+    return np.stack([right, down], axis=1)
+
+
+_BOX_AXES = _axes(_BEVELLED)
+
+
+def _uv(axes: np.ndarray, corners: np.ndarray, material: Material) -> np.ndarray:
+    """(F, 2, 4) texture coordinates u and v, in tiles, along `axes` (F, 2, 3)."""
+    if material.tile_m is None:
+        reach = axes @ corners.T
+        low = reach.min(axis=2)
+        extent = np.maximum(reach.max(axis=2) - low, 1e-3)
+        return np.concatenate([axes / extent[..., None], -(low / extent)[..., None]], axis=2)
+    # Each solid has its own shift, so equal pieces do not show the same knots.
+    shift = np.full((len(axes), 2, 1), np.sum(corners[0]) * 7.31 % 1.0)
+    return np.concatenate([axes / material.tile_m, shift], axis=2)
