@@ -121,13 +121,14 @@ def test_equals_scikit_learn():
     )
 
 
+SCORES = ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou')
+
+
 def test_a_perfect_prediction_scores_one():
-    truth = np.array([[0, 1, 2, 255]], np.uint8)
     matrix = ConfusionMatrix(NAMES)
-    matrix.update(truth, np.array([[0, 1, 2, 0]], np.uint8))
+    matrix.update(np.array([[0, 1, 2, 255]], np.uint8), np.array([[0, 1, 2, 0]], np.uint8))
     scores = matrix.scores()
-    for key in ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou'):
-        assert scores[key] == 1.0
+    assert [scores[key] for key in SCORES] == [1.0] * 4
 
 
 def test_leaving_pixels_unlabelled_never_helps():
@@ -140,7 +141,7 @@ def test_leaving_pixels_unlabelled_never_helps():
     full, less = ConfusionMatrix(NAMES), ConfusionMatrix(NAMES)
     full.update(truth, prediction)
     less.update(truth, silent)
-    for key in ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou'):
+    for key in SCORES:
         assert less.scores()[key] < full.scores()[key]
 
 
@@ -149,10 +150,7 @@ def test_nothing_labelled_gives_no_scores_and_still_a_table():
     matrix.update(np.full((2, 3), UNLABELLED, np.uint8), np.zeros((2, 3), np.uint8))
     matrix.update(np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.uint8))
     scores = matrix.scores()
-    assert scores['miou'] is None
-    assert scores['pixel_accuracy'] is None
-    assert scores['mean_accuracy'] is None
-    assert scores['frequency_weighted_iou'] is None
+    assert [scores[key] for key in SCORES] == [None] * 4
     assert set(scores['per_class_iou'].values()) == {None}
     assert 'nan' not in matrix.table()
 

@@ -58,25 +58,22 @@ def test_nyu13_mapping_is_that_of_the_toolbox(research_data):
 
 
 def test_nyu13_mapping_by_meaning():
-    def thirteen(name):
-        return NYU13.class_names[nyu40_to_nyu13[NYU40.class_names.index(name)]]
-
-    for name in ('bed', 'books', 'ceiling', 'chair', 'floor', 'picture', 'sofa', 'table', 'wall'):
-        assert thirteen(name) == name
-    assert thirteen('television') == 'tv'
-    assert thirteen('desk') == 'table'
-    assert thirteen('blinds') == 'window'
-    assert thirteen('floor mat') == 'floor'
-    assert thirteen('night stand') == 'furniture'
-    assert thirteen('person') == 'objects'
+    same = ('bed', 'books', 'ceiling', 'chair', 'floor', 'picture', 'sofa', 'table', 'wall')
+    meaning = dict(zip(same, same, strict=True)) | {
+        'television': 'tv',
+        'desk': 'table',
+        'blinds': 'window',
+        'floor mat': 'floor',
+        'night stand': 'furniture',
+        'person': 'objects',
+    }
+    ids = [nyu40_to_nyu13[NYU40.class_names.index(name)] for name in meaning]
+    assert [NYU13.class_names[i] for i in ids] == list(meaning.values())
 
 
 def test_sizes_and_order_of_the_label_sets():
-    assert [(name, len(labels)) for name, labels in LABEL_SETS.items()] == [
-        ('nyu40', 40),
-        ('nyu37', 37),
-        ('nyu13', 13),
-    ]
+    sizes = {name: len(labels) for name, labels in LABEL_SETS.items()}
+    assert list(sizes.items()) == [('nyu40', 40), ('nyu37', 37), ('nyu13', 13)]
     assert NYU37.class_names == NYU40.class_names[:37]
     assert NYU40.class_names[37:] == ('otherstructure', 'otherfurniture', 'otherprop')
     np.testing.assert_array_equal(NYU37.palette, NYU40.palette[:37])
@@ -90,13 +87,10 @@ def test_every_colour_is_distinct_and_not_black(labels):
 def test_colorize_paints_classes_and_leaves_unlabelled_black():
     labels = np.array([[0, 39, UNLABELLED], [UNLABELLED, 1, 0]], np.uint8)
     colors = colorize(labels, NYU40.palette)
-    assert colors.shape == (2, 3, 3)
+    black_at_255 = np.zeros((256, 3), np.uint8)
+    black_at_255[:40] = NYU40.palette
     assert colors.dtype == np.uint8
-    for row in range(2):
-        for column in range(3):
-            class_id = labels[row, column]
-            expected = (0, 0, 0) if class_id == UNLABELLED else NYU40.palette[class_id]
-            np.testing.assert_array_equal(colors[row, column], expected)
+    np.testing.assert_array_equal(colors, black_at_255[labels])
 
 
 def test_remap_keeps_unlabelled():
@@ -120,9 +114,8 @@ def test_foreign_class_id_is_an_error_that_names_it():
 
 
 def test_label_set_of_finds_known_sets_by_their_names():
-    assert label_set_of(list(NYU40.class_names)) is NYU40
-    assert label_set_of(NYU37.class_names) is NYU37
-    assert label_set_of(NYU13.class_names) is NYU13
+    for known in LABEL_SETS.values():
+        assert label_set_of(list(known.class_names)) is known
 
 
 def test_custom_palette_keeps_known_colours_and_is_deterministic():

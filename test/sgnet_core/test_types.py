@@ -40,17 +40,17 @@ def test_resizing_agrees_with_what_opencv_does_to_pixels():
         assert resized[10, u] == pytest.approx(ray_x * CAMERA.fx + CAMERA.cx, abs=1e-4)
 
 
-def test_cropping_shifts_projections(points):
-    crop = CAMERA.cropped(top=4, left=-3, height=15, width=30)
-    assert crop.size == (15, 30)
-    np.testing.assert_allclose(project(crop, points), project(CAMERA, points) - (-3, 4))
-
-
-def test_flipping_mirrors_projections(points):
-    before = project(CAMERA, points)
-    after = project(CAMERA.flipped(), points * (-1, 1, 1))
-    np.testing.assert_allclose(after[:, 0], CAMERA.width - 1 - before[:, 0])
-    np.testing.assert_allclose(after[:, 1], before[:, 1])
+@pytest.mark.parametrize(
+    ('camera', 'sign', 'moved'),
+    [
+        (CAMERA.cropped(top=4, left=-3, height=15, width=30), (1, 1), (3, -4)),
+        (CAMERA.flipped(), (-1, 1), (CAMERA.width - 1, 0)),
+    ],
+    ids=['cropped', 'flipped'],
+)
+def test_cropping_shifts_and_flipping_mirrors_projections(points, camera, sign, moved):
+    after = project(camera, points * (*sign, 1))
+    np.testing.assert_allclose(after, project(CAMERA, points) * sign + moved, atol=1e-9)
 
 
 def test_round_trips():
@@ -76,8 +76,10 @@ def test_cropping_and_resizing_in_either_order_agree():
 
 
 def test_size_is_height_first():
-    assert CAMERA.size == (23, 37)
+    frame = RgbdFrame(np.zeros((23, 37, 3), np.uint8), np.zeros((23, 37), np.float32), CAMERA)
+    assert frame.size == CAMERA.size == (23, 37)
     assert CAMERA.resized(5, 9).size == (5, 9)
+    assert CAMERA.cropped(top=4, left=-3, height=15, width=30).size == (15, 30)
 
 
 @pytest.mark.parametrize(
@@ -96,25 +98,19 @@ def test_impossible_cameras(values, message):
         CameraIntrinsics(*values)
 
 
-def test_frame_and_its_size():
-    frame = RgbdFrame(np.zeros((23, 37, 3), np.uint8), np.zeros((23, 37), np.float32), CAMERA)
-    assert frame.size == (23, 37)
+U8, U16, I64, F32, F64 = np.uint8, np.uint16, np.int64, np.float32, np.float64
 
 
 @pytest.mark.parametrize(
     ('rgb', 'depth', 'message'),
     [
-        (
-            ((23, 37), np.uint8),
-            ((23, 37), np.float32),
-            r'rgb must be \(H, W, 3\).*\(23, 37\) uint8',
-        ),
-        (((23, 37, 4), np.uint8), ((23, 37), np.float32), r'rgb must .*\(23, 37, 4\)'),
-        (((23, 37, 3), np.float32), ((23, 37), np.float32), 'rgb must .*float32'),
-        (((23, 37, 3), np.uint8), ((23, 37), np.uint16), 'depth_m must be .* metres, .*uint16'),
-        (((23, 37, 3), np.uint8), ((23, 37, 1), np.float32), r'depth_m must .*\(23, 37, 1\)'),
-        (((23, 37, 3), np.uint8), ((11, 18), np.float32), 'depth 18x11, colour 37x23.*align_depth'),
-        (((22, 37, 3), np.uint8), ((22, 37), np.float32), 'intrinsics are for 37x23, .* 37x22'),
+        (((23, 37), U8), ((23, 37), F32), r'rgb must be \(H, W, 3\).*\(23, 37\) uint8'),
+        (((23, 37, 4), U8), ((23, 37), F32), r'rgb must .*\(23, 37, 4\)'),
+        (((23, 37, 3), F32), ((23, 37), F32), 'rgb must .*float32'),
+        (((23, 37, 3), U8), ((23, 37), U16), 'depth_m must be .* metres, .*uint16'),
+        (((23, 37, 3), U8), ((23, 37, 1), F32), r'depth_m must .*\(23, 37, 1\)'),
+        (((23, 37, 3), U8), ((11, 18), F32), 'depth 18x11, colour 37x23.*align_depth'),
+        (((22, 37, 3), U8), ((22, 37), F32), 'intrinsics are for 37x23, .* 37x22'),
     ],
 )
 def test_frames_that_do_not_fit(rgb, depth, message):
@@ -126,10 +122,10 @@ def test_frames_that_do_not_fit(rgb, depth, message):
 @pytest.mark.parametrize(
     ('labels', 'confidence', 'message'),
     [
-        (((4, 5), np.int64), ((4, 5), np.float32), 'labels must .* int64'),
-        (((4, 5, 1), np.uint8), ((4, 5), np.float32), r'labels must .*\(4, 5, 1\)'),
-        (((4, 5), np.uint8), ((5, 4), np.float32), r'confidence must be \(4, 5\) .*\(5, 4\)'),
-        (((4, 5), np.uint8), ((4, 5), np.float64), 'confidence must .* float64'),
+        (((4, 5), I64), ((4, 5), F32), 'labels must .* int64'),
+        (((4, 5, 1), U8), ((4, 5), F32), r'labels must .*\(4, 5, 1\)'),
+        (((4, 5), U8), ((5, 4), F32), r'confidence must be \(4, 5\) .*\(5, 4\)'),
+        (((4, 5), U8), ((4, 5), F64), 'confidence must .* float64'),
     ],
 )
 def test_results_that_do_not_fit(labels, confidence, message):
