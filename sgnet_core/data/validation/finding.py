@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 ERROR, WARNING = 'error', 'warning'
 
@@ -25,7 +26,7 @@ class Finding:
     check: str
     seen: str
     remedy: str
-    ids: tuple[str, ...] = ()
+    ids: Sequence[str] = ()
 
     def __str__(self) -> str:
         """`error: PROBLEM (in 5 frames: 1, 2, 3, ...); REMEDY`."""
@@ -33,14 +34,10 @@ class Finding:
         return f'{self.severity}: {self.seen}{where}; {self.remedy}'
 
 
-def error(check: str, seen: str, remedy: str, ids: Iterable[str] = ()) -> Finding:
-    """A finding that ruins a training."""
-    return Finding(ERROR, check, seen, remedy, tuple(ids))
-
-
-def warning(check: str, seen: str, remedy: str, ids: Iterable[str] = ()) -> Finding:
-    """A finding that may harm a training."""
-    return Finding(WARNING, check, seen, remedy, tuple(ids))
+error = partial(Finding, ERROR)
+"""A finding that ruins a training."""
+warning = partial(Finding, WARNING)
+"""A finding that may harm a training."""
 
 
 def counted(number: int, noun: str) -> str:

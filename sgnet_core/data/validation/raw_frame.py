@@ -144,7 +144,7 @@ class RawFrameReader:
                 'unreadable_files',
                 f'{count} cannot be read: {few(self._unreadable, 10)}',
                 'restore them, or delete the images and their ids in the splits',
-                self._unreadable.values(),
+                tuple(self._unreadable.values()),
             )
 
     def _differing_sizes(self) -> Iterator[Finding]:
