@@ -17,6 +17,11 @@ from sgnet_ros.cv_bridge_probe import probe, probe_in_another_process
 
 _logger = logging.getLogger(__name__)
 
+BROKEN_PACKAGE = (
+    '%s is installed but cannot be used (%s): using sgnet_ros.standalone.%s. This is NumPy %s; the '
+    'packages of a distribution are compiled for its own NumPy (NumPy 1 up to Jazzy): '
+    '\'pip install "numpy<2" "opencv-python<5"\' makes them work'
+)
 CHOICES: dict[str, str] = {}
 """Package -> 'real', or 'stand-in (reason)', or 'absent (reason)'."""
 
@@ -43,33 +48,18 @@ def _choose(
         beforehand()
         module = importlib.import_module(name)
         probe(module)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            return _stand_in_for_broken(name, error)
-        CHOICES[name] = 'stand-in (not installed)'
-        _logger.info('%s is not installed: using sgnet_ros.standalone.%s', name, name)
+    except Exception as error:  # the stand-in always works
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            CHOICES[name] = 'stand-in (not installed)'
+            _logger.info('%s is not installed: using sgnet_ros.standalone.%s', name, name)
+        else:
+            cause = f'{type(error).__name__}: {error}'.splitlines()[0]
+            CHOICES[name] = f'stand-in ({cause})'
+            _logger.warning(BROKEN_PACKAGE, name, cause, name, np.__version__)
         return importlib.import_module(f'sgnet_ros.standalone.{name}')
-    except Exception as error:
-        # The stand-in always works.
-        return _stand_in_for_broken(name, error)
     CHOICES[name] = 'real'
     _logger.info('%s: %s', name, module.__file__)
     return module
-
-
-def _stand_in_for_broken(name: str, error: Exception) -> ModuleType:
-    cause = f'{type(error).__name__}: {error}'.splitlines()[0]
-    CHOICES[name] = f'stand-in ({cause})'
-    _logger.warning(
-        '%s is installed but cannot be used (%s): using sgnet_ros.standalone.%s. NumPy here is %s; '
-        "a distribution's packages are compiled for the NumPy of that distribution (NumPy 1 up to "
-        'Jazzy): \'pip install "numpy<2" "opencv-python<5"\' makes them work',
-        name,
-        cause,
-        name,
-        np.__version__,
-    )
-    return importlib.import_module(f'sgnet_ros.standalone.{name}')
 
 
 def _optional(name: str, *contents: str) -> ModuleType | None:

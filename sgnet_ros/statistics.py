@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sgnet_ros.stage_times import CONVERT, PUBLISH, SEGMENT, STAGES
@@ -38,12 +38,13 @@ class Counts:
     @property
     def latency_ms(self) -> tuple[float, ...]:
         """From colour stamp to publication, for the last masks."""
-        return _sums(self.stages_ms.values())
+        return tuple(map(sum, zip(*self.stages_ms.values(), strict=True)))
 
     @property
     def processing_ms(self) -> tuple[float, ...]:
         """Conversion, network and publication, for the last masks."""
-        return _sums(self.stages_ms.get(stage, ()) for stage in (CONVERT, SEGMENT, PUBLISH))
+        times = (self.stages_ms.get(stage, ()) for stage in (CONVERT, SEGMENT, PUBLISH))
+        return tuple(map(sum, zip(*times, strict=True)))
 
     def line(self) -> str:
         """A summary in one line."""
@@ -112,10 +113,6 @@ class Statistics:
                 reasons=dict(self._reasons),
                 stages_ms={stage: tuple(times) for stage, times in self._stages_ms.items()},
             )
-
-
-def _sums(times: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
-    return tuple(map(sum, zip(*times, strict=True)))
 
 
 def percentiles(

@@ -127,25 +127,19 @@ def test_ctrl_c_sets_the_event_and_a_second_one_raises():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize('signals', [0, 1])
-def test_who_ends_in_time_is_let_be(signals):
-    left = threading.Event()
-    with ended_in_time(3600.0, left.set) as stop:
-        for _ in range(signals):
-            signal.raise_signal(signal.SIGTERM)
-            assert stop.wait(DEADLINE_S)
-    assert (stop.is_set(), left.is_set()) == (bool(signals), False)
-
-
-@pytest.mark.parametrize(('grace_s', 'signals'), [(0.01, 1), (3600.0, 2)])
-def test_who_does_not_end_in_time_or_is_told_twice_has_to_leave(grace_s, signals):
+@pytest.mark.parametrize(
+    ('grace_s', 'signals', 'must_leave'),
+    [(3600.0, 0, False), (3600.0, 1, False), (0.01, 1, True), (3600.0, 2, True)],
+)
+def test_a_late_end_or_a_second_signal_leaves(grace_s, signals, must_leave):
     before = signal.getsignal(signal.SIGINT)
     left = threading.Event()
     with ended_in_time(grace_s, left.set) as stop:
         for _ in range(signals):
             signal.raise_signal(signal.SIGINT)
-        assert left.wait(DEADLINE_S)
-        assert stop.is_set()
+            assert stop.wait(DEADLINE_S)
+        assert left.wait(DEADLINE_S if must_leave else 0) == must_leave
+    assert (stop.is_set(), left.is_set()) == (signals > 0, must_leave)
     assert signal.getsignal(signal.SIGINT) is before
 
 
