@@ -110,16 +110,20 @@ def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_no
     ros.said('x.safetensors')
 
 
-@pytest.mark.parametrize('damage', ['cut off', 'of something else'])
-def test_a_damaged_checkpoint_is_named(ros, tmp_path, damage):
-    checkpoint = tmp_path / 'x.safetensors'
-    whole = DEFAULT_CHECKPOINT.read_bytes()
-    checkpoint.write_bytes(whole[: len(whole) // 2] if damage == 'cut off' else b'PK' * 100)
-    node = ros.segmentation(None, autostart=False, checkpoint=str(checkpoint), device='cpu')
+@pytest.mark.parametrize('mistake', ['cut off', 'of something else', 'a size of 288x385'])
+def test_a_network_that_cannot_be_made_is_named(ros, tmp_path, mistake):
+    whole, checkpoint = DEFAULT_CHECKPOINT.read_bytes(), tmp_path / 'x.safetensors'
+    data = {'cut off': whole[: len(whole) // 2], 'of something else': b'PK' * 100}
+    parameters, name = {'checkpoint': str(checkpoint)}, str(checkpoint)
+    if mistake in data:
+        checkpoint.write_bytes(data[mistake])
+    else:
+        parameters, name = {'input_size': [288, 385]}, '288x385'
+    node = ros.segmentation(None, autostart=False, device='cpu', **parameters)
     node._load_segmenter = Segmenter.from_checkpoint
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
-    assert isinstance(node.failure, CheckpointError)
-    ros.said(f'cannot configure: {checkpoint}')
+    assert isinstance(node.failure, CheckpointError if mistake in data else InputError)
+    ros.said('cannot configure: ', name)
     assert not any('Traceback' in line for line in ros.log())
 
 
@@ -132,14 +136,6 @@ def test_the_network_is_asked_for_at_the_size_given(ros, given, handed_on):
     node._load_segmenter = lambda *those: options.extend(those) or FakeSegmenter()
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert options == [None, 'auto', 'auto', 'auto', handed_on]
-
-
-def test_a_size_that_no_network_has_is_named(ros):
-    node = ros.segmentation(None, autostart=False, input_size=[288, 385], device='cpu')
-    node._load_segmenter = Segmenter.from_checkpoint
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
-    assert isinstance(node.failure, InputError)
-    assert '288x385' in str(node.failure)
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Properties of the pairing policy on random streams, and the traps of message_filters.
-
-Over 300 lines: one policy, and the streams that try it.
-"""
+"""Properties of the pairing policy on random streams, and the traps of message_filters."""
 
 import random
 from types import SimpleNamespace
@@ -126,22 +123,26 @@ def one_stream(rng, kind, start, count):
     return [(kind, stamp) for stamp in stamps]
 
 
+def merged(rng, streams):
+    """The events of both streams, either up to three messages ahead, also across loops."""
+    events, lead = [], 0
+    while any(streams.values()):
+        kind = 'rgb' if lead < 3 and (lead < -2 or rng.random() < 0.5) else 'depth'
+        if not streams[kind]:
+            kind = 'depth' if kind == 'rgb' else 'rgb'
+        lead += 1 if kind == 'rgb' else -1
+        events.append(streams[kind].pop(0))
+    return events
+
+
 def disturbed(rng, loops=3):
-    """Both streams of `loops` rounds of a bag, either up to three messages ahead."""
-    events = []
+    """Both streams of `loops` rounds of a bag."""
     rounds = [rng.randrange(1, 60) for _ in range(loops)]
     streams = {
         kind: [e for count in rounds for e in one_stream(rng, kind, 100 * PERIOD, count)]
         for kind in ('rgb', 'depth')
     }
-    ahead = 0
-    while any(streams.values()):
-        kind = 'rgb' if ahead < 3 and (ahead < -2 or rng.random() < 0.5) else 'depth'
-        if not streams[kind]:
-            kind = 'depth' if kind == 'rgb' else 'rgb'
-        ahead += 1 if kind == 'rgb' else -1
-        events.append(streams[kind].pop(0))
-    return events
+    return merged(rng, streams)
 
 
 @pytest.mark.parametrize('seed', range(60))
@@ -232,19 +233,8 @@ def test_every_loop_of_a_bag_pairs_completely(mode, seed):
     """Trap 1 of message_filters: 85 pairs in the first loop, then none for ever."""
     rng = random.Random(seed)
     sync = RgbdSync(0.015, 10, mode)
-    loop = [i * PERIOD for i in range(85)]
-    rgb, depth = 4 * loop, 4 * loop
-    order = []
-    # Either stream may be up to three messages ahead, also across the end of a loop.
-    taken = {'rgb': 0, 'depth': 0}
-    while min(taken.values()) < len(rgb):
-        ahead = taken['rgb'] - taken['depth']
-        rgb_next = ahead <= -3 or (ahead < 3 and rng.random() < 0.5)
-        if taken['rgb'] == len(rgb) or taken['depth'] == len(depth):
-            rgb_next = taken['rgb'] < len(rgb)
-        kind = 'rgb' if rgb_next else 'depth'
-        order.append((kind, (rgb if rgb_next else depth)[taken[kind]]))
-        taken[kind] += 1
+    loops = 4 * [i * PERIOD for i in range(85)]
+    order = merged(rng, {kind: [(kind, s) for s in loops] for kind in ('rgb', 'depth')})
     pairs = feed(sync, order)
     assert all(c == d for c, d in pairs)
     # What waited for its partner when time went back is lost: at most the lead of one stream.
