@@ -45,13 +45,9 @@ def test_severities_grow_and_touch_only_what_they_name(film, name):
         assert (measured > 0).all()
         assert np.isfinite(measured).all()
     assert 0 < found[0] < found[1] < found[2]
-
-
-@pytest.mark.parametrize('name', CORRUPTIONS)
-def test_the_same_every_time(film, name):
-    first, again = (CORRUPTIONS[name].apply(film, 5, 2).frame for _ in range(2))
-    np.testing.assert_array_equal(first.rgb, again.rgb)
-    np.testing.assert_array_equal(first.depth_m, again.depth_m)
+    again = CORRUPTIONS[name].apply(film, index, SEVERITIES[-1]).frame
+    np.testing.assert_array_equal(worse.frame.rgb, again.rgb)
+    np.testing.assert_array_equal(worse.frame.depth_m, again.depth_m)
 
 
 @pytest.mark.parametrize('name', ['depth_holes', 'depth_noise'])

@@ -200,28 +200,21 @@ def test_other_sizes_show_the_same_scene():
     assert np.abs(shrunk - small.frame.rgb).mean() < 10
 
 
-def test_the_camera_stays_in_the_room_and_out_of_the_furniture():
-    rooms = RoomDataset(40, SIZE, seed=21, frames_per_room=1)
-    for index in range(0, 40, 2):
+def test_the_camera_moves_smoothly_in_the_room_and_out_of_the_furniture():
+    rooms = RoomDataset(20, SIZE, seed=21, frames_per_room=1)
+    for index in range(20):
         room, trajectory = rooms.room(index)
-        width, depth, _ = room.layout.plan.size_m
+        poses = np.array([trajectory.pose(i / 30) for i in range(600)])
         low, high = np.split(np.array(room.layout.plan.taken), 2, axis=1)
-        for time_s in np.linspace(0, 20, 41):
-            position = trajectory.pose(time_s)[:3, 3]
-            apart = np.maximum(np.maximum(low - position, position - high), 0)
-            assert np.linalg.norm(apart, axis=1).min() > 0.1
-            assert 0.2 < position[0] < width - 0.2 and 0.2 < position[1] < depth - 0.2
-            assert 0.8 <= position[2] <= 1.8
-
-
-def test_the_walk_is_smooth():
-    rooms = RoomDataset(60, SIZE, seed=2, frames_per_room=60, rate_hz=30)
-    _, trajectory = rooms.room(0)
-    poses = np.array([trajectory.pose(i / 30) for i in range(60)])
-    steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
-    assert 0 < steps.max() < 0.04
-    turns = np.einsum('nij,nij->n', poses[:-1, :3, :3], poses[1:, :3, :3])
-    assert np.rad2deg(np.arccos(np.clip((turns - 1) / 2, -1, 1))).max() < 2.5
+        positions = poses[::15, None, :3, 3]
+        apart = np.maximum(np.maximum(low - positions, positions - high), 0)
+        assert np.linalg.norm(apart, axis=-1).min() > 0.1
+        assert (positions > (0.2, 0.2, 0.8)).all()
+        assert (positions < (*np.array(room.layout.plan.size_m[:2]) - 0.2, 1.8)).all()
+        steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+        assert 0 < steps.max() < 0.04
+        turns = np.einsum('nij,nij->n', poses[:-1, :3, :3], poses[1:, :3, :3])
+        assert np.rad2deg(np.arccos(np.clip((turns - 1) / 2, -1, 1))).max() < 2.5
 
 
 @pytest.mark.parametrize(
@@ -237,9 +230,6 @@ def test_the_walk_is_smooth():
 def test_impossible_values_are_refused(values):
     with pytest.raises(InputError, match='must be'):
         RoomDataset(**values)
-
-
-def test_unknown_frames_are_refused():
     rooms = RoomDataset(3, SIZE)
     with pytest.raises(IndexError):
         rooms[3]

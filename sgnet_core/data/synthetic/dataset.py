@@ -25,13 +25,10 @@ _CACHED_ROOMS = 4
 
 
 class RoomDataset:
-    """Frames of one generated room after the other, `frames_per_room` in each.
+    """Frames of synthetic rooms, `frames_per_room` of each; the interface of `FolderDataset`.
 
-    Frame i depends on (seed, i, frames_per_room, rate_hz, size, sensor_noise) only, whatever was
-    read before. Other sizes show the same rooms from the same places.
-
-    Attributes:
-        name, ids, class_names, intrinsics, rate_hz, has_labels, has_poses: as of `FolderDataset`.
+    Frame i depends on the arguments and i only, not on the frames read before. Other sizes show
+    the same rooms from the same poses.
     """
 
     has_labels = True
@@ -46,16 +43,15 @@ class RoomDataset:
         sensor_noise: bool = False,
         rate_hz: float = 30.0,
     ) -> None:
-        """Nothing is drawn before it is asked for.
+        """Rooms are generated when a frame is read.
 
         Args:
             size: (height, width), at least 16 x 16.
-            seed: 0 or more; every seed is another world.
-            frames_per_room: the camera walks on for so many frames before the next room begins.
-            sensor_noise: depth with noise, steps and NaN holes instead of exact depth. The labels
-                and colours stay the same.
-            rate_hz: frames per second of the camera's walk. At 30 neighbours nearly agree; for
-                training, 1 gives more different views of fewer rooms.
+            seed: 0 or more; each seed gives other rooms.
+            frames_per_room: length of one sequence; the camera then starts in the next room.
+            sensor_noise: depth with noise, steps and NaN holes instead of exact depth. Labels and
+                colours do not change.
+            rate_hz: frames per second of the sequence. At 30, neighbours are almost equal.
 
         Raises:
             InputError: a value is out of range.
@@ -102,7 +98,7 @@ class RoomDataset:
         return self._frame(int(sample_id))
 
     def room(self, index: int) -> tuple[Room, Trajectory]:
-        """The room of frame `index` and the camera's way through it."""
+        """The room of frame `index` and the trajectory of the camera."""
         number = index // self.frames_per_room
         if number not in self._rooms:
             rng = np.random.default_rng([self.seed, number])
@@ -118,7 +114,7 @@ class RoomDataset:
     def _frame(self, index: int) -> Sample:
         room, trajectory = self.room(index)
         pose = trajectory.pose(index % self.frames_per_room / self.rate_hz)
-        # Streams of their own: the colours must not depend on whether the depth is spoiled.
+        # Separate streams: colours must not depend on the noise of the depth.
         for_colour, for_depth = np.random.SeedSequence([self.seed, index, 1]).spawn(2)
         view = render(room, pose, self.intrinsics, np.random.default_rng(for_colour))
         depth_m = view.depth_m
