@@ -68,7 +68,7 @@ def list_frames(root: Path, file: DatasetFile, split: str | None = None) -> Fram
 def _is_union(name: str, splits: Splits) -> bool:
     whole = set(splits[name])
     inside = [set(ids) for other, ids in splits.items() if other != name and whole > set(ids)]
-    return len(inside) > 1 and set().union(*inside) == whole
+    return set().union(*inside) == whole
 
 
 def _read_splits(root: Path, file: DatasetFile) -> tuple[Splits, list[Finding]]:
