@@ -12,6 +12,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,7 @@ def in_fresh_process(function: Callable[..., Result], *args: object) -> Result:
     """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([__name__, function.__module__])
+    _start_server()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_result, args=(sender, function, args))
     process.start()
@@ -89,10 +91,20 @@ def memory_status(field: str) -> int:
     raise OSError(f'/proc/self/status has no {field}')
 
 
-def _send_result(sender: Connection, function: Callable[..., object], args: tuple) -> None:
-    # Ctrl-C is for the parent process, which kills this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start_server() -> None:
+    """Start the server and its children with SIGINT ignored: the parent kills them on Ctrl-C."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        sender.send((function(*args), None))
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _send_result(sender: Connection, function: Callable[..., object], args: tuple) -> None:
+    try:
+        answer = function(*args), None
     except Exception as error:
-        sender.send((None, error))
+        answer = None, error
+    # The parent may have been interrupted before it knew this process.
+    with suppress(BrokenPipeError):
+        sender.send(answer)
