@@ -20,7 +20,7 @@ from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from sgnet_core.errors import CheckpointError
+from sgnet_core.errors import CheckpointError, renamed_keys
 from sgnet_core.files import atomic_write
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import LabelSet
@@ -207,6 +207,7 @@ def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Ten
                 f'it has format {header["format"]}, this version reads {FORMAT}; '
                 'update sgnet_ros or make the checkpoint anew'
             )
+        header['input'] = renamed_keys(header['input'], {'holes': 'depth_fill'}, path.name)
         for part, kind in (('config', SGNetConfig), ('input', InputSpec)):
             unknown = set(header[part]) - {f.name for f in fields(kind)}
             if unknown:

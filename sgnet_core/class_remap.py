@@ -19,8 +19,7 @@ import numpy as np
 import yaml
 
 from sgnet_core.data.sample import Sample
-from sgnet_core.errors import ConfigError, InputError, first_line
-from sgnet_core.known_keys import reject_unknown_keys
+from sgnet_core.errors import ConfigError, InputError, first_line, reject_unknown_keys
 from sgnet_core.labels import label_set_of
 from sgnet_core.labels import remap as remap_ids
 from sgnet_core.types import UNLABELLED, RgbdFrame, SegmentationResult

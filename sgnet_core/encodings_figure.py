@@ -12,7 +12,7 @@ from sgnet_core.figures import image_grid, percentile_range, render, show_depth,
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.gravity import GravityTracker
 from sgnet_core.hha import ANGLE_RADIUS_PX, encode_hha
-from sgnet_core.holes import fill_holes
+from sgnet_core.holes import fill_missing_depth
 from sgnet_core.normals import surface_normals
 from sgnet_core.types import CameraIntrinsics, Gravity
 from sgnet_core.visualize import NO_DEPTH
@@ -52,7 +52,7 @@ def encodings_figure(
     if rgb is not None:
         show_image(axes[0, 0], rgb, 'colour')
     range_m = percentile_range(depth_m)
-    filled = fill_holes(depth).numpy()
+    filled = fill_missing_depth(depth).numpy()
     for ax, image, name in ((axes[0, 1], depth_m, 'depth'), (axes[0, 2], filled, 'filled depth')):
         figure.colorbar(show_depth(ax, image, name, range_m), ax=ax, label='m')
     xyz = xyz_to_rgb(depth_to_xyz(depth_m, intrinsics))

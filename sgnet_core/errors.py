@@ -1,5 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors a user can meet. A message says what is wrong, what was got, and what to do."""
+"""The errors a user can meet, and the check of configuration keys.
+
+A message says what is wrong, which value was found, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_logger = logging.getLogger(__name__)
 
 
 class SgnetError(Exception):
@@ -29,3 +41,39 @@ class CheckpointError(InputError):
 def first_line(error: BaseException) -> str:
     """What an error of another package says, for one line of ours; its type where it is silent."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def reject_unknown_keys(
+    found: Iterable[object],
+    known: Iterable[str],
+    where: str = '',
+    error: type[InputError] = ConfigError,
+) -> None:
+    """Raise `error` for the first key of `found` that is not in `known`.
+
+    `where` names the section in the message, for example `intrinsics`.
+    """
+    known = list(known)
+    for key in map(str, found):
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f'did you mean {near[0]!r}?' if near else f'known keys: {", ".join(known)}'
+        raise error(f'unknown key {key!r}{" in " + where if where else ""}; {hint}')
+
+
+def renamed_keys(values: Mapping[str, Any], new_names: Mapping[str, str], where: str) -> dict:
+    """`values` with each old key of `new_names` under its new name; a warning names both.
+
+    Raises:
+        ConfigError: `values` has a key under both names.
+    """
+    renamed = dict(values)
+    for old, new in new_names.items():
+        if old not in renamed:
+            continue
+        if new in renamed:
+            raise ConfigError(f'{where} has both {old!r} and its new name {new!r}; remove {old!r}')
+        _logger.warning('%s: %r is now called %r; the next version refuses it', where, old, new)
+        renamed[new] = renamed.pop(old)
+    return renamed

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def fill_holes(depth_m: Tensor) -> Tensor:
+def fill_missing_depth(depth_m: Tensor) -> Tensor:
     """Continue the measurements around a hole smoothly into it.
 
     Pull-push (Gortler, Grzeszczuk, Szeliski, Cohen, "The Lumigraph", SIGGRAPH 1996, section 3.4):

@@ -15,14 +15,14 @@ from torch import Tensor
 from sgnet_core.errors import InputError
 from sgnet_core.geometry import depth_to_xyz
 from sgnet_core.hha import depth_to_hha
-from sgnet_core.holes import fill_holes
+from sgnet_core.holes import fill_missing_depth
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS
 from sgnet_core.types import CameraIntrinsics, Gravity, RgbdFrame
 
 SIZE_MULTIPLE = 32
 """Network input sizes are multiples of the deepest stride."""
 
-HOLES = ('constant', 'smooth')
+DEPTH_FILLS = ('constant', 'smooth')
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class InputSpec:
         channel_order: `rgb` or `bgr`.
         mean, std: per channel, in that order, in grey levels of 0..255.
         spatial: `depth`, `xyz`, `hha`, `features` or `none`, as the network's.
-        holes: what the network sees where there is no measurement: `constant`, or `smooth`, the
-            measurements around it, see `fill_holes`.
+        depth_fill: input where depth is missing: `constant`, or `smooth`, interpolated from the
+            measurements around it (`fill_missing_depth`).
         depth_fill_m: the constant, metres; also where a whole image has no measurement. In HHA,
             which is not in metres, all three channels are 0 there.
 
@@ -50,7 +50,7 @@ class InputSpec:
     std: tuple[float, float, float]
     spatial: str
     depth_fill_m: float = 0.0
-    holes: str = 'constant'
+    depth_fill: str = 'constant'
 
     def __post_init__(self) -> None:
         if min(self.size) < SIZE_MULTIPLE or any(n % SIZE_MULTIPLE for n in self.size):
@@ -63,8 +63,9 @@ class InputSpec:
         if self.spatial not in SPATIAL_CHANNELS:
             allowed = ', '.join(SPATIAL_CHANNELS)
             raise InputError(f'spatial must be one of {allowed}, got {self.spatial!r}')
-        if self.holes not in HOLES:
-            raise InputError(f'holes must be one of {", ".join(HOLES)}, got {self.holes!r}')
+        if self.depth_fill not in DEPTH_FILLS:
+            allowed = ', '.join(DEPTH_FILLS)
+            raise InputError(f'depth_fill must be one of {allowed}, got {self.depth_fill!r}')
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InputError(f'mean and std need 3 values, std > 0: {self.mean}, {self.std}')
 
@@ -123,8 +124,8 @@ class InputSpec:
     ) -> Tensor | None:
         if not SPATIAL_CHANNELS[self.spatial]:
             return None
-        if self.holes == 'smooth':
-            depth_m = fill_holes(depth_m)
+        if self.depth_fill == 'smooth':
+            depth_m = fill_missing_depth(depth_m)
         if self.spatial == 'hha':
             # From grey levels to numbers about as large as depths in metres.
             return depth_to_hha(depth_m, intrinsics, gravity).div(255.0).nan_to_num(0.0)[None]

@@ -38,11 +38,11 @@ IR_VERSION = 9
 USAGE = """\
 image: (N, 3, H, W) float32, (grey level 0..255 - mean) / std, channels in channel_order.
 spatial: (N, c, H, W) float32 metres; depth or x, y, z. Or hha: disparity, height, angle of \
-sgnet_core.hha / 255. Where nothing is measured: if holes is smooth, of depth filled in by \
+sgnet_core.hha / 255. Where nothing is measured: if depth_fill is smooth, of depth filled in by \
 sgnet_core.holes; else depth_fill_m, in hha 0.
 scores: before softmax. Resize them to the image (bilinear, corners aligned); the largest is the \
 class.
-The metadata entry 'sgnet' is JSON: input (size, channel_order, mean, std, spatial, holes, \
+The metadata entry 'sgnet' is JSON: input (size, channel_order, mean, std, spatial, depth_fill, \
 depth_fill_m), class_names, palette (RGB), config, provenance.
 """
 

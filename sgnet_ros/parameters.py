@@ -20,8 +20,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sgnet_core.errors import ConfigError
-from sgnet_core.known_keys import reject_unknown_keys
+from sgnet_core.errors import ConfigError, reject_unknown_keys
 from sgnet_ros.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
 from sgnet_ros.interface import FRAME_OUTPUTS, RAW, TRANSPORTS
 from sgnet_ros.mask_conversion import CONFIDENCE_ENCODINGS

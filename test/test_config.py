@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from sgnet_core.checkpoint import load_checkpoint
+from sgnet_core.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
 from sgnet_core.training.config import load_train_config
+from sgnet_core.training.initial_weights import inherited_settings
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 FASTDDS = CONFIG / 'fastdds_large_images.xml'
@@ -92,7 +93,7 @@ def test_training_recipes_can_be_read_and_begun(path):
 
 
 def test_the_settings_for_fine_tuning_start_from_the_shipped_checkpoint():
-    config = load_train_config(CONFIG / 'finetune.yaml')
+    config = load_train_config(CONFIG / 'finetune.yaml', inherited_settings(DEFAULT_CHECKPOINT))
     shipped = load_checkpoint()
     assert config.architecture(shipped.config.num_classes) == shipped.config
     assert config.input_size == shipped.input_spec.size

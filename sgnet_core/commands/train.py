@@ -30,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const=SHIPPED,
         metavar='CHECKPOINT',
-        help='initialise from this checkpoint instead of ImageNet, even if its classes differ; '
-        'without CHECKPOINT, from the bundled model',
+        help='initialise from this checkpoint, even if its classes differ, and inherit its '
+        'architecture, input size and depth_fill unless --config sets them; without CHECKPOINT, '
+        'from the bundled model',
     )
     parser.add_argument(
         '--teacher',
@@ -61,15 +62,17 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.errors import ConfigError
     from sgnet_core.training.config import load_train_config
     from sgnet_core.training.fit import Training
+    from sgnet_core.training.initial_weights import inherited_settings
     from sgnet_core.training.processes import joined_processes
 
-    config = load_train_config(args.config, epochs=args.epochs)
     if not args.resume and (args.out / 'last.pt').exists():
         raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
     init, *teachers = (
         DEFAULT_CHECKPOINT if name == SHIPPED else name and Path(name)
         for name in (args.init, *args.teacher)
     )
+    inherited = None if init is None else inherited_settings(init)
+    config = load_train_config(args.config, inherited, epochs=args.epochs)
     with joined_processes(args.device) as (processes, device):
         if not processes.is_first:
             logging.disable(logging.INFO)

@@ -29,9 +29,8 @@ from typing import Any
 
 import yaml
 
-from sgnet_core.errors import DataError, InputError
+from sgnet_core.errors import DataError, InputError, reject_unknown_keys
 from sgnet_core.files import atomic_write
-from sgnet_core.known_keys import reject_unknown_keys
 from sgnet_core.types import CameraIntrinsics
 
 DATASET_FILE = 'dataset.yaml'

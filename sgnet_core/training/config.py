@@ -6,17 +6,19 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from sgnet_core.errors import ConfigError
-from sgnet_core.input_spec import HOLES, SIZE_MULTIPLE
-from sgnet_core.known_keys import reject_unknown_keys
+from sgnet_core.errors import ConfigError, reject_unknown_keys, renamed_keys
+from sgnet_core.input_spec import DEPTH_FILLS, SIZE_MULTIPLE
 from sgnet_core.model import SGNetConfig
 
 OPTIMIZERS = ('adamw', 'sgd')
+RENAMED = {'holes': 'depth_fill', 'teacher_zoom': 'teacher_scale'}
+"""Old name of a setting -> new name. The old one is accepted with a warning for one version."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class TrainConfig:
         variant, spatial, joint_bilateral: see `SGNetConfig`.
         pretrained: start from ImageNet weights (lite variants only).
         input_size: (height, width) the network sees when it is used; multiples of 32.
-        holes: what it sees where there is no depth, see `InputSpec`.
-        crop_size: (height, width) of the crops it is trained on; multiples of 32.
+        depth_fill: input where depth is missing, see `InputSpec`.
+        crop_size: (height, width) of the training crops; multiples of 32. In a YAML file the
+            default is `input_size`.
         scale: range of the random zoom, 1 = as seen at `input_size`.
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
         degrade_depth: measure the depth of a view as a worse camera would, see `degrade_depth`.
@@ -46,8 +49,8 @@ class TrainConfig:
         auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
         teacher_weight: share of the loss that teachers have, where there are any (`--teacher`);
             the labels have the rest.
-        teacher_zoom: teachers look at each view a second time, larger by this factor, and what they
-            think of it counts as much; 1 = only as the student sees it.
+        teacher_scale: teachers also see each crop enlarged by this factor, and both predictions are
+            averaged; 1 = only the crop itself.
         ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
         frozen_blocks: first blocks of a lite backbone that stay as they are, with its stem.
         frozen_norms: the backbone's BatchNorms keep the statistics they start with; cheaper, and
@@ -62,7 +65,7 @@ class TrainConfig:
     joint_bilateral: bool = False
     pretrained: bool = True
     input_size: tuple[int, int] = (480, 640)
-    holes: str = 'smooth'
+    depth_fill: str = 'smooth'
     crop_size: tuple[int, int] = (480, 640)
     scale: tuple[float, float] = (0.75, 1.75)
     train_split: str = 'fit'
@@ -81,7 +84,7 @@ class TrainConfig:
     class_weight_exponent: float = 0.0
     auxiliary_weight: float = 0.0
     teacher_weight: float = 0.5
-    teacher_zoom: float = 1.0
+    teacher_scale: float = 1.0
     ema_decay: float = 0.998
     frozen_blocks: int = 0
     frozen_norms: bool = False
@@ -94,13 +97,13 @@ class TrainConfig:
             self.architecture(num_classes=1)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        for name, allowed in (('optimizer', OPTIMIZERS), ('holes', HOLES)):
+        for name, allowed in (('optimizer', OPTIMIZERS), ('depth_fill', DEPTH_FILLS)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(
                     f'{name} must be one of {", ".join(allowed)}, got {getattr(self, name)!r}'
                 )
         counts = ('epochs', 'batch_size', 'accumulate', 'evaluate_every', 'loss_stride')
-        for name in (*counts, 'learning_rate', 'teacher_zoom'):
+        for name in (*counts, 'learning_rate', 'teacher_scale'):
             if not getattr(self, name) > 0:
                 raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')
         for name in ('seed', 'room_frames', 'frozen_blocks', 'auxiliary_weight'):
@@ -123,8 +126,15 @@ class TrainConfig:
         return SGNetConfig(self.variant, num_classes, self.spatial, self.joint_bilateral)
 
 
-def load_train_config(path: str | Path, **overrides: object) -> TrainConfig:
-    """Read a YAML file of `TrainConfig` fields; `overrides` that are not None win.
+def load_train_config(
+    path: str | Path, inherited: Mapping[str, object] | None = None, **overrides: object
+) -> TrainConfig:
+    """Read a YAML file of `TrainConfig` fields.
+
+    Args:
+        path: the file.
+        inherited: settings for what the file leaves out, before the defaults.
+        overrides: settings that win over the file, unless they are None.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key (the nearest known one is named), or a
@@ -139,9 +149,13 @@ def load_train_config(path: str | Path, **overrides: object) -> TrainConfig:
         raise ConfigError(f'{path} is not YAML: {" ".join(str(error).split())}') from error
     if not isinstance(values, dict):
         raise ConfigError(f'{path} must be a mapping of settings, got a {type(values).__name__}')
+    values = renamed_keys(values, RENAMED, str(path))
     hints = typing.get_type_hints(TrainConfig)
     reject_unknown_keys(values, hints, str(path))
+    values = {**(inherited or {}), **values}
     values |= {name: value for name, value in overrides.items() if value is not None}
+    if 'input_size' in values:
+        values.setdefault('crop_size', values['input_size'])
     return TrainConfig(
         **{name: _typed(path, name, value, hints[name]) for name, value in values.items()}
     )

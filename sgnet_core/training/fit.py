@@ -100,7 +100,7 @@ class Training:
             self.spec,
             self.label_set,
             self.device,
-            config.teacher_zoom,
+            config.teacher_scale,
             config.joint_bilateral,
         )
         torch.manual_seed(config.seed)

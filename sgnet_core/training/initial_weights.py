@@ -58,7 +58,7 @@ class InitialWeights:
             IMAGENET_MEAN,
             IMAGENET_STD,
             config.spatial,
-            holes=config.holes,
+            depth_fill=config.depth_fill,
         )
         if self._checkpoint is not None:
             self.spec = self._spec_taken_over(self._checkpoint.input_spec)
@@ -90,8 +90,8 @@ class InitialWeights:
         logger.info('%s', _said(fate, name, checkpoint, network))
         if checkpoint.config.joint_bilateral and not network.config.joint_bilateral:
             logger.warning(
-                'the scores of %s follow edges, those of this run will not: set joint_bilateral: '
-                'true in the settings',
+                '%s has joint bilateral upsampling, this run has not: remove joint_bilateral from '
+                'the settings to inherit it',
                 name,
             )
         return {'checkpoint': name, **fate, **checkpoint.provenance}
@@ -99,21 +99,21 @@ class InitialWeights:
     def _spec_taken_over(self, theirs: InputSpec) -> InputSpec:
         if theirs.spatial != self.spec.spatial:
             raise ConfigError(
-                f'in {self._init} the S-Convs are guided by spatial {theirs.spatial!r}, in this '
-                f'run by {self.spec.spatial!r}: the weights of one do not serve the other; set '
-                f'spatial: {theirs.spatial} in the settings, or start from another checkpoint'
+                f'{self._init} has spatial {theirs.spatial!r}, the settings have '
+                f'{self.spec.spatial!r}: the weights do not fit; remove spatial from the settings '
+                'to inherit it, or start from another checkpoint'
             )
         taken = theirs.at_size(self.spec.size)
         if taken != self.spec:
             logger.info(
                 'the network sees what %s saw: %s, mean %s, std %s, %g m where depth is unknown, '
-                'holes %s',
+                'depth_fill %s',
                 self._init.name,
                 taken.channel_order,
                 taken.mean,
                 taken.std,
                 taken.depth_fill_m,
-                taken.holes,
+                taken.depth_fill,
             )
         return taken
 
@@ -130,7 +130,7 @@ class InitialWeights:
             return
         run = network.config.variant
         remedy = (
-            f'set variant: {theirs.variant} in the settings, or start from a {run}'
+            f'remove variant from the settings to inherit {theirs.variant}, or start from a {run}'
             if theirs.variant != run
             else 'it was made by another version of this package; make it anew'
         )
@@ -138,6 +138,23 @@ class InitialWeights:
             f'{self._init} is a {theirs.variant} and does not fit the {run} of this run: '
             f'{"; ".join(problems)}; {remedy}'
         )
+
+
+def inherited_settings(init: Path) -> dict[str, object]:
+    """The settings of `TrainConfig` that a run from the checkpoint `init` takes from it.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    checkpoint = load_checkpoint(init)
+    config, spec = checkpoint.config, checkpoint.input_spec
+    return {
+        'variant': config.variant,
+        'spatial': config.spatial,
+        'joint_bilateral': config.joint_bilateral,
+        'input_size': spec.size,
+        'depth_fill': spec.depth_fill,
+    }
 
 
 def start_name(origin: str | Mapping[str, Any]) -> str:

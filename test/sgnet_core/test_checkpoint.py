@@ -2,13 +2,21 @@
 """Checkpoints: round trip, and every way in which a file can be wrong."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import torch
 import pytest
 from networks import untrained
 from safetensors.torch import save_file
 
-from sgnet_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sgnet_core.checkpoint import (
+    HEADER_KEY,
+    Checkpoint,
+    load_checkpoint,
+    parse_header,
+    save_checkpoint,
+)
 from sgnet_core.errors import CheckpointError
 from sgnet_core.labels import NYU13
 
@@ -72,6 +80,14 @@ def test_a_file_of_a_newer_version_is_not_called_damaged(path, part):
     save_checkpoint(path, saved)
     with pytest.raises(CheckpointError, match='has ahead, which this .* newer one; update sgnet'):
         load_checkpoint(path)
+
+
+def test_the_old_name_of_an_input_key_is_accepted_with_a_warning(checkpoint, caplog):
+    header = checkpoint.header()
+    header['input']['holes'] = header['input'].pop('depth_fill')
+    loaded = parse_header(Path('old'), {HEADER_KEY: json.dumps(header)}, dict(checkpoint.weights))
+    assert loaded.input_spec == checkpoint.input_spec
+    assert "old: 'holes' is now called 'depth_fill'" in caplog.text
 
 
 @pytest.mark.parametrize('problem', ['is missing', 'has no place', r'is \(3,\), expected \(64,\)'])

@@ -107,7 +107,7 @@ def test_smooth_holes_look_like_what_is_around_them(spatial):
     whole = frame(64, 96, 2.0)
     holey = frame(64, 96, 2.0)
     holey.depth_m[10:30, 20:50] = np.nan
-    spec = InputSpec(**SPEC | {'spatial': spatial, 'holes': 'smooth'})
+    spec = InputSpec(**SPEC | {'spatial': spatial, 'depth_fill': 'smooth'})
     torch.testing.assert_close(spec.preprocess(holey)[1], spec.preprocess(whole)[1])
     assert not torch.allclose(
         InputSpec(**SPEC | {'spatial': spatial}).preprocess(holey)[1], spec.preprocess(whole)[1]

@@ -247,7 +247,7 @@ def test_frozen_blocks_do_not_move(training):
         ('crop_size: [32]', 'crop_size must be a list of 2'),
         ('epochs: 0', 'epochs must be above 0'),
         ('learning_rate: .nan', 'learning_rate must be above 0'),
-        ('teacher_zoom: 0.0', 'teacher_zoom must be above 0'),
+        ('teacher_scale: 0.0', 'teacher_scale must be above 0'),
         ('seed: -1', 'seed must be at least 0'),
         ('crop_size: [32, 33]', 'crop_size must be multiples of 32'),
         ('variant: sgnet_lite9', "unknown variant 'sgnet_lite9'"),

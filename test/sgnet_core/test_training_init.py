@@ -16,9 +16,9 @@ from sgnet_core.errors import CheckpointError, ConfigError
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import label_set_of
 from sgnet_core.model import SGNet, SGNetConfig
-from sgnet_core.training.config import TrainConfig, as_plain
+from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
 from sgnet_core.training.fit import Training
-from sgnet_core.training.initial_weights import InitialWeights, class_tensors
+from sgnet_core.training.initial_weights import InitialWeights, class_tensors, inherited_settings
 
 CONFIG = TrainConfig(
     pretrained=False,
@@ -41,7 +41,7 @@ def donor(tmp_path):
         torch.manual_seed(1)
         config = SGNetConfig(variant, len(DONOR_CLASSES), spatial, joint_bilateral)
         values = {'channel_order': 'rgb', 'mean': (127.0,) * 3, 'std': (128.0,) * 3}
-        values = values | {'holes': 'smooth'} | spec
+        values = values | {'depth_fill': 'smooth'} | spec
         checkpoint = Checkpoint(
             config,
             InputSpec(64, 96, spatial=spatial, **values),
@@ -112,7 +112,7 @@ def test_an_auxiliary_head_that_one_side_lacks(donor, caplog, theirs, ours):
 @pytest.mark.parametrize('ours', [False, True])
 def test_a_run_that_no_longer_follows_edges_is_warned_of(donor, caplog, theirs, ours):
     start(donor(joint_bilateral=theirs), joint_bilateral=ours)
-    warned = any('set joint_bilateral: true' in message for message in caplog.messages)
+    warned = any('remove joint_bilateral from' in message for message in caplog.messages)
     assert warned == (theirs and not ours)
 
 
@@ -137,7 +137,7 @@ def test_the_input_of_the_checkpoint_is_taken_over_except_its_size(donor, caplog
     """As of the authors' files: channels B, G, R, and nothing divided."""
     caplog.set_level(logging.INFO)
     authors = {'channel_order': 'bgr', 'mean': (104.0, 116.7, 122.7), 'std': (1.0,) * 3}
-    *_, spec = start(donor(**authors, depth_fill_m=0.5, holes='constant'))
+    *_, spec = start(donor(**authors, depth_fill_m=0.5, depth_fill='constant'))
     assert spec == InputSpec(32, 64, spatial='depth', **authors, depth_fill_m=0.5)
     assert 'the network sees what donor.safetensors saw: bgr, mean (104.0' in caplog.messages[0]
 
@@ -148,7 +148,7 @@ def test_another_architecture_is_refused_by_the_first_tensors(donor):
     assert 'is a sgnet_lite2 and does not fit the sgnet_lite0 of this run' in str(error.value)
     assert 'tensor backbone._conv_stem.weight' not in str(error.value)  # the same in both
     assert str(error.value).count('tensor ') == 3
-    assert 'set variant: sgnet_lite2' in str(error.value)
+    assert 'inherit sgnet_lite2' in str(error.value)
 
 
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(donor):
@@ -164,7 +164,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(donor):
 def test_another_spatial_is_refused(tiny_dataset, tmp_path):
     path = tmp_path / 'x.safetensors'
     save_checkpoint(path, untrained(spatial='xyz'))
-    with pytest.raises(ConfigError, match="guided by spatial 'xyz'.*'depth'.*set spatial: xyz"):
+    with pytest.raises(ConfigError, match="has spatial 'xyz'.*'depth'.*remove spatial from"):
         Training(CONFIG, tiny_dataset.root, tmp_path / 'o', 'cpu', init=path)
 
 
@@ -209,6 +209,19 @@ def test_the_command_makes_a_checkpoint_of_ones_own_classes(donor, own_data, tmp
     assert best.provenance['start']['classes_new'] == ['Pallet', 'fork-lift', 'robot']
 
 
+def test_settings_that_the_file_leaves_out_are_those_of_the_checkpoint(donor, tmp_path):
+    path = donor('sgnet_lite1', 'xyz', joint_bilateral=True)
+    settings = tmp_path / 'settings.yaml'
+    settings.write_text('epochs: 3')
+    config = load_train_config(settings, inherited_settings(path))
+    assert config.architecture(5) == load_checkpoint(path).config
+    assert (config.input_size, config.crop_size) == ((64, 96), (64, 96))
+    assert (config.depth_fill, config.epochs) == ('smooth', 3)
+    settings.write_text('input_size: [32, 64]')
+    config = load_train_config(settings, inherited_settings(path))
+    assert (config.input_size, config.crop_size, config.spatial) == ((32, 64), (32, 64), 'xyz')
+
+
 def test_without_a_name_the_shipped_checkpoint_is_taken(own_data, tmp_path, monkeypatch):
     import sgnet_core.training.fit as fit
 
@@ -227,5 +240,6 @@ def test_without_a_name_the_shipped_checkpoint_is_taken(own_data, tmp_path, monk
     (tmp_path / 's.yaml').write_text('')
     with pytest.raises(TakenError):
         run_command('sgnet_core', 'train', [*arguments, '--out', str(tmp_path / 'run')])
+    assert taken[0].architecture(40) == load_checkpoint().config
     (init,) = [value for value in taken if isinstance(value, Path) and value.is_file()]
     assert load_checkpoint(init).digest() == load_checkpoint().digest()

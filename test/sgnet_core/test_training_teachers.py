@@ -148,9 +148,9 @@ def test_unlabelled_pixels_are_taught_and_teachers_stay_as_they_are(teachers, ba
         (untrained(spatial='xyz'), "the student .*spatial: 'xyz', not 'depth'"),
         (
             dataclasses.replace(
-                STUDENT, input_spec=dataclasses.replace(STUDENT.input_spec, holes='smooth')
+                STUDENT, input_spec=dataclasses.replace(STUDENT.input_spec, depth_fill='smooth')
             ),
-            "than the student .holes: 'smooth', not 'constant'.",
+            "than the student .depth_fill: 'smooth', not 'constant'.",
         ),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_teacher_may_have_another_size(tmp_path):
 
 
 def test_the_command_learns_from_teachers_and_names_them(tiny_dataset, tmp_path, capsys):
-    spec = dataclasses.replace(STUDENT.input_spec, holes='smooth')
+    spec = dataclasses.replace(STUDENT.input_spec, depth_fill='smooth')
     teacher = tmp_path / 'teacher.safetensors'
     save_checkpoint(teacher, dataclasses.replace(STUDENT, input_spec=spec))
     settings = {'pretrained': False, 'input_size': [64, 96], 'crop_size': [32, 64], 'batch_size': 2}

@@ -3,8 +3,7 @@
 
 import pytest
 
-from sgnet_core.errors import ConfigError, DataError
-from sgnet_core.known_keys import reject_unknown_keys
+from sgnet_core.errors import ConfigError, DataError, reject_unknown_keys, renamed_keys
 
 
 def test_known_keys_pass():
@@ -20,3 +19,12 @@ def test_nearest_known_key_is_named():
 def test_without_a_near_one_all_are_listed():
     with pytest.raises(DataError, match="^unknown key '7' in crop; known keys: height, width$"):
         reject_unknown_keys([7], ['height', 'width'], where='crop', error=DataError)
+
+
+def test_an_old_key_gets_its_new_name_and_a_warning(caplog):
+    names = {'holes': 'depth_fill'}
+    assert renamed_keys({'holes': 1, 'a': 2}, names, 'x.yaml') == {'a': 2, 'depth_fill': 1}
+    (message,) = caplog.messages
+    assert message.startswith("x.yaml: 'holes' is now called 'depth_fill'")
+    with pytest.raises(ConfigError, match="x.yaml has both 'holes' and its new name 'depth_fill'"):
+        renamed_keys({'holes': 1, 'depth_fill': 2}, names, 'x.yaml')
