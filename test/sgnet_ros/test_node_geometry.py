@@ -81,7 +81,7 @@ def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
         send_unaligned(camera, T0 + i * SECOND)
         ros.dropped(node, no_transform=i + 1)
     text = "no transform from 'depth frame' to 'optical frame'"
-    ros.spin_until(lambda: any(text in line for line in ros.log()), 'a warning')
+    ros.said(text)
     (warning,) = [line for line in ros.log() if text in line]
     assert 'depth/image (-> /cam/depth)' in warning
     assert 'give depth.extrinsics' in warning
@@ -105,7 +105,7 @@ def test_a_missing_depth_camera_info_is_named(ros):
         ros.spin_until(lambda n=i + 1: node.statistics.counts().pairs == n, 'a pair')
     assert node.statistics.counts().dropped == {'no_camera_info': 1}
     name = 'depth/camera_info (-> /cam/depth_info)'
-    ros.spin_until(lambda: any(name in line for line in ros.log()), 'a warning')
+    ros.said(name)
 
 
 def test_a_depth_camera_info_of_another_size_is_named(ros):
@@ -113,7 +113,7 @@ def test_a_depth_camera_info_of_another_size_is_named(ros):
     camera.depth_info.publish(CameraInfo(width=6, height=4, k=DEPTH_CAMERA.k))
     send_unaligned(camera, T0)
     ros.dropped(node, bad_depth=1)
-    ros.spin_until(lambda: any('depth is 8x4' in x and '6x4' in x for x in ros.log()), 'why')
+    ros.said('depth is 8x4', '6x4')
     aligned = CameraInfo(width=8, height=4)
     aligned.header.frame_id = 'color frame'
     camera.depth_info.publish(aligned)
@@ -124,7 +124,7 @@ def test_a_depth_camera_info_of_another_size_is_named(ros):
     send_unaligned(camera, T0 + SECOND)
     ros.dropped(node, bad_depth=1, bad_depth_camera_info=1)
     doubt = "is in frame 'color frame', depth/image in 'depth frame': two cameras?"
-    ros.spin_until(lambda: any(doubt in line for line in ros.log()), 'the doubt')
+    ros.said(doubt)
 
 
 def test_depth_of_another_frame_makes_doubt_once(ros):
@@ -172,7 +172,7 @@ def test_gravity_is_asked_for_only_where_it_is_needed(ros, tf):
     camera.send(T0 + SECOND)
     camera.output_of(T0 + SECOND)
     text = "no ~/debug/hha: no transform from 'odom' to 'optical frame'"
-    ros.spin_until(lambda: any(text in line for line in ros.log()), 'a warning')
+    ros.said(text)
     assert node.statistics.counts().dropped == {}
     tf().set_transform_static(stamped('odom', 'optical frame', (0, 0, 1.5)), 'test')
     camera.send(T0 + 2 * SECOND)
