@@ -17,7 +17,7 @@ COMMANDS: dict[str, str] = {
     'convert_checkpoint': "make a checkpoint of a file of SGNet's authors",
     'prepare_dataset': 'write NYUv2, SUN RGB-D or generated rooms as a data set',
     'encode_depth': 'write depth as HHA, XYZ, normals, or a picture of all of them',
-    'check_dataset': 'find in a data set what ruins trainings',
+    'check_dataset': 'validate a dataset before training',
 }
 """Name -> one line of help. The module is `sgnet_core.commands.<name>`."""
 
