@@ -16,6 +16,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from sgnet_core.errors import InputError, SgnetError, first_line
 from sgnet_core.version import version
@@ -57,11 +58,8 @@ def run_program(
     return run_command(package_of[chosen], chosen, arguments[1:])
 
 
-def run_command(package: str, command: str, argv: Sequence[str] | None = None) -> int:
-    """Run `package.commands.command` as a program and return its exit status."""
-    # Where other processes want the cores too, as on a robot, OpenMP's threads must not spin for
-    # milliseconds after every step: read when PyTorch is loaded, which is later.
-    os.environ.setdefault('GOMP_SPINCOUNT', '20000')
+def command_parser(package: str, command: str) -> tuple[ModuleType, argparse.ArgumentParser]:
+    """The module of a command and the parser of its arguments."""
     module = importlib.import_module(f'{package}.commands.{command}')
     parser = argparse.ArgumentParser(
         prog=command,
@@ -69,6 +67,15 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    return module, parser
+
+
+def run_command(package: str, command: str, argv: Sequence[str] | None = None) -> int:
+    """Run `package.commands.command` as a program and return its exit status."""
+    # Where other processes want the cores too, as on a robot, OpenMP's threads must not spin for
+    # milliseconds after every step: read when PyTorch is loaded, which is later.
+    os.environ.setdefault('GOMP_SPINCOUNT', '20000')
+    module, parser = command_parser(package, command)
     # After `--ros-args` everything belongs to rclpy, which reads sys.argv itself.
     arguments = list(sys.argv[1:] if argv is None else argv)
     if '--ros-args' in arguments:

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The code blocks of the documentation work.
+
+`sh` and `python` blocks without a mark are executed, page by page, in a folder with a small dataset
+and small checkpoints. A word behind the language names what CI lacks, and the commands of such a
+block are only parsed: `robot` (a ROS distribution or a camera), `gpu`, `data` (published datasets),
+`slow` (minutes to hours), `install` (changes the Python environment). `ros` blocks are executed if
+rclpy is installed.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import cv2
+import numpy as np
+import pytest
+from test_readme import PAGES
+
+from sgnet_core.__main__ import COMMANDS as CORE_COMMANDS
+from sgnet_core.checkpoint import Checkpoint, save_checkpoint
+from sgnet_core.cli import command_parser, run_command
+from sgnet_core.input_spec import InputSpec
+from sgnet_core.labels import NYU40
+from sgnet_core.model import SGNet, SGNetConfig
+from sgnet_ros.__main__ import COMMANDS as ROS_COMMANDS
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r'^( *)```(\w+) ?(\w*)\n(.*?)^ *```$', re.MULTILINE | re.DOTALL)
+PARSED = {'robot', 'gpu', 'data', 'slow', 'install'}
+PACKAGE_OF = {
+    name: package
+    for package, commands in (('sgnet_core', CORE_COMMANDS), ('sgnet_ros', ROS_COMMANDS))
+    for name in commands
+}
+OPTION = re.compile(r'(?<!\S)--[a-z][\w-]*')
+OPTIONS_OF_OTHERS = {
+    *('--help', '--ros-args', '--clock'),
+    *('--shm-size', '--ipc'),  # docker
+    *('--minShapes', '--optShapes', '--maxShapes'),  # trtexec
+}
+LAUNCH_ARGUMENT = re.compile(r'(\w+):=')
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    mark: str
+    text: str
+
+    def lines(self) -> list[str]:
+        """Its command lines, continued ones joined, without comments."""
+        joined = self.text.replace('\\\n', ' ').splitlines()
+        return [line for line in joined if shlex.split(line, comments=True)]
+
+
+def blocks(page: Path) -> list[Block]:
+    found = BLOCK.findall(page.read_text(encoding='utf-8'))
+    return [
+        Block(language, mark, re.sub(rf'^{indent}', '', text, flags=re.MULTILINE))
+        for indent, language, mark, text in found
+    ]
+
+
+def all_blocks() -> list[Block]:
+    return [block for page in PAGES for block in blocks(page)]
+
+
+def command_of(line: str) -> list[str] | None:
+    """[command, argument, ...] if this line starts a command of this project."""
+    words = shlex.split(line, comments=True)
+    module = next((words.index(name) for name in ('sgnet_core', 'sgnet_ros') if name in words), 0)
+    if words[0] == 'sgnet' or (module and words[module - 1] == '-m'):
+        return words[module + 1 :]
+    if words[:2] == ['ros2', 'run'] and module:
+        return words[module + 1 :]
+    return None
+
+
+def parsed(argv: list[str]):
+    """Arguments of a command; unknown ones end the process, as in a shell."""
+    if '--ros-args' in argv:
+        argv = argv[: argv.index('--ros-args')]
+    parser = command_parser(PACKAGE_OF[argv[0]], argv[0])[1]
+    parser.allow_abbrev = False
+    return parser.parse_args(argv[1:])
+
+
+def test_marks_are_known():
+    assert {block.mark for block in all_blocks()} <= {'', 'ros', *PARSED}
+    unmarked = {block.language for block in all_blocks() if not block.mark}
+    assert unmarked <= {'sh', 'python', 'yaml', 'bibtex'}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_commands_have_the_options_that_the_page_uses(page):
+    lines = [line for block in blocks(page) if block.language == 'sh' for line in block.lines()]
+    for argv in filter(None, map(command_of, lines)):
+        parsed(argv)
+
+
+def test_options_in_the_text_exist():
+    known = set(OPTIONS_OF_OTHERS)
+    for name, package in PACKAGE_OF.items():
+        known |= set(OPTION.findall(command_parser(package, name)[1].format_help()))
+    for kind in ('rooms', 'nyuv2', 'sunrgbd'):
+        known |= prepare_options(kind)
+    for study in (REPOSITORY / 'test' / 'benchmarks').glob('*.py'):
+        known |= set(re.findall(r"'(--[\w-]+)'", study.read_text(encoding='utf-8')))
+    for page in PAGES:
+        if page.name not in ('CHANGELOG.md', 'CONTRIBUTING.md'):
+            text = BLOCK.sub('', page.read_text(encoding='utf-8'))
+            spans = ' '.join(re.findall(r'`([^`\n]+)`', text))
+            assert set(OPTION.findall(spans)) - known == set(), page.name
+
+
+def prepare_options(kind: str) -> set[str]:
+    """Options of `prepare_dataset KIND`."""
+    parser = command_parser('sgnet_core', 'prepare_dataset')[1]
+    (kinds,) = [action.choices for action in parser._actions if kind in (action.choices or ())]
+    return set(OPTION.findall(kinds[kind].format_help()))
+
+
+def test_launch_files_declare_the_arguments_that_the_pages_use():
+    node = (REPOSITORY / 'launch' / 'segmentation.launch.py').read_text(encoding='utf-8')
+    launched = [line for block in all_blocks() for line in block.lines() if 'ros2 launch' in line]
+    assert launched
+    for line in launched:
+        name = re.search(r'sgnet_ros (\S+\.launch\.py)', line).group(1)
+        declared = node + (REPOSITORY / 'launch' / name).read_text(encoding='utf-8')
+        for argument in LAUNCH_ARGUMENT.findall(line):
+            assert f"'{argument}'" in declared, line
+
+
+def test_make_targets_and_studies_exist():
+    makefile = (REPOSITORY / 'Makefile').read_text(encoding='utf-8')
+    lines = [line for block in all_blocks() if block.language == 'sh' for line in block.lines()]
+    for words in (shlex.split(line, comments=True) for line in lines):
+        if words[0] == 'make':
+            assert re.search(rf'^{words[1]}:', makefile, re.MULTILINE), words
+        if words[0] == 'python' and words[1].endswith('.py'):
+            assert (REPOSITORY / words[1]).exists(), words
+
+
+@pytest.fixture(scope='module')
+def small_files(tmp_path_factory) -> Path:
+    """What the pages find where their reader works: dataset, bag, checkpoints and images."""
+    root = tmp_path_factory.mktemp('docs')
+    (root / 'config').symlink_to(REPOSITORY / 'config')
+    rng = np.random.default_rng(3)
+    cv2.imwrite(str(root / 'color.png'), rng.integers(0, 256, (480, 640, 3), np.uint8))
+    cv2.imwrite(str(root / 'depth.png'), rng.integers(500, 5000, (480, 640), np.uint16))
+    options = [*QUICK['prepare_dataset'], '--val-rooms', '2']
+    rooms = str(root / 'rooms')
+    assert run_command('sgnet_core', 'prepare_dataset', ['rooms', rooms, *options]) == 0
+    bag = ['--rate', '0.5', '--limit', '10']
+    assert run_command('sgnet_ros', 'frames_to_bag', [rooms, str(root / 'kitchen_bag'), *bag]) == 0
+    save_checkpoints(root)
+    return root
+
+
+def save_checkpoints(root: Path) -> None:
+    """Two small untrained networks."""
+    for seed, name in enumerate('ab'):
+        torch.manual_seed(seed)
+        config = SGNetConfig('sgnet_lite0', len(NYU40))
+        spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (60.0,) * 3, 'depth')
+        network = SGNet(config).state_dict()
+        save_checkpoint(root / f'{name}.safetensors', Checkpoint(config, spec, NYU40, network))
+
+
+QUICK = {
+    'prepare_dataset': ['--size', '48x64', '--frames', '10', '--frames-per-room', '2'],
+    'train': ['--epochs', '1', '--init', 'a.safetensors'],
+    'export': ['--checkpoint', 'a.safetensors', '--parity-data', 'rooms', '--frames', '2'],
+}
+"""Command -> options that make it quick."""
+
+
+def execute(line: str) -> None:
+    """Run a line of a page; commands of this project in this process."""
+    argv = command_of(line)
+    if argv is None:
+        if shlex.split(line)[0] not in ('make', 'python'):
+            subprocess.run(['bash', '-ec', line], check=True)
+        return
+    command, *arguments = argv
+    if command == 'prepare_dataset':
+        shutil.rmtree(arguments[1], ignore_errors=True)
+    arguments += QUICK.get(command, [])
+    if 'checkpoint' in parsed([command, *arguments]) and '--checkpoint' not in arguments:
+        arguments += ['--checkpoint', 'a.safetensors']
+    status = run_command(PACKAGE_OF[command], command, arguments)
+    assert status == 0, f'exit status {status}: {line}'
+
+
+def annotate(kitchen: Path) -> None:
+    """The third step of docs/training.md, which is done by hand."""
+    for image in (kitchen / 'image').iterdir():
+        label = np.full(cv2.imread(str(image)).shape[:2], 1, np.uint8)
+        label[:24], label[:, :20] = 2, 3
+        (kitchen / 'label').mkdir(exist_ok=True)
+        cv2.imwrite(str(kitchen / 'label' / f'{image.stem}.png'), label)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    'page',
+    [page for page in PAGES if any(block.mark in ('', 'ros') for block in blocks(page))],
+    ids=lambda page: page.name,
+)
+def test_unmarked_blocks_can_be_executed(
+    page, small_files, tmp_path, monkeypatch, ros_domain_id, capsys
+):
+    work = tmp_path / 'work'
+    shutil.copytree(small_files, work, symlinks=True)
+    monkeypatch.chdir(work)
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
+    for block in blocks(page):
+        if block.mark == 'ros':
+            pytest.importorskip('rclpy')
+        if block.language == 'python' and not block.mark:
+            exec(compile(block.text, page.name, 'exec'), {})
+        if block.language == 'sh' and block.mark in ('', 'ros'):
+            if 'kitchen/label' in block.text:
+                annotate(work / 'kitchen')
+            for line in block.lines():
+                execute(line)
