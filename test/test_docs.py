@@ -43,7 +43,7 @@ OPTIONS_OF_OTHERS = {
     *('--shm-size', '--ipc'),  # docker
     *('--minShapes', '--optShapes', '--maxShapes'),  # trtexec
 }
-LAUNCH_ARGUMENT = re.compile(r'(\w+):=')
+LAUNCH_ARGUMENT = re.compile(r'(\S+):=')
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def test_launch_files_declare_the_arguments_that_the_pages_use():
     for line in launched:
         name = re.search(r'sgnet_ros (\S+\.launch\.py)', line).group(1)
         declared = node + (REPOSITORY / 'launch' / name).read_text(encoding='utf-8')
-        for argument in LAUNCH_ARGUMENT.findall(line):
+        for argument in LAUNCH_ARGUMENT.findall(line.partition('#')[0]):
             assert f"'{argument}'" in declared, line
 
 
