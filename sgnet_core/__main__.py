@@ -6,17 +6,17 @@ import sys
 from sgnet_core.cli import main
 
 COMMANDS: dict[str, str] = {
-    'train': 'train a network on a folder data set',
-    'evaluate': 'measure a checkpoint on a labelled data set',
+    'train': 'train a network on a dataset folder',
+    'evaluate': 'evaluate checkpoints on a labelled dataset',
     'report': 'compare two runs of evaluate or evaluate_bag',
-    'predict': 'segment frames and write masks and pictures',
-    'export': 'write a checkpoint as an ONNX graph, checked against PyTorch',
+    'predict': 'segment frames and write masks and overlays',
+    'export': 'write a checkpoint as an ONNX graph, verified against PyTorch',
     'benchmark': 'measure latency and memory of networks on this machine',
     'average': 'write the mean of the weights of several checkpoints',
-    'info': 'say what a variant or a checkpoint is',
-    'convert_checkpoint': "make a checkpoint of a file of SGNet's authors",
-    'prepare_dataset': 'write NYUv2, SUN RGB-D or generated rooms as a data set',
-    'encode_depth': 'write depth as HHA, XYZ, normals, or a picture of all of them',
+    'info': 'print architecture, size, origin and scores of a checkpoint or variant',
+    'convert_checkpoint': "convert a checkpoint of SGNet's authors",
+    'prepare_dataset': 'write NYUv2, SUN RGB-D or generated rooms as a dataset folder',
+    'encode_depth': 'write depth as HHA, XYZ or normals, or a figure of all of them',
     'check_dataset': 'validate a dataset before training',
 }
 """Name -> one line of help. The module is `sgnet_core.commands.<name>`."""

@@ -259,9 +259,12 @@ def _network(
 
 
 def _fastest_backend(checkpoint: Checkpoint, device: str, precision: str) -> str:
-    """As measured (README, Speed): on a CPU, ONNX Runtime takes a fifth to two fifths less
-    time for the lite variants, with their depthwise convolutions. For the ResNets both take about
-    the same; PyTorch makes no graph first and takes about half the memory."""
+    """The faster backend by the measurements in RESULTS.md, Speed of networks.
+
+    On a CPU, ONNX Runtime takes 20 to 40 % less time for the lite variants with their depthwise
+    convolutions. ResNets take about the same time in both; PyTorch builds no graph first and takes
+    about half the memory.
+    """
     lite = isinstance(VARIANTS[checkpoint.config.variant], LiteVariant)
     if device == 'cpu' and lite and precision in ('auto', 'fp32'):
         return 'onnxruntime'

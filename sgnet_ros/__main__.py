@@ -8,12 +8,12 @@ from sgnet_core.cli import main, run_program
 
 COMMANDS: dict[str, str] = {
     'segmentation_node': 'the ROS 2 node: RGB-D in, class masks out',
-    'frames_to_bag': 'make a rosbag2 of a folder data set',
-    'bag_to_frames': 'make a folder data set of a bag, to label and to train on',
-    'play_bag': 'publish a bag over ROS 2 at the pace it was recorded',
-    'evaluate_bag': 'score a checkpoint on every labelled frame of a bag',
-    'benchmark_node': 'measure the node from camera to mask, over DDS',
-    'demo': 'see it work: generated rooms through the node, with figures and pictures',
+    'frames_to_bag': 'write a dataset folder as a rosbag2',
+    'bag_to_frames': 'write a bag as a dataset folder, for annotation and training',
+    'play_bag': 'publish a bag over ROS 2 at its recorded rate',
+    'evaluate_bag': 'evaluate a checkpoint on the labelled frames of a bag',
+    'benchmark_node': 'measure the latency of the node from camera to mask over DDS',
+    'demo': 'replay generated rooms through the node; write metrics and pictures',
 }
 """Name -> one line of help. The module is `sgnet_ros.commands.<name>`."""
 

@@ -173,8 +173,8 @@ def _node(run: Replay, json_file: Path) -> AbstractContextManager[ChildProcess |
 def node_arguments(run: Replay) -> list[str]:
     """What a node is told that is started for `run`, after `--ros-args`."""
     topics = run.topics
-    # Large images over best effort get lost between processes (the README tells how to tune DDS);
-    # what is dropped is dropped in the node, where it is counted.
+    # DDS loses large best-effort images between processes (docs/troubleshooting.md). With reliable
+    # inputs, only the node drops images, and it counts them.
     parameters = {'qos.input': 'reliable'}
     remappings = {CAMERA_INFO: topics.camera_info, DEPTH_CAMERA_INFO: topics.depth_camera_info}
     for part, topic in (('rgb', RGB), ('depth', DEPTH)):

@@ -325,7 +325,7 @@ def test_manifest_is_valid_and_has_what_is_used_and_no_more():
         for items in (manifest.exec_depends, manifest.test_depends)
     )
     # rclpy's lifecycle nodes speak lifecycle_msgs; `ros2 launch` is a command; and with
-    # sensor_msgs_py users read ~/points, as the README has it.
+    # sensor_msgs_py users read ~/points as docs/integrations.md shows.
     used = {'lifecycle_msgs', 'ros2launch', 'sensor_msgs_py'}
     used |= imported_ros_packages('sgnet_ros') | imported_ros_packages('launch')
     assert 'tf2_ros_py' in used

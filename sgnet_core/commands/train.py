@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a network on a folder data set (see the README for its format).
+"""Train a network on a dataset folder (docs/datasets.md describes its format).
 
 Writes best.safetensors, last.safetensors, last.pt, log.jsonl, train.yaml and tensorboard/ to OUT.
 Killed at any moment, it loses at most the running epoch: run it again with --resume. Several
