@@ -13,23 +13,25 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 import cv2
 import numpy as np
 import pytest
+from interface_tables import DOCS, REPOSITORY
 from test_readme import PAGES
 
 from sgnet_core.__main__ import COMMANDS as CORE_COMMANDS
 from sgnet_core.checkpoint import Checkpoint, save_checkpoint
 from sgnet_core.cli import command_parser, run_command
+from sgnet_core.data.folder import FolderDataset
 from sgnet_core.input_spec import InputSpec
 from sgnet_core.labels import NYU40
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_ros.__main__ import COMMANDS as ROS_COMMANDS
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r'^( *)```(\w+) ?(\w*)\n(.*?)^ *```$', re.MULTILINE | re.DOTALL)
 PARSED = {'robot', 'gpu', 'data', 'slow', 'install'}
 PACKAGE_OF = {
@@ -61,6 +63,7 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page in order, without their indentation."""
     found = BLOCK.findall(page.read_text(encoding='utf-8'))
     return [
         Block(language, mark, re.sub(rf'^{indent}', '', text, flags=re.MULTILINE))
@@ -69,6 +72,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def all_blocks() -> list[Block]:
+    """The blocks of all pages."""
     return [block for page in PAGES for block in blocks(page)]
 
 
@@ -94,8 +98,9 @@ def parsed(argv: list[str]):
 
 def test_marks_are_known():
     assert {block.mark for block in all_blocks()} <= {'', 'ros', *PARSED}
-    unmarked = {block.language for block in all_blocks() if not block.mark}
-    assert unmarked <= {'sh', 'python', 'yaml', 'bibtex'}
+    assert {block.language for block in all_blocks()} <= {'sh', 'python', 'yaml', 'bibtex'}
+    text = '\n'.join(page.read_text(encoding='utf-8') for page in PAGES)
+    assert len(re.findall(r'^ *```\w', text, re.MULTILINE)) == len(all_blocks())
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -148,6 +153,22 @@ def test_make_targets_and_studies_exist():
             assert (REPOSITORY / words[1]).exists(), words
 
 
+def test_the_documented_dataset_yaml_describes_a_dataset(tmp_path):
+    (block,) = [block for block in blocks(DOCS / 'datasets.md') if block.language == 'yaml']
+    (tmp_path / 'dataset.yaml').write_text(block.text, encoding='utf-8')
+    for folder in ('image', 'depth', 'label', 'pose'):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(str(tmp_path / 'image' / 'a.jpg'), np.zeros((480, 640, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / 'depth' / 'a.png'), np.full((480, 640), 1500, np.uint16))
+    cv2.imwrite(str(tmp_path / 'label' / 'a.png'), np.full((480, 640), 2, np.uint8))
+    np.savetxt(tmp_path / 'pose' / 'a.txt', np.eye(4))
+    for name, text in (('classes', 'void\nfloor\npallet'), ('fit', 'a'), ('val', 'a')):
+        (tmp_path / f'{name}.txt').write_text(f'{text}\n', encoding='utf-8')
+    sample = FolderDataset(tmp_path, split='val')[0]
+    assert sample.frame.depth_m[0, 0] == pytest.approx(1.5)
+    assert sample.labels[0, 0] == 1
+
+
 @pytest.fixture(scope='module')
 def small_files(tmp_path_factory) -> Path:
     """What the pages find where their reader works: dataset, bag, checkpoints and images."""
@@ -159,8 +180,9 @@ def small_files(tmp_path_factory) -> Path:
     options = [*QUICK['prepare_dataset'], '--val-rooms', '2']
     rooms = str(root / 'rooms')
     assert run_command('sgnet_core', 'prepare_dataset', ['rooms', rooms, *options]) == 0
-    bag = ['--rate', '0.5', '--limit', '10']
-    assert run_command('sgnet_ros', 'frames_to_bag', [rooms, str(root / 'kitchen_bag'), *bag]) == 0
+    if find_spec('rclpy'):
+        bag = [str(root / 'kitchen_bag'), '--rate', '0.5']
+        assert run_command('sgnet_ros', 'frames_to_bag', [rooms, *bag]) == 0
     save_checkpoints(root)
     return root
 
@@ -187,7 +209,7 @@ def execute(line: str) -> None:
     """Run a line of a page; commands of this project in this process."""
     argv = command_of(line)
     if argv is None:
-        if shlex.split(line)[0] not in ('make', 'python'):
+        if shlex.split(line)[0] != 'make':  # CI runs it
             subprocess.run(['bash', '-ec', line], check=True)
         return
     command, *arguments = argv
