@@ -29,7 +29,7 @@ EXECUTABLE = """\
 # Written by setup.py from the command table of {package}.
 import sys
 
-from sgnet_core.cli import run_command
+from sgnet_core.cli.runner import run_command
 
 # Processes that the command starts import this file, too.
 if __name__ == '__main__':

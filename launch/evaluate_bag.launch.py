@@ -24,7 +24,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from sgnet_ros.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
+from sgnet_ros.bag.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 
 PARTS = ('rgb', 'depth', 'camera_info', 'depth_camera_info')
 INPUTS = {f'{part}_topic': getattr(FrameTopics(), part) for part in PARTS}

@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sgnet_core.checkpoint import load_checkpoint
-    from sgnet_core.segmenter import Segmenter
+    from sgnet_core.checkpoint.checkpoint import load_checkpoint
+    from sgnet_core.inference.segmenter import Segmenter
     from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 
     __version__: str
@@ -20,8 +20,8 @@ _MODULES = {
     'CameraIntrinsics': 'sgnet_core.types',
     'RgbdFrame': 'sgnet_core.types',
     'SegmentationResult': 'sgnet_core.types',
-    'Segmenter': 'sgnet_core.segmenter',
-    'load_checkpoint': 'sgnet_core.checkpoint',
+    'Segmenter': 'sgnet_core.inference.segmenter',
+    'load_checkpoint': 'sgnet_core.checkpoint.checkpoint',
 }
 
 

@@ -3,7 +3,7 @@
 
 import sys
 
-from sgnet_core.cli import main
+from sgnet_core.cli.runner import main
 
 COMMANDS: dict[str, str] = {
     'train': 'train a network on a dataset folder',
@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     'encode_depth': 'write depth as HHA, XYZ or normals, or a figure of all of them',
     'check_dataset': 'validate a dataset before training',
 }
-"""Name -> one line of help. The module is `sgnet_core.commands.<name>`."""
+"""Name -> one line of help. The module is `sgnet_core.cli.<name>`."""
 
 INSTALL_HINT = 'install sgnet_ros with pip; its extras train and export are for those commands'
 """What to do if a third-party module is missing."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sgnet_core.errors import InputError
-from sgnet_core.overlay import class_colors, host_tensor
 from sgnet_core.types import UNLABELLED
 
 MAX_CLASSES = UNLABELLED
@@ -194,18 +193,6 @@ def _custom_palette(names: tuple[str, ...]) -> np.ndarray:
 def _color_distance(colors: np.ndarray, color: np.ndarray) -> np.ndarray:
     """(N,) distance of (N, 3) RGB colours to one, weighted by how well the eye tells them apart."""
     return np.sqrt(((colors - color) ** 2 * (2, 4, 3)).sum(-1))
-
-
-def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 class ids -> (H, W, 3) uint8 RGB; unlabelled (255) is black.
-
-    Raises:
-        InputError: an id is neither unlabelled nor in the palette.
-    """
-    check_class_ids(labels, len(palette))
-    if labels.size == 0:
-        return np.empty((*labels.shape, 3), np.uint8)
-    return class_colors(host_tensor(labels), palette).numpy()
 
 
 def remap(labels: np.ndarray, lookup: np.ndarray) -> np.ndarray:

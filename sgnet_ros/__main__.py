@@ -4,7 +4,7 @@
 import sys
 
 from sgnet_core.__main__ import COMMANDS as CORE_COMMANDS
-from sgnet_core.cli import main, run_program
+from sgnet_core.cli.runner import main, run_program
 
 COMMANDS: dict[str, str] = {
     'segmentation_node': 'the ROS 2 node: RGB-D in, class masks out',
@@ -15,7 +15,7 @@ COMMANDS: dict[str, str] = {
     'benchmark_node': 'measure the latency of the node from camera to mask over DDS',
     'demo': 'replay generated rooms through the node; write metrics and pictures',
 }
-"""Name -> one line of help. The module is `sgnet_ros.commands.<name>`."""
+"""Name -> one line of help. The module is `sgnet_ros.cli.<name>`."""
 
 INSTALL_HINT = (
     'install sgnet_ros with pip; for ROS, source /opt/ros/DISTRO/setup.bash or install the pip '

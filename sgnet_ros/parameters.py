@@ -21,10 +21,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from sgnet_core.errors import ConfigError, reject_unknown_keys
-from sgnet_ros.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
-from sgnet_ros.interface import FRAME_OUTPUTS, RAW, TRANSPORTS
-from sgnet_ros.mask_conversion import CONFIDENCE_ENCODINGS
-from sgnet_ros.rgbd_sync import DEFAULT_SLOP_S, MODES
+from sgnet_ros.compat.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
+from sgnet_ros.conversions.masks import CONFIDENCE_ENCODINGS
+from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, MODES
+from sgnet_ros.topics import FRAME_OUTPUTS, RAW, TRANSPORTS
 
 QUEUE_CAPACITY = {'latest': 1, 'all': 100}
 """`queue.policy` -> number of pairs that may wait. 100 pairs of 640x480 take 150 MB."""

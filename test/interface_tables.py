@@ -43,7 +43,7 @@ def command_table(commands):
 
 
 def topic_table():
-    from sgnet_ros.interface import COMPRESSED_INPUTS, INPUTS, OUTPUTS
+    from sgnet_ros.topics import COMPRESSED_INPUTS, INPUTS, OUTPUTS
 
     rows = [
         (f'`{topic.name}`', way, topic.type, qos_text(topic.qos), topic.content)
@@ -54,7 +54,7 @@ def topic_table():
 
 
 def service_table():
-    from sgnet_ros.interface import SERVICES
+    from sgnet_ros.topics import SERVICES
 
     rows = [(f'`{service.name}`', service.type, service.content) for service in SERVICES]
     return table(('service', 'type', ''), rows)
@@ -76,7 +76,7 @@ def parameter_table():
 
 
 def trouble_table():
-    from sgnet_ros.troubles import SENTENCES
+    from sgnet_ros.monitoring.messages import SENTENCES
 
     rows = [
         (f'`{re.sub("{(.*?)}", lambda name: name[1].upper(), trouble.sentence)}`', trouble.remedy)
@@ -86,7 +86,7 @@ def trouble_table():
 
 
 def drop_table():
-    from sgnet_ros.troubles import DROPS
+    from sgnet_ros.monitoring.messages import DROPS
 
     return table(('cause', ''), [(f'`{cause}`', meaning) for cause, meaning in DROPS.items()])
 

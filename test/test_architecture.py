@@ -32,13 +32,13 @@ ROS = re.compile(
 ROS_API_ONLY = ('message_filters', 'cv_bridge', 'sensor_msgs_py', 'tf2_ros')
 ENCODING = re.compile(r'(rgba?|bgra?|mono)(8|16)|\d+[USF]C\d|yuv422(_yuy2)?|bayer_[rgb]{4}(8|16)')
 ENCODING_MODULES = (
-    'sgnet_ros/conversions.py',
-    'sgnet_ros/mask_conversion.py',
+    'sgnet_ros/conversions/images.py',
+    'sgnet_ros/conversions/masks.py',
     # Compressed messages name the encoding of the raw image in their format.
-    'sgnet_ros/compressed_images.py',
+    'sgnet_ros/conversions/compressed_images.py',
     # A stand-in for what converts encodings, and the probe of whether the real one can.
-    'sgnet_ros/standalone/cv_bridge.py',
-    'sgnet_ros/cv_bridge_probe.py',
+    'sgnet_ros/compat/standalone/cv_bridge.py',
+    'sgnet_ros/compat/cv_bridge_probe.py',
 )
 FORBIDDEN_NAMES = ('utils', 'util', 'helpers', 'helper', 'common', 'misc', 'base', 'manager')
 LINES = 400
@@ -77,12 +77,13 @@ def core_knows_no_ros(path: PurePosixPath, text: str) -> list[str]:
 
 
 def model_imports_torch_and_itself(path: PurePosixPath, text: str) -> list[str]:
-    if not within(path, 'sgnet_core/model'):
+    if not (within(path, 'sgnet_core/model') or within(path, 'sgnet_core/ops')):
         return []
-    allowed = ('torch', 'sgnet_core.model', 'sgnet_core.errors', *sys.stdlib_module_names)
-    # Its kernels. What needs them is imported where it is used, for not every machine has Triton.
+    allowed = ('torch', 'sgnet_core.model', 'sgnet_core.ops', 'sgnet_core.errors')
+    # Not every machine has Triton: kernels are imported where they are used.
     if path.name.startswith('deform_conv_triton'):
         allowed = ('triton', *allowed)
+    allowed += tuple(sys.stdlib_module_names)
     return [
         f'{path}:{line}: sgnet_core.model imports {name}'
         for line, name in imports(path, text)
@@ -92,7 +93,7 @@ def model_imports_torch_and_itself(path: PurePosixPath, text: str) -> list[str]:
 
 def what_is_measured_does_not_know_the_benchmark(path: PurePosixPath, text: str) -> list[str]:
     measuring = ('sgnet_core/benchmark', 'sgnet_ros/benchmark', 'test')
-    commands = ('sgnet_core/commands/benchmark.py', 'sgnet_ros/commands/benchmark_node.py')
+    commands = ('sgnet_core/cli/benchmark.py', 'sgnet_ros/cli/benchmark_node.py')
     if any(within(path, folder) for folder in measuring) or path.as_posix() in commands:
         return []
     return [
@@ -105,12 +106,12 @@ def what_is_measured_does_not_know_the_benchmark(path: PurePosixPath, text: str)
 def one_module_chooses_the_ros_api(path: PurePosixPath, text: str) -> list[str]:
     if not within(path, 'sgnet_ros') or path.name == 'ros_api.py':
         return []
-    if within(path, 'sgnet_ros/standalone'):
+    if within(path, 'sgnet_ros/compat/standalone'):
         return []
     return [
-        f'{path}:{line}: {name} is for sgnet_ros/ros_api.py to import'
+        f'{path}:{line}: {name} is for sgnet_ros/compat/ros_api.py to import'
         for line, name in imports(path, text)
-        if belongs_to(name, *ROS_API_ONLY, 'sgnet_ros.standalone')
+        if belongs_to(name, *ROS_API_ONLY, 'sgnet_ros.compat.standalone')
     ]
 
 
@@ -127,10 +128,12 @@ def one_module_knows_encodings(path: PurePosixPath, text: str) -> list[str]:
 
 
 def one_module_knows_distributions(path: PurePosixPath, text: str) -> list[str]:
-    if path.as_posix() == 'sgnet_ros/distributions.py' or not path.parts[0].startswith('sgnet_'):
+    if path.as_posix() == 'sgnet_ros/compat/distributions.py' or not path.parts[0].startswith(
+        'sgnet_'
+    ):
         return []
     return [
-        f'{path}:{node.lineno}: {node.value!r} is for sgnet_ros/distributions.py to know'
+        f'{path}:{node.lineno}: {node.value!r} is for sgnet_ros/compat/distributions.py to know'
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant)
         and node.value in ('ROS_DISTRO', 'humble', 'jazzy', 'kilted')
@@ -191,7 +194,7 @@ FILE_RULES: dict[Rule, tuple[str, str]] = {
 }
 
 MORE_VIOLATIONS: list[tuple[Rule, str, str]] = [
-    (core_knows_no_ros, 'sgnet_core/a.py', 'import sgnet_ros.conversions'),
+    (core_knows_no_ros, 'sgnet_core/a.py', 'import sgnet_ros.conversions.images'),
     (core_knows_no_ros, 'sgnet_core/a/b.py', 'from ...sgnet_ros import bags'),
     (core_knows_no_ros, 'sgnet_core/a.py', 'import numpy, rclpy.node'),
     (core_knows_no_ros, 'sgnet_core/a.py', 'from tf2_ros import Buffer'),
@@ -201,13 +204,13 @@ MORE_VIOLATIONS: list[tuple[Rule, str, str]] = [
     (model_imports_torch_and_itself, 'sgnet_core/model/a.py', 'import triton'),
     (
         what_is_measured_does_not_know_the_benchmark,
-        'sgnet_ros/node.py',
+        'sgnet_ros/node/segmentation_node.py',
         'from sgnet_ros.benchmark.fake_network import FakeNetwork',
     ),
     (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'def f(): import cv_bridge'),
-    (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from sgnet_ros.standalone import x'),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from sgnet_ros.compat.standalone import x'),
     (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from tf2_ros import Buffer'),
-    (one_module_chooses_the_ros_api, 'sgnet_ros/a.py', 'from .standalone import cv_bridge'),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/compat/a.py', 'from .standalone import cv_bridge'),
     (one_module_knows_encodings, 'sgnet_ros/a.py', 'x = dict(e="bayer_rggb8")'),
     (one_module_knows_encodings, 'sgnet_core/a.py', "e == 'mono8'"),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import cv_bridge\nfrom torch import nn'),
@@ -219,11 +222,11 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (core_knows_no_ros, 'sgnet_ros/a.py', 'import rclpy'),
     (core_knows_no_ros, 'sgnet_core/a.py', 'from sgnet_core.types import RgbdFrame'),
     (model_imports_torch_and_itself, 'sgnet_core/model/a.py', 'import math\nfrom . import b'),
-    (model_imports_torch_and_itself, 'sgnet_core/model/deform_conv_triton.py', 'import triton'),
+    (model_imports_torch_and_itself, 'sgnet_core/ops/deform_conv_triton.py', 'import triton'),
     (model_imports_torch_and_itself, 'sgnet_core/a.py', 'import numpy'),
     (
         what_is_measured_does_not_know_the_benchmark,
-        'sgnet_core/commands/benchmark.py',
+        'sgnet_core/cli/benchmark.py',
         'from sgnet_core.benchmark.suite import run_suite',
     ),
     (
@@ -231,8 +234,8 @@ ALLOWED: list[tuple[Rule, str, str]] = [
         'sgnet_ros/benchmark/synthetic_camera.py',
         'from sgnet_core.benchmark.synthetic_frames import synthetic_images',
     ),
-    (one_module_chooses_the_ros_api, 'sgnet_ros/ros_api.py', 'import cv_bridge'),
-    (one_module_knows_encodings, 'sgnet_ros/conversions.py', "e == 'mono8'"),
+    (one_module_chooses_the_ros_api, 'sgnet_ros/compat/ros_api.py', 'import cv_bridge'),
+    (one_module_knows_encodings, 'sgnet_ros/conversions/images.py', "e == 'mono8'"),
     (one_module_knows_encodings, 'sgnet_ros/a.py', '"""A mono8 image."""'),
     (one_module_knows_distributions, 'sgnet_ros/a.py', '"""For humble, too."""'),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import torch\nimport cv2'),

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from sgnet_core.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
+from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
 from sgnet_core.training.config import load_train_config
-from sgnet_core.training.initial_weights import inherited_settings
+from sgnet_core.training.initialization import inherited_settings
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 FASTDDS = CONFIG / 'fastdds_large_images.xml'

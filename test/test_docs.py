@@ -24,12 +24,12 @@ from interface_tables import DOCS, REPOSITORY
 from test_readme import PAGES
 
 from sgnet_core.__main__ import COMMANDS as CORE_COMMANDS
-from sgnet_core.checkpoint import Checkpoint, save_checkpoint
-from sgnet_core.cli import command_parser, run_command
-from sgnet_core.data.folder import FolderDataset
-from sgnet_core.input_spec import InputSpec
+from sgnet_core.checkpoint.checkpoint import Checkpoint, save_checkpoint
+from sgnet_core.cli.runner import command_parser, run_command
+from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.labels import NYU40
 from sgnet_core.model import SGNet, SGNetConfig
+from sgnet_core.preprocessing import InputSpec
 from sgnet_ros.__main__ import COMMANDS as ROS_COMMANDS
 
 BLOCK = re.compile(r'^( *)```(\w+) ?(\w*)\n(.*?)^ *```$', re.MULTILINE | re.DOTALL)

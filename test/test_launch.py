@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sgnet_ros.dds_profile import large_image_profile
+from sgnet_ros.compat.dds_profile import large_image_profile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAUNCH_FILES = sorted((REPOSITORY / 'launch').glob('*.launch.py'))
@@ -280,7 +280,7 @@ def test_evaluate_bag_does_not_wait_for_a_node_that_ends(robot, monkeypatch):
 
 def test_the_evaluator_understands_what_it_is_told(evaluating):
     """Every option of the launch file is one of the command's."""
-    from sgnet_ros.commands.evaluate_bag import add_arguments
+    from sgnet_ros.cli.evaluate_bag import add_arguments
 
     values = ('labels', 'labels_topic', 'label_names_topic', 'remap', 'write_bag', 'out', 'json')
     status = evaluating.launch(

@@ -226,7 +226,7 @@ def test_table_lists_the_modules(package):
 def test_help_loads_nothing_heavy(package):
     code = f"""
 import contextlib, io, sys
-from sgnet_core.cli import run_command
+from sgnet_core.cli.runner import run_command
 for name in {sorted(COMMANDS[package])}:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         run_command({package!r}, name, ['--help'])

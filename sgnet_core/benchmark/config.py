@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from sgnet_core.benchmark.synthetic_frames import Size
 from sgnet_core.benchmark.timing import Budget
-from sgnet_core.device import PRECISIONS
 from sgnet_core.errors import InputError
-from sgnet_core.machine import bf16_is_fast
 from sgnet_core.model.sgnet import VARIANTS
+from sgnet_core.runtime.device import PRECISIONS
+from sgnet_core.runtime.environment import bf16_is_fast
 
 BACKENDS = ('torch', 'onnxruntime')
 DEFAULT_VARIANTS = ('sgnet_lite0', 'sgnet_r50', 'sgnet_r101', 'sgnet_aspp_r101')

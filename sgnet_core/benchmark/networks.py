@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from sgnet_core.benchmark.memory_process import peak_mb
 from sgnet_core.benchmark.synthetic_frames import Size, network_size, synthetic_images
-from sgnet_core.checkpoint import Checkpoint, load_checkpoint
+from sgnet_core.checkpoint.checkpoint import Checkpoint, load_checkpoint
 from sgnet_core.errors import InputError
-from sgnet_core.input_spec import InputSpec
+from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU40
 from sgnet_core.model.sconv import SConv2d
 from sgnet_core.model.sgnet import (
@@ -25,9 +25,9 @@ from sgnet_core.model.sgnet import (
     SGNet,
     SGNetConfig,
 )
-from sgnet_core.onnx_graph import checkpoint_to_onnx
-from sgnet_core.onnx_runtime import OnnxRuntimeNetwork, import_onnxruntime
-from sgnet_core.segmenter import Segmenter
+from sgnet_core.onnx.export import checkpoint_to_onnx
+from sgnet_core.onnx.session import OnnxRuntimeNetwork, import_onnxruntime
+from sgnet_core.preprocessing import InputSpec
 
 SHIPPED = 'shipped'
 OFFSET_STD = 1.5

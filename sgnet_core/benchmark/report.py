@@ -9,8 +9,8 @@ from typing import Any
 
 from sgnet_core.benchmark.config import BenchmarkConfig
 from sgnet_core.benchmark.suite import Results, ratios
-from sgnet_core.machine import describe
 from sgnet_core.model.sgnet import VARIANTS
+from sgnet_core.runtime.environment import describe
 
 
 def as_json(config: BenchmarkConfig, results: Results) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from sgnet_core.benchmark.networks import (
     segment_call,
 )
 from sgnet_core.benchmark.timing import Budget, take_turns, working
-from sgnet_core.checkpoint import load_checkpoint
-from sgnet_core.cpu_memory import keep_freed_memory
+from sgnet_core.checkpoint.checkpoint import load_checkpoint
 from sgnet_core.errors import InputError, first_line
-from sgnet_core.machine import load_average
+from sgnet_core.runtime.environment import load_average
+from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgnet_core.input_spec import SIZE_MULTIPLE
+from sgnet_core.preprocessing import SIZE_MULTIPLE
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 Size = tuple[int, int]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sgnet_core.data.conversion import fit_and_val
 from sgnet_core.data.matlab_files import open_hdf5, read_mat
-from sgnet_core.data.preparation import fit_and_val
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, first_line
 from sgnet_core.labels import LABEL_SETS, NYU40, nyu40_to_nyu13, remap

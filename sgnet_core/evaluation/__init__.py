@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How good masks are: one implementation for data sets and for bags, offline and live."""
 
-from sgnet_core.evaluation.confusion import ConfusionMatrix
+from sgnet_core.evaluation.confusion_matrix import ConfusionMatrix
 from sgnet_core.evaluation.evaluation import PROTOCOL, Evaluation, FrameCounts
-from sgnet_core.evaluation.run import check_same_classes, evaluate
+from sgnet_core.evaluation.evaluator import check_same_classes, evaluate
 
 __all__ = [
     'PROTOCOL',

@@ -21,12 +21,10 @@ import numpy as np
 from sgnet_core.data.sample import Sample
 from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation.boundary import near_boundary
+from sgnet_core.evaluation.bootstrap import intervals
+from sgnet_core.evaluation.boundary_iou import near_boundary
 from sgnet_core.evaluation.calibration import LEVELS, calibration, confidence_counts
-from sgnet_core.evaluation.confusion import ConfusionMatrix, check_labels, pixel_counts
-from sgnet_core.evaluation.consistency import TemporalConsistency
-from sgnet_core.evaluation.intervals import intervals
-from sgnet_core.evaluation.tally import (
+from sgnet_core.evaluation.class_counts import (
     class_accuracy,
     class_iou,
     mean_iou,
@@ -35,6 +33,8 @@ from sgnet_core.evaluation.tally import (
     summary,
     tally_of,
 )
+from sgnet_core.evaluation.confusion_matrix import ConfusionMatrix, check_labels, pixel_counts
+from sgnet_core.evaluation.temporal_consistency import TemporalConsistency
 from sgnet_core.types import UNLABELLED, SegmentationResult
 
 PROTOCOL = 'single scale, full image, labels at the resolution of the colour image, 255 ignored'

@@ -10,13 +10,13 @@ import numpy as np
 from tqdm import tqdm
 
 from sgnet_core.data.sample import Sample
+from sgnet_core.evaluation.class_counts import mean_iou, number, pixel_accuracy
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from sgnet_core.evaluation.evaluation import Evaluation, FrameCounts
-from sgnet_core.evaluation.run import evaluate
-from sgnet_core.evaluation.tally import mean_iou, number, pixel_accuracy
+from sgnet_core.evaluation.evaluator import evaluate
 
 if TYPE_CHECKING:
-    from sgnet_core.segmenter import Segmenter
+    from sgnet_core.inference.segmenter import Segmenter
 
 Rows = Sequence[dict[str, Any]]
 

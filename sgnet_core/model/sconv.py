@@ -21,7 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sgnet_core.model.deform_conv import modulated_deform_conv2d
+from sgnet_core.ops.deform_conv import modulated_deform_conv2d
 
 Geometry = tuple[Tensor, Tensor]
 """Offsets (N, 2K, H', W') float32 in pixels, and masks (N, K, H', W') float32 in (0, 1)."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.heads import AsppHead, LightDecoder, PlainHead
-from sgnet_core.model.joint_bilateral import joint_bilateral_upsample
 from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
 from sgnet_core.model.sconv import Geometry, Guide, SConv2d
+from sgnet_core.ops.joint_bilateral_upsampling import joint_bilateral_upsample
 
 SPATIAL_CHANNELS: dict[str, int | None] = {
     'depth': 1,

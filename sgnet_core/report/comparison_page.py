@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sgnet_core.evaluation.text import AVERAGES
+from sgnet_core.evaluation.tables import AVERAGES
 from sgnet_core.report import charts, sections
 from sgnet_core.report.template import p_text, percent, points, render
 

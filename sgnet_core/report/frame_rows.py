@@ -10,11 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sgnet_core.labels import LabelSet, colorize
+from sgnet_core.labels import LabelSet
 from sgnet_core.report.frame_selection import SelectedFrame
 from sgnet_core.report.template import percent
 from sgnet_core.types import UNLABELLED
-from sgnet_core.visualize import depth_to_rgb
+from sgnet_core.visualization.drawing import depth_to_rgb
+from sgnet_core.visualization.overlay import colorize
 
 ERROR_COLOR = (214, 40, 40)
 _SMALLEST_SHARE = 0.003

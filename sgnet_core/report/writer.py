@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation.text import AVERAGES
-from sgnet_core.files import atomic_write, write_json
+from sgnet_core.evaluation.tables import AVERAGES
+from sgnet_core.io.files import atomic_write, write_json
 from sgnet_core.labels import LabelSet
 from sgnet_core.report import charts, sections
 from sgnet_core.report.frame_rows import frame_row, visible_classes

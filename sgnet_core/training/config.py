@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from sgnet_core.errors import ConfigError, reject_unknown_keys, renamed_keys
-from sgnet_core.input_spec import DEPTH_FILLS, SIZE_MULTIPLE
 from sgnet_core.model import SGNetConfig
+from sgnet_core.preprocessing import DEPTH_FILLS, SIZE_MULTIPLE
 
 OPTIMIZERS = ('adamw', 'sgd')
 RENAMED = {'holes': 'depth_fill', 'teacher_zoom': 'teacher_scale'}

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from sgnet_core.errors import InputError
-from sgnet_ros.interface import FRAME_OUTPUTS
+from sgnet_ros.topics import FRAME_OUTPUTS
 
 OUTPUTS = {topic.name.removeprefix('~/'): topic for topic in FRAME_OUTPUTS}
 

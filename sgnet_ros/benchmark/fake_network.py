@@ -15,12 +15,12 @@ import numpy as np
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 
-from sgnet_core.cpu_memory import keep_freed_memory
 from sgnet_core.labels import NYU40
-from sgnet_core.overlay import DeviceResult
+from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 from sgnet_core.types import RgbdFrame, SegmentationResult
-from sgnet_ros.node import SegmentationNode
-from sgnet_ros.node_process import serve
+from sgnet_core.visualization.overlay import DeviceResult
+from sgnet_ros.node.process import serve
+from sgnet_ros.node.segmentation_node import SegmentationNode
 
 BLOCKS = (12, 16)
 """Rows and columns of rectangles in the mask, each of one class."""
@@ -29,7 +29,7 @@ BLOCKS = (12, 16)
 class FakeNetwork:
     """Returns one constant mask after `ms` milliseconds without CPU load, like a network on a GPU.
 
-    It has the interface of `sgnet_core.segmenter.Segmenter`.
+    It has the interface of `sgnet_core.inference.segmenter.Segmenter`.
     """
 
     class_names = NYU40.class_names

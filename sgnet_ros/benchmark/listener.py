@@ -12,8 +12,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from sgnet_ros.benchmark.config import OUTPUTS
-from sgnet_ros.conversions import stamp_ns
-from sgnet_ros.interface import LABELS
+from sgnet_ros.conversions.images import stamp_ns
+from sgnet_ros.topics import LABELS
 
 QUEUE_DEPTH = 10
 

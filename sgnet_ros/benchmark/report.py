@@ -10,9 +10,9 @@ from typing import Any
 from sgnet_core.benchmark.report import environment, protocol_text, table
 from sgnet_ros.benchmark.config import Case
 from sgnet_ros.benchmark.suite import Observation, Sample
-from sgnet_ros.mask_recorder import BEFORE_PAIRING
-from sgnet_ros.recording import PERCENTS
-from sgnet_ros.statistics import percentiles
+from sgnet_ros.monitoring.counters import percentiles
+from sgnet_ros.replay.mask_recorder import BEFORE_PAIRING
+from sgnet_ros.replay.result import PERCENTS
 
 
 def as_json(

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from sgnet_core.errors import SgnetError
 from sgnet_ros.benchmark.config import Case
 from sgnet_ros.benchmark.listener import Listener
-from sgnet_ros.child_process import READY_TIMEOUT_S, ChildProcess
+from sgnet_ros.replay.child_process import READY_TIMEOUT_S, ChildProcess
 
 SPIN_S = 0.1
 SAMPLE_S = 0.25

@@ -20,13 +20,13 @@ from std_msgs.msg import Header
 
 from sgnet_core.benchmark.synthetic_frames import synthetic_images
 from sgnet_core.errors import SgnetError
-from sgnet_core.files import write_json
-from sgnet_ros.bags import with_header_stamp
-from sgnet_ros.camera_info_conversion import camera_info_to_msg
-from sgnet_ros.child_process import READY_TIMEOUT_S, SETTLE_S
-from sgnet_ros.conversions import depth_to_msg, rgb_to_msg
-from sgnet_ros.interface import CAMERA_INFO, DEPTH, RGB
-from sgnet_ros.interruption import interruptible
+from sgnet_core.io.files import write_json
+from sgnet_ros.bag.reader import with_header_stamp
+from sgnet_ros.compat.signals import interruptible
+from sgnet_ros.conversions.camera_info import camera_info_to_msg
+from sgnet_ros.conversions.images import depth_to_msg, rgb_to_msg
+from sgnet_ros.replay.child_process import READY_TIMEOUT_S, SETTLE_S
+from sgnet_ros.topics import CAMERA_INFO, DEPTH, RGB
 
 QUEUE_DEPTH = 5
 POLL_S = 0.05

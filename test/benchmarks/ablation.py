@@ -19,11 +19,11 @@ from pathlib import Path
 
 import torch
 
-from sgnet_core.command_options import add_options
-from sgnet_core.files import atomic_write, write_json
+from sgnet_core.cli.options import add_options
+from sgnet_core.io.files import atomic_write, write_json
 from sgnet_core.model import SConv2d
 from sgnet_core.training.config import TrainConfig, load_train_config
-from sgnet_core.training.fit import Training
+from sgnet_core.training.trainer import Training
 
 
 @dataclass(frozen=True)

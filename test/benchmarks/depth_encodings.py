@@ -16,10 +16,10 @@ import study
 
 from sgnet_core.benchmark.memory_process import in_fresh_process, memory_status
 from sgnet_core.benchmark.synthetic_frames import Size, synthetic_images
-from sgnet_core.geometry import depth_to_xyz
-from sgnet_core.hha import ANGLE_RADIUS_PX, depth_to_hha
-from sgnet_core.normals import surface_normals
-from sgnet_core.registration import register_depth
+from sgnet_core.geometry.depth_registration import register_depth
+from sgnet_core.geometry.hha import ANGLE_RADIUS_PX, depth_to_hha
+from sgnet_core.geometry.normals import surface_normals
+from sgnet_core.geometry.point_map import depth_to_xyz
 from sgnet_core.types import CameraIntrinsics
 
 OTHER_SIZES = ((240, 320), (720, 1280), (1080, 1920))

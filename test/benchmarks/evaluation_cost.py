@@ -15,10 +15,10 @@ import study
 
 from sgnet_core.benchmark.synthetic_frames import Size
 from sgnet_core.benchmark.timing import Budget, take_turns
-from sgnet_core.data.folder import FolderDataset, FolderWriter
+from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.evaluation import Evaluation, evaluate
-from sgnet_core.segmenter import Segmenter
+from sgnet_core.inference.segmenter import Segmenter
 
 FRAMES = 8
 MASKS, COUNTS, WHOLE = 'masks', 'counts', 'evaluation'

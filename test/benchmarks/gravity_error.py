@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.command_options import add_options
-from sgnet_core.data.folder import FolderDataset
+from sgnet_core.cli.options import add_options
+from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.files import write_json
-from sgnet_core.gravity import GravityTracker
+from sgnet_core.geometry.gravity import GravityTracker
+from sgnet_core.io.files import write_json
 
 Errors = dict[str, dict[str, float]]
 

@@ -12,7 +12,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from sgnet_core.model.deform_conv_reference import Pair
+from sgnet_core.ops.deform_conv_reference import Pair
 
 
 def im2col_deform_conv2d(

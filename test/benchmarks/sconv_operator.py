@@ -20,10 +20,10 @@ from tqdm import tqdm
 from sgnet_core.benchmark.memory_process import in_fresh_process, peak_mb
 from sgnet_core.benchmark.networks import OFFSET_STD
 from sgnet_core.benchmark.synthetic_frames import Size, network_size
-from sgnet_core.model.deform_conv import modulated_deform_conv2d
-from sgnet_core.model.deform_conv_reference import forward as reference_forward
 from sgnet_core.model.sconv import Geometry, SConv2d
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
+from sgnet_core.ops.deform_conv import modulated_deform_conv2d
+from sgnet_core.ops.deform_conv_reference import forward as reference_forward
 
 VARIANT = 'sgnet_r50'
 OURS, PLAIN = 'sgnet', 'conv2d'
@@ -204,7 +204,7 @@ def _torchvision(inputs: Inputs) -> Call:
 def _triton(inputs: Inputs) -> Call:
     if not inputs.x.is_cuda:
         raise RuntimeError('needs a CUDA device')
-    from sgnet_core.model.deform_conv_triton import forward
+    from sgnet_core.ops.deform_conv_triton import forward
 
     window = [(value, value) for value in inputs.window.values()]
     arguments = inputs.x, inputs.offset, inputs.mask, inputs.weight, None
@@ -217,8 +217,8 @@ def _onnxruntime(inputs: Inputs) -> Call:
         raise RuntimeError('has DeformConv on a CPU only')
     from onnx import TensorProto, helper, numpy_helper
 
-    from sgnet_core.onnx_graph import IR_VERSION, OPSET
-    from sgnet_core.onnx_runtime import import_onnxruntime, make_session
+    from sgnet_core.onnx.export import IR_VERSION, OPSET
+    from sgnet_core.onnx.session import import_onnxruntime, make_session
 
     x, offset, mask, weight = (tensor.numpy() for tensor in inputs.contiguous())
     feeds = {'x': x, 'offset': offset, 'mask': mask}

@@ -13,11 +13,11 @@ import numpy as np
 
 from sgnet_core.benchmark.report import environment, list_text, protocol_text, table
 from sgnet_core.benchmark.timing import Budget, Call, Key, take_turns, working
-from sgnet_core.command_options import add_options, image_size
-from sgnet_core.cpu_memory import keep_freed_memory
-from sgnet_core.device import resolve_device
-from sgnet_core.files import write_json
-from sgnet_core.machine import load_average
+from sgnet_core.cli.options import add_options, image_size
+from sgnet_core.io.files import write_json
+from sgnet_core.runtime.device import resolve_device
+from sgnet_core.runtime.environment import load_average
+from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 
 GRAPH_CALLS = 10
 """Calls in one CUDA graph: a single kernel is shorter than the resolution of the clock."""

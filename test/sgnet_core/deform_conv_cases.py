@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sgnet_core.model import deform_conv_reference
+from sgnet_core.ops import deform_conv_reference
 
 Pair = tuple[int, int]
 
@@ -119,7 +119,7 @@ def call_triton(
     name: str, case: Case, inputs: list[Tensor | None], layout: str, device: str
 ) -> list[Tensor]:
     """What `forward` or `backward` of the kernels gives, in this process, of inputs so laid out."""
-    from sgnet_core.model import deform_conv_triton
+    from sgnet_core.ops import deform_conv_triton
 
     inputs = [None if tensor is None else LAYOUTS[layout](tensor.to(device)) for tensor in inputs]
     results = getattr(deform_conv_triton, name)(*inputs, *case.window)

@@ -7,10 +7,10 @@ from functools import cache
 import torch
 from torch import nn
 
-from sgnet_core.checkpoint import Checkpoint
-from sgnet_core.input_spec import InputSpec
+from sgnet_core.checkpoint.checkpoint import Checkpoint
 from sgnet_core.labels import NYU40, LabelSet
 from sgnet_core.model import SConv2d, SGNet, SGNetConfig
+from sgnet_core.preprocessing import InputSpec
 
 
 def untrained(label_set: LabelSet = NYU40, spatial: str = 'depth') -> Checkpoint:
@@ -52,6 +52,6 @@ def bent_graph(spatial: str = 'depth') -> bytes:
 
 @cache
 def _bent_graph(spatial: str) -> bytes:
-    from sgnet_core.onnx_graph import checkpoint_to_onnx
+    from sgnet_core.onnx.export import checkpoint_to_onnx
 
     return checkpoint_to_onnx(bent(untrained(spatial=spatial))).SerializeToString()

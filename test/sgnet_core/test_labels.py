@@ -11,12 +11,12 @@ from sgnet_core.labels import (
     NYU37,
     NYU40,
     LabelSet,
-    colorize,
     label_set_of,
     nyu40_to_nyu13,
     remap,
 )
 from sgnet_core.types import UNLABELLED
+from sgnet_core.visualization.overlay import colorize
 
 
 def oklab(rgb: np.ndarray) -> np.ndarray:

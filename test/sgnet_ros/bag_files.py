@@ -7,7 +7,7 @@ import numpy as np
 from compressed_bytes import compressed_depth, png
 from rosbags.rosbag2 import Writer
 
-from sgnet_ros.bags import Bag, header_stamp_ns, standard_types, with_header_stamp
+from sgnet_ros.bag.reader import Bag, header_stamp_ns, standard_types, with_header_stamp
 
 
 def rewrite(source, target, change):

@@ -5,8 +5,8 @@ import pytest
 from random_network import save_random_checkpoint
 
 from sgnet_core.labels import NYU40
-from sgnet_ros.bags_writer import write_bag
-from sgnet_ros.troubles import DROPS
+from sgnet_ros.bag.writer import write_bag
+from sgnet_ros.monitoring.messages import DROPS
 
 
 @pytest.fixture
@@ -56,4 +56,4 @@ def ros(ros_domain_id, capfd):
     executor.shutdown()
     rclpy.try_shutdown(context=context)
     causes = {cause for one in statistics for cause in one.counts().dropped}
-    assert causes <= set(DROPS), 'sgnet_ros/troubles.py says what to make of each'
+    assert causes <= set(DROPS), 'sgnet_ros/monitoring/messages.py says what to make of each'

@@ -9,15 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from sgnet_core.overlay import DeviceResult
 from sgnet_core.types import UNLABELLED, SegmentationResult
+from sgnet_core.visualization.overlay import DeviceResult
 
 CLASS_NAMES = ('near', 'far')
 PALETTE = np.array([[10, 20, 30], [200, 100, 50]], np.uint8)
 
 
 class FakeSegmenter:
-    """The interface of `sgnet_core.segmenter.Segmenter`.
+    """The interface of `sgnet_core.inference.segmenter.Segmenter`.
 
     `before` is called with each frame first, so that a test can hold it up or raise.
     """
@@ -59,8 +59,8 @@ def main():
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    from sgnet_ros.node import SegmentationNode
-    from sgnet_ros.node_process import serve
+    from sgnet_ros.node.process import serve
+    from sgnet_ros.node.segmentation_node import SegmentationNode
 
     def fail(frame):
         raise RuntimeError('a defect in the network')

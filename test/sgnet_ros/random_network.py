@@ -3,10 +3,10 @@
 
 import torch
 
-from sgnet_core.checkpoint import Checkpoint, save_checkpoint
-from sgnet_core.input_spec import InputSpec
+from sgnet_core.checkpoint.checkpoint import Checkpoint, save_checkpoint
 from sgnet_core.labels import NYU40, label_set_of
 from sgnet_core.model.sgnet import SGNet, SGNetConfig
+from sgnet_core.preprocessing import InputSpec
 
 HEIGHT, WIDTH = 64, 96
 

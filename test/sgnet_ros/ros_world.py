@@ -62,7 +62,7 @@ class World:
         """The node under test, called `name`; parameter names have `__` for a dot."""
         from rclpy.parameter import Parameter
 
-        from sgnet_ros.node import SegmentationNode
+        from sgnet_ros.node.segmentation_node import SegmentationNode
 
         overrides = [
             Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()

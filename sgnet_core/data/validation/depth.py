@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sgnet_core.data.dataset_yaml import DATASET_FILE, DatasetFile
+from sgnet_core.data.dataset_config import DATASET_FILE, DatasetFile
 from sgnet_core.data.validation.finding import Finding, error, few, share, warning
 
 _VALUES = 1 << 16

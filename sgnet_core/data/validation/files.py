@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 
-from sgnet_core.data.dataset_yaml import DATASET_FILE, DatasetFile, read_split
-from sgnet_core.data.folder import counting_order, ids_on_disk
+from sgnet_core.data.dataset_config import DATASET_FILE, DatasetFile, read_split
+from sgnet_core.data.folder_dataset import counting_order, ids_on_disk
 from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import DataError
 

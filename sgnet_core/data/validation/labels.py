@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sgnet_core.data.dataset_yaml import DATASET_FILE
+from sgnet_core.data.dataset_config import DATASET_FILE
 from sgnet_core.data.validation.finding import Finding, error, few, share, warning
 from sgnet_core.types import UNLABELLED
 

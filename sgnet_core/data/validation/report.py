@@ -15,10 +15,10 @@ from sgnet_core.data.validation.finding import ERROR, WARNING, counted, few, sha
 from sgnet_core.data.validation.labels import LabelCheck
 from sgnet_core.data.validation.raw_frame import RawFrame, RawFrameReader
 from sgnet_core.data.validation.validator import ValidationResult, depth_in_metres, evenly_spaced
-from sgnet_core.figures import contact_sheet
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import UNLABELLED
-from sgnet_core.visualize import depth_to_rgb, legend_entries, write_png
+from sgnet_core.visualization.drawing import depth_to_rgb, legend_entries, write_png
+from sgnet_core.visualization.figures import contact_sheet
 
 _BAR = 30
 _DEPTH_STEPS_M = (0.1, 0.25, 0.5, 1, 2.5, 5, 10)

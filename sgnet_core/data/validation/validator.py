@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.data.dataset_yaml import DatasetFile, read_class_names, read_dataset_file
+from sgnet_core.data.dataset_config import DatasetFile, read_class_names, read_dataset_file
 from sgnet_core.data.validation.alignment import EdgeAgreement, depth_edges, label_edges
 from sgnet_core.data.validation.depth import DepthCheck
 from sgnet_core.data.validation.files import Frames, list_frames

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checkpoints of SGNet's authors: how they are read, and what their tensors become here.
+
+Facts of the authors' released code, for PyTorch 0.4.1, that decide what a file of theirs computes:
+
+* Every norm of the network is an early InPlace-ABN, which scales by |weight| + 1e-5.
+* The main bias of an S-Conv is there, but frozen at zero. Our S-Conv has none: whatever is in it
+  moves into the running mean of the norm behind it, which is the same network.
+* The colour image has its mean taken off and is not divided by anything, channels B, G, R; S-Conv
+  sees depth in metres, and 0 where nothing was measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgnet_core.checkpoint.checkpoint import AUXILIARY_PREFIX, Checkpoint, check_tensors
+from sgnet_core.errors import CheckpointError, InputError
+from sgnet_core.labels import LABEL_SETS, LabelSet
+from sgnet_core.model.sgnet import SGNet, SGNetConfig
+from sgnet_core.preprocessing import InputSpec
+
+AUTHORS_VARIANTS = ('sgnet_r101', 'sgnet_r50', 'sgnet_aspp_r101')
+AUTHORS_INPUT = InputSpec(480, 640, 'bgr', (104.008, 116.669, 122.675), (1.0, 1.0, 1.0), 'depth')
+ABN_EPSILON = 1e-5
+"""What InPlace-ABN adds to the variance, as BatchNorm2d does, and to |weight|, as nobody else."""
+
+_HEAD_NAMES = {
+    'head.0': 'dsn4.0',
+    'head.1': 'dsn4.1',
+    'head.4': 'dsn4.3',
+    'head.pooling.0': 'head.0.conv1.1',
+    'head.pooling.1': 'head.0.conv1.2',
+    **{f'head.branches.{i}.{j}': f'head.0.conv{i + 2}.{j}' for i in range(4) for j in range(2)},
+    'head.bottleneck.0': 'head.0.bottleneck.0',
+    'head.bottleneck.1': 'head.0.bottleneck.1',
+    'head.classifier': 'head.1',
+    'auxiliary_head.0': 'dsn3.0',
+    'auxiliary_head.1': 'dsn3.1',
+    'auxiliary_head.4': 'dsn3.3',
+}
+"""Our module -> theirs; only heads are called differently. Theirs hide LeakyReLU in the norm."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TensorUse:
+    """What became of one tensor of the file.
+
+    Attributes:
+        source: its name in the file.
+        target: its name in our checkpoint; None = not in it.
+        shape: of it, in both.
+        change: what was done to the values; '' = nothing.
+    """
+
+    source: str
+    target: str | None
+    shape: tuple[int, ...]
+    change: str = ''
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of `torch.save`, by name, on the CPU. Runs no code of the file.
+
+    Args:
+        path: of PyTorch's old format or of the new one; a state dict, or a dict with one as its
+            `state_dict`.
+
+    Raises:
+        CheckpointError: no such file, damaged, asking for anything but data, or without tensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f'no file at {path}; give the path of a checkpoint of the authors')
+    try:
+        with _numpy_scalars_left_unread():
+            stored = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # a damaged pickle can end in any of them
+        raise CheckpointError(_why_unreadable(path, str(error) or type(error).__name__)) from error
+    state_dict = stored.get('state_dict', stored) if isinstance(stored, Mapping) else stored
+    named = isinstance(state_dict, Mapping) and all(isinstance(name, str) for name in state_dict)
+    if not named or not any(isinstance(value, Tensor) for value in state_dict.values()):
+        found = list(stored)[:8] if isinstance(stored, Mapping) else type(stored).__name__
+        raise CheckpointError(f'{path} has no state_dict of named tensors; it holds {found}')
+    return dict(state_dict)
+
+
+def convert(
+    state_dict: Mapping[str, Tensor],
+    variant: str,
+    label_set: LabelSet | None = None,
+    keep_auxiliary: bool = False,
+) -> tuple[Checkpoint, list[TensorUse]]:
+    """A checkpoint that computes what the authors' network computes with these tensors.
+
+    Args:
+        state_dict: their names, with the prefix `module.` or without, to tensors.
+        variant: one of `AUTHORS_VARIANTS`.
+        label_set: the classes; None = the NYU set of this number of classes.
+        keep_auxiliary: keep the training-only head, as `auxiliary_head.*`.
+
+    Returns:
+        The checkpoint, and one `TensorUse` for every tensor of `state_dict`, in its order.
+
+    Raises:
+        InputError: the variant is not one of theirs.
+        CheckpointError: a tensor is missing, left over, misshapen or not of finite numbers, and
+            named; or the classes are not as many.
+    """
+    if variant not in AUTHORS_VARIANTS:
+        raise InputError(f'the authors have no {variant!r}, only {", ".join(AUTHORS_VARIANTS)}')
+    prefix = 'module.' if all(name.startswith('module.') for name in state_dict) else ''
+    given = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
+    auxiliary = keep_auxiliary or any(name.startswith('dsn3.') for name in given)
+    network = _empty_network(variant, _count_classes(variant, given), auxiliary)
+    _check(network, given)
+    weights, uses = _take_over(network, given, keep_auxiliary)
+    labels = _label_set(network.config.num_classes, label_set)
+    checkpoint = Checkpoint(network.config, AUTHORS_INPUT, labels, weights)
+    return checkpoint, [replace(uses[name], source=prefix + name) for name in given]
+
+
+def _take_over(
+    network: SGNet, given: Mapping[str, Tensor], keep_auxiliary: bool
+) -> tuple[dict[str, Tensor], dict[str, TensorUse]]:
+    """Our tensors by our names, and what became of theirs by theirs."""
+    scales = {
+        f'{name}.weight' for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)
+    }
+    biases = _sconv_biases(network)
+    weights: dict[str, Tensor] = {}
+    uses: dict[str, TensorUse] = {}
+    for target, empty in network.state_dict().items():
+        source, shape, change = _their_name(target), tuple(empty.shape), ''
+        if target.startswith(AUXILIARY_PREFIX) and not keep_auxiliary:
+            uses[source] = TensorUse(source, None, shape, 'auxiliary head, dropped')
+            continue
+        if target.endswith('.num_batches_tracked'):
+            weights[target] = torch.zeros((), dtype=torch.int64)  # theirs do not count
+            uses[source] = TensorUse(source, None, shape, 'counter, not needed')
+            continue
+        value = given[source].to(torch.float32, copy=True)
+        if target in scales:
+            value, change = value.abs() + ABN_EPSILON, f'|x| + {ABN_EPSILON}'
+        bias = biases.get(target)
+        if bias in given:
+            value -= given[bias]
+            uses[bias] = TensorUse(bias, target, shape, 'subtracted from it')
+        weights[target] = value
+        uses[source] = TensorUse(source, target, shape, change)
+    return weights, uses
+
+
+def _check(network: SGNet, given: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError, naming the first tensor that is not as theirs are."""
+    wanted = _their_shapes(network)
+    state = network.state_dict()
+    optional = {_their_name(n): () for n in state if n.endswith('.num_batches_tracked')}
+    optional |= {bias: tuple(state[norm].shape) for norm, bias in _sconv_biases(network).items()}
+    for name, tensor in given.items():
+        if not isinstance(tensor, Tensor):
+            raise CheckpointError(f'{name} is of type {type(tensor).__name__}, expected a tensor')
+    try:
+        check_tensors(wanted | {n: s for n, s in optional.items() if n in given}, given)
+    except CheckpointError as error:
+        raise CheckpointError(f'{error}{_looks_like(network.config, given)}') from error
+    for name, tensor in given.items():
+        if name.endswith('.num_batches_tracked'):
+            continue
+        if not (tensor.is_floating_point() and tensor.isfinite().all()):
+            raise CheckpointError(f'tensor {name} is not of finite numbers; get the file again')
+    if any(name.endswith('.num_batches_tracked') for name in given):
+        # Their norms have no such counter: nn.BatchNorm2d does, and keeps the sign of its weight.
+        logger.warning(
+            "the file was saved by a network with BatchNorm2d, not by the authors' own: their "
+            'rule |weight| + %s is applied all the same', ABN_EPSILON,
+        )  # fmt: skip
+
+
+def _looks_like(config: SGNetConfig, given: Mapping[str, Tensor]) -> str:
+    """What to say where the names are exactly those of another of their networks."""
+    for variant in AUTHORS_VARIANTS:
+        network = _empty_network(variant, config.num_classes, auxiliary=False)
+        if variant != config.variant and _their_shapes(network).keys() <= given.keys():
+            return f'; it looks like {variant}: give --variant {variant}'
+    return ''
+
+
+def _empty_network(variant: str, classes: int, auxiliary: bool) -> SGNet:
+    with torch.device('meta'):
+        return SGNet(SGNetConfig(variant, classes, AUTHORS_INPUT.spatial), auxiliary)
+
+
+def _count_classes(variant: str, given: Mapping[str, Any]) -> int:
+    name = 'head.1.bias' if variant == 'sgnet_aspp_r101' else 'dsn4.3.bias'
+    shape = tuple(getattr(given.get(name), 'shape', ()))
+    # Where it is missing or no vector, the check of all tensors says so, whatever the number.
+    classes = shape[0] if len(shape) == 1 else 40
+    if not 1 <= classes <= 255:
+        raise CheckpointError(f'tensor {name} is for {classes} classes, there can be 1 to 255')
+    return classes
+
+
+def _label_set(classes: int, label_set: LabelSet | None) -> LabelSet:
+    if label_set is None:
+        label_set = next((known for known in LABEL_SETS.values() if len(known) == classes), None)
+    if label_set is None or len(label_set) != classes:
+        known = ', '.join(f'{name} ({len(labels)})' for name, labels in LABEL_SETS.items())
+        wanted = '' if label_set is None else f', {label_set.name} has {len(label_set)}'
+        raise CheckpointError(f'the file is of {classes} classes{wanted}; there are {known}')
+    return label_set
+
+
+def _their_shapes(network: SGNet) -> dict[str, tuple[int, ...]]:
+    return {
+        _their_name(name): tuple(tensor.shape)
+        for name, tensor in network.state_dict().items()
+        if not name.endswith('.num_batches_tracked')
+    }
+
+
+def _their_name(name: str) -> str:
+    if name.startswith('backbone.'):
+        theirs = name.removeprefix('backbone.')
+        return f'{theirs}.weight' if theirs.endswith('.weight_generator1') else theirs
+    module, _, leaf = name.rpartition('.')
+    return f'{_HEAD_NAMES[module]}.{leaf}'
+
+
+def _sconv_biases(network: SGNet) -> dict[str, str]:
+    """Our running mean behind every S-Conv -> their name of the bias of that S-Conv."""
+    return {
+        f'{position.removesuffix("conv2")}bn2.running_mean': _their_name(f'{position}.bias')
+        for position in network.sconv_positions()
+    }
+
+
+class _LeftUnread:
+    """Takes the place of a NumPy scalar or of its dtype; holds nothing and calls nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def _numpy_scalars_left_unread() -> contextlib.AbstractContextManager[object]:
+    """Lets `torch.load` pass over a score that was saved as a NumPy scalar beside the tensors.
+
+    NumPy's own classes are not let in: their unpickling trusts the bytes it is given.
+    """
+    if not hasattr(torch.serialization, 'safe_globals'):  # before PyTorch 2.5
+        return contextlib.nullcontext()
+    scalar = [(module, 'scalar') for module in ('numpy.core.multiarray', 'numpy._core.multiarray')]
+    return torch.serialization.safe_globals(
+        [
+            type(name, (_LeftUnread,), {'__module__': module})
+            for module, name in (('numpy', 'dtype'), *scalar)
+        ]
+    )
+
+
+def _why_unreadable(path: Path, error: str) -> str:
+    asked_for = re.search(r'GLOBAL (\S+)', error)
+    if asked_for:
+        return (
+            f'{path} asks for {asked_for.group(1)}, which a file of tensors does not need; it was '
+            'refused, and nothing of it was run; get one that holds tensors and numbers only'
+        )
+    # PyTorch surrounds the reason with advice, even with that to read the file unsafely.
+    reason = re.split(r'\.\s|\n', error.rpartition('WeightsUnpickler error:')[2].strip())[0]
+    return f'{path} cannot be read as a PyTorch file ({reason}); get it again'

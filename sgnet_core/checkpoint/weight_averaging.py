@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One network from several: the mean of their weights, a model soup (Wortsman et al., ICML 2022).
+
+Networks that were trained further from one start lie close together, and their mean is often better
+than each of them, at the cost of one. That of networks without a common start is worth nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sgnet_core.checkpoint.checkpoint import (
+    Checkpoint,
+    differences,
+    load_checkpoint,
+    tensor_problems,
+)
+from sgnet_core.errors import CheckpointError, InputError
+
+
+def mean_checkpoint(paths: Sequence[Path]) -> Checkpoint:
+    """The mean of the weights and statistics of two or more checkpoints.
+
+    Its provenance is theirs, and has no score: that is to be measured.
+
+    Raises:
+        CheckpointError: one cannot be read, or differs from the first in more than its weights.
+        InputError: fewer than two are given.
+    """
+    if len(paths) < 2:
+        raise InputError(f'a mean takes at least two checkpoints, got {len(paths)}')
+    checkpoints = [load_checkpoint(path) for path in paths]
+    first = checkpoints[0]
+    shapes = {name: tuple(tensor.shape) for name, tensor in first.weights.items()}
+    for path, checkpoint in zip(paths[1:], checkpoints[1:], strict=True):
+        others = (
+            differences(checkpoint.config, first.config),
+            differences(checkpoint.input_spec, first.input_spec),
+            '' if checkpoint.label_set == first.label_set else 'other classes',
+            next(tensor_problems(shapes, checkpoint.weights), ''),
+        )
+        problem = next(filter(None, others), None)
+        if problem:
+            raise CheckpointError(f'{path} has no mean with {paths[0]}: {problem}')
+    weights = {
+        name: _mean([checkpoint.weights[name] for checkpoint in checkpoints])
+        for name in first.weights
+    }
+    parts = [
+        {
+            'checkpoint': path.name,
+            'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
+            **checkpoint.provenance,
+        }
+        for path, checkpoint in zip(paths, checkpoints, strict=True)
+    ]
+    return Checkpoint(first.config, first.input_spec, first.label_set, weights, {'mean_of': parts})
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    """In the dtype of the first; of whole numbers (a BatchNorm's count of batches) the first."""
+    if not tensors[0].is_floating_point():
+        return tensors[0]
+    return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)

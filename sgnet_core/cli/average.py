@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the mean of the weights of several checkpoints: a model soup.
+
+They must have been trained further from one start, for example with other seeds: their mean is then
+often better than each of them and costs no more than one. Measure it with `evaluate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sgnet_core.cli.options import add_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'checkpoints', type=Path, nargs='+', metavar='CHECKPOINT', help='two or more checkpoints'
+    )
+    add_options(parser, 'out', required=True, metavar='FILE', help='checkpoint to write')
+
+
+def run(args: argparse.Namespace) -> int:
+    from sgnet_core.checkpoint.checkpoint import save_checkpoint
+    from sgnet_core.checkpoint.weight_averaging import mean_checkpoint
+    from sgnet_core.errors import InputError
+
+    if args.out.is_dir():
+        raise InputError(f'{args.out} cannot be written to; give the path of a new .safetensors')
+    checkpoint = mean_checkpoint(args.checkpoints)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(args.out, checkpoint)
+    print(f'mean of {len(args.checkpoints)} checkpoints, {checkpoint.config.variant}: {args.out}')
+    return 0

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write depth as what can guide S-Conv, one file for each depth image:
+
+  hha      ID_hha.png, 8 bits, (red, green, blue) = (disparity, height, angle);
+           read by OpenCV, whose order is BGR: (angle, height, disparity). Holes are 0
+  xyz      ID_xyz.npy, (H, W, 3) float32 metres: right, down, forward. Holes are NaN
+  normals  ID_normals.png, 8 bits, 128 + 127 n, (red, green, blue) = (right, down, forward),
+           of unit normals away from the camera. Holes are 0
+  sheet    ID_sheet.png, a picture of colour, depth and all of these side by side
+
+Depth comes from a folder data set, or from 16-bit PNGs: files, or all in a folder, with --camera.
+Files that are there already are kept: interrupted, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli.options import add_options, check_positive, parse_camera
+
+if TYPE_CHECKING:
+    from sgnet_core.data.encoding_files import DepthImage
+    from sgnet_core.types import Gravity
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('encoding', choices=('hha', 'xyz', 'normals', 'sheet'))
+    parser.add_argument(
+        'depth',
+        type=Path,
+        nargs='+',
+        metavar='DEPTH',
+        help='dataset folder with a dataset.yaml, or 16-bit PNGs, or folders of them',
+    )
+    add_options(parser, 'out', required=True)
+    add_options(parser, 'split', 'limit', 'camera')
+    add_options(parser, 'depth-scale')
+    parser.add_argument(
+        '--depth-invalid',
+        type=int,
+        metavar='N',
+        action='append',
+        help='PNG value that marks missing depth; repeatable (default: 0)',
+    )
+    parser.add_argument(
+        '--gravity',
+        metavar='HOW',
+        help='gravity for hha and sheet: estimate (default, from each image), level (the camera is '
+        'level), or the direction X,Y,Z (right, down, forward), as in --gravity=0,0.94,0.34',
+    )
+    parser.add_argument(
+        '--camera-height',
+        type=float,
+        metavar='M',
+        help='camera height above the ground, for hha and sheet (default: the lowest point of each '
+        'image is on the ground)',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from sgnet_core.data.encoding_files import ENCODINGS
+    from sgnet_core.errors import InputError
+
+    check_positive(args, 'limit')
+    if args.encoding in ('xyz', 'normals') and (args.gravity or args.camera_height is not None):
+        raise InputError(f'--gravity and --camera-height are not for {args.encoding}; leave them')
+    gravity_of = _gravity(args)
+    images = dict(list(_images(args).items())[: args.limit])
+    suffix, write = ENCODINGS[args.encoding]
+    _check_recipe(args)
+    todo = [name for name in images if not (args.out / f'{name}{suffix}').is_file()]
+    done = len(images) - len(todo)
+    bar = tqdm(todo, args.encoding, len(images), initial=done, unit='image', disable=None)
+    try:
+        for name in bar:
+            image = images[name]()
+            write(args.out / f'{name}{suffix}', image, gravity_of(image))
+            done += 1
+    except KeyboardInterrupt:
+        print(
+            f'{args.out}: {done} of {len(images)} images; the same command goes on from here',
+            file=sys.stderr,
+        )
+        raise
+    print(f'{args.out}: {len(todo)} images encoded, {len(images) - len(todo)} were there already')
+    return 0
+
+
+def _gravity(args: argparse.Namespace) -> Callable[[DepthImage], Gravity | None]:
+    """What --gravity and --camera-height say of an image."""
+    from sgnet_core.errors import InputError
+    from sgnet_core.geometry.gravity import GravityTracker
+    from sgnet_core.types import Gravity
+
+    how, height_m = args.gravity or 'estimate', args.camera_height
+    if how == 'estimate':
+        if height_m is None:
+            return lambda image: None
+        Gravity((0, 1, 0), height_m)  # says at once what is wrong with the height
+        return lambda image: Gravity(
+            GravityTracker().update(image.depth_m, image.intrinsics).down, height_m
+        )
+    try:
+        down = [0.0, 1.0, 0.0] if how == 'level' else [float(value) for value in how.split(',')]
+    except ValueError as error:
+        raise InputError(f'--gravity must be estimate, level or X,Y,Z, got {how!r}') from error
+    known = Gravity(down, height_m)
+    return lambda image: known
+
+
+def _images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
+    """By name, how to read each depth image."""
+    from sgnet_core.data.dataset_config import DATASET_FILE
+    from sgnet_core.errors import InputError
+
+    if any((path / DATASET_FILE).is_file() for path in args.depth):
+        if len(args.depth) > 1:
+            raise InputError(f'{args.depth[0]} and {len(args.depth) - 1} more: one data set a run')
+        if args.camera or args.depth_scale is not None or args.depth_invalid:
+            raise InputError(
+                f'--camera, --depth-scale and --depth-invalid are for PNGs; {args.depth[0]} has '
+                f'a {DATASET_FILE} that says so'
+            )
+        return _of_dataset(args.depth[0], args.split)
+    if args.split is not None:
+        raise InputError(f'--split is for data sets; {args.depth[0]} has no {DATASET_FILE}')
+    return _of_files(args)
+
+
+def _of_dataset(root: Path, split: str | None) -> dict[str, Callable[[], DepthImage]]:
+    from sgnet_core.data.encoding_files import DepthImage
+    from sgnet_core.data.folder_dataset import FolderDataset
+
+    data = FolderDataset(root, split, labels=False)
+
+    def image_of(sample_id: str) -> DepthImage:
+        frame = data.load(sample_id).frame
+        return DepthImage(frame.depth_m, frame.intrinsics, frame.rgb)
+
+    return {sample_id: lambda sample_id=sample_id: image_of(sample_id) for sample_id in data.ids}
+
+
+def _of_files(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
+    import numpy as np
+
+    from sgnet_core.data.encoding_files import DepthImage
+    from sgnet_core.errors import InputError
+    from sgnet_core.io.images import MILLIMETRE, read_depth
+    from sgnet_core.types import CameraIntrinsics
+
+    camera = parse_camera(args.camera)
+    if camera is None:
+        raise InputError('PNGs need --camera FX,FY,CX,CY; a data set has it in its dataset.yaml')
+    scale = MILLIMETRE if args.depth_scale is None else args.depth_scale
+    if not 0 < scale < float('inf'):
+        raise InputError(f'--depth-scale must be above 0, in metres per unit, got {scale}')
+
+    def image_of(path: Path) -> DepthImage:
+        # In float64, and divided: HHA is that of the first program to the last grey level.
+        raw = read_depth(path, 1.0, args.depth_invalid or (0,)).astype(np.float64)
+        depth_m = raw / (1 / scale)
+        return DepthImage(depth_m, CameraIntrinsics(*depth_m.shape[::-1], *camera))
+
+    images: dict[str, Callable[[], DepthImage]] = {}
+    for path in _png_files(args.depth):
+        if path.parent.resolve() == args.out.resolve():
+            raise InputError(f'--out {args.out} is where {path.name} lies; choose another folder')
+        if path.stem in images:
+            raise InputError(f'{path}: a second {path.stem}; encode them into folders of their own')
+        images[path.stem] = lambda path=path: image_of(path)
+    return images
+
+
+def _png_files(paths: list[Path]) -> list[Path]:
+    from sgnet_core.data.folder_dataset import counting_order
+    from sgnet_core.errors import DataError
+
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.glob('*.png'), key=lambda file: counting_order(file.name))
+            if not found:
+                raise DataError(f'{path}: neither dataset.yaml nor .png files; give their folder')
+            files += found
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise DataError(f'{path}: no such file; give depth images or their folder')
+    return files
+
+
+def _check_recipe(args: argparse.Namespace) -> None:
+    """Write down, or compare, how the files of a folder are made: none is of other options."""
+    import json
+
+    from sgnet_core.errors import InputError
+    from sgnet_core.io.images import write_file
+
+    keys = ('encoding', 'gravity', 'camera_height', 'camera', 'depth_scale', 'depth_invalid')
+    recipe = {key: getattr(args, key) for key in keys}
+    recipe['gravity'] = args.gravity or 'estimate'
+    path = args.out / f'{args.encoding}.json'
+    begun = path.read_text(encoding='utf-8') if path.is_file() else None
+    text = json.dumps(recipe) + '\n'
+    if begun is None:
+        write_file(path, text.encode())
+    elif begun != text:
+        raise InputError(
+            f'{args.out}: begun as {begun.strip()}, this is {text.strip()}; repeat that command, '
+            'delete the folder or choose another one'
+        )

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure checkpoints on a folder data set: against its labels, and on films with poses for
+whether masks of neighbouring frames agree.
+
+With torchrun, processes share the frames; the figures are the same. After Ctrl-C the figures are
+those of the frames seen so far, of all processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgnet_core.cli.options import add_options, check_positive
+
+if TYPE_CHECKING:
+    from sgnet_core.data.sample import Sample
+    from sgnet_core.evaluation import Evaluation
+    from sgnet_core.evaluation.multi_scale import AveragedViews
+    from sgnet_core.inference.segmenter import Segmenter
+    from sgnet_core.report.frame_selection import FrameSelector
+    from sgnet_core.runtime.distributed import Processes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser, 'data', required=True)
+    add_options(parser, 'split', 'limit')
+    parser.add_argument(
+        '--checkpoint',
+        type=Path,
+        nargs='+',
+        metavar='FILE',
+        default=[None],
+        help='checkpoint, or .onnx file from `export`; several are compared side by side (default: '
+        'the bundled model)',
+    )
+    add_options(parser, 'device', 'precision', 'backend')
+    parser.add_argument(
+        '--scales',
+        type=_scales,
+        default=[1.0],
+        metavar='S,S,...',
+        help='average the scores over these input scales, for example 0.8,1.0,2.0',
+    )
+    parser.add_argument('--flip', action='store_true', help='also average over the mirrored image')
+    parser.add_argument(
+        '--missing-depth',
+        type=float,
+        default=0.0,
+        metavar='FRACTION',
+        help='fraction of depth pixels to remove, in patches (0-1)',
+    )
+    parser.add_argument(
+        '--robustness',
+        action='store_true',
+        help='also evaluate under corrupted colour and depth: 30 more passes, 33 with poses',
+    )
+    add_options(parser, 'out', help='folder for the report; subfolders if several checkpoints')
+    add_options(parser, 'json')
+
+
+def run(args: argparse.Namespace) -> int:
+    import logging
+
+    from sgnet_core.cli.runner import INTERRUPTED
+    from sgnet_core.evaluation.tables import side_by_side
+    from sgnet_core.io.files import check_json_destination, write_json
+    from sgnet_core.runtime.distributed import joined_processes
+
+    _check(args)
+    check_json_destination(args.json)
+    samples = _Samples(args)
+    found: dict[str, dict[str, Any]] = {}
+    several, interrupted = len(args.checkpoint) > 1, False
+    with joined_processes(args.device) as (processes, device):
+        if not processes.is_first:
+            logging.disable(logging.INFO)
+        # All of them, before a long run with the first.
+        segmenters = [_segmenter(args, samples, path, device) for path in args.checkpoint]
+        for number, (checkpoint, segmenter) in enumerate(
+            zip(args.checkpoint, segmenters, strict=True), 1
+        ):
+            name = f'{number}_{checkpoint.stem}' if several else ''
+            try:
+                figures = _measure(args, samples, checkpoint, segmenter, processes, name)
+            except KeyboardInterrupt:
+                if not found:
+                    raise
+                interrupted = True
+                break
+            found[str(checkpoint)] = figures
+            interrupted = figures['interrupted'] or figures['robustness_interrupted']
+            if interrupted:
+                break
+    if processes.is_first:
+        if len(found) > 1 and args.json != '-':
+            print(side_by_side(found))
+        if args.json:
+            write_json(args.json, {'checkpoints': found} if several else figures)
+    return INTERRUPTED if interrupted else 0
+
+
+class _Samples:
+    """The frames of the data set that the arguments choose, changed as they say."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from sgnet_core.data.folder_dataset import FolderDataset
+        from sgnet_core.errors import InputError
+
+        self.data = FolderDataset(args.data, args.split)
+        self.name = f'{self.data.name}, split {args.split or "all"}'
+        self._missing_depth = args.missing_depth
+        self._length = min(len(self.data), args.limit or len(self.data))
+        if not self.data.has_labels and (args.robustness or not self.data.has_poses):
+            needed = 'labels' if args.robustness else 'labels and no poses'
+            raise InputError(f'{args.data} has no {needed}: there is nothing to compare with')
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Sample:
+        from sgnet_core.data.depth_noise import without_some_depth
+
+        sample, share = self.data[index], self._missing_depth
+        return without_some_depth(sample, share, index) if share else sample
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise InputError where values of arguments are not allowed, or not together."""
+    from sgnet_core.errors import InputError
+
+    if not 0 <= args.missing_depth <= 1:
+        raise InputError(f'--missing-depth must be from 0 to 1, got {args.missing_depth}')
+    check_positive(args, 'limit')
+    if args.robustness and args.missing_depth:
+        raise InputError('--robustness takes depth away itself: give it without --missing-depth')
+
+
+def _scales(text: str) -> list[float]:
+    from argparse import ArgumentTypeError
+
+    try:
+        return [float(scale) for scale in text.split(',')]
+    except ValueError:
+        raise ArgumentTypeError(f'{text!r} are not numbers with commas, as 0.8,1.0,2.0') from None
+
+
+def _segmenter(
+    args: argparse.Namespace, samples: _Samples, checkpoint: Path | None, device: str
+) -> Segmenter | AveragedViews:
+    """Of a checkpoint; raises InputError where its classes are not those of the labels."""
+    from sgnet_core.evaluation import check_same_classes
+    from sgnet_core.evaluation.multi_scale import load_views
+
+    options = device, args.precision, args.backend
+    segmenter = load_views(checkpoint, args.scales, args.flip, *options)
+    if samples.data.has_labels:
+        check_same_classes(segmenter, samples.data.class_names, str(args.data))
+    return segmenter
+
+
+def _measure(
+    args: argparse.Namespace,
+    samples: _Samples,
+    checkpoint: Path | None,
+    segmenter: Segmenter | AveragedViews,
+    processes: Processes,
+    name: str,
+) -> dict[str, Any]:
+    """The figures of one checkpoint, printed and reported by the first process.
+
+    Args:
+        name: of the folder of its report within `--out`.
+    """
+    from sgnet_core.evaluation.provenance import provenance
+    from sgnet_core.evaluation.robustness import retained
+    from sgnet_core.report.frame_selection import FrameSelector
+    from sgnet_core.report.writer import ReportFolder
+
+    report = ReportFolder(args.out / name) if args.out and processes.is_first else None
+    selector = (report.selector if report else FrameSelector()) if args.out else None
+    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, selector)
+    # Robustness begins when all frames are counted as they are.
+    begun = args.robustness and len(evaluation.frames) == len(samples)
+    figures = evaluation.to_json() | {
+        'interrupted': interrupted and not begun,
+        'robustness': rows or None,
+        'robustness_interrupted': interrupted and begun,
+        'retained_miou': retained(rows, not interrupted),
+    }
+    if args.missing_depth:
+        figures['missing_depth'] = args.missing_depth
+    source = {'name': samples.data.name, 'split': args.split or 'all'}
+    figures['provenance'] = provenance(
+        args.command_line, checkpoint, segmenter.description, segmenter.device, source
+    )
+    if processes.is_first and args.json != '-':
+        _print(args, samples, segmenter.description, evaluation, figures)
+    if report:
+        report.write(figures, segmenter.label_set)
+    return figures
+
+
+def _evaluate(
+    args: argparse.Namespace,
+    segmenter: Segmenter | AveragedViews,
+    samples: _Samples,
+    processes: Processes,
+    selector: FrameSelector | None,
+) -> tuple[Evaluation, list[dict[str, Any]], bool]:
+    """Counts of all processes, robustness, and whether Ctrl-C came."""
+    from sgnet_core.evaluation import Evaluation, evaluate
+    from sgnet_core.evaluation.multi_scale import protocol
+    from sgnet_core.evaluation.robustness import measure_robustness
+
+    def whole(part: Evaluation) -> Evaluation:
+        first, *others = processes.gather(part)
+        for other in others:
+            first.add(other)
+        return first
+
+    mine, rows, shown = processes.part(len(samples)), [], processes.is_first
+    words = protocol(args.scales, args.flip)
+    if args.missing_depth:
+        words += f', without {args.missing_depth:.0%} of the depth'
+    evaluation = Evaluation(segmenter.class_names, words)
+    if mine.start and samples.data.has_poses:
+        before = samples[mine.start - 1]
+        evaluation.start_after(before, segmenter.segment(before.frame))
+    frames, watch = (samples[i] for i in mine), selector and selector.update
+    stopped = False
+    try:
+        evaluate(segmenter, frames, len(mine), shown, evaluation, watch)
+    except KeyboardInterrupt:
+        stopped = True
+    # Also after Ctrl-C: the others wait for what this process has counted.
+    stopped = any(processes.gather(stopped))
+    evaluation = whole(evaluation)
+    if selector:
+        for other in processes.gather(selector)[1:]:
+            selector.add(other)
+    if stopped and not evaluation.frames:
+        raise KeyboardInterrupt
+    if args.robustness and not stopped:
+        done = measure_robustness(segmenter, samples, mine, evaluation, whole, shown)
+        try:
+            # Corruption by corruption, so that Ctrl-C leaves those that are complete.
+            for corruption in done:
+                rows += corruption
+        except KeyboardInterrupt:
+            stopped = True
+    return evaluation, rows, stopped
+
+
+def _print(
+    args: argparse.Namespace,
+    samples: _Samples,
+    network: str,
+    evaluation: Evaluation,
+    figures: dict[str, Any],
+) -> None:
+    from sgnet_core.evaluation.robustness import table
+    from sgnet_core.evaluation.tables import details
+
+    seen = f'{figures["frames"]} frames'
+    if figures['interrupted']:
+        seen = f'interrupted, {figures["frames"]} of {len(samples)} frames seen'
+    print(f'{network}\n{samples.name}, {seen}\n{figures["protocol"]}')
+    if samples.data.has_labels:
+        print(evaluation.confusion.table())
+    print(details(figures))
+    if figures['retained_miou']:
+        print(table(figures['robustness'], figures['retained_miou']))
+    if figures['robustness_interrupted']:
+        print('robustness was interrupted: only what is complete is shown')

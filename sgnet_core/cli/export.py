@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write a checkpoint as an ONNX graph, and prove that it labels frames as PyTorch does.
+
+The file replaces an older one only if at least 99.9 % of the labels are equal. Frames to compare
+on come from a folder data set (--parity-data), or are generated.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgnet_core.cli.options import add_options, check_positive
+
+if TYPE_CHECKING:
+    from sgnet_core.checkpoint.checkpoint import Checkpoint
+    from sgnet_core.data.sample import Sample
+    from sgnet_core.onnx.parity import Parity
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--format', default='onnx', choices=('onnx',), help='file format (default: onnx)'
+    )
+    add_options(parser, 'checkpoint')
+    add_options(parser, 'out', metavar='FILE', help='file to write (default: VARIANT.onnx)')
+    add_options(parser, 'size', help='network input size (default: as in the checkpoint)')
+    parser.add_argument(
+        '--dynamic-batch', action='store_true', help='export with a variable batch size'
+    )
+    parser.add_argument(
+        '--parity-data', type=Path, metavar='DIR', help='dataset to compare on (default: rooms)'
+    )
+    add_options(parser, 'split')
+    add_options(parser, 'frames', default=20, help='frames to compare (default: 20)')
+    add_options(parser, 'json')
+
+
+def run(args: argparse.Namespace) -> int:
+    from sgnet_core.checkpoint.checkpoint import load_checkpoint
+    from sgnet_core.errors import InputError, SgnetError
+    from sgnet_core.io.files import atomic_write, write_json
+    from sgnet_core.onnx.export import checkpoint_to_onnx
+    from sgnet_core.onnx.parity import LEAST_EQUAL_LABELS
+    from sgnet_core.onnx.session import import_onnxruntime
+
+    # What is wrong is said before the long preparation, not after it.
+    import_onnxruntime()
+    samples, source = _samples(args)
+    checkpoint = load_checkpoint(args.checkpoint).at_size(args.size)
+    out = args.out or Path(f'{checkpoint.config.variant}.onnx')
+    if out.is_dir():
+        raise InputError(f'--out must be a file, {out} is a folder')
+    out.parent.mkdir(parents=True, exist_ok=True)
+    graph = checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString()
+    with atomic_write(out) as partial:
+        partial.write_bytes(graph)
+        parity = _parity(partial, checkpoint, samples, batch=2 if args.dynamic_batch else 1)
+        if args.json != '-':
+            _print(parity, source)
+        if args.json:
+            write_json(args.json, _report(args, out, checkpoint, parity, source))
+        if not parity.good:
+            raise SgnetError(
+                f'not exported: {parity.equal_labels:.3%} of the labels are those of PyTorch, '
+                f'{LEAST_EQUAL_LABELS:.1%} are asked for; {out} is as it was'
+            )
+    if args.json != '-':
+        print(f'{out}: {len(graph) / 1e6:.1f} MB')
+    return 0
+
+
+def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], str]:
+    """Frames spread over the data set, and what to call it."""
+    from sgnet_core.data.folder_dataset import FolderDataset
+    from sgnet_core.data.synthetic import RoomDataset
+    from sgnet_core.errors import InputError
+
+    check_positive(args, 'frames')
+    if args.parity_data is None:
+        if args.split:
+            raise InputError('--split needs a dataset: give --parity-data too')
+        # One frame a second: neighbours differ.
+        rooms = RoomDataset(args.frames, frames_per_room=10, sensor_noise=True, rate_hz=1.0)
+        return rooms, 'generated rooms'
+    data = FolderDataset(args.parity_data, args.split)
+    count = min(args.frames, len(data))
+    chosen = [i * len(data) // count for i in range(count)]
+    return (data[i] for i in chosen), f'{data.name}, split {args.split or "all"}'
+
+
+def _parity(path: Path, checkpoint: Checkpoint, samples: Iterable[Sample], batch: int) -> Parity:
+    from sgnet_core.onnx.parity import compare
+    from sgnet_core.onnx.session import OnnxRuntimeNetwork
+
+    exported = OnnxRuntimeNetwork(path.read_bytes(), checkpoint.config)
+    return compare(checkpoint.build(), exported, checkpoint.input_spec, samples, batch)
+
+
+def _print(parity: Parity, source: str) -> None:
+    print(
+        f'{parity.frames} frames of {source}: {parity.equal_labels:.4%} of the labels equal; '
+        f'difference of scores {parity.largest_difference:.1e} at most, '
+        f'{parity.mean_difference:.1e} on average'
+    )
+
+
+def _report(
+    args: argparse.Namespace, out: Path, checkpoint: Checkpoint, parity: Parity, source: str
+) -> dict[str, Any]:
+    import math
+    from dataclasses import asdict
+
+    import torch
+    import onnx
+    import onnxruntime
+
+    from sgnet_core.onnx.export import OPSET
+
+    figures = {
+        key: value if math.isfinite(value) else None for key, value in asdict(parity).items()
+    }
+    return {
+        'file': str(out),
+        'format': args.format,
+        'opset': OPSET,
+        'variant': checkpoint.config.variant,
+        'input_size': list(checkpoint.input_spec.size),
+        'dynamic_batch': args.dynamic_batch,
+        'good': parity.good,
+        **figures,
+        'data': source,
+        'versions': {module.__name__: module.__version__ for module in (torch, onnx, onnxruntime)},
+    }

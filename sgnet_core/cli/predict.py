@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segment frames and write, for each, ID_mask.png (class ids) and ID_overlay.png (a picture).
+
+Frames come from a folder data set (--data), or from one pair of files (--rgb and --depth).
+With --sampling-points, ID_sampling.png shows where the S-Convs of the network sample for a pixel,
+and how far each layer moves its sampling points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli.options import add_options, check_positive, parse_camera
+
+if TYPE_CHECKING:
+    from sgnet_core.data.sample import Sample
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser, 'data', 'split', 'limit')
+    parser.add_argument('--rgb', type=Path, metavar='FILE', help='one colour image')
+    parser.add_argument(
+        '--depth', type=Path, metavar='FILE', help='16-bit PNG registered to --rgb, 0 = missing'
+    )
+    add_options(parser, 'depth-scale', default=0.001)
+    add_options(parser, 'camera')
+    parser.add_argument(
+        '--sampling-points',
+        metavar='U,V',
+        action='append',
+        default=[],
+        help='draw the sampling points for column U, row V of the colour image, from 0; repeatable',
+    )
+    # The old name, accepted for one version.
+    parser.add_argument('--taps', action='append', default=[], help=argparse.SUPPRESS)
+    add_options(parser, 'out', required=True)
+    add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
+
+
+def run(args: argparse.Namespace) -> int:
+    import numpy as np
+    from tqdm import tqdm
+
+    from sgnet_core.inference.segmenter import Segmenter
+    from sgnet_core.io.images import write_mask
+    from sgnet_core.visualization.drawing import legend, overlay, write_png
+    from sgnet_core.visualization.sampling_figure import sampling_figure
+
+    if args.taps:
+        print('warning: --taps is now --sampling-points; use the new name', file=sys.stderr)
+    pixels = [_pixel(text) for text in (*args.sampling_points, *args.taps)]
+    samples, total = _samples(args)
+    segmenter = Segmenter.from_checkpoint(
+        args.checkpoint,
+        args.device,
+        args.precision,
+        # Only PyTorch shows where it samples.
+        'torch' if pixels and args.backend == 'auto' else args.backend,
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
+        if pixels:
+            # Before the other files: a wrong pixel is an error.
+            layers = segmenter.sampling(sample.frame)
+            title = f'Where S-Conv samples: {sample.id}'
+            picture = sampling_figure(sample.frame, layers, pixels, title, segmenter.description)
+            write_png(args.out / f'{sample.id}_sampling.png', picture)
+        labels = segmenter.segment(sample.frame).labels
+        picture = overlay(sample.frame.rgb, labels, segmenter.palette)
+        key = legend(
+            segmenter.class_names, segmenter.palette, np.unique(labels), width=picture.shape[1]
+        )
+        write_mask(args.out / f'{sample.id}_mask.png', labels)
+        write_png(args.out / f'{sample.id}_overlay.png', np.vstack([picture, key]))
+    print(f'{total} frames segmented by {segmenter.description}: {args.out}')
+    return 0
+
+
+def _pixel(text: str) -> tuple[int, int]:
+    from sgnet_core.errors import InputError
+
+    try:
+        column, row = (int(value) for value in text.split(','))
+    except ValueError as error:
+        raise InputError(
+            f'--sampling-points must be U,V, column and row of a pixel of the colour image, '
+            f'got {text!r}'
+        ) from error
+    return column, row
+
+
+def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
+    from sgnet_core.data.folder_dataset import FolderDataset
+    from sgnet_core.errors import InputError
+
+    if (args.data is None) == (args.rgb is None):
+        raise InputError('give --data DIR, or --rgb IMAGE with --depth and --camera')
+    check_positive(args, 'limit', 'depth_scale')
+    if args.data is None:
+        return [_sample_from_files(args)], 1
+    data = FolderDataset(args.data, args.split, labels=False)
+    total = min(len(data), args.limit or len(data))
+    return (data[i] for i in range(total)), total
+
+
+def _sample_from_files(args: argparse.Namespace) -> Sample:
+    from sgnet_core.data.sample import Sample
+    from sgnet_core.errors import InputError
+    from sgnet_core.io.images import read_depth, read_rgb
+    from sgnet_core.types import CameraIntrinsics, RgbdFrame
+
+    if args.depth is None or args.camera is None:
+        raise InputError('--rgb needs --depth IMAGE and --camera FX,FY,CX,CY')
+    rgb = read_rgb(args.rgb)
+    depth_m = read_depth(args.depth, args.depth_scale, (0,))
+    intrinsics = CameraIntrinsics(rgb.shape[1], rgb.shape[0], *parse_camera(args.camera))
+    return Sample(args.rgb.stem, RgbdFrame(rgb, depth_m, intrinsics))

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write a data set folder that every other command reads.
+
+`prepare_dataset rooms OUT` generates indoor rooms with exact depth, labels and camera poses;
+it needs no download and gives the same frames for the same options on every machine.
+`prepare_dataset nyuv2` and `prepare_dataset sunrgbd` read the files of those data sets as they are
+published; interrupted, the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli.options import add_options
+from sgnet_core.io.files import check_json_destination, write_json
+
+if TYPE_CHECKING:
+    from sgnet_core.data.conversion import Originals
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One sub-command for each kind of data."""
+    kinds = parser.add_subparsers(dest='kind', metavar='KIND', required=True)
+    rooms = kinds.add_parser('rooms', help='generated indoor rooms, NYU 40 classes')
+    rooms.add_argument(
+        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
+    )
+    add_options(rooms, 'frames', default=300, help='number of frames (default: 300)')
+    add_options(rooms, 'seed')
+    add_options(rooms, 'size', default='480x640', help='image size (default: 480x640)')
+    rooms.add_argument(
+        '--frames-per-room', type=int, default=30, metavar='N', help='frames per room (default: 30)'
+    )
+    rooms.add_argument(
+        '--rate-hz', type=float, default=30.0, metavar='HZ', help='frame rate in Hz (default: 30)'
+    )
+    rooms.add_argument(
+        '--sensor-noise',
+        action='store_true',
+        help='simulate the missing pixels, noise and quantisation of a depth sensor',
+    )
+    rooms.add_argument(
+        '--val-rooms',
+        type=int,
+        default=0,
+        metavar='N',
+        help='put the last N rooms into split `val` and the others into `fit` (default: no splits)',
+    )
+    add_options(rooms, 'png')
+    rooms.set_defaults(prepare=prepare_rooms)
+    nyuv2 = kinds.add_parser('nyuv2', help='NYU Depth v2, from nyu_depth_v2_labeled.mat')
+    nyuv2.add_argument('file', type=Path, metavar='MAT', help='nyu_depth_v2_labeled.mat')
+    _add_originals_arguments(nyuv2)
+    nyuv2.add_argument(
+        '--classes', type=int, choices=(40, 37, 13), default=40, help='classes (default: 40)'
+    )
+    nyuv2.add_argument(
+        '--meta',
+        type=Path,
+        metavar='DIR',
+        help='folder with classMapping40.mat and splits.mat (default: the folder of MAT)',
+    )
+    nyuv2.set_defaults(prepare=prepare_nyuv2)
+    sunrgbd = kinds.add_parser('sunrgbd', help='SUN RGB-D, from SUNRGBD.zip; 37 classes')
+    sunrgbd.add_argument('source', type=Path, metavar='ZIP|DIR', help='SUNRGBD.zip or its folder')
+    _add_originals_arguments(sunrgbd)
+    sunrgbd.add_argument(
+        '--toolbox',
+        type=Path,
+        metavar='ZIP|DIR',
+        help='SUNRGBDtoolbox.zip or its folder, for labels and the official split (default: '
+        'searched in and beside the data)',
+    )
+    sunrgbd.set_defaults(prepare=prepare_sunrgbd)
+
+
+def _add_originals_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
+    )
+    parser.add_argument(
+        '--depth',
+        choices=('filled', 'raw'),
+        default='filled',
+        help='depth with missing pixels filled, or as the sensor measured it (default: filled)',
+    )
+    add_options(parser, 'png', 'json')
+
+
+def run(args: argparse.Namespace) -> int | None:
+    """Prepare the kind that was asked for."""
+    return args.prepare(args)
+
+
+def prepare_rooms(args: argparse.Namespace) -> None:
+    """Generate rooms into a folder; Ctrl-C keeps the frames written so far as a valid data set."""
+    from tqdm import tqdm
+
+    from sgnet_core.data.folder_dataset import FolderWriter
+    from sgnet_core.data.synthetic import RoomDataset
+    from sgnet_core.errors import InputError
+
+    rooms = RoomDataset(
+        args.frames, args.size, args.seed, args.frames_per_room, args.sensor_noise, args.rate_hz
+    )
+    total = -(-args.frames // args.frames_per_room)
+    if not 0 <= args.val_rooms < total:
+        raise InputError(
+            f'--val-rooms must be 0 to {total - 1} of {total} rooms, got {args.val_rooms}'
+        )
+    writer = FolderWriter(
+        args.out,
+        f'rooms (seed {args.seed})',
+        rooms.intrinsics,
+        rooms.class_names,
+        rooms.rate_hz,
+        with_pose=True,
+        image_suffix='.png' if args.png else '.jpg',
+    )
+    written = 0
+    try:
+        for sample in tqdm(rooms, desc='rooms', unit='frame', disable=None):
+            writer.write(sample)
+            written += 1
+    finally:
+        if written:
+            if args.val_rooms and written == args.frames:
+                first = (total - args.val_rooms) * args.frames_per_room
+                writer.write_split('fit', rooms.ids[:first])
+                writer.write_split('val', rooms.ids[first:])
+            writer.close()
+    print(f'{args.out}: {written} frames of {total} rooms')
+
+
+def prepare_nyuv2(args: argparse.Namespace) -> None:
+    """Write the frames of nyu_depth_v2_labeled.mat as a folder data set."""
+    from sgnet_core.data.conversion import check_free
+    from sgnet_core.data.nyuv2 import Nyuv2Dataset
+
+    check_free(args.out)
+    originals = Nyuv2Dataset(args.file, args.meta, args.depth, args.classes)
+    recipe = f'nyuv2 from {args.file.name}, {args.file.stat().st_size} bytes'
+    _prepare(args, originals, f'{recipe}, {args.classes} classes')
+
+
+def prepare_sunrgbd(args: argparse.Namespace) -> None:
+    """Write the frames of SUNRGBD.zip as a folder data set."""
+    from sgnet_core.data.conversion import check_free
+    from sgnet_core.data.sunrgbd import SunRgbdDataset
+
+    check_free(args.out)
+    originals = SunRgbdDataset(args.source, args.toolbox, args.depth)
+    recipe = f'sunrgbd from {args.source.name}, {len(originals.ids)} frames'
+    _prepare(args, originals, ', '.join((recipe, *originals.notes)))
+
+
+def _prepare(args: argparse.Namespace, originals: Originals, recipe: str) -> None:
+    from sgnet_core.data.conversion import prepare
+
+    check_json_destination(args.json)
+    suffix = '.png' if args.png else '.jpg'
+    summary = prepare(originals, args.out, f'{recipe}, {args.depth} depth, {suffix}', suffix)
+    for note in originals.notes:
+        print(note)
+    classes = len(summary['classes_seen'])
+    print(f'{args.out}: {summary["frames"]} frames, {summary["skipped"]} skipped')
+    for name, camera in summary['cameras'].items():
+        near, far = camera['depth_m']
+        print(
+            f'{name}: {camera["frames"]} frames of {" ".join(camera["sizes"])}, depth {near:.2f} '
+            f'to {far:.2f} m, {camera["missing"]:.1%} missing'
+        )
+    if originals.class_names:
+        unseen = ', '.join(summary['classes_missing'])
+        print(
+            f'classes: {classes} of {len(originals.class_names)} seen'
+            f'{", not " + unseen if unseen else ""}'
+        )
+    if summary['splits']:
+        print('splits: ' + ', '.join(f'{name} {n}' for name, n in summary['splits'].items()))
+    if args.json:
+        write_json(args.json, summary)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare two runs of evaluate or evaluate_bag and test the difference of each class.
+
+The inputs are written by their options `--out` and `--json`. Differences are B - A over the common
+frames, with 95 % intervals (paired bootstrap over frames) and p (paired randomization test; p of
+classes is adjusted for their number by Holm's method).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from sgnet_core.cli.options import add_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('a', type=Path, help='metrics.json, or the folder it is in')
+    parser.add_argument('b', type=Path, help='the run to compare with it')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='write comparison.html and .json')
+    add_options(parser, 'json')
+    parser.add_argument(
+        '--resamples', type=int, default=5000, help='resamples of bootstrap and test (default 5000)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of the resamples (default 0)')
+
+
+def run(args: argparse.Namespace) -> None:
+    from sgnet_core.errors import InputError
+    from sgnet_core.evaluation.comparison import compare
+    from sgnet_core.io.files import write_json
+    from sgnet_core.report.comparison_page import comparison_page, comparison_text
+    from sgnet_core.report.writer import write_page
+
+    if args.resamples < 100:
+        raise InputError(f'--resamples must be 100 or more, got {args.resamples}')
+    a, b = _read(args.a), _read(args.b)
+    found = compare(a, b, args.resamples, args.seed)
+    if args.json != '-':
+        print(comparison_text(a, b, found))
+    if args.json:
+        write_json(args.json, found)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_json(args.out / 'comparison.json', found)
+        write_page(args.out / 'comparison.html', comparison_page(a, b, found))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The metrics of a run.
+
+    Raises:
+        InputError: the file is missing or was not written by `evaluate`.
+    """
+    from sgnet_core.errors import InputError
+    from sgnet_core.report.writer import METRICS
+
+    file = path / METRICS if path.is_dir() else path
+    remedy = 'give a file or folder written by `evaluate --out DIR` or `--json FILE`'
+    try:
+        values = json.loads(file.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise InputError(f'no file {file}; {remedy}') from None
+    except ValueError as error:
+        raise InputError(f'{file} is not valid JSON ({error}); {remedy}') from None
+    if type(values) is dict and 'checkpoints' in values:
+        raise InputError(
+            f'{file} has several runs below its key `checkpoints`; evaluate each checkpoint by '
+            'itself, or give the folders that `evaluate --out DIR` wrote for each'
+        )
+    missing = {'per_class', 'frame_scores', 'frames'} - set(values if type(values) is dict else ())
+    if missing:
+        raise InputError(f'{file} has no {", ".join(sorted(missing))}; {remedy}')
+    return values

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train a network on a dataset folder (docs/datasets.md describes its format).
+
+Writes best.safetensors, last.safetensors, last.pt, log.jsonl, train.yaml and tensorboard/ to OUT.
+Killed at any moment, it loses at most the running epoch: run it again with --resume. Several
+processes share a run, one for each GPU or for each core of a CPU, under
+`torchrun --nproc-per-node N -m sgnet_core train ...`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sgnet_core.cli.options import add_options
+
+SHIPPED = 'shipped'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--config', type=Path, required=True, metavar='FILE', help='YAML file of the training run'
+    )
+    add_options(parser, 'data', 'out', required=True)
+    parser.add_argument(
+        '--epochs', type=int, metavar='N', help='number of epochs (default: from --config)'
+    )
+    parser.add_argument(
+        '--init',
+        nargs='?',
+        const=SHIPPED,
+        metavar='CHECKPOINT',
+        help='initialise from this checkpoint, even if its classes differ, and inherit its '
+        'architecture, input size and depth_fill unless --config sets them; without CHECKPOINT, '
+        'from the bundled model',
+    )
+    parser.add_argument(
+        '--teacher',
+        nargs='?',
+        const=SHIPPED,
+        action='append',
+        default=[],
+        metavar='CHECKPOINT',
+        help='distil from this checkpoint (weighted by teacher_weight of --config); repeatable; '
+        'without CHECKPOINT, from the bundled model',
+    )
+    parser.add_argument('--resume', action='store_true', help='continue the run in --out')
+    add_options(parser, 'device')
+    parser.add_argument(
+        '--precision',
+        default='fp32',
+        choices=('fp32', 'bf16', 'fp16'),
+        help='autocast precision (default: fp32)',
+    )
+    add_options(parser, 'workers')
+
+
+def run(args: argparse.Namespace) -> int:
+    import logging
+
+    from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT
+    from sgnet_core.errors import ConfigError
+    from sgnet_core.runtime.distributed import joined_processes
+    from sgnet_core.training.config import load_train_config
+    from sgnet_core.training.initialization import inherited_settings
+    from sgnet_core.training.trainer import Training
+
+    if not args.resume and (args.out / 'last.pt').exists():
+        raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
+    init, *teachers = (
+        DEFAULT_CHECKPOINT if name == SHIPPED else name and Path(name)
+        for name in (args.init, *args.teacher)
+    )
+    inherited = None if init is None else inherited_settings(init)
+    config = load_train_config(args.config, inherited, epochs=args.epochs)
+    with joined_processes(args.device) as (processes, device):
+        if not processes.is_first:
+            logging.disable(logging.INFO)
+        elif device == 'cpu' and args.device == 'auto':
+            logging.info('no CUDA device is there: training on the CPU')
+        training = Training(
+            config,
+            args.data,
+            args.out,
+            device,
+            args.precision,
+            args.workers,
+            init,
+            processes,
+            teachers,
+        )
+        if args.resume:
+            training.resume()
+        best = training.fit()
+    if processes.is_first:
+        print(f'best mIoU {training.best_miou:.4f} on {config.val_split}: {best}')
+    return 0

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dataset.yaml`: what it may say about a folder of RGB-D frames, read, checked and written.
+
+    name: kitchen                     # optional, free text; else the name of the folder
+    image: image/{id}.jpg             # pattern, relative to the folder
+    depth: depth/{id}.png             # 16-bit PNG
+    label: label/{id}.png             # optional, 8- or 16-bit PNG of class numbers
+    pose: pose/{id}.txt               # optional, 4x4 camera-to-world
+    depth_scale: 0.001                # metres per unit
+    depth_invalid: [0]                # raw values that mean "no measurement"; [0] if left out
+    intrinsics: {width: 640, height: 480, fx: 525.0, fy: 525.0, cx: 319.5, cy: 239.5}
+    label_offset: 1                   # class = value - offset; below 0: unlabelled; 0 if left out
+    classes: classes.txt              # one name a line; line 0 is "void" where label_offset is 1
+    rate_hz: 30                       # optional, for sequences
+    splits: {fit: fit.txt, val: val.txt}   # optional, one id a line
+
+Where every frame has a camera of its own, `intrinsics: intrinsics/{id}.txt` names files of its 3x3
+matrix (`intrinsics_file.py`), and frames may differ in size.
+
+This module knows no images: `folder.py` reads those.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from sgnet_core.errors import DataError, InputError, reject_unknown_keys
+from sgnet_core.io.files import atomic_write
+from sgnet_core.types import CameraIntrinsics
+
+DATASET_FILE = 'dataset.yaml'
+VOID = 'void'
+
+_EXAMPLES = {
+    'image': 'image/{id}.jpg',
+    'depth': 'depth/{id}.png',
+    'depth_scale': '0.001',
+    'intrinsics': '{width: 640, height: 480, fx: 525.0, fy: 525.0, cx: 319.5, cy: 239.5}',
+}
+"""The keys every data set must have, with a line to copy."""
+
+
+@dataclass(frozen=True)
+class DatasetFile:
+    """The content of a `dataset.yaml`; the module docstring explains every field.
+
+    Raises:
+        DataError: a value is outside what the format allows.
+    """
+
+    name: str
+    image: str
+    depth: str
+    depth_scale: float
+    intrinsics: CameraIntrinsics | str
+    depth_invalid: tuple[int, ...] = (0,)
+    label: str | None = None
+    label_offset: int = 0
+    classes: str | None = None
+    pose: str | None = None
+    rate_hz: float | None = None
+    splits: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ('image', 'depth', 'label', 'pose', 'intrinsics'):
+            pattern = getattr(self, key)
+            if not isinstance(pattern, str):
+                continue
+            if '{id}' not in pattern:
+                raise DataError(
+                    f'{key}: {pattern!r} holds no {{id}}; write for example {key}/{{id}}.png'
+                )
+            if PurePosixPath(pattern).is_absolute():
+                raise DataError(f'{key}: {pattern!r} must be relative to the folder')
+        if not (math.isfinite(self.depth_scale) and self.depth_scale > 0):
+            raise DataError(
+                f'depth_scale: {self.depth_scale} must be positive, in metres per unit; '
+                'millimetres are 0.001'
+            )
+        if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
+            raise DataError(f'rate_hz: {self.rate_hz} must be positive; leave it out if unknown')
+        if self.label_offset < 0:
+            raise DataError(f'label_offset: {self.label_offset} must be 0 or more')
+        if self.label is not None and self.classes is None:
+            raise DataError('label without classes; add a file of names, `classes: classes.txt`')
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What frames have files of: `image`, `depth`, perhaps `label`, `pose`, `intrinsics`."""
+        kinds = ('image', 'depth', 'label', 'pose', 'intrinsics')
+        return tuple(kind for kind in kinds if isinstance(getattr(self, kind), str))
+
+    def file_of(self, kind: str, sample_id: str) -> str:
+        """The path of one file of a frame, relative to the folder."""
+        return getattr(self, kind).replace('{id}', sample_id)
+
+
+def read_dataset_file(root: Path) -> DatasetFile:
+    """Read `root/dataset.yaml`.
+
+    Raises:
+        DataError: it is missing, is no YAML, or says something the format does not allow.
+    """
+    path = root / DATASET_FILE
+    if not path.is_file():
+        what = 'no such file' if root.is_dir() else 'no such folder'
+        raise DataError(f'{path}: {what}; give the folder of a data set, which holds this file')
+    text = read_text(path)
+    try:
+        values = yaml.safe_load(text)
+        if not isinstance(values, dict):
+            raise DataError(f'must hold `key: value` lines, got {type(values).__name__}')
+        return _dataset_file_from(values, default_name=root.resolve().name)
+    except yaml.YAMLError as error:
+        mark = getattr(error, 'problem_mark', None)
+        line = f'line {mark.line + 1}: ' if mark else ''
+        problem = getattr(error, 'problem', None) or getattr(error, 'reason', 'cannot be read')
+        raise DataError(f'{path}: not YAML: {line}{problem}; correct it') from error
+    except InputError as error:
+        raise DataError(f'{path}: {error}') from error
+
+
+def write_dataset_file(root: Path, dataset_file: DatasetFile) -> None:
+    """Write `root/dataset.yaml` in one step: readers see all of it or nothing."""
+    values: dict[str, Any] = {}
+    for key in (entry.name for entry in fields(dataset_file)):
+        value = getattr(dataset_file, key)
+        if isinstance(value, CameraIntrinsics):
+            value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
+        if value is not None and value != {}:
+            values[key] = list(value) if isinstance(value, tuple) else value
+    # Patterns are plain text: only lists and maps of one level go on one line.
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=200)
+    with atomic_write(root / DATASET_FILE) as partial:
+        partial.write_text(text, encoding='utf-8')
+
+
+def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:
+    """Class names in the order of their ids: the first `label_offset` lines, "void", left out."""
+    names = [line.strip() for line in read_text(path).splitlines()]
+    while names and not names[-1]:
+        names.pop()
+    if label_offset and (not names or names[0].lower() != VOID):
+        first = names[0] if names else ''
+        raise DataError(
+            f'{path}: the first line is {first!r}, but with label_offset {label_offset} it must '
+            f'be {VOID!r}; add that line, or set label_offset: 0 if file value 0 is a class'
+        )
+    return tuple(names[label_offset:])
+
+
+def read_split(path: Path) -> tuple[str, ...]:
+    """The ids of a split file, one a line, in file order."""
+    ids = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+    if not ids:
+        raise DataError(f'{path}: the split is empty; write one id a line')
+    if len(set(ids)) < len(ids):
+        repeated = next(name for name in ids if ids.count(name) > 1)
+        raise DataError(f'{path}: id {repeated!r} is listed twice; list every frame once')
+    return ids
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text of a file of the data set.
+
+    Raises:
+        DataError: it is missing, unreadable, or no text.
+    """
+    try:
+        return path.read_text(encoding='utf-8-sig')  # Windows editors write a byte order mark
+    except FileNotFoundError as error:
+        raise DataError(f'{path}: no such file; restore it, or correct {DATASET_FILE}') from error
+    except OSError as error:
+        raise DataError(f'{path}: {error.strerror}; make it readable') from error
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path}: not UTF-8 text; save it as UTF-8') from error
+
+
+def _dataset_file_from(values: dict[Any, Any], default_name: str) -> DatasetFile:
+    reject_unknown_keys(values, [entry.name for entry in fields(DatasetFile)], error=DataError)
+    # `key:` with nothing behind it is None: the same as leaving the key out.
+    given = {key: value for key, value in values.items() if value is not None}
+    for key, example in _EXAMPLES.items():
+        if key not in given:
+            raise DataError(f'key {key!r} is missing; add a line like `{key}: {example}`')
+    converters = {
+        'depth_scale': _number,
+        'rate_hz': _number,
+        'label_offset': _integer,
+        'depth_invalid': _integers,
+        'intrinsics': _intrinsics,
+        'splits': _splits,
+    }
+    given.setdefault('name', default_name)
+    return DatasetFile(
+        **{key: converters.get(key, _text)(key, value) for key, value in given.items()}
+    )
+
+
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, dict | list):
+        raise DataError(f'{key}: {value!r} must be text; put quotes around it')
+    return str(value)
+
+
+def _number(key: str, value: Any) -> float:
+    # PyYAML reads 1e-3 as text, because YAML 1.1 wants 1.0e-3.
+    try:
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            return float(value)
+    except ValueError:
+        pass
+    raise DataError(f'{key}: {value!r} must be a number, like 0.001 or 30')
+
+
+def _integer(key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise DataError(f'{key}: {value!r} must be a whole number')
+    return value
+
+
+def _integers(key: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise DataError(f'{key}: {value!r} must be a list of whole numbers, like [0, 65535]')
+    return tuple(_integer(key, entry) for entry in value)
+
+
+def _intrinsics(key: str, value: Any) -> CameraIntrinsics | str:
+    if isinstance(value, str) and '{id}' in value:
+        return value
+    names = [entry.name for entry in fields(CameraIntrinsics)]
+    if not isinstance(value, dict):
+        raise DataError(
+            f'{key}: {value!r} must look like {_EXAMPLES[key]}, or like intrinsics/{{id}}.txt'
+        )
+    reject_unknown_keys(value, names, where=key, error=DataError)
+    for name in names:
+        if value.get(name) is None:
+            raise DataError(f'{key}: {name!r} is missing; it must look like {_EXAMPLES[key]}')
+    return CameraIntrinsics(
+        **{
+            name: (_integer if name in ('width', 'height') else _number)(name, value[name])
+            for name in names
+        }
+    )
+
+
+def _splits(key: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise DataError(f'{key}: {value!r} must look like {{fit: fit.txt, val: val.txt}}')
+    return {str(name): _text(f'{key}: {name}', file) for name, file in value.items()}

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of RGB-D frames with a `dataset.yaml`, read as samples.
+
+`dataset_yaml.py` says what the file holds, `image_files.py` how images are stored, and
+`folder_writer.py` makes such a folder.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from sgnet_core.data.dataset_config import (
+    DATASET_FILE,
+    read_class_names,
+    read_dataset_file,
+    read_split,
+    read_text,
+)
+from sgnet_core.data.folder_writer import FolderWriter
+from sgnet_core.data.intrinsics_file import intrinsics_from_text
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.io.images import read_depth, read_labels, read_rgb
+from sgnet_core.labels import label_set_of
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+
+__all__ = ['FolderDataset', 'FolderWriter', 'Sample']
+
+
+class FolderDataset:
+    """Samples of a folder with a `dataset.yaml`, in the order of `ids`.
+
+    Attributes:
+        root, name, rate_hz: as in the file; `rate_hz` None where it says nothing.
+        intrinsics: the camera of all frames; None where each has its own.
+        ids: of the chosen frames; without `split` and `ids` all, numbers in them in counting order.
+        class_names: without "void"; None where the data set has none.
+        splits: names of the splits the file lists.
+        has_labels, has_poses: whether every sample has them.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str | None = None,
+        ids: Iterable[str] | None = None,
+        labels: bool = True,
+    ) -> None:
+        """Open the folder and see that every file of every chosen frame is there.
+
+        Args:
+            labels: False = as if it had neither labels nor classes: they may be missing.
+
+        Raises:
+            DataError: a file is missing, or `dataset.yaml` is not as it must be.
+            InputError: both `split` and `ids` are given.
+        """
+        if split is not None and ids is not None:
+            raise InputError('give a split or a list of ids, not both')
+        self.root = Path(root)
+        self._file = read_dataset_file(self.root)
+        self.name = self._file.name
+        per_frame = isinstance(self._file.intrinsics, str)
+        self.intrinsics = None if per_frame else self._file.intrinsics
+        self.rate_hz = self._file.rate_hz
+        self.splits = tuple(self._file.splits)
+        self.has_labels = labels and self._file.label is not None
+        self.has_poses = self._file.pose is not None
+        self.class_names = self._read_class_names() if labels else None
+        self.ids = self._choose_ids(split, ids)
+        self._check_files()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.load(self.ids[index])
+
+    def load(self, sample_id: str) -> Sample:
+        """The frame of this id, chosen or not.
+
+        Raises:
+            DataError: a file is missing or unreadable, an image is of the wrong kind or size, or a
+                label is out of range.
+        """
+        image, depth = self._path('image', sample_id), self._path('depth', sample_id)
+        rgb = read_rgb(image)
+        camera = self.intrinsics or self._read_intrinsics(sample_id, rgb.shape[:2])
+        _check_size(image, rgb, camera)
+        depth_m = read_depth(depth, self._file.depth_scale, self._file.depth_invalid)
+        _check_size(depth, depth_m, camera)
+        labels = None
+        if self.has_labels:
+            labels = self.load_labels(sample_id)
+            _check_size(self._path('label', sample_id), labels, camera)
+        pose = read_pose(self._path('pose', sample_id)) if self.has_poses else None
+        return Sample(sample_id, RgbdFrame(rgb, depth_m, camera), labels, pose)
+
+    def load_labels(self, sample_id: str) -> np.ndarray:
+        """The labels of the frame of this id, (H, W) uint8, of a data set that has some.
+
+        Raises:
+            DataError: as `load`, except that their size is not checked.
+        """
+        path = self._path('label', sample_id)
+        return read_labels(path, self._file.label_offset, len(self.class_names or ()))
+
+    def _path(self, kind: str, sample_id: str) -> Path:
+        return self.root / self._file.file_of(kind, sample_id)
+
+    def _read_class_names(self) -> tuple[str, ...] | None:
+        if self._file.classes is None:
+            return None
+        path = self.root / self._file.classes
+        names = read_class_names(path, self._file.label_offset)
+        try:
+            return label_set_of(names).class_names
+        except InputError as error:
+            raise DataError(f'{path}: {error}') from error
+
+    def _choose_ids(self, split: str | None, ids: Iterable[str] | None) -> tuple[str, ...]:
+        if split is not None:
+            if split not in self._file.splits:
+                known = ', '.join(self._file.splits) or 'none'
+                raise DataError(
+                    f'{self.root / DATASET_FILE}: no split {split!r}; choose one of: {known}'
+                )
+            return read_split(self.root / self._file.splits[split])
+        chosen = ids_on_disk(self.root, self._file.image) if ids is None else tuple(ids)
+        if not chosen:
+            raise DataError(
+                f'{self.root / self._file.image}: no file matches; correct `image` in '
+                f'{DATASET_FILE}, or put the images there'
+                if ids is None
+                else f'{self.root}: the list of ids is empty; name at least one'
+            )
+        return chosen
+
+    def _check_files(self) -> None:
+        kinds = [k for k in self._file.kinds if k != 'label' or self.has_labels]
+        missing = [
+            self._path(kind, sample_id)
+            for sample_id in self.ids
+            for kind in kinds
+            if not self._path(kind, sample_id).is_file()
+        ]
+        if missing:
+            more = f' (and {len(missing) - 1} more are missing)' if len(missing) > 1 else ''
+            raise DataError(f'{missing[0]}: no such file{more}; restore it, or leave its id out')
+
+    def _read_intrinsics(self, sample_id: str, size: tuple[int, int]) -> CameraIntrinsics:
+        path = self._path('intrinsics', sample_id)
+        text = read_text(path)
+        try:
+            return intrinsics_from_text(text, size)
+        except InputError as error:
+            raise DataError(f'{path}: {error}') from error
+
+
+def _check_size(path: Path, image: np.ndarray, camera: CameraIntrinsics) -> None:
+    if image.shape[:2] != camera.size:
+        raise DataError(
+            f'{path}: {image.shape[1]}x{image.shape[0]} pixels, but the intrinsics are for '
+            f'{camera.width}x{camera.height}; colour, depth and labels must all have that size: '
+            'register depth to colour, or correct the intrinsics'
+        )
+
+
+def ids_on_disk(root: Path, pattern: str) -> tuple[str, ...]:
+    """The ids whose files `pattern` finds under `root`, numbers in them in counting order."""
+    first, *rest = pattern.split('{id}')
+    expression = re.escape(first) + '(?P<id>[^/]+)' + '(?P=id)'.join(map(re.escape, rest))
+    files = root.glob('*'.join(map(glob.escape, (first, *rest))))
+    matches = (re.fullmatch(expression, file.relative_to(root).as_posix()) for file in files)
+    return tuple(sorted((match['id'] for match in matches if match), key=counting_order))
+
+
+def read_pose(path: Path) -> np.ndarray:
+    """(4, 4) float64 camera-to-world from four lines of four numbers."""
+    # Outside the try: a DataError is a ValueError too.
+    rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
+    try:
+        pose = np.array(rows).astype(np.float64)
+    except ValueError as error:
+        raise DataError(f'{path}: no 4x4 matrix; write four lines of four numbers') from error
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        raise DataError(
+            f'{path}: no 4x4 matrix of finite numbers, got {pose.shape}; '
+            'write four lines of four numbers, or leave its id out'
+        )
+    return pose
+
+
+def counting_order(sample_id: str) -> list[str | int]:
+    """Sorts frame-2 before frame-10."""
+    parts = re.split(r'(\d+)', sample_id)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact rewrites of a trained network for inference; no retraining, the same scores.
+
+* BatchNorm is folded into the convolution before it.
+* No activation stands between the two steps of a weight generator, so they merge into one
+  deformable convolution from G channels to K masks: 2.97 to 0.41 GMACs in R101 at 480x640.
+* Spatial projectors of one resolution run together, as one wide and two grouped convolutions.
+* Offsets and masks of all S-Convs come from one pass over the spatial information, apart from the
+  image: it can be kept while depth stands still, or run on another stream.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from sgnet_core.model.sconv import Geometry, Guide, SConv2d
+from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SpatialPyramid, check_spatial
+from sgnet_core.ops.deform_conv import modulated_deform_conv2d
+
+
+def fuse(network: SGNet) -> FusedSGNet:
+    """A network for evaluation that computes what `network` does, faster; `network` stays as it is.
+
+    The auxiliary head is left out. A fused network is given back as it is.
+    """
+    return network if isinstance(network, FusedSGNet) else FusedSGNet(network)
+
+
+class FusedSGNet(SGNet):
+    """See the head of this module. It is called as any SGNet, and only ever evaluated."""
+
+    def __init__(self, network: SGNet) -> None:
+        nn.Module.__init__(self)
+        self.config = network.config
+        self.backbone = copy.deepcopy(network.backbone)
+        self.head = copy.deepcopy(network.head)
+        self.auxiliary_head = None
+        self.eval()
+        self._strides = input_strides(self)
+        for conv, norm in _conv_bn_pairs(self):
+            _fold(self.get_submodule(conv), self.get_submodule(norm))
+            self.set_submodule(norm, nn.Identity())
+        self.geometry_generators = self._take_generators()
+        self.requires_grad_(False).eval()
+
+    def geometry_pass(self, spatial: Tensor, size: tuple[int, int]) -> dict[str, Geometry]:
+        """Offsets and masks of every S-Conv, by position, for an image of `size` (height, width).
+
+        Args:
+            spatial: (N, c', h, w), any resolution.
+        """
+        spatial_at = SpatialPyramid(spatial)
+        geometry: dict[str, Geometry] = {}
+        for stride, generator in self.geometry_generators.items():
+            resolution = (size[0] // int(stride), size[1] // int(stride))
+            positions = [name for name, s in self._strides.items() if s == int(stride)]
+            geometry |= zip(positions, generator(spatial_at(resolution)), strict=True)
+        return {position: geometry[position] for position in self._strides}
+
+    def scores(
+        self, image: Tensor, spatial: Tensor | None, geometry: Mapping[str, Geometry]
+    ) -> Tensor:
+        """The rest of `forward`, from what `geometry_pass` gave for the same batch and size."""
+        scores, _ = self.guided_forward(image, lambda conv, x: geometry[conv.position])
+        return self.upsample(scores, image, spatial)
+
+    def _guide(self, image: Tensor, spatial: Tensor | None) -> Guide:
+        check_spatial(self.config, image, spatial)
+        if spatial is None:
+            return lambda conv, x: conv.geometry(x)
+        geometry = self.geometry_pass(spatial, tuple(image.shape[2:]))
+        return lambda conv, x: geometry[conv.position]
+
+    def _take_generators(self) -> nn.ModuleDict:
+        """Part every S-Conv from its generators; those fed by one resolution become one."""
+        convs = {name: self.get_submodule(name) for name in self._strides}
+        for name, conv in convs.items():
+            self.set_submodule(name, FusedSConv2d(conv, name, self.config.spatial == 'features'))
+        if not SPATIAL_CHANNELS[self.config.spatial]:
+            return nn.ModuleDict()
+        return nn.ModuleDict(
+            {
+                str(stride): GeometryGenerator(
+                    [conv for name, conv in convs.items() if self._strides[name] == stride]
+                )
+                for stride in sorted(set(self._strides.values()))
+            }
+        )
+
+
+class FusedSConv2d(SConv2d):
+    """The convolution of an S-Conv, with a bias from BatchNorm; it takes its geometry as given.
+
+    Args:
+        conv: with the bias of the BatchNorm folded into it.
+        position: its name in the network.
+        keeps_generator: where its own features guide it.
+    """
+
+    def __init__(self, conv: SConv2d, position: str, keeps_generator: bool) -> None:
+        nn.Module.__init__(self)
+        self.position = position
+        self.window = conv.window
+        self.weight = conv.weight
+        self.bias = conv.bias
+        self.generator = GeometryGenerator([conv]) if keeps_generator else None
+
+    def convolve(self, x: Tensor, geometry: Geometry) -> Tensor:
+        return modulated_deform_conv2d(x, *geometry, self.weight, self.bias, **self.window)
+
+    def geometry(self, s: Tensor) -> Geometry:
+        return self.generator(s)[0]
+
+
+class GeometryGenerator(nn.Module):
+    """Offsets and masks of S-Convs whose inputs have one resolution: (N, c', H, W) -> a list.
+
+    Args:
+        convs: S-Convs whose projectors are free of BatchNorm.
+    """
+
+    def __init__(self, convs: list[SConv2d]) -> None:
+        super().__init__()
+        projectors = [
+            [layer for layer in conv.spatial_projector if isinstance(layer, nn.Conv2d)]
+            for conv in convs
+        ]
+        self.projector = nn.ModuleList(
+            _side_by_side(layers, groups=1 if depth == 0 else len(convs))
+            for depth, layers in enumerate(zip(*projectors, strict=True))
+        )
+        self.offset_generators = nn.ModuleList(conv.offset_generator for conv in convs)
+        self.mask_generators = nn.ModuleList(_merged_weight_generator(conv) for conv in convs)
+        self.windows = [conv.window for conv in convs]
+
+    def forward(self, s: Tensor) -> list[Geometry]:
+        # Resized in float32, whatever the precision of the network.
+        s = s.to(self.offset_generators[0].weight.dtype)
+        for layer in self.projector:
+            s = F.relu(layer(s), inplace=True)  # (N, n G, H, W)
+        of_convs = zip(
+            s.chunk(len(self.windows), dim=1),
+            self.offset_generators,
+            self.mask_generators,
+            self.windows,
+            strict=True,
+        )
+        return [self._geometry(*of_conv) for of_conv in of_convs]
+
+    def _geometry(
+        self, s: Tensor, offset_generator: nn.Conv2d, mask_generator: nn.Conv2d, window: dict
+    ) -> Geometry:
+        offset = offset_generator(s).float()  # (N, 2K, H', W')
+        mask = modulated_deform_conv2d(
+            s,
+            offset,
+            torch.ones_like(offset[:, ::2]),
+            mask_generator.weight,
+            mask_generator.bias,
+            **window,
+        )
+        return offset, torch.sigmoid(mask.float())  # (N, K, H', W')
+
+
+@torch.no_grad()
+def input_strides(network: SGNet) -> dict[str, int]:
+    """Position of every S-Conv -> the stride of its input, in the order of the forward pass."""
+    size = 64
+    image = next(network.parameters()).new_zeros(1, 3, size, size)
+    strides: dict[SConv2d, int] = {}
+
+    def recording(conv: SConv2d, x: Tensor) -> Geometry:
+        strides[conv] = size // x.shape[2]
+        channels = conv.spatial_projector[0].in_channels
+        return conv.geometry(x.new_zeros(1, channels, *x.shape[2:]))
+
+    network.guided_forward(image, recording)
+    return {name: strides[network.get_submodule(name)] for name in network.sconv_positions()}
+
+
+def _conv_bn_pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
+    """Names of convolutions and of the BatchNorm that follows each."""
+    for parent_name, parent in network.named_modules():
+        pairs = getattr(parent, 'conv_bn_pairs', ())
+        if isinstance(parent, nn.Sequential):
+            names = list(dict(parent.named_children()))
+            pairs = zip(names, names[1:], strict=False)
+        for conv, norm in pairs:
+            if isinstance(parent.get_submodule(norm), nn.BatchNorm2d):
+                prefix = f'{parent_name}.' if parent_name else ''
+                yield prefix + conv, prefix + norm
+
+
+@torch.no_grad()
+def _fold(conv: nn.Conv2d | SConv2d, norm: nn.BatchNorm2d) -> None:
+    bias = getattr(conv, 'bias', None)
+    statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, bias, *statistics)
+
+
+@torch.no_grad()
+def _side_by_side(layers: tuple[nn.Conv2d, ...], groups: int) -> nn.Conv2d:
+    """3x3 convolutions of one shape as one whose output holds theirs, one after another."""
+    out_channels = sum(layer.out_channels for layer in layers)
+    wide = nn.Conv2d(layers[0].in_channels * groups, out_channels, 3, padding=1, groups=groups).to(
+        layers[0].weight
+    )
+    wide.weight.copy_(torch.cat([layer.weight for layer in layers]))
+    wide.bias.copy_(torch.cat([layer.bias for layer in layers]))
+    return wide
+
+
+@torch.no_grad()
+def _merged_weight_generator(conv: SConv2d) -> nn.Conv2d:
+    """f of eq. 6: the 1x1 after the deformable 3x3, multiplied out."""
+    last = conv.weight_generator2
+    first = conv.weight_generator1
+    merged = nn.Conv2d(first.shape[1], last.out_channels, tuple(first.shape[2:])).to(first)
+    merged.weight.copy_(torch.einsum('kg,gcij->kcij', last.weight[:, :, 0, 0], first))
+    merged.bias.copy_(last.bias)
+    return merged

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a network in ONNX Runtime, in the place of the PyTorch one."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+import numpy as np
+from torch import Tensor, nn
+
+from sgnet_core.checkpoint.checkpoint import Checkpoint, parse_header
+from sgnet_core.errors import CheckpointError, InputError, first_line
+from sgnet_core.model.sgnet import SGNetConfig
+from sgnet_core.onnx.cache import cached_graph, file_of
+from sgnet_core.onnx.export import checkpoint_to_onnx
+
+OLDEST = (1, 25)
+"""The first ONNX Runtime with DeformConv."""
+CUDA_PROVIDER = 'CUDAExecutionProvider'
+
+
+class GraphError(InputError):
+    """ONNX Runtime refuses a graph."""
+
+
+class OnnxRuntimeNetwork(nn.Module):
+    """Called as an SGNet is; without parameters, gradients and modes of its own.
+
+    Attributes:
+        config: the architecture behind the graph.
+        engine: what runs it, for a log.
+    """
+
+    def __init__(self, graph: bytes, config: SGNetConfig, device: str = 'cpu') -> None:
+        """Load a graph of `onnx_graph`, float32, with as many threads as torch has.
+
+        Args:
+            graph: the serialised ONNX model.
+            device: `cpu`, `cuda` or `cuda:N`.
+
+        Raises:
+            GraphError: it refuses the graph.
+            InputError: ONNX Runtime is missing, too old, or without CUDA where that is wanted.
+        """
+        super().__init__()
+        runtime = import_onnxruntime()
+        self.config = config
+        self.engine = f'onnxruntime {runtime.__version__}'
+        self._device = torch.device(device)
+        self._session = make_session(runtime, graph, self._device)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint, device: str = 'cpu') -> OnnxRuntimeNetwork:
+        """The network of a checkpoint at its own input size, batch 1; the graph is cached.
+
+        Raises:
+            InputError: see the constructor, or no graph can be made.
+        """
+        # What is missing is said before the long preparation, not after it.
+        import_onnxruntime()
+        graph = cached_graph(checkpoint, lambda: checkpoint_to_onnx(checkpoint).SerializeToString())
+        try:
+            return cls(graph, checkpoint.config, device)
+        except GraphError as error:
+            path = file_of(checkpoint)
+            if path is None:
+                raise
+            raise GraphError(f'{error}; or delete {path}, to have it made anew') from error
+
+    @classmethod
+    def from_file(cls, path: Path, device: str = 'cpu') -> tuple[OnnxRuntimeNetwork, Checkpoint]:
+        """A graph that `export` wrote, and its checkpoint without the weights.
+
+        Raises:
+            CheckpointError: no such file, or not one of ours.
+            InputError: see the constructor.
+        """
+        if not path.is_file():
+            raise CheckpointError(f'no exported network at {path}; make one with `export`')
+        graph = path.read_bytes()
+        metadata = make_session(import_onnxruntime(), graph, torch.device('cpu')).get_modelmeta()
+        checkpoint = parse_header(path, metadata.custom_metadata_map, {})
+        return cls(graph, checkpoint.config, device), checkpoint
+
+    def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
+        """Class scores before softmax, float32, on the device of the inputs.
+
+        Args:
+            image: (N, 3, H, W) float32 of the graph's size.
+            spatial: (N, c', H, W) float32; None where the network takes none.
+
+        Raises:
+            ValueError: a shape is not the graph's.
+        """
+        inputs = {'image': image, 'spatial': spatial}
+        binding = self._session.io_binding()
+        kept = []
+        for wanted in self._session.get_inputs():
+            tensor = inputs[wanted.name]
+            _check_shape(wanted, tensor)
+            kept.append(tensor.to(self._device, torch.float32).contiguous())
+            self._bind(binding.bind_input, wanted.name, kept[-1])
+        (output,) = self._session.get_outputs()
+        scores = torch.empty(
+            (len(image), *output.shape[1:]), dtype=torch.float32, device=self._device
+        )
+        self._bind(binding.bind_output, output.name, scores)
+        if self._device.type == 'cuda':
+            # ONNX Runtime computes on a stream of its own.
+            torch.cuda.current_stream(self._device).synchronize()
+        self._session.run_with_iobinding(binding)
+        return scores
+
+    def _bind(self, bind: Any, name: str, tensor: Tensor) -> None:
+        device = self._device
+        bind(
+            name, device.type, device.index or 0, np.float32, tuple(tensor.shape), tensor.data_ptr()
+        )
+
+
+def import_onnxruntime() -> Any:
+    """The package, where it is new enough.
+
+    Raises:
+        InputError: it is missing or too old.
+    """
+    remedy = (
+        f"pip install 'onnxruntime>={OLDEST[0]}.{OLDEST[1]}' (there is none for Python 3.10), or "
+        'use the backend torch'
+    )
+    # Its wheels report to Microsoft unless told not to, before they are loaded: a robot does not.
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(f'ONNX Runtime cannot be loaded ({error}): {remedy}') from error
+    version = tuple(int(part) for part in re.findall(r'\d+', onnxruntime.__version__)[:2])
+    if version < OLDEST:
+        raise InputError(
+            f'ONNX Runtime {onnxruntime.__version__} has no DeformConv, the operator under S-Conv: '
+            f'{remedy}'
+        )
+    return onnxruntime
+
+
+def make_session(runtime: Any, graph: bytes, device: torch.device) -> Any:
+    """An `InferenceSession` of `runtime`, with as many threads as torch has.
+
+    Raises:
+        GraphError: it refuses the graph.
+        InputError: the device is not used.
+    """
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that wait would spin on the cores that others want: the rest of a robot, or what a
+    # benchmark runs next.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    providers = _providers(runtime, device)
+    try:
+        session = runtime.InferenceSession(graph, options, providers=providers)
+    except Exception as error:  # its own errors have no other base
+        raise GraphError(
+            f'ONNX Runtime {runtime.__version__} refuses the graph ({first_line(error)}): use the '
+            'backend torch'
+        ) from error
+    if device.type == 'cuda' and session.get_providers()[:1] != [CUDA_PROVIDER]:
+        # It takes the CPU where libraries of CUDA do not load, and only prints so.
+        raise InputError(
+            f'ONNX Runtime {runtime.__version__} does not use {device} but '
+            f'{", ".join(session.get_providers())}: install the CUDA and cuDNN it was built for, '
+            'or use device cpu or the backend torch'
+        )
+    return session
+
+
+def _providers(runtime: Any, device: torch.device) -> list[Any]:
+    if device.type == 'cpu':
+        return ['CPUExecutionProvider']
+    if CUDA_PROVIDER not in runtime.get_available_providers():
+        raise InputError(
+            f'this ONNX Runtime ({runtime.__version__}) cannot use {device}: install '
+            'onnxruntime-gpu in its place, or use device cpu or the backend torch'
+        )
+    # What CUDA cannot run would go through the CPU unseen; there is nothing of the kind here.
+    return [(CUDA_PROVIDER, {'device_id': device.index or 0}), 'CPUExecutionProvider']
+
+
+def _check_shape(wanted: Any, tensor: Tensor | None) -> None:
+    shape = () if tensor is None else tuple(tensor.shape)
+    fits = len(shape) == len(wanted.shape) and all(
+        isinstance(n, str) or n == got for n, got in zip(wanted.shape, shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f'{wanted.name} must be {tuple(wanted.shape)}, got {shape or None}')

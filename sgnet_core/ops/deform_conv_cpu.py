@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modulated deformable convolution on a CPU: a gather that `embedding_bag` does, and a product.
+
+A bilinear sample is a weighted sum of four rows of a channels-last image, and summing weighted rows
+of a table is what `embedding_bag` does, with all channels of a row in vector registers. All
+channels share the taps, so rows and factors are found once for each pixel and tap. The image gets a
+border of zeros, so that no sample is a special case.
+
+Either the samples are gathered and then multiplied, a strip of pixels at a time, so that they are
+still in the cache when the product reads them. Or, where there are few output channels as in a
+weight generator, every pixel is multiplied with the weights of every tap and the products are
+gathered: sampling is linear, so the order does not matter.
+
+Backwards, the transpose of a gather is a gather too: of the samples that read a pixel, once they
+are sorted by pixel. The gradients of the factors are products of rows with rows, at known places:
+those of a sparse matrix.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sgnet_core.ops.deform_conv_reference import Pair
+
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+STRIP_PIXELS = 2400
+"""Rows of the column buffer: fewer, and the matrix product does not reach its speed; more, and the
+buffer leaves the cache, and the heap (measured on two cores of a server, 64 to 512 channels)."""
+_BEFORE, _AFTER = 1, 2
+"""Rows and columns of zeros around the image: a sample at `size` also reads `size + 1`."""
+
+
+def forward(
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> Tensor:
+    """As the reference; the output is channels-last."""
+    kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
+    table = _table(x)
+    gather_products = 2 * weight.shape[0] * stride[0] * stride[1] <= weight.shape[1]
+    shape = (x.shape[0], weight.shape[0], *mask.shape[2:])
+    # Not a view: autograd forbids changing a view in place that a custom function returns.
+    y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    pixels = y.permute(0, 2, 3, 1).flatten(0, 2)  # (P, D), the same memory
+    if y.numel():
+        at = _positions(_channels_last(offset), kernel, (stride, padding, dilation))
+        taps = _channels_last(mask).flatten(0, 2)  # (P, K)
+        rows, factors = _corners(
+            *at, taps, size, len(x), rows_per_pixel=taps.shape[1] if gather_products else 1
+        )
+        combine = _multiply_and_gather if gather_products else _gather_and_multiply
+        combine(table, rows, factors.to(table.dtype), weight, pixels)
+    if bias is not None:
+        pixels += bias
+    return y
+
+
+def _gather_and_multiply(
+    table: Tensor, rows: Tensor, factors: Tensor, weight: Tensor, y: Tensor
+) -> None:
+    """Rows and factors (P, K, 4) into `table` (R, C), times `weight`, into y (P, D)."""
+    # (K C, D), without a copy where the weights are channels-last.
+    weight = weight.permute(0, 2, 3, 1).flatten(1).t()
+    strips = (t.split(STRIP_PIXELS) for t in (rows, factors, y))
+    for rows_of_strip, factors_of_strip, y_of_strip in zip(*strips, strict=True):
+        columns = _gather(table, rows_of_strip.flatten(0, 1), factors_of_strip.flatten(0, 1))
+        columns = columns.view(len(y_of_strip), -1).to(y.dtype)
+        torch.mm(columns, weight, out=y_of_strip)
+
+
+def _multiply_and_gather(
+    table: Tensor, rows: Tensor, factors: Tensor, weight: Tensor, y: Tensor
+) -> None:
+    """The same, with rows into the products: row r of `table` makes the rows r K to r K + K - 1."""
+    weight = weight.permute(1, 2, 3, 0).flatten(1).to(table.dtype)  # (C, K D)
+    products = (table @ weight).view(-1, len(y[0]))  # (R K, D)
+    y.copy_(_gather(products, rows.flatten(1), factors.flatten(1)))
+
+
+def _gather(table: Tensor, rows: Tensor, factors: Tensor) -> Tensor:
+    """The sums of the rows (M, n) of `table` (R, C), times factors (M, n): (M, C)."""
+    return F.embedding_bag(rows, table, mode='sum', per_sample_weights=factors)
+
+
+def _table(x: Tensor) -> Tensor:
+    """The pixels of x (N, C, H, W), each image in a border of zeros: (N (H+3)(W+3), C)."""
+    # Half precision features are sampled in float32, like in the reference.
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    table = F.pad(x.permute(0, 2, 3, 1).to(dtype), (0, 0, _BEFORE, _AFTER, _BEFORE, _AFTER))
+    return table.flatten(0, 2)
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.permute(0, 2, 3, 1).contiguous()
+
+
+def _positions(
+    offset: Tensor, kernel: Pair, window: tuple[Pair, Pair, Pair]
+) -> tuple[Tensor, Tensor]:
+    """Where every tap samples, in pixels of its padded image: rows and columns.
+
+    Args:
+        offset: (N, H', W', 2K) in pixels, (dy, dx) per tap.
+        kernel: (height, width).
+        window: stride, padding, dilation.
+
+    Returns:
+        Twice (P, K), P = N H' W' pixels.
+    """
+    y, x = (_tap_positions(offset.shape[1 + i], kernel[i], i, window) for i in (0, 1))
+    start = (y[:, None, :, None], x[:, None])  # (H', 1, kernel height, 1), (W', 1, kernel width)
+    dtype = torch.promote_types(offset.dtype, torch.float32)
+    offset = offset.to(dtype).unflatten(3, (*kernel, 2))
+    return tuple((offset[..., i] + start[i]).view(-1, kernel[0] * kernel[1]) for i in (0, 1))
+
+
+def _tap_positions(length: int, kernel: int, axis: int, window: tuple[Pair, Pair, Pair]) -> Tensor:
+    """Unshifted positions (length, kernel) along one axis, in pixels of the padded image."""
+    stride, padding, dilation = (values[axis] for values in window)
+    pixel = torch.arange(length, dtype=torch.float32)[:, None] * stride
+    return pixel + torch.arange(kernel, dtype=torch.float32) * dilation + (_BEFORE - padding)
+
+
+def _corners(
+    y: Tensor, x: Tensor, mask: Tensor, size: Pair, images: int, rows_per_pixel: int = 1
+) -> tuple[Tensor, Tensor]:
+    """The four pixels around every tap and the factor of each, mask included.
+
+    Args:
+        y, x: of `_positions`; overwritten with the parts after the point.
+        mask: (P, K).
+        size: (H, W) of an image.
+        images: N; in the table they lie one below the other.
+        rows_per_pixel: of the table: 1, or K where every tap has its own.
+
+    Returns:
+        Rows of the table of the padded images (P, K, 4) int32, and factors (P, K, 4).
+    """
+    for coordinate, length in ((y, size[0]), (x, size[1])):
+        # Beyond the border all is zero, so clamping there changes nothing, not even for infinity.
+        coordinate.nan_to_num_(nan=0.0).clamp_(0, length + _BEFORE)
+    width = size[1] + _BEFORE + _AFTER
+    first = torch.add(x.int(), y.int(), alpha=width)
+    above = torch.arange(images, dtype=torch.int32) * ((size[0] + _BEFORE + _AFTER) * width)
+    first.view(images, -1).add_(above[:, None])
+    if rows_per_pixel > 1:
+        taps = torch.arange(rows_per_pixel, dtype=torch.int32)
+        first = torch.add(taps, first, alpha=rows_per_pixel)
+    rows = first.new_empty(*first.shape, 4)
+    for corner, step in enumerate((0, 1, width, width + 1)):
+        torch.add(first, step * rows_per_pixel, out=rows[..., corner])
+
+    bottom = y.frac_() * mask
+    top = mask - bottom
+    x.frac_()
+    factors = bottom.new_empty(*bottom.shape, 4)
+    for corner, of_row in ((0, top), (2, bottom)):
+        right = torch.mul(of_row, x, out=factors[..., corner + 1])
+        torch.sub(of_row, right, out=factors[..., corner])
+    return rows, factors
+
+
+# --- gradients -----------------------------------------------------------------------------------
+
+
+def backward(
+    grad: Tensor,
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """As the reference; the gradients of x, offset and mask are channels-last."""
+    if not grad.numel():
+        return tuple(torch.zeros_like(tensor) for tensor in (x, offset, mask, weight))
+    kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
+    table = _table(x)
+    y_at, x_at = _positions(_channels_last(offset), kernel, (stride, padding, dilation))
+    # Further out, and for NaN, a little to the side all is still zero.
+    moves = torch.stack((y_at >= 0, x_at >= 0), dim=2)  # (P, K, 2)
+    taps = _channels_last(mask).flatten(0, 2)  # (P, K)
+    rows, factors = _corners(y_at, x_at, taps, size, len(x))
+    grad_table, grad_factors, grad_weight = _through_samples(
+        _channels_last(grad).flatten(0, 2), rows, factors.to(table.dtype), table, weight
+    )
+    grad_offset, grad_mask = _through_factors(
+        grad_factors, *(t.to(table.dtype) for t in (y_at, x_at, taps))
+    )
+    grad_offset *= moves
+    inner = slice(_BEFORE, -_AFTER)
+    grad_x = grad_table.view(len(x), size[0] + _BEFORE + _AFTER, -1, x.shape[1])[:, inner, inner]
+    return (
+        grad_x.permute(0, 3, 1, 2).to(x.dtype),
+        *(
+            gradient.view(len(x), *t.shape[2:], -1).permute(0, 3, 1, 2).to(t.dtype)
+            for gradient, t in ((grad_offset, offset), (grad_mask, mask))
+        ),
+        grad_weight.view(len(weight), *kernel, -1).permute(0, 3, 1, 2).to(weight.dtype),
+    )
+
+
+def _through_samples(
+    grad: Tensor, rows: Tensor, factors: Tensor, table: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """From the gradient (P, D) of `_gather_and_multiply` to those of table, factors and weight.
+
+    The weight's is (D, K C). Rows and factors are (P, K, 4).
+    """
+    weight = _channels_last(weight).flatten(1)  # (D, K C)
+    grad_weight = torch.zeros_like(weight, dtype=table.dtype)
+    grad_table, grad_factors = torch.zeros_like(table), torch.empty_like(factors)
+    strips = (t.split(STRIP_PIXELS) for t in (grad, rows, factors, grad_factors))
+    for grad_y, *of_taps in zip(*strips, strict=True):
+        rows_of_strip, factors_of_strip, grad_of_factors = (t.flatten(0, 1) for t in of_taps)
+        columns = _gather(table, rows_of_strip, factors_of_strip).view(len(grad_y), -1)
+        grad_weight += grad_y.t() @ columns.to(weight.dtype)
+        grad_columns = (grad_y @ weight).view(len(rows_of_strip), -1).to(table.dtype)
+        grad_of_factors.copy_(_products(grad_columns, table, rows_of_strip))
+        _scatter(grad_columns, rows_of_strip, factors_of_strip, grad_table)
+    return grad_table, grad_factors, grad_weight
+
+
+def _products(values: Tensor, table: Tensor, rows: Tensor) -> Tensor:
+    """Of each of `values` (M, C) with the rows (M, 4) of `table` (R, C): (M, 4)."""
+    _spend_the_warning_of_sparse_tensors()
+    first = torch.arange(0, rows.numel() + 1, rows.shape[1], dtype=rows.dtype)
+    zeros = values.new_zeros(rows.numel())
+    wanted = torch.sparse_csr_tensor(first, rows.flatten(), zeros, (len(values), len(table)))
+    return torch.sparse.sampled_addmm(wanted, values, table.t()).values().view(rows.shape)
+
+
+@functools.cache
+def _spend_the_warning_of_sparse_tensors() -> None:
+    """PyTorch says once in a process that CSR tensors are in beta; that is nothing for users."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        torch.sparse_csr_tensor([0, 0], [], [], (1, 1))
+
+
+def _scatter(values: Tensor, rows: Tensor, factors: Tensor, table: Tensor) -> None:
+    """Add `values` (M, C) times factors (M, 4) to the rows (M, 4) of `table` (R, C)."""
+    first, order = rows[:, 0].sort()
+    lowest, highest = first[0].item(), first[-1].item()
+    distinct = torch.arange(lowest, highest + 1, dtype=first.dtype)
+    starts, order = torch.searchsorted(first, distinct, out_int32=True), order.int()
+    # All four corners lie at the same distances everywhere.
+    for step, factor in zip((rows[0] - rows[0, 0]).tolist(), factors[order].unbind(1), strict=True):
+        table[lowest + step : highest + step + 1] += F.embedding_bag(
+            order, values, starts, mode='sum', per_sample_weights=factor.contiguous()
+        )
+
+
+def _through_factors(grad: Tensor, y: Tensor, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """From the gradient (P, K, 4) of `_corners`' factors to those of (dy, dx) and of the mask.
+
+    y, x: the parts of the positions after the point, (P, K), like `mask`.
+    """
+    top_left, top_right, bottom_left, bottom_right = grad.unbind(2)
+    top, bottom = top_left.lerp(top_right, x), bottom_left.lerp(bottom_right, x)
+    left, right = top_left.lerp(bottom_left, y), top_right.lerp(bottom_right, y)
+    grad_offset = torch.stack((bottom - top, right - left), dim=2) * mask[:, :, None]
+    return grad_offset, top.lerp(bottom, y)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network expects to see: the one definition of preprocessing.
+
+Training, evaluation and the node all go through `InputSpec`, and it travels with the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sgnet_core.errors import InputError
+from sgnet_core.geometry.hha import depth_to_hha
+from sgnet_core.geometry.hole_filling import fill_missing_depth
+from sgnet_core.geometry.point_map import depth_to_xyz
+from sgnet_core.model.sgnet import SPATIAL_CHANNELS
+from sgnet_core.types import CameraIntrinsics, Gravity, RgbdFrame
+
+SIZE_MULTIPLE = 32
+"""Network input sizes are multiples of the deepest stride."""
+
+DEPTH_FILLS = ('constant', 'smooth')
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """From a frame to the network's two inputs.
+
+    Attributes:
+        height, width: of the network's input; multiples of 32.
+        channel_order: `rgb` or `bgr`.
+        mean, std: per channel, in that order, in grey levels of 0..255.
+        spatial: `depth`, `xyz`, `hha`, `features` or `none`, as the network's.
+        depth_fill: input where depth is missing: `constant`, or `smooth`, interpolated from the
+            measurements around it (`fill_missing_depth`).
+        depth_fill_m: the constant, metres; also where a whole image has no measurement. In HHA,
+            which is not in metres, all three channels are 0 there.
+
+    Raises:
+        InputError: a value is not one of these.
+    """
+
+    height: int
+    width: int
+    channel_order: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    spatial: str
+    depth_fill_m: float = 0.0
+    depth_fill: str = 'constant'
+
+    def __post_init__(self) -> None:
+        if min(self.size) < SIZE_MULTIPLE or any(n % SIZE_MULTIPLE for n in self.size):
+            raise InputError(
+                f'the input size must be multiples of {SIZE_MULTIPLE}, got {self.height}x'
+                f'{self.width} (height x width)'
+            )
+        if self.channel_order not in ('rgb', 'bgr'):
+            raise InputError(f'channel_order must be rgb or bgr, got {self.channel_order!r}')
+        if self.spatial not in SPATIAL_CHANNELS:
+            allowed = ', '.join(SPATIAL_CHANNELS)
+            raise InputError(f'spatial must be one of {allowed}, got {self.spatial!r}')
+        if self.depth_fill not in DEPTH_FILLS:
+            allowed = ', '.join(DEPTH_FILLS)
+            raise InputError(f'depth_fill must be one of {allowed}, got {self.depth_fill!r}')
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise InputError(f'mean and std need 3 values, std > 0: {self.mean}, {self.std}')
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    def at_size(self, size: tuple[int, int]) -> InputSpec:
+        """The same for another (height, width); InputError unless multiples of 32."""
+        return replace(self, height=size[0], width=size[1])
+
+    def preprocess(
+        self, frame: RgbdFrame, device: str | torch.device = 'cpu', rgb: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """A frame of any size, resized to `size` and encoded; see `encode`.
+
+        Args:
+            rgb: that of the frame, where it is on the device already.
+        """
+        if rgb is None:
+            rgb = torch.from_numpy(frame.rgb).to(device)
+        depth_m = torch.from_numpy(frame.depth_m).to(device)
+        rgb, depth_m = resize_rgbd(rgb.permute(2, 0, 1), depth_m, self.size)
+        return self.encode(rgb, depth_m, frame.intrinsics.resized(*self.size), frame.gravity)
+
+    def encode(
+        self,
+        rgb: Tensor,
+        depth_m: Tensor,
+        intrinsics: CameraIntrinsics,
+        gravity: Gravity | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Normalise colour and encode depth, without resizing.
+
+        Args:
+            rgb: (3, H, W) float32, grey levels 0..255, RGB.
+            depth_m: (H, W) float32 metres, NaN = no measurement.
+            intrinsics: of this resolution.
+            gravity: for HHA; None estimates it.
+
+        Returns:
+            image (1, 3, H, W) and spatial (1, c', H, W), float32; spatial is None for
+            `features` and `none`.
+        """
+        image = rgb.flip(0) if self.channel_order == 'bgr' else rgb
+        # Numbers, not tensors: on a GPU an upload of constants would wait for the CPU.
+        normalised = [
+            (channel - mean) / std
+            for channel, mean, std in zip(image, self.mean, self.std, strict=True)
+        ]
+        return torch.stack(normalised)[None], self._encode_depth(depth_m, intrinsics, gravity)
+
+    def _encode_depth(
+        self, depth_m: Tensor, intrinsics: CameraIntrinsics, gravity: Gravity | None
+    ) -> Tensor | None:
+        if not SPATIAL_CHANNELS[self.spatial]:
+            return None
+        if self.depth_fill == 'smooth':
+            depth_m = fill_missing_depth(depth_m)
+        if self.spatial == 'hha':
+            # From grey levels to numbers about as large as depths in metres.
+            return depth_to_hha(depth_m, intrinsics, gravity).div(255.0).nan_to_num(0.0)[None]
+        spatial = depth_m[None] if self.spatial == 'depth' else depth_to_xyz(depth_m, intrinsics)
+        return torch.where(torch.isfinite(spatial), spatial, self.depth_fill_m)[None]
+
+
+def resize_rgbd(rgb: Tensor, depth_m: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Colour anti-aliased, depth from the nearest pixel: no depth is invented between surfaces.
+
+    Args:
+        rgb: (3, H, W) uint8.
+        depth_m: (H, W) float32.
+        size: (height, width) wanted.
+
+    Returns:
+        (3, height, width) float32 in 0..255 and (height, width) float32.
+    """
+    rgb = rgb.float()[None]
+    if tuple(rgb.shape[2:]) != size:
+        rgb = F.interpolate(rgb, size, mode='bilinear', align_corners=False, antialias=True)
+        depth_m = F.interpolate(depth_m[None, None], size, mode='nearest-exact')[0, 0]
+    return rgb[0], depth_m

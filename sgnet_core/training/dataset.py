@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one epoch shows the network: training samples and generated rooms, in whole batches.
+
+Every view is drawn from (seed, epoch, position) alone, so a resumed run sees what an uninterrupted
+one would have seen, whatever the number of loading processes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+
+import torch
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.sample import Sample
+from sgnet_core.data.synthetic import RoomDataset
+from sgnet_core.errors import ConfigError, DataError
+from sgnet_core.labels import NYU40
+from sgnet_core.preprocessing import InputSpec
+from sgnet_core.runtime.distributed import ALONE, Processes
+from sgnet_core.training.augmentation import augment
+from sgnet_core.training.config import TrainConfig
+
+FRAMES_PER_ROOM = 3
+# Slow enough that the views of one room differ.
+ROOMS_RATE_HZ = 1.0
+# Far from the seeds people type: the rooms of a demo or a test were never trained on.
+ROOMS_SEED = 1_000_000
+REPLACEMENTS = 10
+"""Frames tried in the place of one that cannot be read."""
+MAX_UNREADABLE_SHARE = 0.01
+
+View = tuple[tuple[Tensor, Tensor, Tensor] | None, list[str]]
+"""Image, spatial information and labels as `augment` gives them, and what could not be read."""
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingViews(Dataset):
+    """Augmented crops, addressed by (epoch, position); see `augment` for what one is."""
+
+    def __init__(self, data: FolderDataset, spec: InputSpec, config: TrainConfig) -> None:
+        """Raise DataError where the data have no labels, or other classes than the rooms."""
+        if not data.has_labels:
+            raise DataError(f'{data.root} has no labels to train on')
+        if config.room_frames and data.class_names != NYU40.class_names:
+            raise DataError(
+                f'generated rooms have the 40 NYU classes, {data.root} has others; '
+                'set room_frames: 0'
+            )
+        self._data, self._spec, self._config = data, spec, config
+        self._rooms: list[Sample] = []
+
+    def furnish(self) -> None:
+        """Generate the rooms; takes a while, and is needed before the first view."""
+        self._rooms = _generate_rooms(self._config)
+
+    def __len__(self) -> int:
+        """Views per epoch."""
+        return len(self._data) + self._config.room_frames
+
+    def __getitem__(self, address: tuple[int, int]) -> View:
+        """A view, another one in the place of a frame that cannot be read, and what is wrong."""
+        epoch, position = address
+        config = self._config
+        rng = np.random.default_rng((config.seed, epoch, position))
+        problems: list[str] = []
+        while len(problems) < REPLACEMENTS:
+            try:
+                sample, donor = self._sample(position), self._donor(rng)
+            except DataError as error:
+                problems.append(str(error))
+                position = int(rng.integers(len(self)))
+            else:
+                return augment(sample, self._spec, config, rng, donor), problems
+        # Raised here, it would come out of a loading process as a traceback.
+        return None, problems
+
+    def _donor(self, rng: np.random.Generator) -> Sample | None:
+        probability = self._config.paste_probability
+        # Without any, nothing is drawn: recipes from before see what they saw.
+        if probability == 0 or rng.random() >= probability:
+            return None
+        return self._sample(int(rng.integers(len(self))))
+
+    def _sample(self, position: int) -> Sample:
+        real = len(self._data)
+        return self._data[position] if position < real else self._rooms[position - real]
+
+
+class EpochOrder(Sampler):
+    """Shuffled addresses of this process's part of every batch; whole batches only.
+
+    Together, the processes see the same batches whatever their number.
+    """
+
+    def __init__(
+        self, views: int, config: TrainConfig, epoch: int, processes: Processes = ALONE
+    ) -> None:
+        order = np.random.default_rng((config.seed, epoch)).permutation(views)
+        order = order[: views // config.batch_size * config.batch_size]
+        parts = order.reshape(-1, processes.count, config.batch_size // processes.count)
+        self._addresses = [(epoch, int(i)) for i in parts[:, processes.rank].ravel()]
+
+    def __len__(self) -> int:
+        return len(self._addresses)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self._addresses)
+
+
+def stack(views: list[View]) -> tuple[list[Tensor], list[str]]:
+    """A batch, and what could not be read for it; no tensors where it is not whole."""
+    problems = [problem for _, of_view in views for problem in of_view]
+    whole = [view for view, _ in views if view is not None]
+    if len(whole) < len(views):
+        return [], problems
+    return [torch.stack(tensors) for tensors in zip(*whole, strict=True)], problems
+
+
+def readable(loader: DataLoader, views: int) -> Iterator[list[Tensor]]:
+    """The batches of a loader; each frame that cannot be read is named in the log, once.
+
+    Raises:
+        DataError: more than `MAX_UNREADABLE_SHARE` of all `views` cannot be read.
+    """
+    unreadable: set[str] = set()
+    for batch, problems in loader:
+        for problem in problems:
+            if problem not in unreadable:
+                unreadable.add(problem)
+                logger.warning('skipped: %s', problem)
+        if not batch or len(unreadable) > MAX_UNREADABLE_SHARE * views:
+            raise DataError(
+                f'{len(unreadable)} of {views} frames cannot be read, more than '
+                f'{MAX_UNREADABLE_SHARE:.0%}; mend them or leave their ids out; the last one: '
+                f'{problems[-1]}'
+            )
+        yield batch
+
+
+def check_batches(config: TrainConfig, views: int, processes: int) -> None:
+    """Raise ConfigError where the frames, the batch and the processes do not go together."""
+    if views < config.batch_size:
+        raise ConfigError(
+            f'{views} frames are less than one batch; set batch_size below {config.batch_size}'
+        )
+    parts = processes * config.accumulate
+    if config.batch_size % parts:
+        raise ConfigError(
+            f'batch_size {config.batch_size} cannot be shared by {processes} processes of '
+            f'{config.accumulate} parts each; make it a multiple of {parts}'
+        )
+
+
+def epoch_loader(
+    views: TrainingViews,
+    config: TrainConfig,
+    epoch: int,
+    workers: int,
+    processes: Processes = ALONE,
+) -> DataLoader:
+    """Batches of one epoch (see `stack`), prepared by `workers` processes for each of those."""
+    return DataLoader(
+        views,
+        config.batch_size // processes.count,
+        sampler=EpochOrder(len(views), config, epoch, processes),
+        num_workers=workers,
+        collate_fn=stack,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def class_weights(data: FolderDataset, exponent: float) -> Tensor | None:
+    """(C,) float32, frequency ** -exponent, such that the average pixel weighs 1; None for 0."""
+    if exponent == 0:
+        return None
+    classes = len(data.class_names)
+    counts = np.zeros(classes, np.int64)
+    for sample_id in data.ids:
+        # What cannot be read is named when it is wanted for training.
+        with suppress(DataError):
+            labels = data.load_labels(sample_id)
+            counts += np.bincount(labels[labels < classes], minlength=classes)
+    frequency = np.maximum(counts, 1) / counts.sum()
+    weights = frequency**-exponent
+    return torch.from_numpy(weights / (weights * frequency).sum()).float()
+
+
+def _generate_rooms(config: TrainConfig) -> list[Sample]:
+    """Frames of generated rooms, 4:3 and about as large as the network's input.
+
+    They are kept: furnishing a room takes longer than reading a photograph.
+    """
+    if config.room_frames == 0:
+        return []
+    height = config.input_size[0]
+    rooms = RoomDataset(
+        config.room_frames,
+        size=(height, height * 4 // 3),
+        seed=ROOMS_SEED + config.seed,
+        frames_per_room=FRAMES_PER_ROOM,
+        rate_hz=ROOMS_RATE_HZ,
+    )
+    return list(tqdm(rooms, 'furnish rooms', unit='frame', disable=None, leave=False))

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a network: epochs, optimiser, averaged weights, best checkpoint, resume.
+
+In the output folder: `best.safetensors` (the averaged weights of the best epoch on the validation
+split), `last.safetensors` (those of the last one), `last.pt` (training state for `--resume`),
+`train.yaml`, and what `journal.py` writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+import numpy as np
+import yaml
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from sgnet_core.checkpoint.checkpoint import AUXILIARY_PREFIX, Checkpoint, save_checkpoint
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.errors import ConfigError, DataError, SgnetError
+from sgnet_core.evaluation import PROTOCOL, evaluate
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.labels import label_set_of
+from sgnet_core.model.sgnet import SGNet
+from sgnet_core.runtime.device import PRECISIONS, resolve_device
+from sgnet_core.runtime.distributed import ALONE, Processes
+from sgnet_core.training.config import TrainConfig, as_plain
+from sgnet_core.training.dataset import (
+    TrainingViews,
+    check_batches,
+    class_weights,
+    epoch_loader,
+    readable,
+)
+from sgnet_core.training.distillation import Teachers
+from sgnet_core.training.initialization import InitialWeights, start_name
+from sgnet_core.training.loss import PARTS, Objective
+from sgnet_core.training.optimizer import (
+    averaging,
+    frozen_modules,
+    learning_rate_factor,
+    make_optimizer,
+)
+from sgnet_core.training.resume import load_state, save_state
+from sgnet_core.training.run_log import Journal
+
+GRADIENT_NORM = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Training:
+    """One run in one folder. `fit` does it; `resume` continues where the folder stands."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data_root: Path,
+        out: Path,
+        device: str = 'auto',
+        precision: str = 'fp32',
+        workers: int = 1,
+        init: Path | None = None,
+        processes: Processes = ALONE,
+        teachers: Sequence[Path] = (),
+    ) -> None:
+        """Open the data and build the network; see `TrainConfig` and the command `train`.
+
+        Raises:
+            SgnetError: something of it cannot be: named, before anything long has begun.
+        """
+        if workers < 0:
+            raise ConfigError(f'workers must be at least 0, got {workers}')
+        self.config, self.out, self.workers, self.processes = config, out, workers, processes
+        self.device = resolve_device(device)
+        self.dtype = PRECISIONS[precision]
+        self.train_data = FolderDataset(data_root, config.train_split)
+        self.val_data = FolderDataset(data_root, config.val_split)
+        initial = InitialWeights(config, init)
+        self.spec = initial.spec
+        self.settings = {
+            **as_plain(config),
+            'data': f'{self.train_data.name}, split {config.train_split}, '
+            f'{len(self.train_data)} frames',
+            'precision': precision,
+            'init': None if init is None else str(init),
+            'teachers': [str(path) for path in teachers] or None,
+        }
+        self.views = TrainingViews(self.train_data, self.spec, config)
+        check_batches(config, len(self.views), processes.count)
+        self.label_set = label_set_of(self.train_data.class_names)
+        self.teachers = Teachers(
+            teachers,
+            self.spec,
+            self.label_set,
+            self.device,
+            config.teacher_scale,
+            config.joint_bilateral,
+        )
+        torch.manual_seed(config.seed)
+        architecture = config.architecture(len(self.label_set))
+        network = SGNet(architecture, auxiliary=config.auxiliary_weight > 0)
+        self.start = initial.load_into(network, self.label_set)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.average = AveragedModel(
+            self.network,
+            multi_avg_fn=averaging(config.ema_decay),
+            use_buffers=True,
+        )
+        self.optimizer = make_optimizer(self.network, config, slow=initial.trained)
+        self.scaler = torch.amp.GradScaler(
+            torch.device(self.device).type, enabled=self.dtype == torch.float16
+        )
+        self.epoch, self.best_miou, self.seconds = 0, -1.0, 0.0
+
+    def fit(self) -> Path:
+        """Train to the last epoch and return the path of the best checkpoint."""
+        if self.processes.is_first:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / 'train.yaml').write_text(yaml.safe_dump(as_plain(self.config)))
+        logger.info(
+            '%d frames and %d of generated rooms an epoch, %d epochs on %s, from %s',
+            len(self.train_data), self.config.room_frames, self.config.epochs,
+            self.device, start_name(self.start),
+        )  # fmt: skip
+        weights = class_weights(self.train_data, self.config.class_weight_exponent)
+        objective = Objective(self.network, self.config, weights, self.dtype, self.teachers)
+        objective.to(self.device)
+        shared = self.processes.share(objective)
+        self.views.furnish()
+        with self._journal() as journal:
+            while self.epoch < self.config.epochs:
+                figures = self._train_one_epoch(objective, shared, journal)
+                self.epoch += 1
+                if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
+                    figures |= self._validate(journal)
+                if journal is not None:
+                    # Before the state: of the two, the log can be shortened when resuming.
+                    hours = round(self.seconds / 3600, 3)
+                    journal.epoch(self.epoch, {**figures, 'hours': hours})
+                    self._save_state()
+                    save_checkpoint(self.out / 'last.safetensors', self._averaged_checkpoint())
+        self.processes.wait()
+        return self.out / 'best.safetensors'
+
+    def resume(self) -> None:
+        """Take up `last.pt`.
+
+        Raises:
+            ConfigError: there is none, or it belongs to another run (see `load_state`).
+        """
+        state = load_state(self.out / 'last.pt', self.settings)
+        self.network.load_state_dict(state['network'])
+        self.average.load_state_dict(state['average'])
+        self.optimizer.load_state_dict(state['optimizer'])
+        self.scaler.load_state_dict(state['scaler'])
+        self.epoch, self.best_miou = state['epoch'], state['best_miou']
+        self.seconds, self.start = state['seconds'], state['start']
+
+    def _journal(self) -> Journal | nullcontext[None]:
+        """The journal, which only the first process writes."""
+        if not self.processes.is_first:
+            return nullcontext()
+        batch = self.config.batch_size
+        images = len(self.views) // batch * batch
+        return Journal(self.out, self.config.epochs, images, self.epoch)
+
+    def _train_one_epoch(
+        self, objective: Objective, shared: nn.Module, journal: Journal | None
+    ) -> dict[str, float]:
+        """What an epoch comes to; `shared` is the objective, wrapped for all processes."""
+        started = time.monotonic()
+        self._set_training_mode()
+        # An epoch's random numbers depend on no epoch before it: nothing of them is to be saved.
+        seed = (self.config.seed, self.epoch, self.processes.rank)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        loader = epoch_loader(self.views, self.config, self.epoch, self.workers, self.processes)
+        total = 0.0
+        for step, batch in enumerate(readable(loader, len(self.views))):
+            factor = learning_rate_factor(self.epoch + step / len(loader), self.config)
+            for group in self.optimizer.param_groups:
+                group['lr'] = group['peak_lr'] * factor
+            batch = [tensor.to(self.device, non_blocking=True) for tensor in batch]
+            weight = self.processes.sum(objective.weight_of(batch[2])) / self.processes.count
+            total += self._step(shared, batch, weight)
+            if journal is not None:
+                journal.step(self.config.batch_size, total / (step + 1))
+        seconds = time.monotonic() - started
+        self.seconds += seconds
+        return {
+            'loss': total / len(loader),
+            'learning_rate': max(group['lr'] for group in self.optimizer.param_groups),
+            'images_per_second': len(loader) * self.config.batch_size / seconds,
+        }
+
+    def _set_training_mode(self) -> None:
+        self.network.train()
+        for module in frozen_modules(self.network, self.config.frozen_blocks):
+            module.eval()
+        if self.config.frozen_norms:
+            for module in self.network.backbone.modules():
+                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+                    module.eval()
+
+    def _step(self, shared: nn.Module, batch: list[Tensor], weight: Tensor) -> float:
+        """One step of the optimiser; returns the loss of the batch of all processes."""
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = [*zip(*(t.chunk(self.config.accumulate) for t in batch), strict=True)]
+        losses = torch.zeros(len(PARTS), device=self.device)
+        for i, part in enumerate(parts):
+            # Gradients are averaged over the processes once, with the last part.
+            waits = i < len(parts) - 1 and self.processes.count > 1
+            with shared.no_sync() if waits else nullcontext():
+                loss, loss_parts = shared(*part, weight)
+                self.scaler.scale(loss).backward()
+            losses += loss_parts
+        parts_of_all = (self.processes.sum(losses) / self.processes.count).tolist()
+        loss = sum(parts_of_all)
+        if not math.isfinite(loss):
+            kept = f'{self.out / "last.pt"} keeps the state after epoch {self.epoch}'
+            said = ', '.join(f'{n} {v}' for n, v in zip(PARTS, parts_of_all, strict=True))
+            raise SgnetError(
+                f'the loss is not finite in epoch {self.epoch + 1} ({said}); lower '
+                'learning_rate, or use precision fp32; '
+                f'{kept if self.epoch else "there is no state yet to go on from"}'
+            )
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.update_parameters(self.network)
+        return loss
+
+    def _validate(self, journal: Journal | None) -> dict[str, float]:
+        """Evaluate the averaged weights; keep them where they are the best so far."""
+        checkpoint = self._averaged_checkpoint()
+        segmenter = Segmenter(
+            checkpoint.build(), self.spec, self.label_set, self.device, precision='fp32'
+        )
+        mine = range(self.processes.rank, len(self.val_data), self.processes.count)
+        confusion = evaluate(
+            segmenter, (self.val_data[i] for i in mine), len(mine), self.processes.is_first
+        ).confusion
+        pixels = self.processes.sum(torch.from_numpy(confusion.pixels).to(self.device))
+        confusion.pixels[:] = pixels.cpu().numpy()
+        scores = confusion.scores()
+        if scores['miou'] is None:
+            raise DataError(f'{self.val_data.root}: {self.config.val_split} has no labelled pixel')
+        if journal is not None:
+            journal.pictures(self.epoch, segmenter, self.val_data)
+        kept = {k: scores[k] for k in ('miou', 'pixel_accuracy', 'mean_accuracy')}
+        if kept['miou'] > self.best_miou:
+            self.best_miou = kept['miou']
+            checkpoint.provenance['scores'] = {
+                'data': f'{self.val_data.name}, split {self.config.val_split}',
+                'protocol': PROTOCOL,
+                'frames': len(self.val_data),
+                **kept,
+            }
+            if self.processes.is_first:
+                save_checkpoint(self.out / 'best.safetensors', checkpoint)
+        return kept
+
+    def _averaged_checkpoint(self) -> Checkpoint:
+        state = self.average.module.state_dict()
+        weights = {k: v.clone() for k, v in state.items() if not k.startswith(AUXILIARY_PREFIX)}
+        rooms = self.config.room_frames
+        provenance = {
+            'data': str(self.settings['data'])
+            + (f'; {rooms} frames of generated rooms' if rooms else ''),
+            'start': self.start,
+            'epochs': self.epoch,
+            'hours': round(self.seconds / 3600, 2),
+            'device': self.device,
+            'config': as_plain(self.config),
+        }
+        if self.settings['teachers']:
+            names = (Path(path).name for path in self.settings['teachers'])
+            provenance['teachers'] = ', '.join(names)
+        return Checkpoint(self.network.config, self.spec, self.label_set, weights, provenance)
+
+    def _save_state(self) -> None:
+        state = {
+            'settings': self.settings,
+            'network': self.network.state_dict(),
+            'average': self.average.state_dict(),
+            'optimizer': self.optimizer.state_dict(),
+            'scaler': self.scaler.state_dict(),
+            'epoch': self.epoch,
+            'best_miou': self.best_miou,
+            'seconds': self.seconds,
+            'start': self.start,
+        }
+        save_state(self.out / 'last.pt', state)

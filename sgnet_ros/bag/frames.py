@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RGB-D frames of a bag as samples: pairs by stamp, camera, labels. No DDS, always the same."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.labels import FolderLabels, Labels, TopicLabels
+from sgnet_ros.bag.reader import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns
+from sgnet_ros.conversions.camera_info import intrinsics_from_msg, is_rectified
+from sgnet_ros.conversions.compressed_images import raw_pair
+from sgnet_ros.conversions.images import about, images_from_msgs, not_aligned, registered_frame
+from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, RgbdSync
+from sgnet_ros.topics import DEPTH, RGB
+
+_logger = logging.getLogger(__name__)
+
+CAMERA_OPTION = '--camera fx,fy,cx,cy'
+QUEUE_SIZE = 64
+"""Messages of a stream that may wait for their partner: recorders write streams in bursts."""
+_FAR_NS = 3_600_000_000_000
+"""Later than any message: an hour."""
+
+
+class BagFrames:
+    """The frames of a bag, in order of their stamps; iterating reads the bag from its beginning.
+
+    Colour and depth are paired by the node's own policy. With a label topic or a folder of labels
+    only frames that have some come out.
+
+    Args:
+        bag: open.
+        topics: where the parts of a frame are; colour and depth raw or compressed.
+        camera: fx, fy, cx, cy instead of the bag's camera_info.
+        sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
+        rgb_from_depth: (4, 4) transform by which depth is registered; None = it is already.
+        labels: a folder of labels instead of the bag's topic.
+        skip_bad: go on after a frame that cannot be used, and say in `problems` what is wrong.
+
+    Attributes:
+        topics: as given, or the default ones.
+        labels: where they come from; None = frames without.
+        class_names: of the labels; None where nothing says it.
+        pairs: colour and depth pairs met so far.
+        unlabelled: pairs among them that have no labels.
+        dropped: cause -> messages that found no partner.
+        problems: what is wrong with each frame that was skipped.
+
+    Raises:
+        DataError: a topic is absent or of another type, or nothing tells the camera.
+    """
+
+    def __init__(
+        self,
+        bag: Bag,
+        topics: FrameTopics | None = None,
+        camera: tuple[float, float, float, float] | None = None,
+        sync_mode: str = 'auto',
+        slop_s: float = DEFAULT_SLOP_S,
+        skip_bad: bool = False,
+        rgb_from_depth: np.ndarray | None = None,
+        labels: FolderLabels | None = None,
+    ) -> None:
+        self._bag = bag
+        self._rgb_from_depth = rgb_from_depth
+        self._skip_bad = skip_bad
+        self.topics = topics or FrameTopics()
+        self._camera = camera
+        self._new_sync = lambda: RgbdSync(slop_s, QUEUE_SIZE, sync_mode)
+        self._new_sync()  # raises at once where mode or slop are out of range
+        for name in (self.topics.rgb, self.topics.depth):
+            bag.topic(name, IMAGE, COMPRESSED_IMAGE)
+        if labels is None and self.topics.labels is not None:
+            labels = TopicLabels(bag.path, self.topics)
+        self.labels: Labels | None = labels
+        self._first_intrinsics = self._depth_intrinsics = None
+        if not camera:
+            with _camera_option_named():
+                self._first_intrinsics = self._first_on(self.topics.camera_info, self.topics.rgb)
+        if rgb_from_depth is not None:
+            self._depth_intrinsics = self._first_on(
+                self.topics.depth_camera_info, self.topics.depth
+            )
+        self._doubted = False
+        self._reset()
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return None if self.labels is None else self.labels.class_names
+
+    def __length_hint__(self) -> int:
+        """About how many samples there are: no more than the rarest part."""
+        counts = [self._bag.topics[name].count for name in (self.topics.rgb, self.topics.depth)]
+        return min(counts if self.labels is None else [*counts, len(self.labels)])
+
+    def __iter__(self) -> Iterator[Sample]:
+        self._reset()
+        topics = self.topics
+        for message in self._bag.messages({topics.rgb, topics.depth, topics.camera_info}):
+            if message.topic != topics.camera_info:
+                yield from self._samples(self._feed(message))
+            elif not self._camera:
+                with _camera_option_named():
+                    self._intrinsics = self._intrinsics_of(message, topics.rgb)
+        yield from self._samples(self._flush())
+
+    def _reset(self) -> None:
+        self._sync = self._new_sync()
+        self._newest_ns = 0
+        self._intrinsics = self._first_intrinsics
+        self.pairs = 0
+        self.unlabelled = 0
+        self.problems: list[str] = []
+
+    @property
+    def dropped(self) -> Counter[str]:
+        return self._sync.dropped
+
+    def _feed(self, message: BagMessage) -> list[tuple[Any, Any]]:
+        self._newest_ns = header_stamp_ns(message.cdr)
+        is_rgb = message.topic == self.topics.rgb
+        add = self._sync.add_rgb if is_rgb else self._sync.add_depth
+        return add(self._newest_ns, message)
+
+    def _flush(self) -> list[tuple[Any, Any]]:
+        """The pairs that were still waiting for something nearer when the bag ended."""
+        end_ns = self._newest_ns + _FAR_NS
+        pairs = self._sync.add_rgb(end_ns, None) + self._sync.add_depth(end_ns, None)
+        return [pair for pair in pairs if pair != (None, None)]
+
+    def _samples(self, pairs: list[tuple[Any, Any]]) -> Iterator[Sample]:
+        for rgb, depth in pairs:
+            stamp_ns, index = header_stamp_ns(rgb.cdr), self.pairs
+            self.pairs += 1
+            if self.labels is not None and not self.labels.exist_for(stamp_ns, index):
+                self.unlabelled += 1
+                continue
+            try:
+                sample = self._sample(stamp_ns, index, rgb, depth)
+            except DataError as error:
+                if not self._skip_bad:
+                    raise
+                self.problems.append(str(error))
+                continue
+            yield sample
+
+    def _sample(self, stamp_ns: int, index: int, rgb: BagMessage, depth: BagMessage) -> Sample:
+        seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+        sample_id = f'{seconds}.{nanoseconds:09d}'
+        try:
+            image, depth_image = raw_pair(self._bag.deserialize(rgb), self._bag.deserialize(depth))
+            intrinsics = self._intrinsics or CameraIntrinsics(
+                int(image.width), int(image.height), *self._camera
+            )
+            frame = self._frame(image, depth_image, intrinsics)
+            labels = None if self.labels is None else self.labels.load(stamp_ns, index)
+            return Sample(sample_id, frame, labels)
+        except DataError:
+            raise
+        except InputError as error:
+            where = {RGB: self.topics.rgb, DEPTH: self.topics.depth}
+            topic = where.get(getattr(error, 'stream', ''), '')
+            frame_text = f'frame {sample_id}' + (f', {topic}' if topic else '')
+            raise DataError(f'{self._bag.path}: {frame_text}: {error}') from error
+
+    def _frame(self, image: Any, depth: Any, intrinsics: CameraIntrinsics) -> RgbdFrame:
+        rgb, depth_m = images_from_msgs(image, depth)
+        if self._depth_intrinsics is not None:
+            # Imported here because most bags are read without torch.
+            from sgnet_core.geometry.depth_registration import register_depth
+
+            with about(DEPTH):
+                depth_m = register_depth(
+                    depth_m, self._depth_intrinsics, intrinsics, self._rgb_from_depth
+                )
+        elif not self._doubted and (doubt := not_aligned(image.header, depth.header)):
+            self._doubted = True
+            _logger.warning('%s: %s; here: --extrinsics', self._bag.path, doubt)
+        return registered_frame(rgb, depth_m, intrinsics)
+
+    def _first_on(self, name: str, image_topic: str) -> CameraIntrinsics:
+        self._bag.topic(name, 'sensor_msgs/msg/CameraInfo')
+        first = next(self._bag.messages([name]), None)
+        if first is None:
+            raise DataError(f'{self._bag.path}: no message on {name}')
+        return self._intrinsics_of(first, image_topic)
+
+    def _intrinsics_of(self, message: BagMessage, image_topic: str) -> CameraIntrinsics:
+        try:
+            return intrinsics_from_msg(self._bag.deserialize(message), is_rectified(image_topic))
+        except InputError as error:
+            raise DataError(f'{self._bag.path}: {message.topic}: {error}') from error
+
+
+@contextmanager
+def _camera_option_named() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f'{error}; or give the camera by hand: {CAMERA_OPTION}') from error
+
+
+def stamp_of(sample: Sample) -> int:
+    """The stamp, in ns, of a sample of `BagFrames`; its id says it."""
+    return int(sample.id.replace('.', ''))

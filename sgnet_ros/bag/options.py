@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the commands that read frames of a bag, and what they say where there are none."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli.options import add_options, parse_camera
+from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_ros.bag.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
+from sgnet_ros.sync.pairing import DEFAULT_SLOP_S
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sgnet_ros.bag.frames import BagFrames
+    from sgnet_ros.bag.labels import FolderLabels
+    from sgnet_ros.bag.reader import Bag
+
+
+def add_bag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'bag', type=Path, metavar='BAG', help='rosbag2 folder, .mcap, .db3 or rosbag1 .bag file'
+    )
+
+
+def add_frame_options(parser: argparse.ArgumentParser) -> None:
+    """Where the parts of a frame are, its camera, and what pairs colour with depth."""
+    for part in fields(FrameTopics):
+        option = f'--{part.name.replace("_", "-")}-topic'
+        suffix = COMPRESSED_SUFFIXES.get(part.name)
+        help_text = f'topic of {part.name.replace("_", " ")}' + (
+            f', raw or {suffix}' if suffix else ''
+        )
+        help_text += f' (default: {part.default})'
+        parser.add_argument(option, default=part.default, metavar='TOPIC', help=help_text)
+    add_options(parser, 'camera', help='intrinsics in pixels; they replace camera_info')
+    parser.add_argument(
+        '--extrinsics',
+        metavar='X,Y,Z,QX,QY,QZ,QW',
+        help='register depth to colour with this pose of the depth camera in the colour camera: '
+        'optical frames, metres, as printed by tf2_echo COLOUR DEPTH',
+    )
+    parser.add_argument(
+        '--sync-mode', default='auto', help='pairing: auto (default), exact or approximate'
+    )
+    parser.add_argument(
+        '--sync-slop',
+        type=float,
+        default=DEFAULT_SLOP_S,
+        metavar='SECONDS',
+        help=f'maximum stamp difference of approximate pairs (default: {DEFAULT_SLOP_S})',
+    )
+
+
+def frame_topics(args: argparse.Namespace) -> FrameTopics:
+    """The topics of these options."""
+    return FrameTopics(**{p.name: getattr(args, f'{p.name}_topic') for p in fields(FrameTopics)})
+
+
+def open_frames(
+    bag: Bag, args: argparse.Namespace, topics: FrameTopics, labels: FolderLabels | None = None
+) -> BagFrames:
+    """The frames of a bag by these options; frames that cannot be used are skipped.
+
+    Raises:
+        InputError: an option is wrong.
+        DataError: a topic is absent or of another type, or nothing tells the camera.
+    """
+    camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
+    from sgnet_ros.bag.frames import BagFrames
+
+    return BagFrames(
+        bag, topics, camera, args.sync_mode, args.sync_slop, True, rgb_from_depth, labels
+    )
+
+
+def parse_extrinsics(text: str | None) -> np.ndarray | None:
+    """rgb_from_depth, (4, 4), of `--extrinsics`.
+
+    Raises:
+        InputError: it is not seven numbers, or no pose.
+    """
+    if text is None:
+        return None
+    # torch comes before whatever loads cv2.
+    from sgnet_core.geometry.depth_registration import checked_transform
+    from sgnet_ros.conversions.poses import extrinsics
+
+    return checked_transform(extrinsics(parse_pose(text), '--extrinsics'))
+
+
+def parse_pose(text: str) -> list[float]:
+    """The seven numbers of `--extrinsics`.
+
+    Raises:
+        InputError: they are others.
+    """
+    try:
+        pose = [float(number) for number in text.split(',')]
+    except ValueError:
+        pose = []
+    if len(pose) != 7:
+        raise InputError(
+            f'--extrinsics must be seven numbers x,y,z,qx,qy,qz,qw in metres, got {text!r}'
+        )
+    return pose
+
+
+def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
+    """The error for a bag of which not a single frame came, with the numbers that tell why."""
+    topics = frames.topics
+    counts = ', '.join(f'{bag.topics[name].count} on {name}' for name in (topics.rgb, topics.depth))
+    if frames.labels is not None:
+        counts += f', {len(frames.labels)} labels in {frames.labels.where}'
+    text = (
+        f'{bag.path}: no frame to be had: {counts}; {frames.pairs} pairs of colour and depth, '
+        f'messages not used: {unused(frames)}'
+    )
+    if frames.problems:
+        return DataError(f'{text}; {frames.problems[0]}')
+    if bag.damage:
+        return SgnetError(f'{text}; {bag.damage}')
+    if frames.pairs:
+        return DataError(f'{text}; no pair has labels of its stamp')
+    return DataError(f'{text}; give a larger --sync-slop, or record them with equal stamps')
+
+
+def unused(frames: BagFrames) -> str:
+    """Messages that found no partner, by cause."""
+    return ', '.join(f'{cause} {count}' for cause, count in frames.dropped.items()) or 'none'

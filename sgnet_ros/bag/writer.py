@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes rosbag2 bags, and samples as bags with the topics of a RealSense camera."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.serialization import serialize_message
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import StoragePlugin, Writer
+from std_msgs.msg import Header
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.labels import label_set_of
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.reader import IMAGE, standard_types
+from sgnet_ros.conversions.camera_info import camera_info_to_msg
+from sgnet_ros.conversions.images import depth_from_msg, depth_to_msg, rgb_to_msg
+from sgnet_ros.conversions.masks import label_names_to_msg, mask_to_msg
+
+STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
+TOPICS = FrameTopics()
+FRAME_ID = 'camera_color_optical_frame'
+START_NS = 1_000_000_000_000_000_000
+"""Stamp of the first frame, 2001-09-09T01:46:40Z: the same samples always make the same bag."""
+
+# Humble reads no later version, and every later distribution reads this one.
+_BAG_VERSION = 8
+_FOREVER = QosTime(9_223_372_036, 854_775_807)
+
+
+class NewBag:
+    """A bag that grows.
+
+    As a context manager it closes itself; an error that ends the block removes the bag.
+
+    Args:
+        path: of the bag folder; must not exist.
+        storage: 'mcap' or 'sqlite3'.
+
+    Raises:
+        InputError: the path exists, or there is no such storage.
+        SgnetError: the bag cannot be written.
+    """
+
+    def __init__(self, path: Path, storage: str = 'mcap') -> None:
+        self.path = path
+        if storage not in STORAGES:
+            raise InputError(f'storage must be one of {", ".join(STORAGES)}, got {storage!r}')
+        if path.exists():
+            raise InputError(f'{path} exists; remove it or choose another name')
+        self._writer = Writer(path, version=_BAG_VERSION, storage_plugin=STORAGES[storage])
+        self._connections: dict[str, Connection] = {}
+        with self._writing():
+            self._writer.open()
+
+    def __enter__(self) -> NewBag:
+        return self
+
+    def __exit__(self, kind: object, *exc_info: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._writer.abort()
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def close(self) -> None:
+        """Write the index; the bag is complete after this.
+
+        Raises:
+            SgnetError: the disk is full.
+        """
+        with self._writing():
+            self._writer.close()
+
+    def add_topic(self, name: str, msgtype: str, latched: bool = False) -> None:
+        """Announce a topic of a standard type, `sensor_msgs/msg/Image`."""
+        self._connections[name] = self._writer.add_connection(
+            name, msgtype, typestore=standard_types(), offered_qos_profiles=[_qos(latched)]
+        )
+
+    def write(self, name: str, time_ns: int, message: Any) -> None:
+        """Append a message of ROS, as recorded at `time_ns`."""
+        types, msgtype = standard_types(), self._connections[name].msgtype
+        # The ROS serialiser leaves what is in memory in the gaps between fields; rosbags has zeros.
+        content = types.deserialize_cdr(serialize_message(message), msgtype)
+        self.write_cdr(name, time_ns, types.serialize_cdr(content, msgtype))
+
+    def write_cdr(self, name: str, time_ns: int, cdr: bytes) -> None:
+        """Append a message by its bytes."""
+        with self._writing():
+            self._writer.write(self._connections[name], time_ns, cdr)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise SgnetError(f'{self.path} cannot be written: {error}') from error
+
+
+@dataclass
+class WrittenFrames:
+    """What `write_bag` wrote.
+
+    Attributes:
+        frames: their number.
+        largest_depth_error_m: by how much the bag's millimetres are off, over all frames.
+        lost_depth_pixels: measurements that its 16 bits cannot hold: 0, and from 65.535 m on.
+    """
+
+    frames: int = 0
+    largest_depth_error_m: float = 0.0
+    lost_depth_pixels: int = 0
+
+    def add(self, depth_m: np.ndarray, message: Any) -> None:
+        """Count a frame of this depth, written as this message."""
+        self.frames += 1
+        written_m = depth_from_msg(message)
+        self.lost_depth_pixels += int((np.isnan(written_m) & ~np.isnan(depth_m)).sum())
+        error = np.abs(written_m - depth_m)
+        if np.isfinite(error).any():
+            self.largest_depth_error_m = max(self.largest_depth_error_m, float(np.nanmax(error)))
+
+
+def write_bag(
+    samples: Iterable[Sample],
+    path: str | Path,
+    rate_hz: float,
+    class_names: Sequence[str] | None = None,
+    storage: str = 'mcap',
+) -> WrittenFrames:
+    """Write `samples` as a bag; an error removes it.
+
+    Frame i is stamped `START_NS` + i / `rate_hz`, equally on all topics.
+
+    Args:
+        path: of the bag folder; must not exist.
+        rate_hz: frames per second.
+        class_names: what the labels mean; None for samples without labels.
+        storage: 'mcap' or 'sqlite3'.
+
+    Raises:
+        InputError: the path exists, a value is out of range, or there are no samples.
+        SgnetError: the bag cannot be written.
+    """
+    if not 0 < rate_hz <= 1e6:
+        raise InputError(f'the frame rate must be above 0 Hz, got {rate_hz:g}')
+    written = WrittenFrames()
+    with NewBag(Path(path), storage) as bag:
+        _add_topics(bag, class_names)
+        for sample in samples:
+            stamp_ns = START_NS + round(written.frames * 1e9 / rate_hz)
+            messages = _messages(sample, stamp_ns, class_names is not None)
+            for topic, message in messages.items():
+                bag.write(topic, stamp_ns, message)
+            written.add(sample.frame.depth_m, messages[TOPICS.depth])
+        if not written.frames:
+            raise InputError(f'{path}: no frames to write')
+    return written
+
+
+def header_of(stamp_ns: int, frame_id: str) -> Header:
+    """The header of a message with this stamp."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+
+
+def _add_topics(bag: NewBag, class_names: Sequence[str] | None) -> None:
+    bag.add_topic(TOPICS.rgb, IMAGE)
+    bag.add_topic(TOPICS.depth, IMAGE)
+    bag.add_topic(TOPICS.camera_info, 'sensor_msgs/msg/CameraInfo')
+    if class_names is not None:
+        names = tuple(class_names)
+        bag.add_topic(TOPICS.labels, IMAGE)
+        bag.add_topic(TOPICS.label_names, 'std_msgs/msg/String', latched=True)
+        message = label_names_to_msg(names, label_set_of(names).palette)
+        bag.write(TOPICS.label_names, START_NS, message)
+
+
+def _messages(sample: Sample, stamp_ns: int, with_labels: bool) -> dict[str, Any]:
+    """The messages of a frame by topic."""
+    frame, header = sample.frame, header_of(stamp_ns, FRAME_ID)
+    messages = {
+        TOPICS.camera_info: camera_info_to_msg(frame.intrinsics, header),
+        TOPICS.rgb: rgb_to_msg(frame.rgb, header),
+        TOPICS.depth: depth_to_msg(frame.depth_m, header),
+    }
+    if with_labels and sample.labels is not None:
+        messages[TOPICS.labels] = mask_to_msg(sample.labels, header)
+    return messages
+
+
+def _qos(latched: bool) -> Qos:
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=10,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make a folder data set of a bag: colour, depth and camera, and labels where the bag has them.
+
+The inverse of frames_to_bag. Colour and depth are paired as the node pairs them. With --classes
+the folder awaits labels that you paint: OUT/label/ID.png, the number of the class's line in
+OUT/classes.txt by pixel, 0 = void. Depth is stored in millimetres. Ctrl-C keeps what is written as
+a valid data set; of a bag that is cut off, what is left is written, and the exit status is 1.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice, pairwise, takewhile
+from operator import length_hint
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli.options import add_options, check_positive
+from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.io.files import write_json
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.options import (
+    add_bag,
+    add_frame_options,
+    frame_topics,
+    no_frame_error,
+    open_frames,
+    unused,
+)
+
+if TYPE_CHECKING:
+    from sgnet_core.data.sample import Sample
+    from sgnet_ros.bag.frames import BagFrames
+    from sgnet_ros.bag.reader import Bag
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bag(parser)
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
+    )
+    fewer = parser.add_mutually_exclusive_group()
+    fewer.add_argument(
+        '--every', type=int, default=1, metavar='N', help='keep every N-th frame (default: 1)'
+    )
+    add_options(fewer, 'rate', help='maximum frame rate in Hz (default: all frames)')
+    add_options(parser, 'limit')
+    parser.add_argument(
+        '--classes',
+        type=Path,
+        metavar='FILE',
+        help='text file of the class names for labels to be painted, one per line; ignores labels '
+        'in the bag',
+    )
+    parser.add_argument(
+        '--ids',
+        choices=('stamp', 'index'),
+        default='stamp',
+        help='name frames by their stamps in seconds (default) or by numbers from 0',
+    )
+    add_options(parser, 'png')
+    add_frame_options(parser)
+    add_options(parser, 'json')
+
+
+def run(args: argparse.Namespace) -> int:
+    check_positive(args, 'every', 'limit', 'rate')
+    from tqdm import tqdm
+
+    from sgnet_core.data.annotation_template import read_own_classes
+
+    # isort: split
+    from sgnet_ros.bag.reader import Bag
+    from sgnet_ros.compat.signals import interruptible
+
+    own_classes = None if args.classes is None else read_own_classes(args.classes)
+    with Bag(args.bag) as bag, interruptible() as stop:
+        frames = _open(bag, args, labels=own_classes is None)
+        bar = tqdm(frames, total=length_hint(frames), unit='frame', disable=None)
+        samples = takewhile(lambda _: not stop.is_set(), bar)
+        chosen = islice(_fewer(samples, args.every, args.rate), args.limit)
+        rate_hz, count = _write(chosen, args, frames, own_classes)
+        if not count and not stop.is_set():
+            raise no_frame_error(bag, frames)
+        _report(args, bag, frames, count, rate_hz)
+        if bag.damage and not stop.is_set():
+            raise SgnetError(f'{bag.damage}; wrote the {count} frames before that')
+    if stop.is_set():
+        # What is written is a valid data set.
+        raise KeyboardInterrupt
+    return 0
+
+
+def _open(bag: 'Bag', args: argparse.Namespace, labels: bool) -> 'BagFrames':
+    topics = frame_topics(args)
+    recorded = bag.topics.get(topics.labels)
+    asked_for = topics.labels != FrameTopics().labels
+    if not labels or not (asked_for or (recorded and recorded.count)):
+        topics = replace(topics, labels=None)
+    frames = open_frames(bag, args, topics)
+    if topics.labels and frames.class_names is None:
+        raise DataError(
+            f'{bag.path}: there are labels on {topics.labels}, but nothing on '
+            f'{topics.label_names} says what they mean; give --label-names-topic, or --classes '
+            'to leave them out'
+        )
+    return frames
+
+
+def _fewer(samples: 'Iterable[Sample]', every: int, rate_hz: float | None) -> 'Iterator[Sample]':
+    """Every N-th of them, or those nearest above a steady rhythm."""
+    from sgnet_ros.bag.frames import stamp_of
+
+    if rate_hz is None:
+        yield from islice(samples, 0, None, every)
+        return
+    period_ns, due_ns, last_ns = 1e9 / rate_hz, None, 0
+    for sample in samples:
+        stamp_ns = stamp_of(sample)
+        if due_ns is None or stamp_ns < last_ns:  # the first, or the bag goes back in time
+            due_ns = stamp_ns
+        last_ns = stamp_ns
+        # Cameras are not that punctual: a little too early is in time.
+        if stamp_ns >= due_ns - period_ns / 4:
+            yield sample
+            due_ns = max(due_ns + period_ns, stamp_ns + period_ns / 2)
+
+
+def _write(
+    samples: 'Iterable[Sample]',
+    args: argparse.Namespace,
+    frames: 'BagFrames',
+    own_classes: tuple[str, ...] | None,
+) -> tuple[float | None, int]:
+    """Write a data set of what can be written; returns the median rate and the number of frames."""
+    from sgnet_core.data.annotation_template import await_labels
+    from sgnet_core.data.folder_dataset import FolderWriter
+    from sgnet_ros.bag.frames import stamp_of
+
+    writer, stamps = None, []
+    try:
+        for sample in samples:
+            writer = writer or FolderWriter(
+                args.out,
+                args.bag.stem,
+                sample.frame.intrinsics,
+                frames.class_names,
+                image_suffix='.png' if args.png else '.jpg',
+            )
+            sample_id = sample.id if args.ids == 'stamp' else f'{len(stamps):06d}'
+            try:
+                writer.write(replace(sample, id=sample_id))
+            except InputError as error:  # its camera is another, its stamp is a second one's too
+                frames.problems.append(str(error))
+                continue
+            stamps.append(stamp_of(sample))
+    finally:
+        rate_hz = _rate(stamps)
+        if writer is not None and stamps:
+            writer.close(rate_hz)
+            if own_classes:
+                await_labels(args.out, own_classes)
+    return rate_hz, len(stamps)
+
+
+def _rate(stamps: list[int]) -> float | None:
+    """Frames per second, by the median of the intervals."""
+    intervals = sorted(b - a for a, b in pairwise(stamps) if b > a)
+    return float(f'{1e9 / intervals[len(intervals) // 2]:.6g}') if intervals else None
+
+
+def _report(
+    args: argparse.Namespace, bag: 'Bag', frames: 'BagFrames', count: int, rate_hz: float | None
+) -> None:
+    if args.json != '-':
+        rhythm = f' at {rate_hz:g} Hz' if rate_hz else ''
+        labels = f'{len(frames.class_names)} classes' if frames.class_names else 'no labels'
+        if args.classes and count:
+            labels = f'labels awaited in {args.out / "label"}'
+        print(
+            f'bag_to_frames: {count} frames of {frames.pairs} pairs{rhythm}, {labels}: {args.out}'
+        )
+        if frames.dropped:
+            print(f'messages not used: {unused(frames)}')
+        if frames.problems:
+            print(f'{len(frames.problems)} frames skipped; the first: {frames.problems[0]}')
+    if args.json:
+        summary = {
+            'frames': count,
+            'rate_hz': rate_hz,
+            'pairs': frames.pairs,
+            'unlabelled': frames.unlabelled,
+            'unpaired': dict(frames.dropped),
+            'skipped': frames.problems,
+            'damage': bag.damage,
+        }
+        write_json(args.json, summary)

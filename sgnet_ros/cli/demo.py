@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""See it work: RGB-D frames in, class masks out, over real ROS 2.
+
+Makes a bag of generated rooms (or of a folder data set), starts play_bag and segmentation_node as
+processes of their own that talk over DDS, records what the node publishes, and reports: counts
+that add up, latency end to end, mIoU against exact labels, pictures. Needs no camera, no screen and
+no ROS installation; takes about a minute.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sgnet_core.cli.options import add_options, check_positive
+from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.io.files import write_json
+
+FRAMES_PER_ROOM = 20
+METRICS, SHEET, OVERLAYS = 'metrics.json', 'contact_sheet.png', 'overlays'
+NODE_LOG = 'segmentation_node.log'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--frames', type=Path, metavar='DIR', help='dataset to show (default: generated rooms)'
+    )
+    add_options(parser, 'split')
+    add_options(parser, 'rate', default=5.0, help='frame rate in Hz (default: 5)')
+    parser.add_argument(
+        '--count',
+        type=int,
+        default=100,
+        metavar='N',
+        help='number of frames, evenly spaced over a larger dataset (default: 100)',
+    )
+    add_options(parser, 'seed', 'checkpoint', 'device')
+    add_options(
+        parser, 'out', default=Path('demo_output'), help='output folder (default: demo_output)'
+    )
+    parser.add_argument('--keep-bag', action='store_true', help='keep the bag in --out')
+
+
+def run(args: argparse.Namespace) -> int:
+    check_positive(args, 'count', 'rate')
+    from sgnet_ros.compat.dds_profile import large_image_profile
+    from sgnet_ros.compat.ros_domain import own_domain
+    from sgnet_ros.compat.signals import interruptible
+
+    # Which ROS packages have stand-ins is for the log of the node, where it is as well.
+    logging.getLogger('sgnet_ros.compat.ros_api').setLevel(logging.WARNING)
+
+    if args.checkpoint and not args.checkpoint.is_file():
+        raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')
+    data, indices = _choose_frames(args)
+    os.environ.update({**own_domain(os.environ), **large_image_profile(os.environ)})
+    bag = args.out / 'bag'
+    with interruptible() as stop, _output_folder(args.out):
+        try:
+            _write_bag(args, data, indices, bag, stop)
+            recording = _play(args, bag, stop, len(indices))
+            metrics = _report(args, data, bag, recording)
+        finally:
+            if not args.keep_bag:
+                shutil.rmtree(bag, ignore_errors=True)
+    if not metrics['masks']:
+        raise SgnetError(f'no mask arrived; {args.out / NODE_LOG} tells what the node saw')
+    return 0
+
+
+def _choose_frames(args: argparse.Namespace):
+    """The data set, and the indices of the frames to show."""
+    if args.frames is None:
+        from sgnet_core.data.synthetic import RoomDataset
+
+        rooms = RoomDataset(
+            args.count, seed=args.seed, frames_per_room=FRAMES_PER_ROOM, rate_hz=args.rate
+        )
+        return rooms, range(args.count)
+    from sgnet_core.data.folder_dataset import FolderDataset
+    from sgnet_ros.replay.demo_report import evenly_spread
+
+    folder = FolderDataset(args.frames, split=args.split)
+    return folder, evenly_spread(range(len(folder)), args.count)
+
+
+@contextmanager
+def _output_folder(out: Path):
+    """The folder, ours alone, without what an earlier demo left in it.
+
+    Raises:
+        InputError: another demo is using it, or it holds something that is not a demo's.
+        SgnetError: it cannot be written to.
+    """
+    import fcntl
+
+    if out.is_dir() and any(out.iterdir()) and not (out / '.lock').exists():
+        raise InputError(f'{out} holds files that no demo has made; choose another --out')
+    try:
+        (out / OVERLAYS).mkdir(parents=True, exist_ok=True)
+        lock = (out / '.lock').open('w')
+    except OSError as error:
+        raise SgnetError(f'{out} cannot be used for the output: {error}') from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f'another demo is writing to {out}; wait for it, or choose another --out'
+            ) from None
+        pictures = (out / OVERLAYS).glob('*.png')
+        for file in (out / METRICS, out / SHEET, *pictures):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(out / 'bag', ignore_errors=True)
+        yield
+
+
+def _source(args: argparse.Namespace, data) -> str:
+    return data.name if args.frames else 'generated rooms'
+
+
+def _write_bag(args: argparse.Namespace, data, indices: Sequence[int], bag: Path, stop) -> None:
+    from tqdm import tqdm
+
+    from sgnet_ros.bag.writer import write_bag
+
+    print(f'1/3  writing {len(indices)} frames of {_source(args, data)} as a bag', flush=True)
+
+    def samples():
+        for index in tqdm(indices, unit='frame', disable=None):
+            if stop.is_set():
+                raise KeyboardInterrupt
+            yield data[index]
+
+    write_bag(samples(), bag, args.rate, data.class_names if data.has_labels else None)
+
+
+def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
+    """Run player and node; returns the recording, with the overlays in their folder."""
+    from sgnet_core.visualization.drawing import write_png
+    from sgnet_ros.replay.session import Replay, record_run
+
+    print(f'2/3  playing them at {args.rate:g} Hz to segmentation_node, over DDS', flush=True)
+    parameters = {'device': args.device}
+    if args.checkpoint:
+        parameters['checkpoint'] = str(args.checkpoint.resolve())
+    folder = args.out / OVERLAYS
+    # While it runs only the stamps sent are known; a run that is cut short leaves its pictures.
+    recording = record_run(
+        Replay(bag, args.out, parameters=parameters, frames=frames),
+        stop,
+        lambda sent_ns, picture: write_png(folder / f'{sent_ns}.png', picture),
+    )
+    if stop.is_set():
+        raise KeyboardInterrupt
+    for number, sent_ns in enumerate(recording.sent_stamps.values()):
+        picture = folder / f'{sent_ns}.png'
+        if picture.exists():
+            picture.rename(folder / f'frame_{number:06d}.png')
+    return recording
+
+
+def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
+    """Print the table, write pictures and figures; returns the figures."""
+    from sgnet_core.visualization.drawing import write_png
+    from sgnet_ros.replay.demo_report import compare, contact_sheet_of
+    from sgnet_ros.replay.result import table
+
+    print('3/3  comparing and drawing\n', flush=True)
+    scores, picked = compare(bag, recording, data.class_names if data.has_labels else None)
+    metrics = {
+        'source': _source(args, data),
+        'network': recording.about.get('network', ''),
+        'rate_hz': args.rate,
+        **recording.figures(),
+        **scores,
+    }
+    write_json(args.out / METRICS, metrics)
+    print(table(metrics))
+    if picked:
+        write_png(args.out / SHEET, contact_sheet_of(picked, recording, metrics))
+        print(f'\nlook at {args.out / SHEET}; a picture per mask is in {args.out / OVERLAYS}')
+    return metrics

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Score a checkpoint on every labelled frame of a bag, offline or through the running node.
+
+Offline, the default, the bag is read without ROS running: no frame is dropped, and the figures are
+always the same. With --live it is played to the real node over DDS; what arrives is scored, and
+what was dropped and how late masks came is told as well.
+
+Colour and depth are paired as the node pairs them. Labels are a mono8 image topic with the stamps
+of the colour images, 255 = unlabelled, as frames_to_bag writes it, or images in a folder. Of a bag
+that is cut off, or has frames that cannot be used, the rest is scored, and the exit status is 1.
+Ctrl-C reports what was seen.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgnet_core.cli.options import add_options
+from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.io.files import check_json_destination, write_json
+from sgnet_ros.bag.options import (
+    add_bag,
+    add_frame_options,
+    frame_topics,
+    no_frame_error,
+    open_frames,
+)
+from sgnet_ros.replay.options import add_live_arguments, check_live_arguments
+
+if TYPE_CHECKING:
+    from sgnet_ros.bag.frames import BagFrames
+    from sgnet_ros.bag.reader import Bag
+    from sgnet_ros.replay.bag_evaluation import BagEvaluation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bag(parser)
+    add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
+    parser.add_argument(
+        '--labels',
+        type=Path,
+        metavar='DIR',
+        help='folder of label images to use instead of a topic: from bag_to_frames, or PNG files '
+        'of class ids, named by stamp or by the index of the pair in the bag, from 0',
+    )
+    parser.add_argument(
+        '--remap',
+        type=Path,
+        metavar='FILE',
+        help='YAML file of lines `new class: [old, old]` that merges classes before scoring, as '
+        'config/nyu40_to_nyu13.yaml does',
+    )
+    add_frame_options(parser)
+    add_live_arguments(parser)
+    parser.add_argument(
+        '--write-bag', type=Path, metavar='BAG', help='write a copy of the bag with the masks added'
+    )
+    add_options(parser, 'out', help='folder for the report')
+    add_options(parser, 'json')
+
+
+def run(args: argparse.Namespace) -> int:
+    check_live_arguments(args)
+    check_json_destination(args.json)
+    # torch comes before whatever loads cv2.
+    from sgnet_core.report.writer import ReportFolder
+    from sgnet_ros.replay.bag_evaluation import BagEvaluator
+
+    # isort: split
+    from sgnet_ros.bag.labels import FolderLabels
+    from sgnet_ros.bag.reader import Bag
+
+    if args.write_bag is not None and args.write_bag.exists():
+        raise InputError(f'{args.write_bag} exists; remove it or choose another --write-bag')
+    labels = None if args.labels is None else FolderLabels(args.labels)
+    with Bag(args.bag) as bag:
+        frames = open_frames(bag, args, frame_topics(args), labels)
+        report = ReportFolder(args.out) if args.out else None
+        evaluator = BagEvaluator(args, bag, frames, report and report.selector.update)
+        result = evaluator.live() if args.live else evaluator.offline()
+        if not result.counts.frames:
+            raise KeyboardInterrupt if result.interrupted else _nothing(bag, frames, result)
+        metrics = _metrics(bag, frames, result, args.remap is not None)
+        if args.json != '-':
+            _print_report(args, metrics, result)
+        if args.json:
+            write_json(args.json, metrics)
+        if report:
+            report.write(metrics, result.label_set)
+        _fail_where_incomplete(args, bag, frames, result, metrics)
+    return 0
+
+
+def _metrics(
+    bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation', remapped: bool
+) -> dict[str, Any]:
+    """All figures, for JSON."""
+    metrics = result.counts.to_json() | {
+        'pairs': frames.pairs,
+        'unlabelled': frames.unlabelled,
+        'unpaired': dict(frames.dropped),
+        'unusable': len(frames.problems),
+        'damage': bag.damage,
+        'interrupted': result.interrupted,
+        'provenance': result.provenance,
+    }
+    if result.recording is not None:
+        metrics |= result.recording.figures(frames.topics.rgb)
+    if result.recording is not None or remapped:
+        # The node tells nobody how sure it is; a remapped class has the confidence of one of those
+        # that became it.
+        metrics['calibration'] = None
+    return metrics
+
+
+def _print_report(args: argparse.Namespace, metrics: dict, result: 'BagEvaluation') -> None:
+    from sgnet_ros.replay.result import table
+
+    print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
+    print(f'{metrics["frames"]} frames scored, {metrics["unlabelled"]} pairs without labels')
+    if result.recording is not None:
+        print(table(metrics))
+        return
+    print(f'{metrics["pairs"]} pairs')
+    for cause, messages in metrics['unpaired'].items():
+        print(f'{messages} messages not used: {cause}')
+
+
+def _nothing(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
+    """The error for a bag of which no frame was scored."""
+    if result.recording is None or frames.pairs == frames.unlabelled:
+        return no_frame_error(bag, frames)
+    figures = result.recording.figures(frames.topics.rgb)
+    return SgnetError(
+        f'no mask of a labelled frame has come: {figures["pairs"]} pairs, dropped: '
+        f'{figures["dropped"] or "none"}, not paired: {figures["unpaired"] or "none"}; play slower '
+        'with --rate, or with --lossless'
+    )
+
+
+def _fail_where_incomplete(
+    args: argparse.Namespace,
+    bag: 'Bag',
+    frames: 'BagFrames',
+    result: 'BagEvaluation',
+    metrics: dict[str, Any],
+) -> None:
+    """Raise what keeps the figures from being those of the whole bag; they are written already."""
+    if result.interrupted:
+        raise KeyboardInterrupt
+    count = len(result.counts.frames)
+    if bag.damage:
+        recorded = bag.recorded.get(frames.topics.rgb)
+        of = f' of {recorded}' if recorded else ''
+        raise SgnetError(f'{bag.damage}; scored the {count}{of} frames before that')
+    if frames.problems:
+        raise SgnetError(
+            f'{len(frames.problems)} frames cannot be used, the first because of: '
+            f'{frames.problems[0]}; scored the {count} others'
+        )
+    lost = frames.pairs - frames.unlabelled - count
+    if args.lossless and lost:
+        raise SgnetError(
+            f'not lossless: {lost} of {count + lost} labelled frames have no mask; dropped: '
+            f'{metrics["dropped"] or "none by the node"}; set queue.policy to all in the node'
+        )

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make a rosbag2 of a folder data set: colour, registered depth, camera_info and labels.
+
+Topics are those of a RealSense camera under /camera/camera; labels, where the data set has them,
+are /camera/camera/labels/image_raw (mono8, 255 = unlabelled). Depth is 16UC1 millimetres. The same
+data set always makes the same bag.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from sgnet_core.cli.options import add_options, check_positive
+from sgnet_core.io.files import write_json
+
+_logger = logging.getLogger(__name__)
+
+DEFAULT_RATE_HZ = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'dataset', type=Path, metavar='DATASET', help='dataset folder, with a dataset.yaml'
+    )
+    parser.add_argument(
+        'out', type=Path, metavar='OUT', help='bag folder to create; must not exist'
+    )
+    add_options(parser, 'split')
+    parser.add_argument(
+        '--storage',
+        choices=('mcap', 'sqlite3'),
+        default='mcap',
+        help='storage format of the bag (default: mcap)',
+    )
+    add_options(parser, 'rate', help=f'frame rate (default: as recorded, else {DEFAULT_RATE_HZ:g})')
+    add_options(parser, 'limit', 'json')
+
+
+def run(args: argparse.Namespace) -> int:
+    check_positive(args, 'limit', 'rate')
+    from tqdm import tqdm
+
+    from sgnet_core.data.folder_dataset import FolderDataset
+    from sgnet_ros.bag.writer import write_bag
+    from sgnet_ros.compat.signals import interruptible
+
+    dataset = FolderDataset(args.dataset, split=args.split)
+    count = min(len(dataset), args.limit or len(dataset))
+    rate_hz = args.rate or dataset.rate_hz or DEFAULT_RATE_HZ
+    class_names = dataset.class_names if dataset.has_labels else None
+    with interruptible() as stop:
+        samples = (
+            dataset[index]
+            for index in tqdm(range(count), unit='frame', disable=None)
+            if not stop.is_set()
+        )
+        bag = write_bag(samples, args.out, rate_hz, class_names, args.storage)
+    if bag.largest_depth_error_m > 0:
+        _logger.warning(
+            'the depth of this data set is finer than the millimetres of the bag: rounded by up to '
+            '%.2f mm',
+            bag.largest_depth_error_m * 1e3,
+        )
+    if bag.lost_depth_pixels:
+        _logger.warning(
+            '%d pixels have a depth of 0, or of 65.535 m and more, which the bag cannot hold: '
+            'there they are no measurement',
+            bag.lost_depth_pixels,
+        )
+    if args.json != '-':
+        labels = f'{len(class_names)} classes' if class_names else 'no labels'
+        print(f'frames_to_bag: {bag.frames} frames at {rate_hz:g} Hz, {labels}: {args.out}')
+    if args.json:
+        summary = {
+            'frames': bag.frames,
+            'rate_hz': rate_hz,
+            'labels': class_names is not None,
+            'largest_depth_error_m': bag.largest_depth_error_m,
+            'lost_depth_pixels': bag.lost_depth_pixels,
+        }
+        write_json(args.json, summary)
+    if stop.is_set():
+        # The bag is complete and holds the frames that were done.
+        raise KeyboardInterrupt
+    return 0

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses between real ROS packages and their stand-ins, once, at import, and logs the choice.
+
+`rclpy` and the message packages are always real. `message_filters` and `cv_bridge` come only with
+a ROS distribution, so `sgnet_ros.compat.standalone` holds the functions in use. `vision_msgs` and
+`tf2_ros` are optional.
+"""
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from sgnet_ros.compat.cv_bridge_probe import probe, probe_in_another_process
+
+_logger = logging.getLogger(__name__)
+
+BROKEN_PACKAGE = (
+    '%s is installed but cannot be used (%s): using sgnet_ros.compat.standalone.%s. This is NumPy '
+    '%s; the packages of a distribution are compiled for its own NumPy (NumPy 1 up to Jazzy): '
+    '\'pip install "numpy<2" "opencv-python<5"\' makes them work'
+)
+CHOICES: dict[str, str] = {}
+"""Package -> 'real', or 'stand-in (reason)', or 'absent (reason)'."""
+
+
+def _probe_message_filters(module: ModuleType) -> None:
+    """Raise unless the package has both classes in use."""
+    module.SimpleFilter()
+    _ = module.Subscriber
+
+
+def _try_cv_bridge_elsewhere() -> None:
+    """Raise if cv_bridge fails or crashes, as it may with NumPy 2."""
+    if int(np.__version__.partition('.')[0]) >= 2 and importlib.util.find_spec('cv_bridge'):
+        probe_in_another_process()
+
+
+def _choose(
+    name: str,
+    probe: Callable[[ModuleType], None],
+    beforehand: Callable[[], None] = lambda: None,
+) -> ModuleType:
+    """The real package if it is installed and works, otherwise its stand-in."""
+    try:
+        beforehand()
+        module = importlib.import_module(name)
+        probe(module)
+    except Exception as error:  # the stand-in always works
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            CHOICES[name] = 'stand-in (not installed)'
+            _logger.info('%s is not installed: using sgnet_ros.compat.standalone.%s', name, name)
+        else:
+            cause = f'{type(error).__name__}: {error}'.splitlines()[0]
+            CHOICES[name] = f'stand-in ({cause})'
+            _logger.warning(BROKEN_PACKAGE, name, cause, name, np.__version__)
+        return importlib.import_module(f'sgnet_ros.compat.standalone.{name}')
+    CHOICES[name] = 'real'
+    _logger.info('%s: %s', name, module.__file__)
+    return module
+
+
+def _optional(name: str, *contents: str) -> ModuleType | None:
+    """The module `name` if it is installed and has these contents."""
+    package = name.partition('.')[0]
+    try:
+        module = importlib.import_module(name)
+        _ = [getattr(module, content) for content in contents]
+    except (ImportError, AttributeError) as error:
+        CHOICES[package] = f'absent ({error})'
+        return None
+    CHOICES[package] = 'real'
+    return module
+
+
+_message_filters = _choose('message_filters', _probe_message_filters)
+_cv_bridge = _choose('cv_bridge', probe, _try_cv_bridge_elsewhere)
+
+SimpleFilter = _message_filters.SimpleFilter
+Subscriber = _message_filters.Subscriber
+CvBridge = _cv_bridge.CvBridge
+CvBridgeError = _cv_bridge.CvBridgeError
+vision_msgs = _optional('vision_msgs.msg', 'LabelInfo', 'VisionClass')
+"""The module `vision_msgs.msg`, or None."""
+tf2_ros = _optional(
+    'tf2_ros', 'Buffer', 'TransformListener', 'TransformException', 'ExtrapolationException'
+)
+"""The module `tf2_ros`, or None."""

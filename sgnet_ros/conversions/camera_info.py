@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs/CameraInfo to CameraIntrinsics and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from sgnet_core.types import CameraIntrinsics
+from sgnet_ros.conversions.images import about
+
+
+def intrinsics_from_msg(
+    camera_info: CameraInfo, rectified: bool = False, stream: str = 'rgb/camera_info'
+) -> CameraIntrinsics:
+    """Pinhole camera of the images that belong to `camera_info`, with its region and binning.
+
+    Args:
+        camera_info: K and P are of the full sensor image (REP 104).
+        rectified: whether the images are rectified: then P is their camera, not K.
+        stream: the input of the message.
+
+    Raises:
+        MessageError: K (or P) is zero or not a valid camera.
+    """
+    with about(stream):
+        key = 'p' if rectified else 'k'
+        # rosbags names the fields of ROS 1 messages in capitals.
+        matrix = getattr(camera_info, key if hasattr(camera_info, key) else key.upper())
+        rows = np.asarray(matrix, np.float64).reshape(3, -1)
+        parameters = (float(rows[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+        sensor = CameraIntrinsics(int(camera_info.width), int(camera_info.height), *parameters)
+        return _windowed(sensor, camera_info)
+
+
+def is_rectified(topic: str) -> bool:
+    """Whether images of this topic are rectified; only its name tells: `image_rect_color`.
+
+    The names of compressed topics end in the transport: `image_rect/compressed`.
+    """
+    return any(name.startswith('image_rect') for name in topic.split('/')[-2:])
+
+
+def camera_info_to_msg(intrinsics: CameraIntrinsics, header: Header) -> CameraInfo:
+    """A CameraInfo without distortion. The message keeps `header`."""
+    fx, fy, cx, cy = (float(getattr(intrinsics, name)) for name in ('fx', 'fy', 'cx', 'cy'))
+    return CameraInfo(
+        header=header,
+        width=int(intrinsics.width),
+        height=int(intrinsics.height),
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def camera_info_with_header(camera_info: CameraInfo, header: Header) -> CameraInfo:
+    """A copy of `camera_info` with another header."""
+    fields = camera_info.get_fields_and_field_types()
+    return CameraInfo(**{name: getattr(camera_info, name) for name in fields} | {'header': header})
+
+
+def _windowed(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:
+    """The camera of the region of interest, binned (REP 104)."""
+    roi, camera = camera_info.roi, sensor
+    if roi.width and roi.height:
+        region = (roi.y_offset, roi.x_offset, roi.height, roi.width)
+        camera = sensor.cropped(*map(int, region))
+    binning_x, binning_y = max(camera_info.binning_x, 1), max(camera_info.binning_y, 1)
+    if (binning_x, binning_y) == (1, 1):
+        return camera
+    return camera.resized(int(camera.height // binning_y), int(camera.width // binning_x))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A segmented frame as an organised point cloud."""
+
+from __future__ import annotations
+
+import array
+
+import torch  # noqa: F401  before cv2
+import cv2
+import numpy as np
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
+
+from sgnet_core.geometry.point_map import depth_to_xyz
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+
+LANE_BYTES = 4
+LANES = (
+    ('x', PointField.FLOAT32),
+    ('y', PointField.FLOAT32),
+    ('z', PointField.FLOAT32),
+    ('rgb', PointField.FLOAT32),  # the bits of 0x00RRGGBB, as PCL and RViz expect them
+    ('label', PointField.UINT8),  # and three unused bytes, which align confidence
+    ('confidence', PointField.FLOAT32),
+)
+
+
+def points_to_msg(
+    frame: RgbdFrame, result: SegmentationResult, header: Header, stride: int = 1
+) -> PointCloud2:
+    """An organised cloud of every `stride`-th row and column of a frame.
+
+    x y z are metres in the optical frame, NaN without a measurement; rgb is the colour image;
+    label is the class id, 255 = unlabelled. Little-endian, like every machine that ROS 2 supports.
+
+    Args:
+        header: the header of the message.
+        stride: 1 or more; with 1, each pixel is a point.
+    """
+    depth_m = np.ascontiguousarray(frame.depth_m[::stride, ::stride])
+    height, width = depth_m.shape
+    x, y, z = depth_to_xyz(depth_m, _strided(frame.intrinsics, stride))
+    bgr0 = cv2.cvtColor(np.ascontiguousarray(frame.rgb[::stride, ::stride]), cv2.COLOR_RGB2BGRA)
+    bgr0[..., 3] = 0
+    rgb = bgr0.view(np.float32)[..., 0]
+    label = result.labels[::stride, ::stride].astype(np.uint32).view(np.float32)
+    confidence = np.ascontiguousarray(result.confidence[::stride, ::stride])
+    # Written directly into the memory of the message.
+    data = array.array('B', [0]) * (height * width * LANE_BYTES * len(LANES))
+    cloud = np.frombuffer(data, np.float32).reshape(height, width, len(LANES))
+    cv2.merge([x, y, z, rgb, label, confidence], cloud)
+    msg = PointCloud2(
+        header=header,
+        height=height,
+        width=width,
+        fields=[
+            PointField(name=name, offset=lane * LANE_BYTES, datatype=kind, count=1)
+            for lane, (name, kind) in enumerate(LANES)
+        ],
+        is_bigendian=False,
+        point_step=LANE_BYTES * len(LANES),
+        row_step=LANE_BYTES * len(LANES) * width,
+        is_dense=False,
+    )
+    msg.data = data  # the constructor would copy it
+    return msg
+
+
+def _strided(camera: CameraIntrinsics, stride: int) -> CameraIntrinsics:
+    """The camera whose pixel (u, v) is pixel (stride u, stride v) of `camera`."""
+    return CameraIntrinsics(
+        -(-camera.width // stride),
+        -(-camera.height // stride),
+        camera.fx / stride,
+        camera.fy / stride,
+        camera.cx / stride,
+        camera.cy / stride,
+    )

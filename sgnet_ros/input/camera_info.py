@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cameras of a pair of images, fixed when the pair was complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from sgnet_core.types import CameraIntrinsics
+from sgnet_ros.conversions.camera_info import (
+    camera_info_to_msg,
+    camera_info_with_header,
+    intrinsics_from_msg,
+    is_rectified,
+)
+from sgnet_ros.conversions.images import MessageError
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.topics import (
+    CAMERA_INFO,
+    DEPTH,
+    DEPTH_CAMERA_INFO,
+    RGB,
+    resolved_topic,
+    topic_text,
+)
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The sources of the intrinsics of colour and depth.
+
+    Attributes:
+        infos: topic -> the latest camera_info, regardless of its stamp.
+    """
+
+    node: Node
+    parameters: NodeParameters
+    infos: Mapping[str, CameraInfo] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Topics of the camera_info messages that intrinsics need."""
+        colour = () if self.parameters['camera.fx'] else (CAMERA_INFO,)
+        return (*colour, DEPTH_CAMERA_INFO) if self.parameters['depth.register'] else colour
+
+    @property
+    def missing(self) -> str | None:
+        """The first of `needed` that was not received yet, if any."""
+        return next((topic for topic in self.needed if topic not in self.infos), None)
+
+    def stale(self, image: Image) -> bool:
+        """Whether camera_info has another size and stamp, so that the one of `image` is still due.
+
+        A compressed image has no size.
+        """
+        known = self.infos.get(CAMERA_INFO)
+        if known is None or CAMERA_INFO not in self.needed or not isinstance(image, Image):
+            return False
+        try:
+            size = self.intrinsics(known).size
+        except MessageError:
+            return False
+        return size != (image.height, image.width) and known.header.stamp != image.header.stamp
+
+    def camera_info(self, image: Image) -> CameraInfo:
+        """The camera_info of `image`, from parameters or camera_info, with its header."""
+        if CAMERA_INFO in self.needed:
+            return camera_info_with_header(self.infos[CAMERA_INFO], image.header)
+        focal_and_centre = (self.parameters[f'camera.{key}'] for key in ('fx', 'fy', 'cx', 'cy'))
+        camera = CameraIntrinsics(image.width, image.height, *focal_and_centre)
+        return camera_info_to_msg(camera, image.header)
+
+    def intrinsics(self, camera_info: CameraInfo) -> CameraIntrinsics:
+        """The intrinsics of the result of `camera_info`.
+
+        Raises:
+            MessageError: they are invalid.
+        """
+        return intrinsics_from_msg(camera_info, self._rectified(RGB))
+
+    def depth_intrinsics(self, depth: Image) -> CameraIntrinsics | None:
+        """The intrinsics of `depth`; None without `depth.register`.
+
+        Raises:
+            MessageError: depth/camera_info is invalid.
+        """
+        if DEPTH_CAMERA_INFO not in self.needed:
+            return None
+        camera_info = self.infos[DEPTH_CAMERA_INFO]
+        if camera_info.header.frame_id not in ('', depth.header.frame_id):
+            self.node.get_logger().warning(
+                f'{topic_text(self.node, DEPTH_CAMERA_INFO)} is in frame '
+                f'{camera_info.header.frame_id!r}, depth/image in {depth.header.frame_id!r}: two '
+                'cameras? Registered depth needs no depth.register',
+                once=True,
+            )
+        return intrinsics_from_msg(camera_info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
+
+    def _rectified(self, topic: str) -> bool:
+        return is_rectified(resolved_topic(self.node, topic))

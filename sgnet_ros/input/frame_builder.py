@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a pair of messages to a frame: conversion, registration, gravity."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sgnet_core.geometry.depth_registration import register_depth
+from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_ros.conversions.images import (
+    about,
+    images_from_msgs,
+    not_aligned,
+    registered_frame,
+    stamp_ns,
+)
+from sgnet_ros.conversions.poses import extrinsics
+from sgnet_ros.input.gravity_source import GravitySource
+from sgnet_ros.input.tf_lookup import NoTransformError, Transforms
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.topics import DEPTH
+
+FROM_TF = [0.0] * 7
+"""`depth.extrinsics` that select TF. A quaternion of zeros is not a rotation."""
+
+
+class FrameSource:
+    """Makes frames for one thread, from construction until `close()`.
+
+    Args:
+        device: the device that registers depth.
+
+    Raises:
+        ConfigError: `depth.extrinsics` is not a pose, or TF is needed without tf2_ros.
+        InputError: `hha.gravity_vector` is not a direction.
+    """
+
+    def __init__(self, node: Node, parameters: NodeParameters, device: str) -> None:
+        self._logger = node.get_logger()
+        self._parameters = parameters
+        self._device = device
+        pose = parameters['depth.extrinsics']
+        self._extrinsics = None if pose == FROM_TF else extrinsics(pose, 'depth.extrinsics')
+        from_tf = parameters['depth.register'] and self._extrinsics is None
+        needs_tf = from_tf or parameters['hha.gravity_source'] == 'tf'
+        self._transforms = Transforms(node) if needs_tf else None
+        self._gravity = GravitySource(parameters, self._transforms)
+        self._newest_ns = 0
+
+    def close(self) -> None:
+        """Stop listening to TF."""
+        if self._transforms is not None:
+            self._transforms.close()
+
+    def frame(
+        self,
+        image: Image,
+        depth: Image,
+        intrinsics: CameraIntrinsics,
+        depth_intrinsics: CameraIntrinsics | None = None,
+    ) -> RgbdFrame:
+        """The frame of a pair, without gravity.
+
+        Args:
+            intrinsics: the camera of the colour image.
+            depth_intrinsics: the camera of the depth image; None = depth is registered already.
+
+        Raises:
+            MessageError: a message is invalid, their sizes differ, or TF has no transform.
+        """
+        self._follow_time(stamp_ns(image.header))
+        parameters = self._parameters
+        rgb, depth_m = images_from_msgs(
+            image, depth, parameters['depth.scale'], parameters.depth_range_m
+        )
+        if depth_intrinsics is not None:
+            rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
+            with about(DEPTH):
+                measured = torch.from_numpy(depth_m).to(self._device)
+                depth_m = (
+                    register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
+                    .cpu()
+                    .numpy()
+                )
+        elif doubt := not_aligned(image.header, depth.header):
+            self._logger.warning(doubt, once=True)
+        return registered_frame(rgb, depth_m, intrinsics)
+
+    def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:
+        """`frame` with gravity.
+
+        Args:
+            header: the header of its colour image.
+
+        Raises:
+            NoTransformError: TF has no transform.
+        """
+        return dataclasses.replace(frame, gravity=self._gravity.of(frame, header))
+
+    def describe(self) -> dict[str, str]:
+        """A readable description of the geometry."""
+        known = {}
+        if (gravity := self._gravity.latest) is not None:
+            known['gravity.down'] = ' '.join(f'{axis:.3f}' for axis in gravity.down)
+            if gravity.camera_height_m is not None:
+                known['gravity.camera_height_m'] = f'{gravity.camera_height_m:.2f}'
+        if self._transforms is not None:
+            known['tf.not_at_stamp'] = str(self._transforms.not_at_stamp)
+        return known
+
+    def _follow_time(self, now_ns: int) -> None:
+        """Reset gravity and TF when the clock jumps backwards."""
+        if now_ns < self._newest_ns:
+            self._gravity.restart()
+            if self._transforms is not None:
+                self._transforms.clear()
+        self._newest_ns = now_ns
+
+    def _rgb_from_depth(self, rgb: Header, depth: Header) -> np.ndarray:
+        if self._extrinsics is not None:
+            return self._extrinsics
+        try:
+            return self._transforms.lookup(rgb.frame_id, depth.frame_id, stamp_ns(rgb))
+        except NoTransformError as error:
+            raise NoTransformError(
+                f'{error}; publish it, or give depth.extrinsics', DEPTH
+            ) from error

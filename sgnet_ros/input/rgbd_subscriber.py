@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's subscriptions. Callbacks only count and store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, Image
+
+from sgnet_core.errors import InputError
+from sgnet_ros.compat.distributions import no_subscription_events
+from sgnet_ros.compat.ros_api import Subscriber
+from sgnet_ros.conversions.images import MessageError, stamp_ns
+from sgnet_ros.input.camera_info import Cameras
+from sgnet_ros.monitoring.counters import Statistics
+from sgnet_ros.monitoring.messages import REMEDIES
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.sync.pairing import RgbdSync
+from sgnet_ros.sync.pairing_filter import RgbdFilter
+from sgnet_ros.topics import (
+    CAMERA_INFO,
+    DEPTH,
+    RGB,
+    SENSOR_QOS,
+    STREAMS,
+    message_type,
+    resolved_topic,
+)
+
+AUTO_PERIOD_S = 1.0
+"""Period at which `qos.input` auto checks the QoS of the publishers."""
+
+
+class NoCameraInfoError(MessageError):
+    """No camera_info was received, and the parameters give no intrinsics."""
+
+    cause = 'no_camera_info'
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f'nothing received yet; publish it{REMEDIES.get(topic, "")}', topic)
+
+
+class Inputs:
+    """Subscribes from construction until `close()`.
+
+    A pair waits for the first message of every needed camera_info, and after a change of the
+    resolution for the next one. The next pair replaces it.
+
+    Args:
+        on_pair: called with raw or compressed (colour, depth) messages and their cameras, in the
+            thread of the executor; may only store.
+        on_bad_pair: called with a NoCameraInfoError when a pair without camera_info is replaced.
+
+    Attributes:
+        sync: the pairing policy, with its counts.
+        qos: the QoS of the subscriptions, volatile (REP 2003).
+        topics: the topics that frames need, colour first.
+        cameras: the cameras of the next images.
+        unstamped: topics whose latest message has a stamp of zero.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: NodeParameters,
+        statistics: Statistics,
+        on_pair: Callable[[Image, Image, Cameras], None],
+        on_bad_pair: Callable[[InputError], None],
+    ) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._statistics = statistics
+        self._on_pair = on_pair
+        self._on_bad_pair = on_bad_pair
+        self._waiting: tuple[Image, Image] | None = None
+        self.cameras = Cameras(node, parameters)
+        self.topics = (RGB, DEPTH, *self.cameras.needed)
+        self.unstamped: set[str] = set()
+        self.sync = RgbdSync(
+            parameters['sync.slop'], parameters['sync.queue_size'], parameters['sync.mode']
+        )
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._subscribe(parameters['qos.input'] == 'reliable')
+        self._auto_timer = parameters['qos.input'] == 'auto' and node.create_timer(
+            AUTO_PERIOD_S, self._follow_publishers, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        if self._auto_timer:
+            self._node.destroy_timer(self._auto_timer)
+        self._unsubscribe()
+        if self._waiting is not None:
+            self._statistics.dropped('stopped')
+
+    def _subscribe(self, reliable: bool) -> None:
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        self.qos = QoSProfile(depth=SENSOR_QOS.depth, reliability=reliability)
+        rgb, depth = (self._subscriber(topic) for topic in (RGB, DEPTH))
+        pairs = RgbdFilter(rgb, depth, self.sync, self._statistics.dropped)
+        pairs.registerCallback(self._store_pair)
+        infos = [
+            self._node.create_subscription(
+                CameraInfo,
+                topic,
+                partial(self._store_camera_info, topic),
+                self.qos,
+                event_callbacks=no_subscription_events(),
+            )
+            for topic in dict.fromkeys((CAMERA_INFO, *self.cameras.needed))
+        ]
+        self._subscriptions = (rgb.sub, depth.sub, *infos)
+
+    def _subscriber(self, topic: str) -> Subscriber:
+        kind, name = message_type(self._node, topic), resolved_topic(self._node, topic)
+        events = no_subscription_events()
+        subscriber = Subscriber(
+            self._node, kind, name, qos_profile=self.qos, event_callbacks=events
+        )
+        subscriber.registerCallback(self._count, topic)
+        return subscriber
+
+    def _unsubscribe(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _follow_publishers(self) -> None:
+        """`qos.input` auto: reliable while every publisher is."""
+        offered = [
+            publisher.qos_profile.reliability
+            for topic in self.topics
+            for publisher in self._node.get_publishers_info_by_topic(
+                resolved_topic(self._node, topic)
+            )
+        ]
+        reliable = set(offered) == {ReliabilityPolicy.RELIABLE}
+        if reliable != (self.qos.reliability == ReliabilityPolicy.RELIABLE):
+            self._unsubscribe()
+            self._subscribe(reliable)
+            self._node.get_logger().info(f'inputs are {"reliable" if reliable else "best effort"}')
+
+    def _count(self, message: Image, topic: str) -> None:
+        self._statistics.received(STREAMS[topic])
+        if stamp_ns(message.header):
+            self.unstamped.discard(topic)
+        else:
+            self.unstamped.add(topic)
+
+    def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
+        self._statistics.received(STREAMS[topic])
+        self.cameras = replace(self.cameras, infos={**self.cameras.infos, topic: message})
+        if self._waiting is not None and not self._is_early(*self._waiting):
+            waiting, self._waiting = self._waiting, None
+            self._on_pair(*waiting, self.cameras)
+
+    def _store_pair(self, image: Image, depth: Image) -> None:
+        self._statistics.paired()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and self.cameras.missing:
+            self._on_bad_pair(NoCameraInfoError(self.cameras.missing))
+        elif waiting is not None:
+            self._on_pair(*waiting, self.cameras)  # its error names the camera_info
+        if self._is_early(image, depth):
+            self._waiting = (image, depth)
+        else:
+            self._on_pair(image, depth, self.cameras)
+
+    def _is_early(self, image: Image, depth: Image) -> bool:
+        return self.cameras.missing is not None or self.cameras.stale(image)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why there is no output: facts about inputs and counts to sentences. No ROS here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sgnet_ros.monitoring import messages
+from sgnet_ros.monitoring.counters import Counts
+
+NO_SUBSCRIBER = 'no_subscriber'
+"""Cause of drops: no output has a subscriber. It is not a problem."""
+CLOCK_TOLERANCE_S = 0.1
+"""Allowed offset between the clocks of two machines."""
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """The state of one input.
+
+    Attributes:
+        topic: declared name, `rgb/image`.
+        text: declared and resolved name, `rgb/image (-> /camera/image_raw)`.
+        publishers: number of publishers.
+        incompatible: the QoS mismatch if no publisher is compatible.
+        received: messages since the last check.
+        unstamped: whether the stamps of its messages are zero.
+        other_types: the wrong types of its publishers, with the remedy.
+        other_transport: the other transport that is published, with the remedy.
+        same_type_topics: other published topics of its type.
+    """
+
+    topic: str
+    text: str
+    publishers: int
+    incompatible: str = ''
+    received: int = 0
+    unstamped: bool = False
+    other_types: str = ''
+    other_transport: str = ''
+    same_type_topics: str = ''
+
+
+def diagnose(
+    inputs: tuple[InputFacts, ...],
+    since_last: Counts,
+    period_s: float,
+    nearest_gap_ns: int | None = None,
+    slop_s: float = 0.0,
+    busy_s: float = 0.0,
+    clock_is_silent: bool = False,
+) -> list[str]:
+    """Why there was no output in the last `period_s` seconds, most basic cause first.
+
+    A missing subscriber is not a cause: such a node works as intended.
+
+    Args:
+        inputs: colour and depth, and camera_info if it is needed.
+        since_last: the counts of that time.
+        nearest_gap_ns: smallest difference between a colour and a depth stamp, if any.
+        slop_s: largest difference of the stamps of a pair.
+        busy_s: processing time of the current frame.
+        clock_is_silent: use_sim_time is true and no /clock was received.
+    """
+    causes = [messages.NO_CLOCK.format()] if clock_is_silent else []
+    causes += [cause for facts in inputs if (cause := _input_cause(facts, period_s))]
+    if since_last.pairs == 0 and not causes:
+        causes.append(_pairing_cause(inputs, period_s, nearest_gap_ns, slop_s))
+    elif since_last.pairs and since_last.dropped and NO_SUBSCRIBER not in since_last.dropped:
+        reasons = since_last.reasons
+        dropped = ', '.join(
+            f'{cause} {n}' + (f' ({reasons[cause]})' if cause in reasons else '')
+            for cause, n in sorted(since_last.dropped.items())
+        )
+        causes.append(messages.ALL_DROPPED.format(pairs=since_last.pairs, causes=dropped))
+    if busy_s > period_s:
+        causes.append(messages.SLOW_FRAME.format(seconds=f'{busy_s:.1f}'))
+    return causes
+
+
+def _pairing_cause(
+    inputs: tuple[InputFacts, ...], period_s: float, nearest_gap_ns: int | None, slop_s: float
+) -> str:
+    rates = ', '.join(
+        f'{facts.topic.split("/")[0]} {facts.received / period_s:.1f} Hz' for facts in inputs[:2]
+    )
+    if nearest_gap_ns is None:
+        return messages.NO_TWO_STAMPS.format(rates=rates)
+    gap, slop = f'{nearest_gap_ns / 1e6:.1f}', f'{slop_s * 1e3:g}'
+    return messages.STAMPS_APART.format(rates=rates, gap=gap, slop=slop)
+
+
+def _input_cause(facts: InputFacts, period_s: float) -> str:
+    if facts.publishers == 0:
+        others = facts.same_type_topics
+        return (
+            messages.NO_PUBLISHER.format(topic=facts.text)
+            + (f'; {facts.other_transport}' if facts.other_transport else '')
+            + ('' if facts.other_transport else messages.REMEDIES.get(facts.topic, ''))
+            + (f'; published topics of its type: {others}' if others else '')
+        )
+    if facts.received == 0:
+        publishers = f'{facts.publishers} publisher{"s" if facts.publishers > 1 else ""}'
+        known = {'topic': facts.text, 'publishers': publishers}
+        if facts.other_types:
+            return messages.OTHER_TYPE.format(types=facts.other_types, **known)
+        if facts.incompatible:
+            return messages.INCOMPATIBLE_QOS.format(reason=facts.incompatible, **known)
+        return messages.NO_MESSAGE.format(seconds=f'{period_s:.1f}', **known)
+    return messages.ZERO_STAMPS.format(topic=facts.text) if facts.unstamped else ''
+
+
+def warnings(
+    name: str, nodes_of_this_name: int, ahead_s: float, qos_mismatches: Mapping[str, str]
+) -> dict[str, str]:
+    """Probable mistakes that do not prevent output: subject -> sentence.
+
+    Args:
+        name: the name of the node.
+        nodes_of_this_name: how many nodes have it.
+        ahead_s: how far the latest colour stamp was in the future on arrival.
+        qos_mismatches: output topic -> why a subscriber receives nothing.
+    """
+    found = {
+        topic: messages.QOS_MISMATCH.format(topic=topic, reason=reason)
+        for topic, reason in qos_mismatches.items()
+    }
+    if nodes_of_this_name > 1:
+        found['name'] = messages.DUPLICATE_NAME.format(count=nodes_of_this_name, name=name)
+    if ahead_s > CLOCK_TOLERANCE_S:
+        found['clock'] = messages.FUTURE_STAMPS.format(seconds=f'{ahead_s:.1f}')
+    return found
+
+
+def difference(now: Counts, before: Counts) -> Counts:
+    """The counts between two moments."""
+    dropped = _subtract(now.dropped, before.dropped)
+    return Counts(
+        received=_subtract(now.received, before.received),
+        pairs=now.pairs - before.pairs,
+        masks=now.masks - before.masks,
+        dropped=dropped,
+        reasons={cause: now.reasons[cause] for cause in dropped if cause in now.reasons},
+    )
+
+
+def _subtract(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    changes = {key: count - before.get(key, 0) for key, count in now.items()}
+    return {key: change for key, change in changes.items() if change}

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts invalid frames, and logs their topic and error at a limited rate."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from rclpy.node import Node
+
+from sgnet_core.errors import InputError
+from sgnet_ros.monitoring.counters import Statistics
+from sgnet_ros.topics import CAMERA_INFO, DEPTH, RGB, STREAMS, topic_text
+
+WARNING_PERIOD_S = 5.0
+
+
+class BadInputs:
+    """Counts every error, and logs each cause at most every `WARNING_PERIOD_S`."""
+
+    def __init__(self, node: Node, statistics: Statistics) -> None:
+        self._node = node
+        self._statistics = statistics
+        self._unreported: Counter[str] = Counter()
+        self._last_warning_s: dict[str, float] = {}
+
+    def add(self, error: InputError) -> None:
+        """Count a frame that was dropped because of `error`."""
+        cause = _cause(error)
+        self._statistics.dropped(cause, reason=str(error))
+        self._unreported[cause] += 1
+        now_s = time.monotonic()
+        if now_s - self._last_warning_s.get(cause, float('-inf')) < WARNING_PERIOD_S:
+            return
+        self._last_warning_s[cause] = now_s
+        stream = getattr(error, 'stream', '')
+        topics = [stream] if stream in STREAMS else [RGB, DEPTH, CAMERA_INFO]
+        where = ', '.join(topic_text(self._node, topic) for topic in topics)
+        count = self._unreported.pop(cause)
+        self._node.get_logger().warning(
+            f'{where}: {error} [{cause}: {count} frame{"s" if count > 1 else ""} dropped]'
+        )
+
+
+def _cause(error: InputError) -> str:
+    """Its own cause, or `bad_rgb`, `bad_depth`, ...; `bad_frame` if it names no stream."""
+    stream = getattr(error, 'stream', '')
+    return getattr(error, 'cause', '') or f'bad_{STREAMS.get(stream, "frame")}'

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one pair of messages to a frame, its segmentation and the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from sgnet_core.errors import InputError, first_line
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.types import RgbdFrame
+from sgnet_ros.conversions.compressed_images import raw_pair
+from sgnet_ros.input.camera_info import Cameras
+from sgnet_ros.input.frame_builder import FrameSource
+from sgnet_ros.monitoring.stage_timer import CONVERT, PUBLISH, SEGMENT, StageTimes
+from sgnet_ros.node.publishers import Outputs, Segmented
+from sgnet_ros.parameters import NodeParameters
+
+NO_HHA_WARNING_PERIOD_S = 5.0
+
+
+class OutOfMemoryError(InputError):
+    """The memory was insufficient for one frame."""
+
+    cause = 'out_of_memory'
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages of one frame, fixed when its pair was complete."""
+
+    node: Node
+    parameters: NodeParameters
+    cameras: Cameras
+    frames: FrameSource
+    segmenter: Segmenter
+    outputs: Outputs
+
+    def run(self, image: Image, depth: Image, times: StageTimes) -> Segmented:
+        """Segment and publish one pair, raw or compressed.
+
+        Raises:
+            InputError: this pair is invalid, or the memory was insufficient for it.
+        """
+        with _memory_for_one_frame():
+            image, depth = raw_pair(image, depth)
+            camera_info = self.cameras.camera_info(image)
+            frame = self._frame(image, depth, camera_info)
+            times.end(CONVERT)
+            on_device = self.segmenter.segment_on_device(frame)
+            on_device = on_device.confident(self.parameters['confidence_threshold'])
+            result = on_device.to_numpy()
+            times.end(SEGMENT)
+            segmented = Segmented(frame, result, on_device, self.segmenter.palette, camera_info)
+            self.outputs.publish(segmented)
+            times.end(PUBLISH)
+        return segmented
+
+    def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
+        """The frame, with gravity if the network or an output needs it."""
+        cameras, frames = self.cameras, self.frames
+        frame = frames.frame(
+            image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics(depth)
+        )
+        if self.segmenter.input_spec.spatial == 'hha':
+            return frames.with_gravity(frame, image.header)
+        if self.outputs.wants_gravity():
+            try:
+                return frames.with_gravity(frame, image.header)
+            except InputError as error:
+                # Masks need no gravity.
+                self.node.get_logger().warning(
+                    f'no ~/debug/hha: {error}', throttle_duration_sec=NO_HHA_WARNING_PERIOD_S
+                )
+        return frame
+
+
+@contextmanager
+def _memory_for_one_frame() -> Iterator[None]:
+    """Make a lack of memory an error of one frame: it may suffice for the next."""
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        # The next frame may need the cached memory of PyTorch in one piece.
+        torch.cuda.empty_cache()
+        raise OutOfMemoryError(
+            f'out of memory: {first_line(error)}; free memory for the node, or use precision fp16 '
+            'or a smaller network'
+        ) from error

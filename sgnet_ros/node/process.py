@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a node until Ctrl-C, SIGTERM or its failure, and ends its process in time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from functools import partial
+from typing import NoReturn
+
+from rclpy.executors import SingleThreadedExecutor
+
+from sgnet_core.errors import SgnetError
+from sgnet_core.io.files import write_json
+from sgnet_ros.compat.signals import ended_in_time
+from sgnet_ros.node.segmentation_node import SegmentationNode
+
+SIGNAL_PERIOD_S = 0.2
+LAST_FRAME_S = 0.4
+END_S = 0.8
+"""Longest time from a signal to the end of the process."""
+
+
+def serve(node: SegmentationNode, json_file: str | None = None) -> None:
+    """Start and spin `node` until Ctrl-C, SIGTERM or its failure, then end it in order.
+
+    Raises:
+        SgnetError: the node did not start, or its worker failed; the log has the traceback.
+    """
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    # Once: spin_until_future_complete would add another one for every message.
+    node.failed.add_done_callback(lambda _: executor.wake())
+    leave = partial(_leave, node, json_file, threading.Lock())
+    try:
+        with ended_in_time(END_S, leave) as asked_to_end:
+            node.start()
+            while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
+                executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
+            if not node.stop(LAST_FRAME_S):
+                leave()
+        _report(node, json_file)
+    finally:
+        node.destroy_node()
+    if node.failed.done():
+        raise SgnetError(f'the node has failed: {node.failure!r}')
+
+
+def _report(node: SegmentationNode, json_file: str | None) -> None:
+    counts = node.statistics.counts()
+    node.get_logger().info(counts.line())
+    if json_file:
+        write_json(json_file, counts.to_json())
+
+
+def _leave(node: SegmentationNode, json_file: str | None, only_one: threading.Lock) -> NoReturn:
+    """End the process while a thread still loads a network or processes a frame.
+
+    Python would wait for that thread, or crash under it. A second caller waits here for the end.
+    """
+    only_one.acquire()
+    status = 1
+    try:
+        _report(node, json_file)
+        node.leave()
+        status = 1 if node.failed.done() else 0
+    except Exception as error:
+        print(f'segmentation_node: {error}', file=sys.stderr)
+    finally:
+        exit_now(status)
+
+
+def exit_now(status: int) -> NoReturn:
+    """End the process without the clean-up of Python, which takes most of a second."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's publishers. An output is computed only while it has a subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+import numpy as np
+from torch import Tensor
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+from sgnet_core.geometry.hha import depth_to_hha, hha_image
+from sgnet_core.types import RgbdFrame, SegmentationResult
+from sgnet_core.visualization.drawing import legend
+from sgnet_core.visualization.overlay import DeviceResult, class_colors, overlay
+from sgnet_ros.compat.distributions import no_publisher_events
+from sgnet_ros.compat.ros_api import vision_msgs
+from sgnet_ros.conversions.images import rgb_to_msg
+from sgnet_ros.conversions.masks import (
+    confidence_to_msg,
+    label_info_to_msg,
+    label_names_to_msg,
+    mask_to_msg,
+)
+from sgnet_ros.conversions.point_clouds import points_to_msg
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.topics import FRAME_OUTPUTS, LABEL_INFO, LABELS, Topic
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One frame and its segmentation.
+
+    Attributes:
+        on_device: `result` on the device of the network, where pictures are made.
+        palette: (C, 3) uint8 RGB, the colours of the classes of `result`.
+        camera_info: the intrinsics of the frame, with the header of the colour image.
+    """
+
+    frame: RgbdFrame
+    result: SegmentationResult
+    on_device: DeviceResult
+    palette: np.ndarray
+    camera_info: CameraInfo
+
+    @property
+    def header(self) -> Header:
+        """The header of the colour image, and of all outputs."""
+        return self.camera_info.header
+
+    @cached_property
+    def colors(self) -> Tensor:
+        """(H, W, 3) uint8, the colour of each pixel's class, on the device."""
+        return class_colors(self.on_device.labels, self.palette)
+
+    def overlay(self, alpha: float) -> Tensor:
+        """(H, W, 3) uint8, the colour image tinted by class, on the device."""
+        return overlay(self.on_device.rgb, self.on_device.labels, self.colors, alpha)
+
+
+@dataclass(frozen=True)
+class _Output:
+    publisher: Any
+    switch: str
+    make: Callable[[Segmented], Any]
+
+
+class Outputs:
+    """Publishes frames, their segmentation and the class names.
+
+    Args:
+        device: the device that encodes HHA.
+    """
+
+    def __init__(self, node: LifecycleNode, parameters: NodeParameters, device: str) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._device = device
+        self._classes: tuple[tuple[str, ...], np.ndarray] | None = None
+        self._publishers: list[Any] = []
+        makers = {
+            '~/mask': lambda one: mask_to_msg(one.result.labels, one.header),
+            '~/color': lambda one: rgb_to_msg(one.colors.cpu().numpy(), one.header),
+            '~/overlay': self._overlay,
+            '~/confidence': self._confidence,
+            '~/points': self._points,
+            '~/camera_info': lambda one: one.camera_info,
+            '~/debug/hha': self._hha,
+        }
+        self._frame_outputs = tuple(
+            _Output(self._publisher(topic), topic.switch, makers[topic.name])
+            for topic in FRAME_OUTPUTS
+        )
+        self._labels = self._publisher(LABELS)
+        self._label_info = vision_msgs and self._publisher(LABEL_INFO)
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+            ),
+            # Listeners forget the labels when a bag loops.
+            post_callback=lambda jump: self._publish_labels(),
+        )
+
+    def close(self) -> None:
+        """End the publishers."""
+        self._jumps.unregister()
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Resolved names of the enabled outputs of frames."""
+        return tuple(
+            output.publisher.topic_name
+            for output in self._frame_outputs
+            if self._parameters[output.switch]
+        )
+
+    def qos_mismatches(self) -> dict[str, str]:
+        """Resolved names of topics with an incompatible subscriber -> the reason."""
+        reasons = {}
+        for publisher in self._publishers:
+            topic = publisher.topic_name
+            for subscriber in self._node.get_subscriptions_info_by_topic(topic):
+                qos = subscriber.qos_profile
+                # Only these two: a deadline that is not set is reported as infinite.
+                asked = QoSProfile(depth=1, reliability=qos.reliability, durability=qos.durability)
+                compatible, reason = qos_check_compatible(publisher.qos_profile, asked)
+                if compatible == QoSCompatibility.ERROR:
+                    reasons[topic] = reason
+        return reasons
+
+    def wanted(self) -> bool:
+        """Whether an output of frames has a subscriber."""
+        return any(map(self._is_wanted, self._frame_outputs))
+
+    def wants_gravity(self) -> bool:
+        """Whether ~/debug/hha, which needs gravity, has a subscriber."""
+        return any(self._is_wanted(one) for one in self._frame_outputs if one.make == self._hha)
+
+    def publish_labels(self, class_names: tuple[str, ...], palette: np.ndarray) -> None:
+        """Publish the classes of the network, also for later subscribers."""
+        self._classes = class_names, palette
+        self._publish_labels()
+
+    def publish(self, segmented: Segmented) -> None:
+        """Publish the outputs of one frame. ~/debug/hha needs its gravity."""
+        for output in self._frame_outputs:
+            if output.make == self._hha and segmented.frame.gravity is None:
+                continue
+            if self._is_wanted(output):
+                output.publisher.publish(output.make(segmented))
+
+    def _publisher(self, topic: Topic) -> Any:
+        publisher = self._node.create_lifecycle_publisher(
+            topic.kind, topic.name, topic.qos, event_callbacks=no_publisher_events()
+        )
+        self._publishers.append(publisher)
+        return publisher
+
+    def _is_wanted(self, output: _Output) -> bool:
+        return output.publisher.get_subscription_count() > 0 and self._parameters[output.switch]
+
+    def _publish_labels(self) -> None:
+        if self._classes is None:
+            return
+        self._labels.publish(label_names_to_msg(*self._classes))
+        if self._label_info is not None:
+            self._label_info.publish(label_info_to_msg(self._classes[0], Header()))
+
+    def _confidence(self, segmented: Segmented) -> Image:
+        encoding = self._parameters['confidence.encoding']
+        return confidence_to_msg(segmented.result.confidence, segmented.header, encoding)
+
+    def _points(self, segmented: Segmented) -> PointCloud2:
+        stride = self._parameters['points.stride']
+        return points_to_msg(segmented.frame, segmented.result, segmented.header, stride)
+
+    def _hha(self, segmented: Segmented) -> Image:
+        frame = segmented.frame
+        depth_m = torch.from_numpy(frame.depth_m).to(self._device)
+        hha = depth_to_hha(depth_m, frame.intrinsics, frame.gravity)
+        return rgb_to_msg(hha_image(hha), segmented.header)
+
+    def _overlay(self, segmented: Segmented) -> Image:
+        picture = segmented.overlay(self._parameters['overlay.alpha']).cpu().numpy()
+        if self._parameters['overlay.legend']:
+            result, palette = segmented.result, segmented.palette
+            present = np.unique(result.labels)
+            names = legend(result.class_names, palette, present, picture.shape[1])
+            # Over the lower edge: the overlay keeps the size of the image.
+            height = min(len(names), len(picture))
+            picture[-height:] = names[:height]
+        return rgb_to_msg(picture, segmented.header)

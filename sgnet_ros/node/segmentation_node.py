@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node `segmentation`: connects inputs, worker, network and outputs."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
+from sensor_msgs.msg import Image
+
+from sgnet_core.errors import SgnetError
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.runtime.device import free_memory, resolve_device
+from sgnet_ros.compat import ros_api
+from sgnet_ros.compat.logging_bridge import forward_logging, stop_forwarding
+from sgnet_ros.conversions.images import stamp_ns
+from sgnet_ros.input.camera_info import Cameras
+from sgnet_ros.input.frame_builder import FrameSource
+from sgnet_ros.input.rgbd_subscriber import Inputs
+from sgnet_ros.monitoring.causes import NO_SUBSCRIBER
+from sgnet_ros.monitoring.counters import Statistics
+from sgnet_ros.monitoring.diagnostics import Diagnostics
+from sgnet_ros.monitoring.input_errors import BadInputs
+from sgnet_ros.monitoring.stage_timer import WAIT, StageTimes
+from sgnet_ros.node.inference_worker import Worker
+from sgnet_ros.node.lifecycle import refuse_impossible_transitions
+from sgnet_ros.node.pipeline import Pipeline
+from sgnet_ros.node.publishers import Outputs, Segmented
+from sgnet_ros.node.services import Services
+from sgnet_ros.node.snapshot import environment, snapshot_folder, write_snapshot
+from sgnet_ros.node.watchdog import OutputWatchdog
+from sgnet_ros.parameters import NODE_PARAMETERS, QUEUE_CAPACITY, NodeParameters
+from sgnet_ros.topics import BUNDLED_MODEL
+
+
+class SegmentationNode(LifecycleNode):
+    """Colour, depth and camera_info to class masks. Callbacks only store; a worker computes.
+
+    `interface.py` lists the topics and services.
+
+    Args:
+        load_segmenter: called on configuration with (checkpoint, device, precision, backend,
+            input size), like `Segmenter.from_checkpoint`.
+        node_arguments: for `rclpy.node.Node`.
+
+    Attributes:
+        segmenter: the network; None = not configured.
+        latest: the latest frame and its result, if any.
+        statistics: counts of messages, pairs, masks and drops.
+        failed: a future, done when an error that concerns no single frame has ended the worker.
+        failure: this error, or the error that prevented the start.
+
+    Raises:
+        ConfigError: a parameter is invalid.
+    """
+
+    def __init__(self, load_segmenter: Callable[..., Segmenter], **node_arguments: Any) -> None:
+        super().__init__(
+            'segmentation', automatically_declare_parameters_from_overrides=True, **node_arguments
+        )
+        self._log_forwarding = forward_logging(self.get_logger())
+        self._load_segmenter = load_segmenter
+        self.segmenter: Segmenter | None = None
+        self.latest: Segmented | None = None
+        self._frames: FrameSource | None = None
+        self._inputs: Inputs | None = None
+        self._outputs: Outputs | None = None
+        self._worker: Worker | None = None
+        self._watchdog: OutputWatchdog | None = None
+        self.statistics = Statistics()
+        self.failed = Future()
+        self.failure: BaseException | None = None
+        # rclpy owns the name _services.
+        self._service_calls = Services(
+            self, self._set_active, self._reload_model, self._save_snapshot
+        )
+        try:
+            self.parameters = NodeParameters(self)
+            self._bad_inputs = BadInputs(self, self.statistics)
+            self._diagnostics = Diagnostics(
+                self,
+                self.statistics,
+                self.describe_network,
+                self.describe_problem,
+                self.parameters['diagnostics.period'],
+            )
+        except SgnetError:
+            self.destroy_node()
+            raise
+        for package, choice in ros_api.CHOICES.items():
+            self.get_logger().info(f'{package}: {choice}')
+        refuse_impossible_transitions(self)
+
+    def start(self) -> None:
+        """Configure and activate, unless `autostart` is false.
+
+        Raises:
+            SgnetError: a transition failed.
+        """
+        if not self.parameters['autostart']:
+            return
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                if isinstance(self.failure, SgnetError):
+                    raise self.failure
+                raise SgnetError(f'the node did not start: {self.failure!r}') from self.failure
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and create the outputs."""
+        done = self._attempt('configure', self._configure)
+        return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.FAILURE
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
+        super().on_activate(state)
+        done = self._attempt('activate', self._activate)
+        # ERROR leads through on_error to unconfigured, which allows another attempt.
+        return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.ERROR
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the subscriptions; the network stays loaded."""
+        self.stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything, so that the node can be configured again."""
+        self._release()
+        free_memory()
+        return TransitionCallbackReturn.SUCCESS
+
+    on_shutdown = on_error = on_cleanup
+
+    def destroy_node(self) -> None:
+        """Stop, release everything and leave ROS."""
+        self._release()
+        stop_forwarding(self._log_forwarding)
+        self._destroy_rclpy_node()
+
+    def leave(self) -> None:
+        """Leave ROS from any thread, just before the process ends.
+
+        Otherwise other nodes would see this node for another 20 s.
+        """
+        self._destroy_rclpy_node()
+        self.context.try_shutdown()
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """End inputs and worker.
+
+        Args:
+            timeout_s: how long to wait for the current frame. None waits for its end, so that two
+                threads never use the network. Set a time only before the process ends.
+
+        Returns:
+            False if the worker or a thread of a service still runs.
+        """
+        for resource in (self._watchdog, self._inputs):
+            if resource is not None:
+                resource.close()
+        worker = self._worker
+        self._watchdog = self._inputs = self._worker = None
+        if worker is None:
+            return not self._service_calls.busy
+        ended = worker.stop(timeout_s)
+        self._diagnostics.publish()  # the final counts
+        return ended and not self._service_calls.busy
+
+    @property
+    def active(self) -> bool:
+        """Whether the node subscribes and segments."""
+        return self._worker is not None
+
+    def load_segmenter(self) -> Segmenter:
+        """The network of the parameters, warmed up. May run in any thread."""
+        p = self.parameters
+        size = tuple(p['input_size']) if any(p['input_size']) else None
+        segmenter = self._load_segmenter(
+            p['checkpoint'] or None, p['device'], p['precision'], p['backend'], size
+        )
+        segmenter.warm_up(p['warmup_iterations'])
+        return segmenter
+
+    async def _set_active(self, active: bool) -> str:
+        self._require_segmenter()
+        if active != self.active:
+            transition = self.trigger_activate if active else self.trigger_deactivate
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise SgnetError(f'the transition failed: {self.failure}')
+        return 'active' if active else 'inactive'
+
+    async def _reload_model(self) -> str:
+        present = self._require_segmenter()
+        loaded = await self._service_calls.in_thread(self.load_segmenter)
+        if self.segmenter is not present:
+            raise SgnetError('the network was released during loading; configure the node')
+        self.segmenter = loaded
+        self._outputs.publish_labels(tuple(loaded.class_names), loaded.palette)
+        self.get_logger().info(loaded.description)
+        del present
+        await self._service_calls.in_thread(free_memory)
+        return loaded.description
+
+    async def _save_snapshot(self) -> str:
+        latest = self.latest
+        if latest is None:
+            problem = self.describe_problem() or 'no output has a subscriber'
+            raise SgnetError(f'no frame has been segmented yet: {problem}')
+        header = latest.camera_info.header
+        stamp = stamp_ns(header)
+        folder = snapshot_folder(self.parameters['snapshot.folder'], self.get_name())
+        about = {'stamp_ns': stamp, 'frame_id': header.frame_id, **self._describe()}
+        await self._service_calls.in_thread(
+            lambda: write_snapshot(folder, f'{stamp:019d}', latest.frame, latest.result, about)
+        )
+        age_s = (self.get_clock().now().nanoseconds - stamp) / 1e9
+        return f'{folder}: the frame stamped {stamp / 1e9:.3f}, {age_s:.1f} s ago'
+
+    def _require_segmenter(self) -> Segmenter:
+        if self.segmenter is None:
+            raise SgnetError('no network is loaded; configure the node')
+        return self.segmenter
+
+    def _destroy_rclpy_node(self) -> None:
+        super().destroy_node()
+        # It holds the services of the lifecycle, and they hold the node.
+        self._state_machine = None
+
+    def _attempt(self, name: str, action: Callable[[], None]) -> bool:
+        """Run the action of a transition, log its error, and return whether it succeeded."""
+        self.failure = None
+        try:
+            action()
+        except SgnetError as error:
+            self.failure = error
+            self.get_logger().error(f'cannot {name}: {error}')
+        except Exception as error:
+            self.failure = error
+            self.get_logger().error(f'cannot {name}: {traceback.format_exc()}')
+        if self.failure is not None:
+            self._release()
+            free_memory()
+        return self.failure is None
+
+    def _release(self) -> None:
+        """Stop, and release the network, TF and the outputs."""
+        self.stop()
+        for resource in (self._outputs, self._frames):
+            if resource is not None:
+                resource.close()
+        self._outputs = self._frames = self.segmenter = self.latest = None
+
+    def _configure(self) -> None:
+        p = self.parameters
+        # Before the slow network: TF starts to fill, and invalid parameters fail early.
+        self._frames = FrameSource(self, p, resolve_device(p['device']))
+        self.segmenter = self.load_segmenter()
+        self._outputs = Outputs(self, p, self.segmenter.device)
+        self.get_logger().info(self.segmenter.description)
+
+    def _activate(self) -> None:
+        # Not by a local name: the traceback of an error here would keep the network alive.
+        self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
+        self._worker = Worker(
+            self._segment,
+            self._bad_inputs.add,
+            self._fail,
+            self.statistics.dropped,
+            QUEUE_CAPACITY[self.parameters['queue.policy']],
+            lambda: self.parameters['max_rate'],
+        )
+        self._worker.start()
+        self._inputs = Inputs(
+            self, self.parameters, self.statistics, self._store, self._bad_inputs.add
+        )
+        self._watchdog = OutputWatchdog(
+            self, self.parameters, self.statistics, self._inputs, self._outputs, self._worker
+        )
+
+    def _store(self, image: Image, depth: Image, cameras: Cameras) -> None:
+        times = StageTimes(stamp_ns(image.header), self.get_clock().now().nanoseconds)
+        parts = (self.parameters, cameras, self._frames, self.segmenter, self._outputs)
+        self._worker.offer((Pipeline(self, *parts), image, depth, times))
+
+    def _segment(self, item: tuple[Pipeline, Image, Image, StageTimes]) -> None:
+        """Process one frame in the thread of the worker."""
+        pipeline, image, depth, times = item
+        times.end(WAIT)
+        with self.parameters.held():
+            if not pipeline.outputs.wanted():
+                self.statistics.dropped(NO_SUBSCRIBER)
+                return
+            self.latest = pipeline.run(image, depth, times)
+        self.statistics.segmented(times.ms)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the node after an error of the worker that concerns no single frame."""
+        if not self.context.ok():
+            return  # ROS shuts down and accepts no message
+        self.failure = error
+        self.get_logger().fatal(''.join(traceback.format_exception(error)))
+        self.failed.set_result(None)
+
+    def _describe(self) -> dict[str, Any]:
+        """The state of the node for a bug report, ready for JSON."""
+        return {
+            'node': self.get_fully_qualified_name(),
+            'network': self.describe_network(),
+            'parameters': {item.name: self.parameters[item.name] for item in NODE_PARAMETERS},
+            'statistics': self.statistics.counts().to_json(),
+            **environment(),
+        }
+
+    def describe_problem(self) -> str:
+        """Why there is no output; '' if nothing is wrong."""
+        return self._watchdog.problem if self._watchdog else 'not active'
+
+    def describe_network(self) -> dict[str, str]:
+        """A readable description of the network; {} = not loaded."""
+        if self.segmenter is None:
+            return {}
+        return {
+            'network': self.segmenter.description,
+            'device': self.segmenter.device,
+            'checkpoint': self.parameters['checkpoint'] or BUNDLED_MODEL,
+            'classes': str(len(self.segmenter.class_names)),
+            **self._frames.describe(),
+        }

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame for a bug report, in a folder that appears only when it is complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import cv2
+import numpy as np
+
+from sgnet_core.data.folder_writer import FolderWriter
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import SgnetError
+from sgnet_core.io.images import write_file, write_mask
+from sgnet_core.types import RgbdFrame, SegmentationResult
+from sgnet_ros.compat.ros_api import CHOICES
+
+
+def snapshot_folder(parent: str, node_name: str) -> Path:
+    """A new folder in `parent`, named after the node and the time.
+
+    The default of `parent`, '', is `$ROS_HOME/sgnet_snapshots`.
+    """
+    default = Path(os.environ.get('ROS_HOME') or '~/.ros') / 'sgnet_snapshots'
+    name = f'{node_name}_{datetime.now():%Y-%m-%d_%H-%M-%S.%f}'
+    return (Path(parent) if parent else default).expanduser() / name
+
+
+def write_snapshot(
+    folder: Path,
+    frame_id: str,
+    frame: RgbdFrame,
+    result: SegmentationResult,
+    about: Mapping[str, Any],
+) -> None:
+    """Write `folder`: a data set of one frame without labels, and the result of that frame.
+
+    `predict` and the other commands read `image/ID.png`, `depth/ID.png` (millimetres) and
+    `dataset.yaml` (intrinsics). `mask/ID.png` holds the published class ids, 255 = unlabelled.
+    `about.json` holds the class names and `about`.
+
+    Args:
+        folder: must not exist; its parents are created.
+        frame_id: the ID of the frame.
+        about: the state of the node, ready for JSON.
+
+    Raises:
+        SgnetError: the folder exists or cannot be written, or the disk is full.
+    """
+    partial = folder.with_name(f'.{folder.name}.{os.getpid()}.partial')
+    try:
+        with FolderWriter(partial, folder.name, frame.intrinsics, image_suffix='.png') as writer:
+            writer.write(Sample(frame_id, frame))
+        write_mask(partial / 'mask' / f'{frame_id}.png', result.labels)
+        text = json.dumps({'class_names': result.class_names, **about}, indent=2)
+        write_file(partial / 'about.json', text.encode())
+        partial.rename(folder)
+    except OSError as error:
+        raise SgnetError(f'{folder}: cannot be written: {error.strerror}') from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def environment() -> dict[str, Any]:
+    """The packages in use and their versions, for `about`."""
+    versions = {module.__name__: module.__version__ for module in (torch, np, cv2)}
+    return {
+        'ros_packages': CHOICES,
+        'versions': versions | {'python': platform.python_version()},
+    }

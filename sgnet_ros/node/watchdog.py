@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watchdog: collects the facts for `watchdog.diagnose` and logs the causes."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, qos_check_compatible
+
+from sgnet_ros.input.rgbd_subscriber import Inputs
+from sgnet_ros.monitoring.causes import NO_SUBSCRIBER, InputFacts, diagnose, difference, warnings
+from sgnet_ros.monitoring.counters import Counts, Statistics
+from sgnet_ros.monitoring.messages import NO_CAUSE, NOT_WANTED
+from sgnet_ros.monitoring.stage_timer import ARRIVE
+from sgnet_ros.node.inference_worker import Worker
+from sgnet_ros.node.publishers import Outputs
+from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.topics import (
+    STREAMS,
+    other_transport,
+    other_types,
+    resolved_topic,
+    same_type_topics,
+    topic_text,
+)
+
+
+class OutputWatchdog:
+    """Every `watchdog.timeout` without a mask, logs why; until `close()`.
+
+    Attributes:
+        problem: the causes found by the last check; '' if there was output or no subscriber.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: NodeParameters,
+        statistics: Statistics,
+        inputs: Inputs,
+        outputs: Outputs,
+        worker: Worker,
+    ) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._statistics = statistics
+        self._inputs = inputs
+        self._outputs = outputs
+        self._worker = worker
+        self._before, self._before_s = statistics.counts(), time.monotonic()
+        self.problem = ''
+        self._unwanted = False
+        self._warned: set[str] = set()
+        period_s = parameters['watchdog.timeout']
+        # The clock of the node stands still while /clock is silent.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = period_s and node.create_timer(period_s, self._check, clock=clock)
+
+    def close(self) -> None:
+        """End the checks."""
+        if self._timer:
+            self._node.destroy_timer(self._timer)
+
+    def _check(self) -> None:
+        now, now_s = self._statistics.counts(), time.monotonic()
+        since_last, period_s = difference(now, self._before), now_s - self._before_s
+        self._before, self._before_s = now, now_s
+        self._warn(now)
+        if since_last.masks:
+            self.problem, self._unwanted = '', False
+            return
+        causes = diagnose(
+            tuple(self._facts(topic, since_last) for topic in self._inputs.topics),
+            since_last,
+            period_s,
+            self._inputs.sync.nearest_gap_ns,
+            self._parameters['sync.slop'],
+            self._worker.busy_s,
+            self._clock_is_silent(),
+        )
+        wanted = self._outputs.wanted()
+        # Drops of this cause show that the subscriber is new.
+        if causes or (wanted and NO_SUBSCRIBER not in since_last.dropped):
+            self.problem = ' · '.join(causes) or NO_CAUSE.format()
+            self._node.get_logger().warning(f'no output for {period_s:.0f} s: {self.problem}')
+            return
+        if not wanted and not self._unwanted:
+            topics = ', '.join(self._outputs.topics)
+            self._node.get_logger().info(NOT_WANTED.format(topics=topics))
+        self.problem, self._unwanted = '', not wanted
+
+    def _warn(self, now: Counts) -> None:
+        """Log each warning once, for as long as it lasts."""
+        own = self._node.get_name(), self._node.get_namespace()
+        found = warnings(
+            self._node.get_fully_qualified_name(),
+            self._node.get_node_names_and_namespaces().count(own),
+            -now.stages_ms[ARRIVE][-1] / 1e3 if now.masks else 0.0,
+            self._outputs.qos_mismatches(),
+        )
+        for subject in found.keys() - self._warned:
+            self._node.get_logger().warning(found[subject])
+        self._warned = set(found)
+
+    def _clock_is_silent(self) -> bool:
+        simulated = self._node.get_parameter('use_sim_time').value
+        return simulated and self._node.get_clock().now().nanoseconds == 0
+
+    def _facts(self, topic: str, since_last: Counts) -> InputFacts:
+        node = self._node
+        publishers = node.get_publishers_info_by_topic(resolved_topic(node, topic))
+        checks = [qos_check_compatible(one.qos_profile, self._inputs.qos) for one in publishers]
+        reasons = [reason for level, reason in checks if level == QoSCompatibility.ERROR]
+        return InputFacts(
+            topic,
+            topic_text(node, topic),
+            len(publishers),
+            '; '.join(reasons) if len(reasons) == len(publishers) else '',
+            since_last.received.get(STREAMS[topic], 0),
+            topic in self._inputs.unstamped,
+            other_types(node, topic, publishers),
+            other_transport(node, topic),
+            '' if publishers else same_type_topics(node, topic),
+        )

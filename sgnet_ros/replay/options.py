@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of `evaluate_bag --live`, and what they mean to the node and to the player."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgnet_core.cli.options import add_options, check_positive, parse_camera
+from sgnet_core.errors import InputError
+from sgnet_ros.bag.options import frame_topics, parse_pose
+
+if TYPE_CHECKING:
+    from sgnet_ros.replay.session import Replay
+
+LIVE_ONLY = ('rate', 'lossless', 'params_file', 'param', 'node')
+OF_OUR_NODE = ('checkpoint', 'device', 'precision', 'backend', 'params_file', 'param')
+"""Options about a node that is started; with `--node` it is somebody else's."""
+
+
+def add_live_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `--live` can be told."""
+    live = parser.add_argument_group(
+        'live', 'score the masks of a running node, received over DDS, and measure their latency'
+    )
+    live.add_argument('--live', action='store_true', help='start the node and play the bag to it')
+    add_options(live, 'rate', metavar='X', help='playback speed factor (default: 1)')
+    live.add_argument(
+        '--lossless',
+        action='store_true',
+        help='set queue.policy:=all and wait for masks: counts equal those without --live',
+    )
+    live.add_argument(
+        '--params-file',
+        type=Path,
+        metavar='FILE',
+        help='parameter file of the node; sync.mode and sync.slop are options of this command',
+    )
+    live.add_argument(
+        '--param', action='append', metavar='NAME:=VALUE', help='parameter of the node; repeatable'
+    )
+    live.add_argument(
+        '--node',
+        metavar='NAME',
+        help='use a node that is already running, for example /segmentation; set its pairing, '
+        'camera and extrinsics to the same values',
+    )
+
+
+def check_live_arguments(args: argparse.Namespace) -> None:
+    """Raise InputError where options contradict each other."""
+    if not args.live:
+        given = next((name for name in LIVE_ONLY if getattr(args, name)), None)
+        if given:
+            raise InputError(f'--{given.replace("_", "-")} is for --live; add it')
+    check_positive(args, 'rate')
+    if args.params_file is not None and not args.params_file.is_file():
+        raise InputError(f'no parameters at {args.params_file}; give a YAML file')
+    if args.node is None:
+        return
+    if not args.node.startswith('/'):
+        raise InputError(f'--node must begin with /, as in /segmentation, got {args.node!r}')
+    given = next((name for name in OF_OUR_NODE if getattr(args, name) not in (None, 'auto')), None)
+    if given:
+        raise InputError(
+            f'--{given.replace("_", "-")} is for a node that is started, but {args.node} runs '
+            'already: set it there'
+        )
+
+
+def replay_of(args: argparse.Namespace, logs: Path, frames: int) -> Replay:
+    """What is played, and to which node.
+
+    Args:
+        logs: folder for the logs of the processes.
+        frames: how many there are, for the progress bar.
+
+    Raises:
+        InputError: a `--param` is not NAME:=VALUE.
+    """
+    from sgnet_ros.replay.session import Replay
+
+    streams = ['rgb', 'depth']
+    streams += [] if args.camera else ['camera_info']
+    streams += ['depth_camera_info'] if args.extrinsics else []
+    return Replay(
+        args.bag,
+        logs,
+        topics=frame_topics(args),
+        streams=tuple(streams),
+        rate=args.rate or 1.0,
+        lossless=args.lossless,
+        node=args.node,
+        parameters=node_parameters(args),
+        params_file=args.params_file,
+        frames=frames,
+    )
+
+
+def node_parameters(args: argparse.Namespace) -> dict[str, str]:
+    """What the options mean to the node; all but pairing is left to `--params-file` if not given.
+
+    Raises:
+        InputError: a `--param` is not NAME:=VALUE, or about pairing.
+    """
+    given = {'device': args.device, 'precision': args.precision, 'backend': args.backend}
+    parameters = {name: value for name, value in given.items() if value != 'auto'}
+    # Always: labels are looked up by the pairs that we make.
+    parameters |= {'sync.mode': args.sync_mode, 'sync.slop': str(args.sync_slop)}
+    if args.checkpoint:
+        parameters['checkpoint'] = str(Path(args.checkpoint).resolve())
+    if args.camera:
+        names = ('camera.fx', 'camera.fy', 'camera.cx', 'camera.cy')
+        parameters |= zip(names, map(str, parse_camera(args.camera)), strict=True)
+    if args.extrinsics:
+        parameters['depth.register'] = 'true'
+        parameters['depth.extrinsics'] = str(parse_pose(args.extrinsics))
+    for text in args.param or ():
+        name, assigned, value = text.partition(':=')
+        if not name or not assigned:
+            raise InputError(f'--param must be NAME:=VALUE, as in max_rate:=5.0, got {text!r}')
+        if name.startswith('sync.'):
+            raise InputError(f'{name} is for the evaluator, too: give --sync-mode or --sync-slop')
+        parameters[name] = value
+    return parameters

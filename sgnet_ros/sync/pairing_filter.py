@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`RgbdSync` as a message filter: two subscribers in, (colour, depth) callbacks out."""
+
+import threading
+from collections.abc import Callable
+
+from sgnet_ros.compat.ros_api import SimpleFilter
+from sgnet_ros.conversions.images import stamp_ns
+from sgnet_ros.sync.pairing import RgbdSync
+
+
+class RgbdFilter(SimpleFilter):
+    """Signals the pairs that `sync` makes of the messages of two filters.
+
+    `on_dropped` receives the cause and number of messages without a pair. Callbacks run outside
+    the lock: one that raises loses its pair only. The synchronisers of `message_filters` would
+    block forever.
+    """
+
+    def __init__(
+        self,
+        rgb: SimpleFilter,
+        depth: SimpleFilter,
+        sync: RgbdSync,
+        on_dropped: Callable[[str, int], None] = lambda cause, count: None,
+    ) -> None:
+        super().__init__()
+        self.sync = sync
+        self._on_dropped = on_dropped
+        self._lock = threading.Lock()
+        rgb.registerCallback(self._take, sync.add_rgb)
+        depth.registerCallback(self._take, sync.add_depth)
+
+    def _take(self, message, add) -> None:
+        with self._lock:
+            before = self.sync.dropped.copy()
+            pairs = add(stamp_ns(message.header), message)
+            dropped = self.sync.dropped - before
+        for cause, count in dropped.items():
+            self._on_dropped(cause, count)
+        for pair in pairs:
+            self.signalMessage(*pair)

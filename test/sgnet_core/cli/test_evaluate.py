@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `evaluate`: what it reads, shows and writes, alone and in several processes."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+
+import torch
+import numpy as np
+import pytest
+import torch.multiprocessing
+from networks import bent, untrained
+
+from sgnet_core.checkpoint.checkpoint import save_checkpoint
+from sgnet_core.cli.runner import run_command
+from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.evaluation import ConfusionMatrix, evaluate
+from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.labels import NYU13, NYU40
+from sgnet_core.types import SegmentationResult
+
+TIMES = {'frame_scores', 'latency_ms', 'provenance'}
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp('checkpoint') / 'bent.safetensors'
+    save_checkpoint(path, bent(untrained()))
+    return path
+
+
+def command(data, *argv, status=0):
+    argv = ['--data', data, '--device', 'cpu', '--backend', 'torch', *argv]
+    assert run_command('sgnet_core', 'evaluate', [str(a) for a in argv]) == status
+
+
+def figures_of(data, tmp_path, *argv, status=0):
+    command(data, *argv, '--json', tmp_path / 'figures.json', status=status)
+    return json.loads((tmp_path / 'figures.json').read_text())
+
+
+@pytest.fixture
+def film_without_labels(tmp_path, tiny_samples):
+    root = tmp_path / 'film'
+    camera = tiny_samples[0].frame.intrinsics
+    with FolderWriter(root, 'film', camera, None, 30.0, with_pose=True) as writer:
+        for sample in tiny_samples:
+            sample.pose[:3, 3] = 0
+            writer.write(dataclasses.replace(sample, labels=None))
+    return root
+
+
+def test_keys_and_figures(tiny_dataset, checkpoint, tmp_path, capsys):
+    figures = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
+    evaluation = evaluate(Segmenter.from_checkpoint(checkpoint, backend='torch'), tiny_dataset)
+    expected = evaluation.to_json()
+    assert {key: figures[key] for key in set(expected) - TIMES} == {
+        key: expected[key] for key in set(expected) - TIMES
+    }
+    assert figures['interrupted'] is False
+    text = capsys.readouterr().out
+    assert 'tiny, split all, 5 frames' in text
+    assert 'boundary IoU' in text
+    assert '95 % of resampled frames' in text
+
+
+def evaluate_in_two(rank, port, argv, status=0):
+    torch.set_num_threads(1)
+    os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
+    os.environ |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
+    command(*argv, status=status)
+
+
+def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint, tmp_path):
+    """As torchrun starts them."""
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+    argv = [tiny_dataset.root, '--checkpoint', checkpoint, '--out', tmp_path / 'two']
+    argv += ['--robustness']
+    torch.multiprocessing.spawn(evaluate_in_two, (port, argv), 2)
+    two = json.loads((tmp_path / 'two' / 'metrics.json').read_text())
+    one = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, '--robustness')
+    assert [score['id'] for score in two['frame_scores']] == list(tiny_dataset.ids)
+    assert {k: two[k] for k in set(one) - TIMES} == {k: one[k] for k in set(one) - TIMES}
+    assert one['frames'] == 5
+    # Pictures are of the frames of both.
+    assert (tmp_path / 'two' / 'report.html').read_text().count('<img ') == 5 * 5
+
+
+def test_checkpoints_side_by_side(tiny_dataset, checkpoint, tmp_path, capsys):
+    other = tmp_path / 'other.safetensors'
+    save_checkpoint(other, untrained())
+    both = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, other)
+    assert list(both['checkpoints']) == [str(checkpoint), str(other)]
+    for path, figures in both['checkpoints'].items():
+        alone = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', path)
+        assert figures['confusion'] == alone['confusion']
+    text = capsys.readouterr().out
+    assert f'[2] {other}' in text
+    first, second = (f'{100 * f["miou"]:.2f}' for f in both['checkpoints'].values())
+    lines = [line.split() for line in text.splitlines()]
+    assert ['mIoU', first, second] in lines and ['frames', '5', '5'] in lines
+
+
+def test_a_checkpoint_that_is_not_there_is_found_before_the_first_is_measured(
+    tiny_dataset, checkpoint, tmp_path, capsys
+):
+    both = checkpoint, tmp_path / 'typo.safetensors'
+    command(tiny_dataset.root, '--checkpoint', *both, status=2)
+    shown = capsys.readouterr()
+    assert 'typo.safetensors' in shown.err and shown.out == ''
+
+
+def test_the_protocol_says_that_depth_was_taken_away(tiny_dataset, checkpoint, tmp_path):
+    argv = ['--checkpoint', checkpoint, '--missing-depth', '0.25', '--limit', 2]
+    figures = figures_of(tiny_dataset.root, tmp_path, *argv)
+    assert figures['protocol'].endswith(', without 25% of the depth')
+
+
+def test_an_exported_network_that_cannot_be_used_is_named(tiny_dataset, tmp_path, capsys):
+    for name, argv, message in (
+        ('none.onnx', ['--backend', 'auto'], 'no exported network at'),
+        ('none.onnx', [], 'runs in ONNX Runtime'),
+        ('none.onnx', ['--scales', '0.5,1'], 'has one input size: for scales give'),
+    ):
+        command(tiny_dataset.root, '--checkpoint', tmp_path / name, *argv, status=2)
+        assert message in capsys.readouterr().err
+
+
+def test_robustness_is_measured_for_every_corruption(tiny_dataset, checkpoint, tmp_path, capsys):
+    figures = figures_of(
+        tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, '--robustness', '--limit', 2
+    )
+    rows = [(row['corruption'], row['severity']) for row in figures['robustness']]
+    # Without poses nobody knows whether frames are neighbours in time.
+    known = [name for name in CORRUPTIONS if name != 'depth_delay']
+    assert rows == [(name, severity) for name in known for severity in SEVERITIES]
+    kept = figures['retained_miou']
+    for name in known:
+        found = [r['miou'] for r in figures['robustness'] if r['corruption'] == name]
+        assert kept[name] == pytest.approx(np.mean(found) / figures['miou'])
+    assert kept['mean'] == pytest.approx(np.mean([kept[name] for name in known]))
+    assert f'{100 * kept["mean"]:.1f}' in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_film_without_labels_has_consistency_only(
+    film_without_labels, checkpoint, tmp_path, capsys
+):
+    figures = figures_of(film_without_labels, tmp_path, '--checkpoint', checkpoint)
+    assert figures['miou'] is None
+    assert figures['temporal_consistency']['frames'] == 4
+    assert figures['frames'] == 5
+    assert 'of the points that two neighbouring frames saw' in capsys.readouterr().out
+    command(film_without_labels, '--robustness', status=2)
+    assert 'has no labels: there is nothing' in capsys.readouterr().err
+
+
+def test_a_checkpoint_for_other_classes_is_refused(tiny_dataset, tmp_path, capsys):
+    save_checkpoint(tmp_path / 'c.safetensors', untrained(NYU13))
+    command(tiny_dataset.root, '--checkpoint', tmp_path / 'c.safetensors', status=2)
+    assert '40 classes against 13' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--scales', '0.1'], 'scales must be from 0.25 to 4, got 0.1'),
+        (['--limit', '0'], '--limit must be at least 1, got 0'),
+        (['--missing-depth', '2'], '--missing-depth must be from 0 to 1, got 2.0'),
+        (['--robustness', '--missing-depth', '0.5'], 'give it without --missing-depth'),
+        (['--json', '/proc/none/a.json'], 'cannot be written'),
+    ],
+)
+def test_wrong_arguments_are_named(tiny_dataset, capsys, argv, message):
+    command(tiny_dataset.root, *argv, status=2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count('\n') == 1
+
+
+class Interrupting:
+    """A network that says what it is told to, and presses Ctrl-C at its third frame, or another."""
+
+    class_names = NYU40.class_names
+    description = 'nothing'
+    device = 'cpu'
+
+    def __init__(self, last=3):
+        self.frames, self._last = 0, last
+
+    def segment(self, frame):
+        self.frames += 1
+        if self.frames == self._last:
+            os.kill(os.getpid(), signal.SIGINT)
+        labels = np.full(frame.size, min(self.frames, 39), np.uint8)
+        return SegmentationResult(labels, np.ones(frame.size, np.float32), self.class_names)
+
+
+def test_after_ctrl_c_the_figures_are_of_what_was_seen(tiny_dataset, tmp_path, monkeypatch, capsys):
+    from sgnet_core.evaluation import multi_scale
+
+    data = FolderDataset(tiny_dataset.root, ids=list(tiny_dataset.ids) * 40)
+    monkeypatch.setattr('sgnet_core.data.folder_dataset.FolderDataset', lambda *_: data)
+    monkeypatch.setattr(multi_scale, 'load_views', lambda *_: Interrupting())
+    figures = figures_of(tiny_dataset.root, tmp_path, status=130)
+    assert figures['interrupted'] is True
+    assert 2 <= figures['frames'] < 150
+    assert 'frames seen' in capsys.readouterr().out
+    expected = ConfusionMatrix(NYU40.class_names)
+    for number in range(figures['frames']):
+        truth = data[number].labels
+        expected.update(truth, np.full_like(truth, min(number + 1, 39)))
+    assert figures['confusion'] == expected.counts.tolist()
+
+
+def interrupted_in_two(rank, port, root, out):
+    from sgnet_core.data import folder_dataset
+    from sgnet_core.evaluation import multi_scale
+
+    data = FolderDataset(root)
+    data = FolderDataset(root, ids=list(data.ids) * 40)
+    folder_dataset.FolderDataset = lambda *_: data
+    # Ctrl-C comes to all of them, in the middle of their shares.
+    multi_scale.load_views = lambda *_: Interrupting(last=3 + 2 * rank)
+    evaluate_in_two(rank, port, [root, '--json', out], status=130)
+
+
+def test_after_ctrl_c_the_counts_of_all_processes_are_joined(tiny_dataset, tmp_path):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+    torch.multiprocessing.spawn(
+        interrupted_in_two, (port, tiny_dataset.root, tmp_path / 'two.json'), 2
+    )
+    figures = json.loads((tmp_path / 'two.json').read_text())
+    assert figures['interrupted'] is True
+    ids = [score['id'] for score in figures['frame_scores']]
+    assert len(ids) == figures['frames']
+    assert 2 + 4 <= len(ids) < 150
+
+
+def test_after_ctrl_c_robustness_is_of_complete_corruptions(tiny_dataset, tmp_path, monkeypatch):
+    """With five frames the second corruption begins after twenty."""
+    monkeypatch.setattr(
+        'sgnet_core.evaluation.multi_scale.load_views', lambda *_: Interrupting(last=5 + 15 + 7)
+    )
+    figures = figures_of(tiny_dataset.root, tmp_path, '--robustness', status=130)
+    assert figures['frames'] == 5 and figures['interrupted'] is False
+    assert figures['robustness_interrupted'] is True
+    first = next(iter(CORRUPTIONS))
+    assert [row['corruption'] for row in figures['robustness']] == 3 * [first]
+    assert figures['retained_miou'].keys() == {'mean', first}
+    assert figures['retained_miou']['mean'] is None

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command gets from `cli`."""
+
+import json
+import math
+import os
+import sys
+from argparse import Namespace
+from types import ModuleType
+
+import pytest
+
+from sgnet_core.cli.options import check_positive
+from sgnet_core.cli.runner import run_command
+from sgnet_core.errors import InputError
+from sgnet_core.io.files import atomic_write, check_json_destination, write_json
+
+VALUES = {
+    'confusion': [[1, 2, 3], [40, 50, -6]],
+    'empty': [],
+    'nested': {'b': [None, 0.25, 1e-9, True], 'words': ['[1,\n 2]', 'a,b', '{"x": [1,\n2]}']},
+    'mixed': [1, 'two', [3, {'four': [5, 6]}]],
+}
+
+
+def test_json_keeps_its_values_and_a_row_on_its_line(tmp_path, capsys):
+    file = tmp_path / 'new' / 'figures.json'
+    write_json(file, VALUES)
+    assert json.loads(file.read_text()) == VALUES
+    lines = [line.strip(' ,') for line in file.read_text().splitlines()]
+    assert {'[1, 2, 3]', '[40, 50, -6]', '"four": [5, 6]'} <= set(lines)
+    write_json('-', VALUES)
+    assert capsys.readouterr().out == file.read_text()
+
+
+def test_json_has_no_nan():
+    with pytest.raises(ValueError, match='not JSON compliant'):
+        write_json('-', {'a': [float('nan')]})
+
+
+def test_a_command_knows_what_was_typed(monkeypatch):
+    seen = []
+    command = ModuleType('command', 'Help.')
+    command.add_arguments = lambda parser: parser.add_argument('words', nargs='*')
+    command.run = lambda args: seen.append(args.command_line)
+    monkeypatch.setitem(sys.modules, 'sgnet_core.cli.command', command)
+    assert run_command('sgnet_core', 'command', ['one', 'two words', '--', '$x']) == 0
+    assert seen == ["python -m sgnet_core command one 'two words' -- '$x'"]
+
+
+def test_json_replaces_a_file_whole_and_writes_a_pipe_in_place(tmp_path):
+    file, pipe = tmp_path / 'figures.json', tmp_path / 'pipe'
+    file.write_text('old')
+    with pytest.raises(ValueError), atomic_write(file) as partial:
+        partial.write_text('half')
+        raise ValueError
+    assert (file.read_text(), list(tmp_path.iterdir())) == ('old', [file])
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    check_json_destination(pipe)
+    write_json(pipe, {'a': 1})
+    assert json.loads(os.read(reader, 100)) == {'a': 1}
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    ('value', 'bound'), [(0, 'at least 1'), (0.0, 'above 0'), (math.nan, 'above 0')]
+)
+def test_a_number_out_of_range_is_named(value, bound):
+    check_positive(Namespace(a=None, b=1, c=0.5), 'a', 'b', 'c')
+    with pytest.raises(InputError, match=f'--max-rate must be {bound}, got {value:g}'):
+        check_positive(Namespace(max_rate=value), 'max_rate')

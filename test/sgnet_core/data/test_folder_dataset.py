@@ -1,0 +1,547 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folder data sets: what is written is read back, and every bad input has a useful error.
+
+over 400 lines: each bad input is a short test of its own.
+"""
+
+import dataclasses
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter, Sample
+from sgnet_core.errors import DataError, InputError, SgnetError
+from sgnet_core.labels import NYU40
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
+
+
+def edit_yaml(root: Path, **changes) -> None:
+    """Change keys of dataset.yaml; a value of None removes the key."""
+    values = yaml.safe_load((root / 'dataset.yaml').read_text())
+    values.update(changes)
+    values = {key: value for key, value in values.items() if value is not None}
+    (root / 'dataset.yaml').write_text(yaml.safe_dump(values))
+
+
+def assert_one_line(error: Exception) -> None:
+    assert '\n' not in str(error)
+    assert str(error).strip() == str(error)
+
+
+# --- what is written is read back
+
+
+def test_round_trip_is_exact(tiny_dataset, tiny_samples):
+    assert len(tiny_dataset) == 5
+    for written, read in zip(tiny_samples, tiny_dataset, strict=True):
+        assert read.id == written.id
+        np.testing.assert_array_equal(read.frame.rgb, written.frame.rgb)
+        np.testing.assert_array_equal(read.frame.depth_m, written.frame.depth_m)
+        np.testing.assert_array_equal(read.labels, written.labels)
+        np.testing.assert_array_equal(read.pose, written.pose)
+        assert read.frame.intrinsics == written.frame.intrinsics
+
+
+def test_attributes(tiny_dataset, tiny_samples):
+    read = tiny_dataset
+    assert (read.name, read.rate_hz, read.splits) == ('tiny', 30.0, ('fit', 'val'))
+    assert (read.ids, read.class_names) == (('0', '1', '2', '3', '4'), NYU40.class_names)
+    assert read.intrinsics == tiny_samples[0].frame.intrinsics
+    assert read.has_labels and read.has_poses
+
+
+def test_splits_and_ids(tiny_dataset):
+    assert FolderDataset(tiny_dataset.root, 'val').ids == ('3', '4')
+    assert FolderDataset(tiny_dataset.root, ids=['4', '1'])[0].id == '4'
+    assert FolderDataset(str(tiny_dataset.root), 'fit')[-1].id == '2'
+    with pytest.raises(IndexError):
+        tiny_dataset[5]
+    with pytest.raises(InputError, match='not both'):
+        FolderDataset(tiny_dataset.root, 'val', ids=['3'])
+
+
+def write_frame(root: Path, rgb: np.ndarray, depth_m: np.ndarray) -> FolderDataset:
+    """A data set of one frame, without classes and poses."""
+    height, width = depth_m.shape
+    camera = CameraIntrinsics(width, height, 30.0, 30.0, width / 2, height / 2)
+    with FolderWriter(root, 'one', camera) as writer:
+        writer.write(Sample('a', RgbdFrame(rgb, depth_m, camera)))
+    return FolderDataset(root)
+
+
+def test_jpeg_is_close_and_without_labels_and_poses_there_are_none(tmp_path):
+    ramp = np.tile(np.arange(0, 240, 6, dtype=np.uint8), (24, 1))
+    rgb = np.stack([ramp, ramp // 2, 255 - ramp], -1)
+    dataset = write_frame(tmp_path / 'set', rgb, np.full((24, 40), 2.5, np.float32))
+    assert [p.name for p in (tmp_path / 'set').rglob('*.jpg')] == ['a.jpg']
+    assert (dataset.class_names, dataset.rate_hz, dataset.has_labels) == (None, None, False)
+    assert (dataset[0].labels, dataset[0].pose) == (None, None)
+    # Red and blue would be 200 apart if their order were lost.
+    assert np.abs(dataset[0].frame.rgb.astype(int) - rgb).mean() < 4
+
+
+def test_depth_that_16_bits_cannot_hold_is_no_measurement(tmp_path):
+    depth_m = np.array([[0.001, 65.535, 65.536, 70.0], [np.nan, np.inf, -1.0, 0.0]], np.float32)
+    read = write_frame(tmp_path / 'set', np.zeros((2, 4, 3), np.uint8), depth_m)[0].frame.depth_m
+    np.testing.assert_allclose(read[0, :2], [0.001, 65.535], rtol=1e-6)
+    assert np.isnan(read).sum() == 6
+
+
+def test_every_depth_value_comes_back_from_a_second_writing(tmp_path):
+    raw = np.arange(65536, dtype=np.uint16).reshape(128, 512)
+    depth_m = raw.astype(np.float32) * np.float32(0.001)
+    write_frame(tmp_path / 'set', np.zeros((128, 512, 3), np.uint8), depth_m)
+    stored = cv2.imread(str(tmp_path / 'set' / 'depth' / 'a.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(stored, raw)
+
+
+# --- the format
+
+
+def test_scale_and_every_invalid_value(tiny_dataset):
+    raw = np.full((24, 36), 10000, np.uint16)
+    raw[0, :3] = (0, 65535, 7)
+    cv2.imwrite(str(tiny_dataset.root / 'depth' / '0.png'), raw)
+    edit_yaml(tiny_dataset.root, depth_scale=0.0001, depth_invalid=[0, 65535])
+    depth_m = FolderDataset(tiny_dataset.root)[0].frame.depth_m
+    assert depth_m.dtype == np.float32
+    assert np.isnan(depth_m[0, :2]).all()
+    assert np.isnan(depth_m).sum() == 2
+    np.testing.assert_allclose(depth_m[0, 2:4], [0.0007, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('offset', 'values', 'ids'),
+    [
+        (0, np.array([1, 2, 255, 0], np.uint8), [1, 2, UNLABELLED, 0]),  # no void
+        (1, np.array([0, 40, 1, 2], np.uint16), [UNLABELLED, 39, 0, 1]),  # 16 bits
+    ],
+)
+def test_labels_of_either_offset(tiny_dataset, offset, values, ids):
+    for sample_id in tiny_dataset.ids:
+        labels = np.tile(values, (24, 9))
+        cv2.imwrite(str(tiny_dataset.root / 'label' / f'{sample_id}.png'), labels)
+    if offset == 0:
+        (tiny_dataset.root / 'three.txt').write_text('floor\nwall\nrobot\n\n')
+        edit_yaml(tiny_dataset.root, label_offset=0, classes='three.txt')
+    dataset = FolderDataset(tiny_dataset.root)
+    assert len(dataset.class_names) == (40 if offset else 3)
+    np.testing.assert_array_equal(dataset[0].labels[0, :4], ids)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_indexed_labels_are_their_indices_whatever_their_colours(tiny_dataset, bits):
+    """As annotation tools write them; few classes make them pack several pixels in a byte."""
+    rng = np.random.default_rng(bits)
+    indices = rng.integers(0, min(2**bits, 41), (24, 36)).astype(np.uint8)
+    path = tiny_dataset.root / 'label' / '2.png'
+    path.write_bytes(indexed_png(indices, bits))
+    labels = tiny_dataset.load('2').labels
+    np.testing.assert_array_equal(labels, indices - np.uint8(1))  # 0, void, wraps to 255
+
+
+def indexed_png(indices: np.ndarray, bits: int) -> bytes:
+    """A PNG with a palette of random colours, one of them transparent."""
+    planes = np.unpackbits(indices[..., None], axis=-1)[..., -bits:]
+    rows = np.packbits(planes.reshape(len(indices), -1), axis=1)
+    lines = b''.join(b'\0' + row.tobytes() for row in rows)
+    colours = np.random.default_rng(0).integers(0, 256, 3 * 2**bits).astype(np.uint8)
+    header = struct.pack('>IIBBBBB', *indices.shape[::-1], bits, 3, 0, 0, 0)
+    chunks = {b'IHDR': header, b'PLTE': colours.tobytes(), b'tRNS': b'\0'}
+    chunks |= {b'IDAT': zlib.compress(lines), b'IEND': b''}
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(content))
+        + kind
+        + content
+        + struct.pack('>I', zlib.crc32(kind + content))
+        for kind, content in chunks.items()
+    )
+
+
+def test_ids_of_a_pattern_are_in_counting_order(tiny_dataset):
+    image = tiny_dataset.root / 'image'
+    for old, new in (('0', '10'), ('1', '9'), ('2', '100')):
+        for kind in ('image', 'depth', 'label'):
+            folder = tiny_dataset.root / kind
+            (folder / f'{old}.png').rename(folder / f'{new}.png')
+    (image / 'notes.txt').write_text('no frame')
+    edit_yaml(tiny_dataset.root, pose=None)
+    assert FolderDataset(tiny_dataset.root).ids == ('3', '4', '9', '10', '100')
+
+
+def test_patterns_may_have_characters_that_glob_and_format_know(tiny_dataset):
+    folder = tiny_dataset.root / 'shots [1] {x}'
+    folder.mkdir()
+    for file in (tiny_dataset.root / 'image').iterdir():
+        file.rename(folder / f'{file.stem}-{file.stem}.png')
+    edit_yaml(tiny_dataset.root, image='shots [1] {x}/{id}-{id}.png')
+    assert FolderDataset(tiny_dataset.root).ids == ('0', '1', '2', '3', '4')
+
+
+def test_exif_rotation_is_not_applied(tiny_dataset):
+    """Depth has no EXIF tag: turning the colour image alone would tear the two apart."""
+    bgr = np.zeros((24, 36, 3), np.uint8)
+    jpeg = cv2.imencode('.jpg', bgr)[1].tobytes()
+    exif = b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0'
+    segment = b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
+    (tiny_dataset.root / 'image' / '0.png').write_bytes(jpeg[:2] + segment + jpeg[2:])
+    turned = cv2.imdecode(np.frombuffer(jpeg[:2] + segment + jpeg[2:], np.uint8), cv2.IMREAD_COLOR)
+    assert turned.shape == (36, 24, 3)
+    assert tiny_dataset[0].frame.rgb.shape == (24, 36, 3)
+
+
+def test_optional_keys_may_be_left_out_or_empty(tiny_dataset):
+    edit_yaml(tiny_dataset.root, name=None, rate_hz=None, splits=None, depth_invalid=None)
+    path = tiny_dataset.root / 'dataset.yaml'
+    path.write_text(path.read_text() + 'rate_hz:\n')
+    dataset = FolderDataset(tiny_dataset.root)
+    assert dataset.name == 'tiny_dataset'
+    assert dataset.rate_hz is None
+    assert dataset.splits == ()
+
+
+def test_scale_in_the_notation_that_yaml_takes_for_text(tiny_dataset):
+    path = tiny_dataset.root / 'dataset.yaml'
+    path.write_text(path.read_text().replace('depth_scale: 0.001', 'depth_scale: 1e-3'))
+    assert yaml.safe_load(path.read_text())['depth_scale'] == '1e-3'
+    np.testing.assert_array_equal(
+        FolderDataset(tiny_dataset.root)[0].frame.depth_m, tiny_dataset[0].frame.depth_m
+    )
+
+
+def test_byte_order_mark_of_windows_editors(tiny_dataset):
+    for name in ('dataset.yaml', 'classes.txt', 'split_val.txt'):
+        path = tiny_dataset.root / name
+        path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b'\n', b'\r\n'))
+    dataset = FolderDataset(tiny_dataset.root, 'val')
+    assert dataset.ids == ('3', '4')
+    assert dataset.class_names == NYU40.class_names
+
+
+# --- bad input: dataset.yaml
+
+
+@pytest.mark.parametrize(('folder', 'problem'), [('nowhere', 'folder'), ('.', 'file')])
+def test_missing_folder_and_missing_dataset_yaml(tmp_path, folder, problem):
+    with pytest.raises(DataError, match=rf'dataset\.yaml: no such {problem}; give the folder of'):
+        FolderDataset(tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'depth_scal': 1}, r"unknown key 'depth_scal'; did you mean 'depth_scale'\?"),
+        ({'zzz': 1}, r"unknown key 'zzz'; known keys: name, image, depth"),
+        ({'depth_scale': None}, r"'depth_scale' is missing; add a line like `depth_scale: 0\.001`"),
+        ({'intrinsics': None}, r"'intrinsics' is missing; add a line like `intrinsics: \{width"),
+        ({'depth_scale': 0}, r'depth_scale: 0.0 must be positive, in metres per unit'),
+        ({'depth_scale': 'mm'}, r"depth_scale: 'mm' must be a number"),
+        ({'depth_scale': float('nan')}, r'depth_scale: nan must be positive'),
+        ({'rate_hz': -30}, r'rate_hz: -30.0 must be positive; leave it out if unknown'),
+        ({'rate_hz': True}, r'rate_hz: True must be a number'),
+        ({'image': 'image.jpg'}, r"image: 'image\.jpg' holds no \{id\}; write for example"),
+        ({'depth': '/tmp/{id}.png'}, r"depth: '/tmp/\{id\}\.png' must be relative to the folder"),
+        ({'label': ['a']}, r"label: \['a'\] must be text"),
+        ({'classes': None}, r'label without classes; add a file of names'),
+        ({'label_offset': 1.5}, r'label_offset: 1.5 must be a whole number'),
+        ({'label_offset': -1}, r'label_offset: -1 must be 0 or more'),
+        ({'depth_invalid': 0}, r'depth_invalid: 0 must be a list of whole numbers, like \[0, 655'),
+        ({'intrinsics': 'K.txt'}, r"intrinsics: 'K\.txt' must look like \{width: 640"),
+        ({'intrinsics': {'width': 36, 'hieght': 24}}, r"'hieght' in intrinsics; did .*'height'"),
+        ({'intrinsics': {'width': 36, 'height': 24}}, r"intrinsics: 'fx' is missing; it must look"),
+        (
+            {'intrinsics': {'width': 36, 'height': 24, 'fx': 0, 'fy': 0, 'cx': 0, 'cy': 0}},
+            r'focal lengths must be positive pixels, got fx=0.0',
+        ),
+        ({'splits': 'fit.txt'}, r"splits: 'fit\.txt' must look like \{fit: fit\.txt"),
+    ],
+)
+def test_bad_dataset_yaml_is_an_error_that_names_it(tiny_dataset, changes, message):
+    edit_yaml(tiny_dataset.root, **changes)
+    with pytest.raises(DataError, match=r'dataset\.yaml: .*' + message) as caught:
+        FolderDataset(tiny_dataset.root)
+    assert_one_line(caught.value)
+    assert caught.value.exit_status == 2
+
+
+# --- bad input: text files
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'message'),
+    [
+        ('dataset.yaml', b'name: [1, 2\nimage: x\n', r'not YAML: line 2: .*; correct it'),
+        ('dataset.yaml', b'- a\n- b\n', r'must hold `key: value` lines, got list'),
+        ('dataset.yaml', b'', r'must hold `key: value` lines, got NoneType'),
+        ('dataset.yaml', b'name: \xff\xfe', r'not UTF-8 text; save it as UTF-8'),
+        ('dataset.yaml', b'name: \x01', r'not YAML: special characters are not allowed; correct'),
+        ('classes.txt', b'wall\nfloor\n', r"the first line is 'wall', but with label_"),
+        ('classes.txt', b'', r"the first line is ''"),
+        ('classes.txt', b'void\na\na\n', r".*'a' is given twice"),
+        ('classes.txt', b'void\n', r'.*0 classes'),
+        ('split_val.txt', b'\n \n', r'the split is empty; write one id a line'),
+        ('split_val.txt', b'3\n4\n3\n', r"id '3' is listed twice"),
+        ('split_val.txt', None, r'no such file; restore it, or correct dataset\.yaml'),
+    ],
+)
+def test_bad_text_file(tiny_dataset, name, content, message):
+    path = tiny_dataset.root / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(DataError, match=f'^{re.escape(str(path))}: {message}') as caught:
+        FolderDataset(tiny_dataset.root, 'val')
+    assert_one_line(caught.value)
+    if name == 'split_val.txt':
+        assert len(FolderDataset(tiny_dataset.root, 'fit')) == 3
+
+
+def test_split_of_missing_and_unknown_split(tiny_dataset):
+    (tiny_dataset.root / 'split_val.txt').write_text('3\n9\n')
+    missing = r'image.9\.png: no such file \(and 3 more are missing\); restore it, or leave'
+    with pytest.raises(DataError, match=missing):
+        FolderDataset(tiny_dataset.root, 'val')
+    with pytest.raises(DataError, match=r"dataset\.yaml: no split 'test'; choose one of: fit, val"):
+        FolderDataset(tiny_dataset.root, 'test')
+
+
+# --- bad input: missing files
+
+
+@pytest.mark.parametrize('kind', ['image', 'depth', 'label', 'pose'])
+def test_missing_file_is_found_when_the_data_set_is_opened(tiny_dataset, kind):
+    path = next((tiny_dataset.root / kind).glob('3.*'))
+    path.unlink()
+    expected = r'no such file; restore it, or leave its id out'
+    with pytest.raises(DataError, match=re.escape(str(path)) + ': ' + expected):
+        FolderDataset(tiny_dataset.root, 'val')
+    with pytest.raises(DataError, match=re.escape(str(path)) + r': no such file; restore it, or'):
+        tiny_dataset.load('3')
+
+
+def test_labels_that_nobody_asks_for_may_be_missing(tiny_dataset):
+    """Frames are painted a few at a time; the others can be predicted all the same."""
+    (tiny_dataset.root / 'label' / '3.png').unlink()
+    (tiny_dataset.root / 'classes.txt').write_text('void')
+    dataset = FolderDataset(tiny_dataset.root, labels=False)
+    assert (len(dataset), dataset.has_labels, dataset.class_names) == (5, False, None)
+    assert all(sample.labels is None for sample in dataset)
+
+
+def test_folder_without_images_and_empty_list_of_ids(tiny_dataset):
+    with pytest.raises(DataError, match='list of ids is empty'):
+        FolderDataset(tiny_dataset.root, ids=[])
+    edit_yaml(tiny_dataset.root, image='rgb/{id}.jpg')
+    with pytest.raises(DataError, match=r'rgb.\{id\}\.jpg: no file matches; correct `image`'):
+        FolderDataset(tiny_dataset.root)
+
+
+# --- bad input: images
+
+
+def ones(*shape: int, dtype=np.uint8) -> np.ndarray:
+    return np.ones(shape, dtype)
+
+
+def out_of_range() -> np.ndarray:
+    labels = ones(24, 36)
+    labels[5, 5:8] = 41
+    return labels
+
+
+@pytest.mark.parametrize(
+    ('kind', 'image', 'message'),
+    [
+        ('depth', ones(24, 36), 'depth must be a 16-bit .* 8-bit, 1 channel; exp'),
+        ('depth', ones(24, 36, 3), '.*8-bit, 3 channels'),
+        (
+            'label',
+            out_of_range(),
+            'label value 41 in 3 pixels is out of range; 40 classes with label_offset 1 are '
+            r'values 1\.\.40 \(0 is unlabelled\): correct',
+        ),
+        # Does not wrap into the range of 8 bits.
+        ('label', np.full((24, 36), 257, np.uint16), 'label value 257 in 864 pixels'),
+        ('label', ones(24, 36, 3), 'labels must .* 3 channels; store class numbers'),
+        ('image', ones(12, 18, 3), '18x12 pixels, but .* for 36x24; .*register'),
+        ('depth', ones(12, 18, dtype=np.uint16), '18x12 pixels, but .* for 36x24; .*register'),
+    ],
+)
+def test_image_that_does_not_fit(tiny_dataset, kind, image, message):
+    path = tiny_dataset.root / kind / '1.png'
+    cv2.imwrite(str(path), image)
+    with pytest.raises(DataError, match=f'{re.escape(str(path))}: {message}') as caught:
+        tiny_dataset[1]
+    assert_one_line(caught.value)
+
+
+@pytest.mark.parametrize('kind', ['image', 'depth', 'label'])
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        (lambda content: b'', '0 bytes that are no image; restore the file'),
+        (lambda content: b'hello', '5 bytes that are no image'),
+        (lambda content: content[: len(content) // 2], r'cut off after \d+ bytes; restore the'),
+    ],
+    ids=['empty', 'text', 'half'],
+)
+def test_damaged_image(tiny_dataset, kind, damage, message):
+    path = tiny_dataset.root / kind / '1.png'
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=re.escape(str(path)) + ': ' + message):
+        tiny_dataset[1]
+
+
+def test_jpeg_cut_off_is_not_read_as_grey(tiny_dataset):
+    path = tiny_dataset.root / 'image' / '1.png'
+    jpeg = cv2.imencode('.jpg', tiny_dataset[1].frame.rgb)[1].tobytes()
+    path.write_bytes(jpeg)
+    assert tiny_dataset[1].frame.rgb.any()
+    path.write_bytes(jpeg[: len(jpeg) // 2])
+    with pytest.raises(DataError, match='cut off after'):
+        tiny_dataset[1]
+
+
+@pytest.mark.parametrize(
+    'text', ['', '1 0 0\n0 1 0\n0 0 1\n', '1 0 0 x\n' * 4, '1 0 0 0\n1 0\n', '1 0 0 nan\n' * 4]
+)
+def test_bad_pose(tiny_dataset, text):
+    (tiny_dataset.root / 'pose' / '1.txt').write_text(text)
+    with pytest.raises(DataError, match=r'1\.txt: no 4x4 matrix.*; write four lines of four'):
+        tiny_dataset[1]
+
+
+# --- the writer
+
+
+@pytest.mark.parametrize('name', ['tiny_dataset', 'file'])
+def test_writer_refuses_a_folder_that_is_not_empty(tmp_path, tiny_dataset, name):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(InputError, match='not an empty folder; delete it or choose another'):
+        FolderWriter(tmp_path / name, 'again', tiny_dataset.intrinsics)
+
+
+def writer_of(root: Path, samples: list[Sample]) -> FolderWriter:
+    camera = samples[0].frame.intrinsics
+    return FolderWriter(root, 'cut', camera, NYU40.class_names, with_pose=True)
+
+
+def test_interrupted_writing_leaves_no_data_set(tmp_path, tiny_samples):
+    with pytest.raises(KeyboardInterrupt), writer_of(tmp_path / 'set', tiny_samples) as writer:
+        writer.write(tiny_samples[0])
+        raise KeyboardInterrupt
+    assert (tmp_path / 'set' / 'image' / '0.jpg').is_file()
+    with pytest.raises(DataError, match=r'dataset\.yaml: no such file'):
+        FolderDataset(tmp_path / 'set')
+
+
+def test_writer_checks_every_sample(tmp_path, tiny_samples):
+    first = tiny_samples[0]
+    camera = first.frame.intrinsics.flipped()
+    other_camera = RgbdFrame(first.frame.rgb, first.frame.depth_m, camera)
+    writer = writer_of(tmp_path / 'set', tiny_samples)
+    with pytest.raises(InputError, match='no frame was written'):
+        writer.close()
+    writer.write(first)
+    for message, changes in {
+        "frame '0' is already written": {},
+        'must be letters, digits': {'id': '../0'},
+        "'9' comes without labels, but the data set was started with": {'id': '9', 'labels': None},
+        "'9' comes without pose, but the data set was started with": {'id': '9', 'pose': None},
+        'one data set has one camera': {'id': '9', 'frame': other_camera},
+    }.items():
+        with pytest.raises(InputError, match=message):
+            writer.write(dataclasses.replace(first, **changes))
+    for message, split in {
+        "'9' has not been written": ('val', ['9']),
+        'is empty': ('val', []),
+        'must be a new word': ('a/b', ['0']),
+    }.items():
+        with pytest.raises(InputError, match=message):
+            writer.write_split(*split)
+    writer.close()
+    writer.close()
+    with pytest.raises(InputError, match='closed; write every frame before'):
+        writer.write(dataclasses.replace(first, id='1'))
+    assert FolderDataset(tmp_path / 'set').ids == ('0',)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'rate_hz': 0.0}, 'rate_hz'),
+        ({'image_suffix': '.bmp'}, r"image_suffix '\.bmp' must be \.jpg or \.png"),
+        ({'class_names': ['a', 'a']}, "'a' is given twice"),
+    ],
+)
+def test_writer_refuses_values_the_reader_would_refuse(tmp_path, tiny_samples, changes, message):
+    with pytest.raises(InputError, match=message):
+        FolderWriter(tmp_path / 'set', 's', tiny_samples[0].frame.intrinsics, **changes)
+
+
+def test_folder_that_cannot_be_written_to(tmp_path, tiny_samples):
+    (tmp_path / 'file').write_text('')
+    sample = dataclasses.replace(tiny_samples[0], labels=None, pose=None)
+    writer = FolderWriter(tmp_path / 'file' / 'set', 's', sample.frame.intrinsics)
+    with pytest.raises(SgnetError, match=r'0\.png: cannot be written: Not a directory'):
+        writer.write(sample)
+
+
+def test_sample_checks_its_parts(tiny_samples):
+    first = tiny_samples[0]
+    with pytest.raises(InputError, match=r"labels of frame '0' must be \(24, 36\) uint8"):
+        dataclasses.replace(first, labels=first.labels[:5])
+    with pytest.raises(InputError, match=r"pose of frame '0' must be \(4, 4\) float64"):
+        dataclasses.replace(first, pose=first.pose[:3])
+
+
+# --- research data
+
+
+def test_nyuv2(research_data):
+    dataset = FolderDataset(research_data / 'nyuv2')
+    assert len(dataset) == 795
+    assert dataset.class_names == NYU40.class_names
+    fit = FolderDataset(research_data / 'nyuv2', 'fit')
+    val = FolderDataset(research_data / 'nyuv2', 'val')
+    assert (len(fit), len(val)) == (699, 96)
+    assert set(fit.ids) | set(val.ids) == set(dataset.ids)
+    sample = val[40]
+    bgr = cv2.imread(str(dataset.root / 'image' / f'{sample.id}.jpg'))
+    np.testing.assert_array_equal(sample.frame.rgb, bgr[..., ::-1])
+    stored = cv2.imread(str(dataset.root / 'label40' / f'{sample.id}.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(sample.labels == UNLABELLED, stored == 0)
+    np.testing.assert_array_equal(sample.labels[stored > 0] + 1, stored[stored > 0])
+    assert not np.isnan(sample.frame.depth_m).any()
+
+
+def test_kinect_sequence(research_data):
+    dataset = FolderDataset(research_data / 'kinect_sequence')
+    assert len(dataset) == 300
+    assert dataset.ids[:2] == ('000000', '000001')
+    assert dataset.rate_hz == 30
+    sample = dataset[17]
+    assert sample.labels is None
+    assert 0.01 < np.isnan(sample.frame.depth_m).mean() < 0.5
+    assert 0.3 < np.nanmin(sample.frame.depth_m) < np.nanmax(sample.frame.depth_m) < 10
+    np.testing.assert_allclose(sample.pose[:3, :3] @ sample.pose[:3, :3].T, np.eye(3), atol=1e-3)
+
+
+@pytest.mark.parametrize('part', ['write_depth', 'write_labels', 'write_rgb'])
+def test_an_interruption_within_a_frame_leaves_the_others_whole(
+    tmp_path, tiny_samples, monkeypatch, part
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    writer = writer_of(tmp_path / 'cut', tiny_samples)
+    writer.write(tiny_samples[0])
+    monkeypatch.setattr(f'sgnet_core.data.folder_writer.{part}', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(tiny_samples[1])
+    writer.close()
+    assert FolderDataset(tmp_path / 'cut').ids == (tiny_samples[0].id,)

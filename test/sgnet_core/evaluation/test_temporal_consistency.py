@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks of a film, carried from frame to frame by depth and poses."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.sample import Sample
+from sgnet_core.data.synthetic import RoomDataset
+from sgnet_core.errors import InputError
+from sgnet_core.evaluation import Evaluation
+from sgnet_core.evaluation.temporal_consistency import (
+    DEPTH_TOLERANCE,
+    MOST_MOVED_M,
+    MOST_TURNED_RAD,
+    STRIDE,
+    TemporalConsistency,
+)
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, SegmentationResult
+
+SIZE = (40, 62)
+CAMERA = CameraIntrinsics(SIZE[1], SIZE[0], 50.0, 52.0, 30.3, 19.1)
+
+
+def wall(distance_m, moved_m=0.0):
+    """A wall, seen by a camera that has moved to the right along it."""
+    pose = np.eye(4)
+    pose[0, 3] = moved_m
+    rgb = np.zeros((*SIZE, 3), np.uint8)
+    return Sample('0', RgbdFrame(rgb, np.full(SIZE, distance_m, np.float32), CAMERA), pose=pose)
+
+
+def counted(*film):
+    consistency = TemporalConsistency()
+    for sample, labels in film:
+        consistency.update(sample, labels)
+    return consistency.figures()
+
+
+def labels_of(rng, share_unlabelled=0.0):
+    labels = rng.integers(0, 5, SIZE).astype(np.uint8)
+    labels[rng.random(SIZE) < share_unlabelled] = UNLABELLED
+    return labels
+
+
+def test_a_mask_that_stays_on_the_wall_agrees_and_one_that_stays_in_the_image_does_not():
+    labels = labels_of(np.random.default_rng(3))
+    # 0.2 m at 2 m are 5 pixels of this camera.
+    still, moved = wall(2.0), wall(2.0, 0.2)
+    carried = np.roll(labels, -5, axis=1)
+    figures = counted((still, labels), (moved, carried))
+    columns = len(range(0, SIZE[1] - 5, STRIDE))
+    assert figures == {'frames': 1, 'pixels': SIZE[0] // STRIDE * columns, 'agreement': 1.0}
+    assert counted((still, labels), (moved, labels))['agreement'] == pytest.approx(0.2, abs=0.05)
+
+
+def test_what_was_hidden_or_is_behind_the_camera_is_not_compared():
+    labels = labels_of(np.random.default_rng(4))
+    near = 2.0 * (1 - 1.1 * DEPTH_TOLERANCE)
+    assert counted((wall(near), labels), (wall(2.0), labels)) is None
+    back = wall(0.3)
+    back.pose[2, 3] = -0.4
+    assert counted((wall(0.3), labels), (back, labels)) is None
+
+
+def test_a_frame_without_a_pose_cuts_the_film():
+    labels = labels_of(np.random.default_rng(5))
+    lost = dataclasses.replace(wall(2.0), pose=None)
+    assert counted((wall(2.0), labels), (lost, labels), (wall(2.0), labels)) is None
+
+
+def turned(angle_rad):
+    pose = np.eye(4)
+    pose[:2, :2] = [
+        [np.cos(angle_rad), -np.sin(angle_rad)],
+        [np.sin(angle_rad), np.cos(angle_rad)],
+    ]
+    return dataclasses.replace(wall(2.0), pose=pose)
+
+
+def test_a_jump_of_the_camera_cuts_the_film():
+    labels = labels_of(np.random.default_rng(8))
+    for near, far in (
+        (wall(2.0, 0.9 * MOST_MOVED_M), wall(2.0, 1.1 * MOST_MOVED_M)),
+        (turned(0.9 * MOST_TURNED_RAD), turned(-1.1 * MOST_TURNED_RAD)),
+    ):
+        assert counted((wall(2.0), labels), (near, labels))['frames'] == 1
+        assert counted((wall(2.0), labels), (far, labels)) is None
+
+
+def test_rooms_are_films_of_their_own():
+    rooms = RoomDataset(9, frames_per_room=3, seed=12, size=(48, 64))
+    evaluation = Evaluation(rooms.class_names)
+    for sample in rooms:
+        truth = np.where(sample.labels == UNLABELLED, 0, sample.labels).astype(np.uint8)
+        confidence = np.ones(truth.shape, np.float32)
+        evaluation.update(sample, SegmentationResult(truth, confidence, rooms.class_names))
+    assert [frame.goes_on for frame in evaluation.frames] == 3 * [False, True, True]
+    assert evaluation.to_json()['temporal_consistency']['frames'] == 6
+
+
+def test_a_pose_that_is_none_ends_a_film_and_only_where_nothing_else_is_known_the_run(caplog):
+    labels = labels_of(np.random.default_rng(9))
+    bad = dataclasses.replace(wall(2.0), pose=np.diag([2.0, 2, 2, 1]))
+    with pytest.raises(InputError, match='pose of frame 0 is no rotation'):
+        counted((wall(2.0), labels), (bad, labels))
+    known = dataclasses.replace(bad, labels=labels)
+    assert counted((wall(2.0), labels), (known, labels), (known, labels)) is None
+    assert caplog.text.count('is no rotation and translation') == 1
+
+
+def naive(before, labels_before, sample, labels):
+    """One pixel after the other, through the world."""
+    pixels = agreeing = 0
+    camera = sample.frame.intrinsics
+    for v in range(0, camera.height, STRIDE):
+        for u in range(0, camera.width, STRIDE):
+            z = float(sample.frame.depth_m[v, u])
+            if np.isnan(z) or labels[v, u] == UNLABELLED:
+                continue
+            seen = [(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z, 1]
+            x, y, z, _ = np.linalg.inv(before.pose) @ (sample.pose @ seen)
+            if z <= 0:
+                continue
+            column = round(x / z * camera.fx + camera.cx)
+            row = round(y / z * camera.fy + camera.cy)
+            if not (0 <= column < camera.width and 0 <= row < camera.height):
+                continue
+            difference = abs(float(before.frame.depth_m[row, column]) - z)
+            if difference <= DEPTH_TOLERANCE * z and labels_before[row, column] != UNLABELLED:
+                pixels += 1
+                agreeing += labels_before[row, column] == labels[v, u]
+    return pixels, agreeing
+
+
+def test_equals_loops_on_a_walk_through_a_room():
+    rng = np.random.default_rng(6)
+    rooms = RoomDataset(3, frames_per_room=3, seed=5, size=(48, 64), rate_hz=4.0)
+    film = [(sample, sample.labels) for sample in rooms]
+    film = [(s, np.where(rng.random(t.shape) < 0.2, np.uint8(7), t)) for s, t in film]
+    expected = np.sum([naive(*film[i], *film[i + 1]) for i in range(2)], axis=0)
+    figures = counted(*film)
+    # Rounding in float32 may put a point into the next pixel.
+    assert figures['pixels'] == pytest.approx(expected[0], rel=0.005)
+    assert figures['agreement'] == pytest.approx(expected[1] / expected[0], abs=0.005)
+    assert figures['pixels'] > 1000
+
+
+def test_truth_agrees_with_itself_on_a_walk_through_a_room():
+    rooms = RoomDataset(4, frames_per_room=4, seed=2, size=(96, 128), rate_hz=10.0)
+    assert counted(*((s, s.labels) for s in rooms))['agreement'] > 0.95
+
+
+def test_parts_of_a_film_that_know_the_frame_before_add_up():
+    rng = np.random.default_rng(7)
+    film = [(wall(2.0, 0.04 * i), labels_of(rng, 0.1)) for i in range(6)]
+    confidence = np.ones(SIZE, np.float32)
+    film = [(s, SegmentationResult(t, confidence, tuple('abcde'))) for s, t in film]
+    whole, first, second = (Evaluation('abcde') for _ in range(3))
+    second.start_after(*film[2])
+    for i, pair in enumerate(film):
+        whole.update(*pair)
+        (first if i < 3 else second).update(*pair)
+    first.add(second)
+    figures = first.to_json()
+    assert figures == whole.to_json()
+    assert figures['temporal_consistency']['frames'] == 5
+    assert figures['frames'] == 6
+    assert figures['miou'] is None
+
+
+def test_a_real_film_that_says_what_is_far_agrees(research_data):
+    """A "mask" of depth alone: what is beyond 2 m stays so, whatever the camera's next pose."""
+    data = FolderDataset(research_data / 'kinect_sequence')
+    film = [data[i] for i in range(3)]
+    figures = counted(*((s, (s.frame.depth_m > 2).astype(np.uint8)) for s in film))
+    assert figures['agreement'] > 0.95
+    assert figures['pixels'] > 50_000

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HHA against its first program, scenes whose geometry is known, and planes fitted naively."""
+
+import math
+import warnings
+
+import torch
+import cv2
+import numpy as np
+import pytest
+from planes import CAMERA, planes_depth, rays, room, rotation
+
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.errors import InputError
+from sgnet_core.geometry.gravity import GRAVITY_RADIUS_PX
+from sgnet_core.geometry.hha import (
+    depth_to_hha,
+    encode_hha,
+)
+from sgnet_core.geometry.normals import surface_normals
+from sgnet_core.types import CameraIntrinsics, Gravity
+
+# NYUv2's, as published for pixels that count from 1.
+KINECT = CameraIntrinsics(640, 480, 518.857901, 519.469611, 325.582449 - 1, 253.736166 - 1)
+
+
+def rounded(hha):
+    return hha.nan_to_num(0.0).add(0.5).byte().permute(1, 2, 0).numpy().astype(int)
+
+
+def test_is_what_matlab_made_of_the_same_depth(research_data):
+    folder = research_data / 'golden' / 'hha'
+    depth_m = cv2.imread(str(folder / 'nyu0001_depth.png'), cv2.IMREAD_UNCHANGED) / 10000
+    golden = cv2.imread(str(folder / 'nyu0001_hha_matlab.png'))[..., ::-1].astype(int)
+    np.testing.assert_array_equal(encode_hha(depth_m, KINECT), golden)
+    single = depth_to_hha(torch.from_numpy(depth_m).float(), KINECT, gravity_step=1)
+    assert_nearly(rounded(single), golden)
+
+
+def assert_nearly(image, expected):
+    assert np.abs(image - expected).max() <= 1
+    assert (image == expected).mean() > 0.999
+
+
+@pytest.mark.parametrize('number', [2, 4])
+def test_float32_is_enough_for_depth_without_holes(research_data, number):
+    path = research_data / 'golden' / 'depth16' / f'nyu000{number}.depth.png'
+    depth_m = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000
+    single = depth_to_hha(torch.from_numpy(depth_m), KINECT, gravity_step=1)
+    assert_nearly(rounded(single), encode_hha(depth_m, KINECT).astype(int))
+
+
+@pytest.mark.parametrize('index', [0, 170])
+def test_float32_is_enough_for_a_real_sensor(research_data, index):
+    frame = FolderDataset(research_data / 'kinect_sequence')[index].frame
+    single = depth_to_hha(torch.from_numpy(frame.depth_m), frame.intrinsics, gravity_step=1)
+    expected = encode_hha(frame.depth_m, frame.intrinsics)
+    assert_nearly(rounded(single), expected.astype(int))
+    holes = np.isnan(frame.depth_m)
+    assert holes.any()
+    np.testing.assert_array_equal((expected == 0).all(-1), holes)
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-9), (torch.float32, 2e-4)])
+@pytest.mark.parametrize('radius', [3, 10])
+def test_the_normal_of_a_plane_away_from_the_camera(dtype, tolerance, radius):
+    normal = np.array([0.4, -0.3, 0.6])
+    normal /= np.linalg.norm(normal)
+    depth_m, _ = planes_depth(normal[None], [2.0])
+    depth_m[np.random.default_rng(0).random(depth_m.shape) < 0.4] = np.nan
+    normals = surface_normals(torch.from_numpy(depth_m).to(dtype), CAMERA, radius)
+    error = (normals - torch.from_numpy(normal).to(dtype)[:, None, None]).abs()
+    assert error.isfinite().all()
+    assert error.max() < tolerance
+
+
+def test_normals_are_those_of_planes_fitted_one_by_one():
+    """Least squares of n . (X/Z, Y/Z, 1) = 1/Z, as published."""
+    camera = CameraIntrinsics(width=13, height=9, fx=20.5, fy=19.5, cx=7.2, cy=3.9)
+    rng = np.random.default_rng(1)
+    depth_m = rng.uniform(1.0, 3.0, camera.size)
+    depth_m[rng.random(camera.size) < 0.7] = np.nan
+    ray = rays(camera)
+    expected = np.full((3, *camera.size), np.nan)
+    for v, u in np.ndindex(*camera.size):
+        window = np.s_[max(v - 1, 0) : v + 2, max(u - 1, 0) : u + 2]
+        valid = np.isfinite(depth_m[window])
+        left, right = ray[(slice(None), *window)][:, valid].T, 1 / depth_m[window][valid]
+        if np.linalg.matrix_rank(left) == 3:
+            normal = np.linalg.lstsq(left, right, rcond=None)[0]
+            away = np.sign(normal @ ray[:, v, u])
+            expected[:, v, u] = away * normal / np.linalg.norm(normal)
+    assert 0 < np.isnan(expected[0]).sum() < expected[0].size
+    normals = surface_normals(torch.from_numpy(depth_m), camera, radius_px=1)
+    np.testing.assert_allclose(normals.numpy(), expected, atol=1e-9)
+
+
+def test_every_nth_pixel_has_the_normal_it_has_among_all():
+    """One is computed by OpenCV, the other by PyTorch."""
+    depth_m = torch.from_numpy(room(10.0)[0])
+    depth_m[20:41, 30:77] = math.nan
+    every = surface_normals(depth_m, CAMERA, GRAVITY_RADIUS_PX)
+    fourth = surface_normals(depth_m, CAMERA, GRAVITY_RADIUS_PX, step=4)
+    assert every.isnan().any()
+    torch.testing.assert_close(fourth, every[:, ::4, ::4], equal_nan=True)
+
+
+def test_channels_of_a_room():
+    depth_m, plane, gravity = room(pitch_deg=20.0, roll_deg=-4.0)
+    disparity, height, angle = encode_hha(depth_m, CAMERA).astype(float).transpose(2, 0, 1)
+    np.testing.assert_allclose(disparity, np.minimum(310 / np.maximum(depth_m, 1), 255), atol=0.51)
+    # Windows across an edge see neither of its planes.
+    inside = [cv2.erode((plane == p).astype(np.uint8), np.ones((7, 7))) > 0 for p in range(4)]
+    assert all(part.any() for part in inside)
+    assert set(angle[inside[0]]) == {38}
+    for wall in inside[1:]:
+        assert set(angle[wall]) == {128}
+    assert set(height[plane == 0]) <= {0, 1}
+    points = rays() * depth_m
+    expected = 150 - 100 * np.einsum('c,chw->hw', gravity, points)
+    np.testing.assert_allclose(height, np.clip(expected, 0, 255), atol=1.1)
+
+
+def test_known_gravity_and_camera_height_need_no_estimate():
+    """A wall alone says nothing of either."""
+    turn = rotation(15.0, 0.0)
+    depth_m, _ = planes_depth(turn[:, 2][None], [3.0])
+    hha = encode_hha(depth_m, CAMERA, Gravity(5 * turn[:, 1], 2.0)).astype(float)
+    assert set(hha[..., 2].flat) == {128}
+    below = np.einsum('c,chw->hw', turn[:, 1], rays() * depth_m)
+    np.testing.assert_allclose(hha[..., 1], np.clip(200 - 100 * below, 0, 255), atol=0.51)
+
+
+def test_without_a_ground_the_camera_is_130_cm_above_it():
+    depth_m = np.full(CAMERA.size, 1.0)
+    height = encode_hha(depth_m, CAMERA)[..., 1].astype(float)
+    np.testing.assert_allclose(height, 130 - 100 * rays()[1], atol=0.51)
+
+
+@pytest.mark.parametrize('value', [np.nan, 0.0, -1.0, np.inf])
+def test_what_is_no_measurement_is_black_and_disturbs_nobody(value):
+    depth_m = room(20.0)[0].astype(np.float32)
+    depth_m[10:30, 40:90] = value
+    hole = np.full(CAMERA.size, False)
+    hole[10:30, 40:90] = True
+    nothing = np.full(CAMERA.size, value, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        hha, black = encode_hha(depth_m, CAMERA), encode_hha(nothing, CAMERA)
+    np.testing.assert_array_equal((hha == 0).all(-1), hole)
+    assert (hha[~hole][:, 2] >= 38).all()
+    assert not black.any()
+    depth_m[hole] = np.nan
+    np.testing.assert_array_equal(hha, encode_hha(depth_m, CAMERA))
+
+
+def test_pixels_without_neighbours_have_no_angle():
+    depth_m = np.full(CAMERA.size, np.nan)
+    depth_m[20, 30] = depth_m[60, 80:86] = 2.0  # a pixel, and a line
+    hha = encode_hha(depth_m, CAMERA)
+    measured = np.isfinite(depth_m)
+    assert (hha[measured][:, 0] == 155).all()
+    assert not hha[measured][:, 2].any()
+    assert not hha[~measured].any()
+
+
+def test_far_and_high_saturate():
+    hha = encode_hha(np.full(CAMERA.size, 1e6), CAMERA, Gravity(np.array([0.0, 1.0, 0.0]), 1.0))
+    assert not hha[..., 0].any()
+    assert set(hha[: int(CAMERA.cy) - 1, :, 1].flat) == {255}
+
+
+def test_intrinsics_of_another_size_are_refused():
+    with pytest.raises(InputError, match='117x90'):
+        encode_hha(np.ones((90, 116)), CAMERA)
+
+
+def test_a_batch_is_its_frames_one_by_one():
+    """Frames (2, 1), each with its own gravity and ground."""
+    depth_m = torch.from_numpy(np.stack([room(20.0)[0], room(-15.0, 9.0, 0.7)[0]])).float()[:, None]
+    depth_m[0, 0, 20:50, 30:41] = math.nan
+    batch = depth_to_hha(depth_m, CAMERA)
+    assert batch.shape == (2, 1, 3, *CAMERA.size)
+    for frame, alone in zip(batch, depth_m, strict=True):
+        # In grey levels: on some CPUs a batch is summed in another order, and gravity turns a bit.
+        torch.testing.assert_close(
+            frame[0], depth_to_hha(alone[0], CAMERA), atol=0.02, rtol=0, equal_nan=True
+        )
+
+
+def test_compilers_find_one_graph_and_the_same_image():
+    """What compiles is also what a GPU computes; OpenCV is only faster."""
+    depth_m = torch.from_numpy(np.stack([room(20.0)[0], room(-15.0, 9.0, 0.7)[0]])).float()
+    depth_m[:, 20:50, 30:41] = math.nan
+    compiled = torch.compile(depth_to_hha, fullgraph=True, backend='eager', dynamic=False)
+    found, expected = compiled(depth_m, CAMERA), depth_to_hha(depth_m, CAMERA)
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0, equal_nan=True)
+
+
+def matlab(depth_m, raw_m, camera):
+    """The published program line by line, in centimetres, its windows one by one; y is level."""
+    points = rays(camera) * depth_m * 100
+    inverse = np.zeros(camera.size)
+    inverse[raw_m > 0] = 1 / depth_m[raw_m > 0]
+    angle = np.full(camera.size, np.nan)
+    for v, u in np.ndindex(*camera.size):
+        window = np.s_[max(v - 3, 0) : v + 4, max(u - 3, 0) : u + 4]
+        measured = raw_m[window] > 0
+        ray = rays(camera)[(slice(None), *window)][:, measured].T
+        if np.linalg.matrix_rank(ray) < 3:
+            continue
+        normal = np.linalg.lstsq(ray, inverse[window][measured], rcond=None)[0]
+        normal *= -1 if normal[2] < 0 else 1
+        normal *= -1 if normal @ points[:, v, u] < 0 else 1
+        angle[v, u] = np.degrees(np.arccos(normal[1] / np.linalg.norm(normal)))
+    height = -points[1]
+    lowest = -130 if height.min() > -90 else height.min()
+    hha = [31000 / np.maximum(points[2], 100), height - lowest, np.nan_to_num(angle, nan=180) + 38]
+    return np.clip(np.floor(np.stack(hha, -1) + 0.5), 0, 255)
+
+
+def test_holes_as_matlab_fills_them():
+    """The depth has one hole where the raw depth has it too, and another that is in-painted."""
+    camera = CameraIntrinsics(width=31, height=23, fx=20.5, fy=21.5, cx=14.2, cy=10.9)
+    rng = np.random.default_rng(4)
+    depth_m = rng.uniform(1.0, 3.0, camera.size)
+    raw_m = depth_m.copy()
+    raw_m[2:12, 3:15] = 0
+    depth_m[12:23, 18:31] = raw_m[12:23, 18:31] = 0
+    raw_m[6:8, 8:10] = depth_m[6:8, 8:10]
+    level = Gravity(np.array([0.0, 1.0, 0.0]))
+    hha = encode_hha(depth_m, camera, level, raw_m, compat='matlab')
+    np.testing.assert_allclose(hha, matlab(depth_m, raw_m, camera), atol=1)
+    far_inside = hha[16:, 22:].reshape(-1, 3)
+    assert len(np.unique(far_inside, axis=0)) == 1
+    np.testing.assert_array_equal(far_inside[0, [0, 2]], [255, 218])
+    depth_m[depth_m == 0] = np.nan
+    raw_m[raw_m == 0] = -1
+    np.testing.assert_array_equal(hha, encode_hha(depth_m, camera, level, raw_m, compat='matlab'))
+
+
+def test_surfaces_come_from_the_raw_depth_and_holes_from_the_in_painted():
+    depth_m = room(20.0)[0]
+    raw_m = depth_m.copy()
+    raw_m[10:40, 20:70] = np.nan
+    gravity = Gravity(rotation(20.0, 0.0)[:, 1], 1.5)
+    hha, of_raw = (encode_hha(depth_m, CAMERA, gravity, raw) for raw in (raw_m, None))
+    np.testing.assert_array_equal(hha[..., :2], of_raw[..., :2])
+    assert not hha[13:37, 23:67, 2].any()
+    assert of_raw[..., 2].all()
+    depth_m[50:60, 7:17] = 0
+    assert not encode_hha(depth_m, CAMERA, gravity, raw_m)[50:60, 7:17].any()
+
+
+def test_what_encode_hha_refuses():
+    depth_m = np.ones(CAMERA.size)
+    with pytest.raises(InputError, match="'octave'"):
+        encode_hha(depth_m, CAMERA, compat='octave')
+    with pytest.raises(InputError, match='116x90'):
+        encode_hha(depth_m, CAMERA, raw_depth_m=np.ones((90, 116)))
+
+
+def test_depth_that_is_not_contiguous():
+    depth_m = torch.from_numpy(room(12.0)[0]).float()
+    sparse = torch.stack([depth_m, depth_m], -1)[..., 0]
+    torch.testing.assert_close(depth_to_hha(sparse, CAMERA), depth_to_hha(depth_m, CAMERA))
+    turned = depth_m.T.contiguous().T
+    torch.testing.assert_close(depth_to_hha(turned, CAMERA), depth_to_hha(depth_m, CAMERA))

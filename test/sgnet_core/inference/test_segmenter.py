@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The front door: results at the frame's resolution, the same every time."""
+
+import torch
+import numpy as np
+import pytest
+from networks import untrained
+
+from sgnet_core.data.sample import Sample
+from sgnet_core.errors import InputError
+from sgnet_core.evaluation import check_same_classes, evaluate
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.labels import NYU13
+from sgnet_core.model.sgnet import resize_scores
+
+
+@pytest.fixture(scope='module')
+def segmenter() -> Segmenter:
+    checkpoint = untrained()
+    return Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
+
+
+def test_a_result_has_the_size_of_the_frame(segmenter, tiny_samples):
+    frame = tiny_samples[0].frame
+    result = segmenter.segment(frame)
+    assert result.labels.shape == frame.size
+    assert result.labels.max() < 40
+    assert ((result.confidence > 0) & (result.confidence <= 1)).all()
+    assert result.class_names == segmenter.class_names
+    again = segmenter.segment(frame)
+    np.testing.assert_array_equal(result.labels, again.labels)
+    np.testing.assert_array_equal(result.confidence, again.confidence)
+
+
+def test_labels_and_confidence_are_argmax_and_softmax(segmenter, tiny_samples):
+    frame = tiny_samples[1].frame
+    probability = resize_scores(segmenter.scores(frame), frame.size).softmax(1)[0]
+    result = segmenter.segment(frame)
+    np.testing.assert_array_equal(result.labels, probability.argmax(0).numpy())
+    np.testing.assert_allclose(result.confidence, probability.amax(0).numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+@pytest.mark.parametrize('spatial', ['depth', 'xyz', 'hha', 'features', 'none'])
+def test_half_precision_is_near_single(precision, spatial, tiny_samples):
+    checkpoint = untrained(spatial=spatial)
+    frame = tiny_samples[0].frame
+    parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu'
+    exact, half = (Segmenter(*parts, p).scores(frame).float() for p in ('fp32', precision))
+    assert (half - exact).abs().mean() < 0.05 * exact.std()
+
+
+def test_what_computes_in_single_precision_only_says_so():
+    checkpoint = untrained()
+    parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu'
+    with pytest.raises(InputError, match="not fused computes in fp32, not in 'bf16'"):
+        Segmenter(*parts, 'bf16', fused=False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_the_recorded_network_gives_what_the_launched_one_gives(tiny_samples):
+    checkpoint = untrained()
+    parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cuda', 'fp32'
+    recorded, launched = Segmenter(*parts), Segmenter(*parts)
+    launched._can_record = False
+    kept = [recorded.scores(sample.frame) for sample in tiny_samples]
+    assert recorded._graph is not None
+    for sample, scores in zip(tiny_samples, kept, strict=True):
+        torch.testing.assert_close(scores, launched.scores(sample.frame))
+
+
+def test_too_little_memory_to_record_is_about_one_frame_alone(tiny_samples, monkeypatch):
+    errors = [torch.cuda.OutOfMemoryError('CUDA out of memory'), RuntimeError('not recordable')]
+
+    def fail(*_):
+        raise errors.pop(0)
+
+    monkeypatch.setattr('sgnet_core.inference.segmenter.CudaGraph', fail)
+    checkpoint = untrained()
+    segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
+    segmenter._can_record = True
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        segmenter.segment(tiny_samples[0].frame)
+    segmenter.segment(tiny_samples[0].frame)  # tries again, and then never more
+    segmenter.segment(tiny_samples[0].frame)
+    assert errors == []
+
+
+def test_warming_up_resizes_and_fills_as_frames_of_a_camera_need(segmenter, monkeypatch):
+    frames = []
+    monkeypatch.setattr(segmenter, 'segment', frames.append)
+    segmenter.warm_up(3)
+    assert len(frames) == 3
+    assert frames[0].size != segmenter.input_spec.size
+    assert 0 < np.isnan(frames[0].depth_m).mean() < 1
+
+
+def test_depth_matters_and_its_absence_is_no_accident(segmenter, tiny_samples):
+    frame = tiny_samples[2].frame
+    blind = type(frame)(frame.rgb, np.full_like(frame.depth_m, np.nan), frame.intrinsics)
+    assert np.isfinite(segmenter.segment(blind).confidence).all()
+    assert not torch.equal(segmenter.scores(frame), segmenter.scores(blind))
+
+
+def test_evaluation_counts_every_labelled_pixel(segmenter, tiny_samples):
+    evaluation = evaluate(segmenter, tiny_samples, progress=False)
+    assert len(evaluation.frames) == len(tiny_samples)
+    labelled = sum((s.labels != 255).sum() for s in tiny_samples)
+    assert evaluation.confusion.counts.sum() == labelled
+    figures = evaluation.to_json()
+    assert {'miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou', 'per_class_iou',
+            'confusion', 'frames', 'protocol'} <= set(figures)  # fmt: skip
+
+
+def test_a_frame_without_labels_is_named(segmenter, tiny_samples):
+    bare = Sample('0042', tiny_samples[0].frame)
+    with pytest.raises(InputError, match='0042 has no labels and no pose'):
+        evaluate(segmenter, [bare], progress=False)
+
+
+def test_other_classes_are_refused(segmenter):
+    with pytest.raises(InputError, match='13 classes against 40'):
+        check_same_classes(segmenter, NYU13.class_names, 'x')
+    swapped = (*segmenter.class_names[1::-1], *segmenter.class_names[2:])
+    with pytest.raises(InputError, match="class 0 is 'floor' there and 'wall' here"):
+        check_same_classes(segmenter, swapped, 'x')
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:', 'cuda:x', 'cuda:99'])
+def test_a_device_that_is_not_there_is_named(device):
+    checkpoint = untrained()
+    with pytest.raises(InputError, match=f"device '{device}'"):
+        Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, device)

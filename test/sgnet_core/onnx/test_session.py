@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime in the place of PyTorch: same results, and what fails in it is named."""
+
+import inspect
+import json
+import os
+import sys
+from dataclasses import replace
+
+import torch
+import numpy as np
+import pytest
+from networks import bent, bent_graph, untrained
+
+from sgnet_core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
+from sgnet_core.cli.runner import run_command
+from sgnet_core.errors import InputError
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.model import SGNet, SGNetConfig
+from sgnet_core.onnx.cache import cached_graph
+from sgnet_core.onnx.session import OnnxRuntimeNetwork, import_onnxruntime
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    return tmp_path / 'cache' / 'sgnet_ros'
+
+
+@pytest.fixture
+def runtime():
+    pytest.importorskip('onnxscript')
+    return pytest.importorskip('onnxruntime', minversion='1.25')
+
+
+# --- the network ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('spatial', ['depth', 'features'])
+def test_scores_are_those_of_pytorch(runtime, spatial):
+    checkpoint = bent(untrained(spatial=spatial))
+    network = OnnxRuntimeNetwork(bent_graph(spatial), checkpoint.config)
+    torch.manual_seed(1)
+    image = torch.randn(1, 3, 64, 96)
+    depth = torch.rand(1, 1, 64, 96) * 5 if spatial == 'depth' else None
+    with torch.inference_mode():
+        expected = checkpoint.build()(image, depth)
+        # What the segmenter hands over is channels last.
+        got = network(image.contiguous(memory_format=torch.channels_last), depth)
+    torch.testing.assert_close(got, expected, atol=1e-4 * float(expected.std()), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('image', 'spatial', 'message'),
+    [
+        ((1, 3, 96, 64), (1, 1, 64, 96), r'image must be \(1, 3, 64, 96\), got \(1, 3, 96, 64\)'),
+        ((1, 3, 64, 96), (1, 3, 64, 96), r'spatial must be \(1, 1, 64, 96\), got \(1, 3, 64, 96\)'),
+        ((1, 3, 64, 96), None, r'spatial must be \(1, 1, 64, 96\), got None'),
+        ((2, 3, 64, 96), (2, 1, 64, 96), r'image must be \(1, 3, 64, 96\)'),
+    ],
+)
+def test_shapes_that_are_not_the_graphs_are_named(runtime, image, spatial, message):
+    network = OnnxRuntimeNetwork(bent_graph(), untrained().config)
+    with pytest.raises(ValueError, match=message):
+        network(torch.zeros(image), None if spatial is None else torch.zeros(spatial))
+
+
+def test_the_segmenter_gives_the_same_masks(runtime, cache, tmp_path, tiny_samples, monkeypatch):
+    checkpoint = bent(untrained())
+    path = tmp_path / 'a.safetensors'
+    save_checkpoint(path, checkpoint)
+    cached_graph(checkpoint, bent_graph)
+    reference = Segmenter.from_checkpoint(path, device='cpu', backend='torch')
+    # A cached graph is run where no graph can be made.
+    monkeypatch.setitem(sys.modules, 'onnxscript', None)
+    segmenter = Segmenter.from_checkpoint(path, device='cpu', backend='onnxruntime')
+    assert f'onnxruntime {runtime.__version__}' in segmenter.description
+    assert 'torch' in reference.description
+    assert repr(reference) == (
+        f'Segmenter(checkpoint={str(path)!r}, variant={checkpoint.config.variant!r}, '
+        f"device='cpu', precision='fp32', backend='torch', input_size={checkpoint.input_spec.size})"
+    )
+    segmenter.warm_up()
+    for sample in tiny_samples:
+        got, expected = segmenter.segment(sample.frame), reference.segment(sample.frame)
+        assert (got.labels == expected.labels).mean() > 0.99
+        np.testing.assert_allclose(got.confidence, expected.confidence, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('variant', 'precision', 'engine'),
+    [
+        ('sgnet_lite0', 'auto', 'onnxruntime'),
+        ('sgnet_lite0', 'bf16', 'torch'),
+        ('sgnet_r18', 'auto', 'torch'),
+    ],
+)
+def test_auto_is_the_faster_one(runtime, cache, tmp_path, variant, precision, engine):
+    checkpoint = untrained()
+    config = SGNetConfig(variant, len(checkpoint.label_set))
+    checkpoint = replace(checkpoint, config=config, weights=SGNet(config).state_dict())
+    path = tmp_path / 'a.safetensors'
+    save_checkpoint(path, checkpoint)
+    if engine == 'onnxruntime':
+        # What the graph holds is another test's concern.
+        cached_graph(checkpoint, bent_graph)
+    assert engine in Segmenter.from_checkpoint(path, 'cpu', precision).description
+
+
+def test_auto_does_without_onnxruntime(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with caplog.at_level('INFO'):
+        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
+    assert 'pip install' in caplog.text
+
+
+def test_evaluation_is_the_same(runtime, cache, tmp_path, tiny_dataset):
+    path, exported = tmp_path / 'a.safetensors', tmp_path / 'a.onnx'
+    save_checkpoint(path, bent(untrained()))
+    cached_graph(bent(untrained()), bent_graph)
+    exported.write_bytes(bent_graph())
+    confusion = {}
+    for name, file, backend in (
+        ('torch', path, 'torch'),
+        ('onnxruntime', path, 'onnxruntime'),
+        ('exported', exported, 'auto'),
+    ):
+        report = tmp_path / f'{name}.json'
+        arguments = ['--data', str(tiny_dataset.root), '--checkpoint', str(file)]
+        arguments += ['--device', 'cpu', '--backend', backend, '--json', str(report)]
+        assert run_command('sgnet_core', 'evaluate', arguments) == 0
+        confusion[name] = np.array(json.loads(report.read_text())['confusion'])
+    assert confusion['torch'].sum() > 1000
+    assert abs(confusion['torch'] - confusion['onnxruntime']).sum() <= 10
+    np.testing.assert_array_equal(confusion['onnxruntime'], confusion['exported'])
+
+
+@pytest.mark.parametrize('command', ['evaluate', 'predict'])
+def test_a_command_names_an_unknown_backend(command, tiny_dataset, tmp_path, capsys):
+    arguments = ['--data', str(tiny_dataset.root), '--backend', 'tensorrt']
+    arguments += ['--out', str(tmp_path / 'out')] if command == 'predict' else []
+    assert run_command('sgnet_core', command, arguments) == 2
+    assert "unknown backend 'tensorrt'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('precision', ['fp16', 'bf16'])
+def test_it_computes_in_single_precision_only(precision):
+    with pytest.raises(InputError, match=f'computes in fp32, not in {precision!r}'):
+        Segmenter.from_checkpoint(precision=precision, backend='onnxruntime')
+
+
+def test_an_unknown_backend_is_named():
+    with pytest.raises(InputError, match=r"'tensorrt'; there are auto, torch, onnxruntime"):
+        Segmenter.from_checkpoint(backend='tensorrt')
+
+
+def test_a_missing_onnxruntime_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(InputError, match=r"pip install 'onnxruntime>=1.25'.*backend torch"):
+        Segmenter.from_checkpoint(device='cpu', backend='onnxruntime')
+
+
+def test_an_onnxruntime_without_the_operator_is_named(runtime, monkeypatch):
+    monkeypatch.setattr(runtime, '__version__', '1.9.1')
+    with pytest.raises(InputError, match=r'1\.9\.1 has no DeformConv'):
+        import_onnxruntime()
+
+
+def test_an_onnxruntime_without_cuda_is_named(runtime, monkeypatch):
+    monkeypatch.setattr(runtime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
+    with pytest.raises(InputError, match=r'cannot use cuda:0: install onnxruntime-gpu'):
+        OnnxRuntimeNetwork(bent_graph(), untrained().config, 'cuda:0')
+
+
+def test_onnxruntime_does_not_report_to_its_makers(runtime, monkeypatch):
+    monkeypatch.delenv('ORT_DISABLE_TELEMETRY')
+    import_onnxruntime()
+    assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'
+    monkeypatch.setenv('ORT_DISABLE_TELEMETRY', '0')
+    import_onnxruntime()
+    assert os.environ['ORT_DISABLE_TELEMETRY'] == '0', 'the user wants it'
+
+
+# --- what fails in other packages -----------------------------------------------------------------
+
+
+def test_a_failing_exporter_is_named_and_auto_does_without(runtime, cache, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise RuntimeError('\nno translation of aten::stft\nat step 3')
+
+    fail.__signature__ = inspect.signature(torch.onnx.export)
+    monkeypatch.setattr(torch.onnx, 'export', fail)
+    with pytest.raises(InputError, match=r'\(no translation of aten::stft\): .*the backend torch'):
+        Segmenter.from_checkpoint(device='cpu', backend='onnxruntime')
+    with caplog.at_level('INFO'):
+        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
+    assert 'aten::stft' in caplog.text
+    assert 'at step 3' not in caplog.text
+
+
+def test_ctrl_c_ends_the_exporter(runtime, cache, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    interrupt.__signature__ = inspect.signature(torch.onnx.export)
+    monkeypatch.setattr(torch.onnx, 'export', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Segmenter.from_checkpoint(device='cpu')
+
+
+def test_a_cached_graph_that_cannot_be_run_is_named_and_auto_does_without(runtime, cache, caplog):
+    cached_graph(load_checkpoint(), lambda: b'no protobuf')
+    (path,) = cache.iterdir()
+    with pytest.raises(InputError, match=r'refuses the graph .*backend torch') as caught:
+        Segmenter.from_checkpoint(device='cpu', backend='onnxruntime')
+    assert f'delete {path}' in str(caught.value)
+    with caplog.at_level('INFO'):
+        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
+    assert str(path) in caplog.text
+
+
+def test_an_onnxruntime_that_takes_the_cpu_for_cuda_is_named(runtime, monkeypatch):
+    class OnCpu:
+        def __init__(self, *args, **kwargs): ...
+
+        def get_providers(self):
+            return ['CPUExecutionProvider']
+
+    available = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(runtime, 'get_available_providers', lambda: available)
+    monkeypatch.setattr(runtime, 'InferenceSession', OnCpu)
+    with pytest.raises(InputError, match=r'does not use cuda:0 but CPU.*backend torch'):
+        OnnxRuntimeNetwork(b'', untrained().config, 'cuda:0')
+    OnnxRuntimeNetwork(b'', untrained().config, 'cpu')
+
+
+def test_scores_are_float32_whatever_torch_defaults_to(runtime):
+    network = OnnxRuntimeNetwork(bent_graph(), untrained().config)
+    torch.manual_seed(2)
+    inputs = torch.randn(1, 3, 64, 96), torch.rand(1, 1, 64, 96)
+    expected = network(*inputs)
+    torch.set_default_dtype(torch.float64)
+    try:
+        got = network(*inputs)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert got.dtype == torch.float32
+    assert torch.equal(got, expected)

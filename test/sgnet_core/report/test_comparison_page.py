@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two runs compared: differences are those of the common frames, and chance is called chance."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from report_cases import NAMES, StrictReader, evaluation_of
+
+from sgnet_core.cli.runner import run_command
+from sgnet_core.errors import InputError
+from sgnet_core.evaluation.comparison import compare, holm
+from sgnet_core.report.comparison_page import comparison_page, comparison_text, verdict
+
+NAMES_SEEN = NAMES[:-1]
+
+
+@pytest.fixture(scope='module')
+def runs():
+    """A good run and a bad one; the second has not seen the first two frames."""
+    return (
+        evaluation_of(0.2, range(15), seed=1).to_json(),
+        evaluation_of(0.5, range(2, 17), seed=2).to_json(),
+    )
+
+
+def test_figures_are_those_of_the_common_frames(runs):
+    found = compare(*runs, resamples=200)
+    assert found['frames'] == 13
+    for run, wrong, seed in (('a', 0.2, 1), ('b', 0.5, 2)):
+        alone = evaluation_of(wrong, range(2, 15), seed).to_json()
+        for name, entry in found['scores'].items():
+            assert entry[run] == pytest.approx(alone[name])
+        for name, entry in found['per_class'].items():
+            assert entry[run] == pytest.approx(alone['per_class_iou'][name])
+
+
+def test_a_worse_run_is_found_worse_and_the_other_way_round_better(runs):
+    found, turned = compare(*runs, resamples=500), compare(*runs[::-1], resamples=500)
+    assert sorted(found['worse']) == sorted(NAMES_SEEN) and found['better'] == []
+    assert turned['better'] == found['worse'] and turned['worse'] == []
+    for name, entry in found['scores'].items():
+        other = turned['scores'][name]
+        assert other['difference'] == -entry['difference']
+        assert other['p'] == entry['p'] < 0.05
+        assert other['interval'] == pytest.approx([-entry['interval'][1], -entry['interval'][0]])
+
+
+def test_a_run_does_not_differ_from_itself(runs):
+    found = compare(runs[0], runs[0], resamples=100)
+    entries = [*found['scores'].values(), *(found['per_class'][name] for name in NAMES_SEEN)]
+    assert all(e['difference'] == 0 and e['p'] == 1 and e['interval'] == [0, 0] for e in entries)
+    assert found['better'] == found['worse'] == []
+    undefined = dict.fromkeys(('a', 'b', 'difference', 'interval', 'p'))
+    assert found['per_class']['never there'] == undefined | {'frames': 0}
+
+
+def pixel_counts(run: dict, drawn: list[str]) -> np.ndarray:
+    """Correct and labelled pixels of the frames in `drawn`."""
+    classes = {frame['id']: frame['classes'] for frame in run['frame_scores']}
+    return np.array([row[1:3] for sample_id in drawn for row in classes[sample_id]]).sum(0)
+
+
+def test_intervals_are_of_frames_drawn_with_replacement_the_same_for_both(runs):
+    common = [f'<s>{index}</s>' for index in range(2, 15)]
+    rng = np.random.default_rng(5)
+    draws = [list(rng.choice(common, len(common))) for _ in range(1000)]
+    a, b = ([np.divide(*pixel_counts(run, drawn)) for drawn in draws] for run in runs)
+    differences = np.subtract(b, a)
+    entry = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
+    assert entry['interval'] == pytest.approx(np.quantile(differences, (0.025, 0.975)), abs=0.01)
+
+
+def test_p_is_the_share_of_all_swaps_that_differ_as_much():
+    """Of six frames all 64 swaps can be tried."""
+    runs = [
+        evaluation_of(wrong, range(6), seed).to_json() for seed, wrong in ((1, 0.30), (4, 0.33))
+    ]
+    counts = np.array(
+        [[pixel_counts(run, [f'<s>{index}</s>']) for index in range(6)] for run in runs]
+    )
+    seen = []
+    for swaps in itertools.product((0, 1), repeat=6):
+        a, b = (counts[np.abs(np.array(swaps) - run), range(6)].sum(0) for run in (0, 1))
+        seen.append(abs(b[0] / b[1] - a[0] / a[1]))
+    exact = np.mean(np.array(seen) >= seen[0] - 1e-12)
+    assert 0.05 < exact < 0.95, 'a p of nearly 0 or 1 would prove little'
+    found = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
+    assert found['p'] == pytest.approx(exact, abs=0.03)
+
+
+def run_of(frames: list[list[list[int]]], classes: str = 'xy') -> dict:
+    """A run from rows (class, TP, GT, Pred) of each frame."""
+    scores = [{'id': f'{i}', 'miou': 0.5, 'classes': rows} for i, rows in enumerate(frames)]
+    return {'per_class': dict.fromkeys(classes, {}), 'frame_scores': scores}
+
+
+def test_a_class_in_few_frames_is_never_called_different():
+    """However much it differs: chance alone gives p = 2 / 2^4 with four frames."""
+    common = [[[0, 50 + i % 3, 99, 99]] for i in range(30)]
+    pair = [
+        run_of([[*rows, [1, hits, 99, 99]] if i < 4 else rows for i, rows in enumerate(common)])
+        for hits in (90, 10)
+    ]
+    found = compare(*pair, resamples=1000)
+    assert found['per_class']['y']['p'] >= 0.1 and found['per_class']['y']['frames'] == 4
+    assert found['better'] == found['worse'] == []
+
+
+def test_chance_is_called_significant_about_as_often_as_it_says():
+    """Twins that differ by chance alone: p below 0.05 for about one of twenty."""
+    rng = np.random.default_rng(0)
+
+    def twin() -> dict:
+        hits = rng.binomial(100, 0.7, 40).tolist()
+        return run_of([[[0, n, 100, 100], [1, 50, 50, 50]] for n in hits])
+
+    found = [compare(twin(), twin(), resamples=300)['scores'] for _ in range(200)]
+    assert 2 <= sum(scores['pixel_accuracy']['p'] < 0.05 for scores in found) <= 24
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert holm([0.4, 0.3]) == pytest.approx([0.6, 0.6])
+    assert holm([]) == []
+
+
+def test_other_classes_frames_and_data_are_refused(runs):
+    # Ids that are numbers are the same in every data set: other pixels tell them apart.
+    frames = runs[0]['frame_scores']
+    other = [{**frame, 'classes': [[0, 1, 2, 3]]} for frame in frames[:2]]
+    for changed, message in (
+        (runs[1] | {'per_class': {'desk': {}}}, "different classes: 'wall', .* and 'desk'"),
+        (evaluation_of(0.1, range(20, 22)).to_json(), 'no frame in common'),
+        (runs[0] | {'frame_scores': other + frames[2:]}, "in 2 of 15 frames .* '<s>0</s>'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare(runs[0], changed)
+
+
+def test_resamples_with_which_no_class_could_differ_are_refused():
+    pair = [run_of([[[c, n, 9, 9] for c in range(7)]] * 30, 'abcdefg') for n in (2, 8)]
+    with pytest.raises(InputError, match='139 resamples are too few for 7 classes.*give 140'):
+        compare(*pair, resamples=139)
+    assert len(compare(*pair, resamples=140)['better']) == 7
+
+
+def test_page_and_text_say_it(runs):
+    a, b = (
+        run | {'provenance': {'checkpoint': {'network': name}, 'data': {'name': '<rooms>'}}}
+        for run, name in zip(runs, ('first (x)', 'second (y)'), strict=True)
+    )
+    found = compare(a, b, resamples=200)
+    html = comparison_page(a, b, found)
+    page = StrictReader(html)
+    text = comparison_text(a, b, found)
+    assert all(address.startswith(('data:', '#')) for address in page.addresses)
+    for shown in (page.text, text):
+        assert 'second on <rooms>' in shown and 'first on <rooms>' in shown
+        assert verdict(found) in shown and 'paired randomization' in shown
+        assert f'−{-100 * found["scores"]["miou"]["difference"]:.1f}' in shown
+    assert all(name in page.text for name in NAMES_SEEN)
+    assert html.count('<title>&lt;s&gt;') == found['frames']
+    assert page.tags['circle'] == len(NAMES_SEEN)
+    found['scores']['miou']['p'] = next(iter(found['per_class'].values()))['p'] = 1e-4
+    assert 'p < 0.001' in StrictReader(comparison_page(a, b, found)).text
+    assert '>< 0.001' not in comparison_page(a, b, found)
+    live = comparison_page(a | {'label_age_ms': {}}, b, found)
+    assert 'ms, camera to mask' in live and 'ms, time per frame' in live
+
+
+@pytest.fixture
+def files(runs, tmp_path):
+    for name, run in zip('ab', runs, strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'metrics.json').write_text(json.dumps(run))
+    return tmp_path
+
+
+def test_command_writes_page_and_figures(files, capsys):
+    out = files / 'out'
+    arguments = [str(files / 'a'), str(files / 'b' / 'metrics.json'), '--resamples', '300']
+    assert run_command('sgnet_core', 'report', [*arguments, '--out', str(out)]) == 0
+    assert 'B is worse than A' in capsys.readouterr().out
+    found = json.loads((out / 'comparison.json').read_text())
+    assert found['test']['resamples'] == 300
+    StrictReader((out / 'comparison.html').read_text())
+    assert run_command('sgnet_core', 'report', [*arguments, '--json', '-']) == 0
+    assert json.loads(capsys.readouterr().out) == found
+    assert run_command('sgnet_core', 'report', [*arguments[:2], '--resamples', '0']) == 2
+    assert '--resamples must be 100 or more, got 0' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, 'no file'),
+        ('not json', 'is not valid JSON'),
+        ('[]', 'has no frame_scores, frames, per_class'),
+        ('{"per_class": {}, "frames": 3}', 'has no frame_scores'),
+        ('{"checkpoints": {}}', 'has several runs below its key `checkpoints`'),
+    ],
+)
+def test_command_says_what_is_wrong_with_a_file(files, capsys, content, message):
+    file = files / 'c.json'
+    if content is not None:
+        file.write_text(content)
+    assert run_command('sgnet_core', 'report', [str(files / 'a'), str(file)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and 'evaluate --out DIR' in error and error.count('\n') == 1

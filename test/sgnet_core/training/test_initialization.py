@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run that starts from a checkpoint takes from it, and which checkpoints it refuses."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import torch
+import pytest
+from networks import untrained
+
+from sgnet_core.checkpoint.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sgnet_core.cli.runner import run_command
+from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.errors import CheckpointError, ConfigError
+from sgnet_core.labels import label_set_of
+from sgnet_core.model import SGNet, SGNetConfig
+from sgnet_core.preprocessing import InputSpec
+from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
+from sgnet_core.training.initialization import InitialWeights, class_tensors, inherited_settings
+from sgnet_core.training.trainer import Training
+
+CONFIG = TrainConfig(
+    pretrained=False,
+    input_size=(32, 64),
+    crop_size=(32, 64),
+    epochs=1,
+    batch_size=2,
+    auxiliary_weight=0.4,
+)
+DONOR_CLASSES = ('wall', 'night stand', 'floor', 'chair', 'box')
+CLASSES = ('Pallet', 'Floor', 'night_stand', 'fork-lift', 'BOX', 'robot')
+TAKEN = {1: 2, 2: 1, 4: 4}  # row of CLASSES -> row of DONOR_CLASSES
+
+
+@pytest.fixture
+def donor(tmp_path):
+    """`donor(**changes)`: the path of a checkpoint of DONOR_CLASSES with an auxiliary head."""
+
+    def make(variant='sgnet_lite0', spatial='depth', auxiliary=True, joint_bilateral=False, **spec):
+        torch.manual_seed(1)
+        config = SGNetConfig(variant, len(DONOR_CLASSES), spatial, joint_bilateral)
+        values = {'channel_order': 'rgb', 'mean': (127.0,) * 3, 'std': (128.0,) * 3}
+        values = values | {'depth_fill': 'smooth'} | spec
+        checkpoint = Checkpoint(
+            config,
+            InputSpec(64, 96, spatial=spatial, **values),
+            label_set_of(DONOR_CLASSES),
+            SGNet(config, auxiliary).state_dict(),
+            {'data': 'elsewhere'},
+        )
+        save_checkpoint(tmp_path / 'donor.safetensors', checkpoint)
+        return tmp_path / 'donor.safetensors'
+
+    return make
+
+
+def start(init, auxiliary=True, **changes):
+    """A network of CLASSES started from `init`, its state before, and what was said of it."""
+    config = dataclasses.replace(CONFIG, **changes)
+    torch.manual_seed(2)
+    network = SGNet(config.architecture(len(CLASSES)), auxiliary)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    initial = InitialWeights(config, init)
+    origin = initial.load_into(network, label_set_of(CLASSES))
+    return network.state_dict(), before, origin, initial.spec
+
+
+def test_rows_of_both_heads_go_by_the_name_of_the_class(donor, caplog):
+    caplog.set_level(logging.INFO)
+    path = donor()
+    theirs = load_checkpoint(path).weights
+    state, before, origin, _ = start(path)
+    for layer in ('head.classifier', 'auxiliary_head.4'):
+        for leaf in ('weight', 'bias'):
+            name = f'{layer}.{leaf}'
+            assert len(state[name]) == len(CLASSES)
+            for row in range(len(CLASSES)):
+                expected = theirs[name][TAKEN[row]] if row in TAKEN else before[name][row]
+                assert torch.equal(state[name][row], expected), (name, row)
+    rest = [n for n in state if not n.startswith(('head.classifier', 'auxiliary_head.4'))]
+    assert len(rest) > 300
+    assert all(torch.equal(state[name], theirs[name]) for name in rest)
+    assert origin == {
+        'checkpoint': 'donor.safetensors',
+        'classes_taken': ['Floor', 'night_stand', 'BOX'],
+        'classes_new': ['Pallet', 'fork-lift', 'robot'],
+        'classes_dropped': ['wall', 'chair'],
+        'data': 'elsewhere',
+    }
+    assert (
+        'head: 3 of 6 classes from donor.safetensors by name; new: Pallet, fork-lift, robot; '
+        'dropped: wall, chair; auxiliary head: likewise'
+    ) in caplog.messages
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize(('theirs', 'ours'), [(True, False), (False, True), (False, False)])
+def test_an_auxiliary_head_that_one_side_lacks(donor, caplog, theirs, ours):
+    caplog.set_level(logging.INFO)
+    path = donor(auxiliary=theirs)
+    state, before, *_ = start(path, auxiliary=ours)
+    assert any(name.startswith('auxiliary_head') for name in state) == ours
+    assert all(torch.equal(state[n], before[n]) for n in state if n.startswith('auxiliary_head'))
+    weights = load_checkpoint(path).weights
+    assert torch.equal(state['backbone._conv_stem.weight'], weights['backbone._conv_stem.weight'])
+    words = {(True, False): 'its auxiliary head: dropped', (False, True): 'auxiliary head: new'}
+    assert words.get((theirs, ours), 'dropped: wall, chair') in caplog.messages[0]
+
+
+@pytest.mark.parametrize('theirs', [False, True])
+@pytest.mark.parametrize('ours', [False, True])
+def test_a_run_that_no_longer_follows_edges_is_warned_of(donor, caplog, theirs, ours):
+    start(donor(joint_bilateral=theirs), joint_bilateral=ours)
+    warned = any('remove joint_bilateral from' in message for message in caplog.messages)
+    assert warned == (theirs and not ours)
+
+
+def test_the_classifier_of_a_plain_head_is_replaced(donor):
+    path = donor('sgnet_r18')
+    theirs = load_checkpoint(path).weights['head.4.weight']
+    state, before, *_ = start(path, variant='sgnet_r18')
+    for row in range(len(CLASSES)):
+        expected = theirs[TAKEN[row]] if row in TAKEN else before['head.4.weight'][row]
+        assert torch.equal(state['head.4.weight'][row], expected)
+
+
+def test_the_tensors_of_classes_are_those_that_grow_with_their_number():
+    for variant in ('sgnet_lite0', 'sgnet_r18', 'sgnet_aspp_r101'):
+        few, many = (SGNet(SGNetConfig(variant, n), auxiliary=True) for n in (2, 3))
+        shapes = {name: tensor.shape for name, tensor in many.state_dict().items()}
+        growing = [n for n, tensor in few.state_dict().items() if tensor.shape != shapes[n]]
+        assert class_tensors(few) == growing
+
+
+def test_the_input_of_the_checkpoint_is_taken_over_except_its_size(donor, caplog):
+    """As of the authors' files: channels B, G, R, and nothing divided."""
+    caplog.set_level(logging.INFO)
+    authors = {'channel_order': 'bgr', 'mean': (104.0, 116.7, 122.7), 'std': (1.0,) * 3}
+    *_, spec = start(donor(**authors, depth_fill_m=0.5, depth_fill='constant'))
+    assert spec == InputSpec(32, 64, spatial='depth', **authors, depth_fill_m=0.5)
+    assert 'the network sees what donor.safetensors saw: bgr, mean (104.0' in caplog.messages[0]
+
+
+def test_another_architecture_is_refused_by_the_first_tensors(donor):
+    with pytest.raises(CheckpointError) as error:
+        start(donor('sgnet_lite2'))
+    assert 'is a sgnet_lite2 and does not fit the sgnet_lite0 of this run' in str(error.value)
+    assert 'tensor backbone._conv_stem.weight' not in str(error.value)  # the same in both
+    assert str(error.value).count('tensor ') == 3
+    assert 'inherit sgnet_lite2' in str(error.value)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(donor):
+    path = donor()
+    whole = load_checkpoint(path)
+    for name in ('head.norms.1.bias', 'auxiliary_head.1.weight', 'head.classifier.bias'):
+        weights = {n: t for n, t in whole.weights.items() if n != name}
+        save_checkpoint(path, dataclasses.replace(whole, weights=weights))
+        with pytest.raises(CheckpointError, match=f'tensor {name} is missing; it was made by'):
+            start(path)
+
+
+def test_another_spatial_is_refused(tiny_dataset, tmp_path):
+    path = tmp_path / 'x.safetensors'
+    save_checkpoint(path, untrained(spatial='xyz'))
+    with pytest.raises(ConfigError, match="has spatial 'xyz'.*'depth'.*remove spatial from"):
+        Training(CONFIG, tiny_dataset.root, tmp_path / 'o', 'cpu', init=path)
+
+
+def test_a_backbone_from_a_checkpoint_learns_slower(donor, tiny_dataset, tmp_path):
+    """Also where the settings say `pretrained: false`: it is trained, wherever it was."""
+    save_checkpoint(tmp_path / 'c.safetensors', untrained())
+
+    def rates(init):
+        training = Training(CONFIG, tiny_dataset.root, tmp_path / 'o', 'cpu', init=init)
+        return {group['peak_lr'] for group in training.optimizer.param_groups}
+
+    assert rates(None) == {CONFIG.learning_rate}
+    slower = CONFIG.learning_rate * CONFIG.backbone_rate_factor
+    assert rates(tmp_path / 'c.safetensors') == {CONFIG.learning_rate, slower}
+
+
+@pytest.fixture
+def own_data(tmp_path, tiny_samples) -> FolderDataset:
+    """`tiny_samples` labelled with CLASSES."""
+    camera = tiny_samples[0].frame.intrinsics
+    with FolderWriter(tmp_path / 'own', 'own', camera, CLASSES) as writer:
+        for sample in tiny_samples:
+            labels = sample.labels % len(CLASSES)
+            writer.write(dataclasses.replace(sample, labels=labels, pose=None))
+        writer.write_split('fit', ['0', '1', '2'])
+        writer.write_split('val', ['3', '4'])
+    return FolderDataset(tmp_path / 'own')
+
+
+def test_the_command_makes_a_checkpoint_of_ones_own_classes(donor, own_data, tmp_path):
+    import yaml
+
+    settings = tmp_path / 'settings.yaml'
+    settings.write_text(yaml.safe_dump(as_plain(CONFIG)))
+    arguments = ['--config', str(settings), '--data', str(own_data.root), '--workers', '0']
+    arguments += ['--device', 'cpu', '--out', str(tmp_path / 'run')]
+    init = donor(channel_order='bgr')
+    assert run_command('sgnet_core', 'train', [*arguments, '--init', str(init)]) == 0
+    best = load_checkpoint(tmp_path / 'run' / 'best.safetensors')
+    assert best.label_set.class_names == CLASSES
+    assert best.input_spec.channel_order == 'bgr'
+    assert best.provenance['start']['classes_new'] == ['Pallet', 'fork-lift', 'robot']
+
+
+def test_settings_that_the_file_leaves_out_are_those_of_the_checkpoint(donor, tmp_path):
+    path = donor('sgnet_lite1', 'xyz', joint_bilateral=True)
+    settings = tmp_path / 'settings.yaml'
+    settings.write_text('epochs: 3')
+    config = load_train_config(settings, inherited_settings(path))
+    assert config.architecture(5) == load_checkpoint(path).config
+    assert (config.input_size, config.crop_size) == ((64, 96), (64, 96))
+    assert (config.depth_fill, config.epochs) == ('smooth', 3)
+    settings.write_text('input_size: [32, 64]')
+    config = load_train_config(settings, inherited_settings(path))
+    assert (config.input_size, config.crop_size, config.spatial) == ((32, 64), (32, 64), 'xyz')
+
+
+def test_without_a_name_the_shipped_checkpoint_is_taken(own_data, tmp_path, monkeypatch):
+    import sgnet_core.training.trainer as fit
+
+    taken = []
+
+    class TakenError(Exception):
+        pass
+
+    class NoTraining:
+        def __init__(self, *args):
+            taken.extend(args)
+            raise TakenError
+
+    monkeypatch.setattr(fit, 'Training', NoTraining)
+    arguments = ['--config', str(tmp_path / 's.yaml'), '--data', str(own_data.root), '--init']
+    (tmp_path / 's.yaml').write_text('')
+    with pytest.raises(TakenError):
+        run_command('sgnet_core', 'train', [*arguments, '--out', str(tmp_path / 'run')])
+    assert taken[0].architecture(40) == load_checkpoint().config
+    (init,) = [value for value in taken if isinstance(value, Path) and value.is_file()]
+    assert load_checkpoint(init).digest() == load_checkpoint().digest()

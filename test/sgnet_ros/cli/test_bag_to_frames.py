@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag becomes a folder data set: the same frames, and of a bad bag those that are good."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bag_files import assert_all_same, edited, rewrite, truncate, unknown_encoding, without
+
+from sgnet_core.cli.runner import run_command
+from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.errors import DataError
+from sgnet_core.io.images import write_mask
+from sgnet_core.labels import NYU40
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.reader import Bag, with_header_stamp
+from sgnet_ros.bag.writer import write_bag
+
+TOPICS = FrameTopics()
+IDS = ['1000000000.000000000', '1000000000.033333333', '1000000000.066666667']
+
+
+@pytest.fixture
+def convert(tmp_path, capsys):
+    """`convert(bag, *options)`: exit status, the data set (None = there is none), what was said."""
+    out = tmp_path / 'frames'
+
+    def run(bag, *options, labels=True):
+        status = run_command('sgnet_ros', 'bag_to_frames', [str(bag), str(out), *options])
+        made = (out / 'dataset.yaml').exists()
+        said = capsys.readouterr()
+        return status, FolderDataset(out, labels=labels) if made else None, said.out + said.err
+
+    return run
+
+
+def test_frames_to_bag_and_back_is_exact(bag_path, convert, tiny_samples, tmp_path):
+    status, frames, said = convert(bag_path, '--png')
+    assert (status, said) == (
+        0,
+        f'bag_to_frames: 5 frames of 5 pairs at 30 Hz, 40 classes: {tmp_path / "frames"}\n',
+    )
+    assert list(frames.ids[:3]) == IDS
+    assert (frames.class_names, frames.rate_hz) == (NYU40.class_names, 30.0)
+    assert_all_same(frames, tiny_samples)
+    again = tmp_path / 'again'
+    arguments = [str(frames.root), str(again)]
+    assert run_command('sgnet_ros', 'frames_to_bag', arguments) == 0
+    with Bag(bag_path) as one, Bag(again) as other:
+        assert list(one.messages()) == list(other.messages())
+
+
+@pytest.mark.parametrize(
+    ('options', 'chosen'),
+    [
+        (('--every', '2'), [0, 2, 4, 6, 8, 10]),
+        (('--rate', '10'), [0, 3, 6, 9]),
+        (('--rate', '30'), range(12)),
+        (('--rate', '15'), [0, 2, 4, 6, 8, 10]),
+        (('--rate', '1000', '--limit', '5'), range(5)),
+    ],
+)
+def test_fewer_frames(tiny_samples, convert, tmp_path, options, chosen):
+    """30 Hz as cameras keep it: each stamp off by up to 3 ms."""
+    rng = np.random.default_rng(3)
+    jitter_ns = rng.integers(-3_000_000, 3_000_001, 12)
+    write_bag((tiny_samples * 3)[:12], tmp_path / 'even', 30.0)
+
+    def jittered(topic, index, cdr, time_ns):
+        return with_header_stamp(cdr, time_ns + int(jitter_ns[index])), time_ns
+
+    path = rewrite(tmp_path / 'even', tmp_path / 'uneven', jittered)
+    status, frames, said = convert(path, '--ids', 'index', '--png', *options)
+    assert status == 0
+    assert list(frames.ids) == [f'{i:06d}' for i in range(len(chosen))]
+    for sample, index in zip(frames, chosen, strict=True):
+        np.testing.assert_array_equal(sample.frame.rgb, tiny_samples[index % 5].frame.rgb)
+    assert not frames.has_labels
+    assert 'no labels' in said
+
+
+@pytest.mark.parametrize('first_line', ['void\n', ''])
+def test_with_classes_the_folder_awaits_labels(bag_path, convert, tmp_path, first_line):
+    (tmp_path / 'mine.txt').write_text(f'{first_line}pallet\nforklift\n')
+    status, frames, _ = convert(bag_path, '--classes', str(tmp_path / 'mine.txt'), labels=False)
+    root = frames.root
+    assert (status, len(frames)) == (0, 5)
+    assert (root / 'classes.txt').read_text() == 'void\npallet\nforklift\n'
+    assert list((root / 'label').iterdir()) == []
+    with pytest.raises(DataError, match=r'fit\.txt: the split is empty; write one id a line'):
+        FolderDataset(root, 'fit')
+    # One frame is painted and listed, the others are not.
+    values = np.random.default_rng(0).integers(0, 3, frames.intrinsics.size).astype(np.uint8)
+    write_mask(root / 'label' / f'{IDS[1]}.png', values)
+    (root / 'fit.txt').write_text(f'{IDS[1]}\n')
+    painted = FolderDataset(root, 'fit')
+    assert painted.class_names == ('pallet', 'forklift')
+    np.testing.assert_array_equal(painted[0].labels, values - np.uint8(1))
+    assert painted.rate_hz == 30.0
+
+
+def test_bad_frames_are_skipped_counted_and_named(bag_path, convert, tmp_path, tiny_samples):
+    """One of an unknown encoding, and one without a partner."""
+
+    def lonely(topic, index, cdr, time_ns):
+        return None if topic == TOPICS.depth and index == 3 else (cdr, time_ns)
+
+    path = rewrite(bag_path, tmp_path / 'lonely', lonely)
+    path = edited(path, tmp_path / 'new', TOPICS.rgb, unknown_encoding, (1,))
+    figures = tmp_path / 'figures.json'
+    status, frames, said = convert(path, '--png', '--json', str(figures))
+    assert status == 0
+    assert_all_same(frames, tiny_samples[::2])
+    assert 'bag_to_frames: 3 frames of 4 pairs' in said
+    assert 'messages not used: rgb_unmatched 1' in said
+    assert (
+        f'1 frames skipped; the first: {path}: frame {IDS[1]}, {TOPICS.rgb}: unknown colour enc'
+        in said
+    )
+    summary = json.loads(figures.read_text())
+    assert (summary['frames'], summary['pairs'], len(summary['skipped'])) == (3, 4, 1)
+
+
+def test_frames_of_another_camera_are_skipped(bag_path, convert, tmp_path, tiny_samples):
+    def zoom(message):
+        message.k = message.k * (2, 1, 1, 1, 1, 1, 1, 1, 1)
+
+    path = edited(bag_path, tmp_path / 'new', TOPICS.camera_info, zoom, (3, 4))
+    status, frames, said = convert(path)
+    assert (status, len(frames)) == (0, 3)
+    assert frames.intrinsics == tiny_samples[0].frame.intrinsics
+    assert '2 frames skipped' in said
+    assert 'one data set has one camera' in said
+
+
+def test_depth_that_is_not_registered_says_so(bag_path, convert, tmp_path):
+    """All frames are bad for the same reason: that is the error."""
+
+    def shrink(message):
+        message.height -= 1
+
+    path = edited(bag_path, tmp_path / 'new', TOPICS.depth, shrink)
+    status, frames, said = convert(path)
+    assert (status, frames) == (2, None)
+    assert '5 pairs of colour and depth' in said
+    assert 'regist' in said
+    assert not (tmp_path / 'frames').exists()
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_what_is_left_of_a_bag_that_is_cut_off(tiny_samples, convert, tmp_path, storage):
+    write_bag(tiny_samples * 8, tmp_path / 'bag', 30.0, NYU40.class_names, storage)
+    truncate(tmp_path / 'bag')
+    status, frames, said = convert(tmp_path / 'bag', '--png')
+    assert status == 1
+    assert 15 <= len(frames) <= 25
+    assert f'wrote the {len(frames)} frames before that' in said
+    assert_all_same(frames, (tiny_samples * 8)[: len(frames)])
+
+
+def test_ctrl_c_leaves_a_valid_data_set(bag_path, convert, tmp_path, monkeypatch):
+    write = FolderWriter.write
+
+    def write_and_interrupt(self, sample):
+        write(self, sample)
+        if sample.id == IDS[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(FolderWriter, 'write', write_and_interrupt)
+    (tmp_path / 'mine.txt').write_text('box\n')
+    options = ('--classes', str(tmp_path / 'mine.txt'))
+    status, frames, _ = convert(bag_path, *options, labels=False)
+    assert status == 130
+    assert list(frames.ids) == IDS[:2]
+    assert (frames.root / 'label').is_dir()
+
+
+def test_labels_without_names_are_refused_and_can_be_left_out(bag_path, convert, tmp_path):
+    path = rewrite(bag_path, tmp_path / 'new', without(TOPICS.label_names))
+    status, frames, said = convert(path)
+    assert (status, frames) == (2, None)
+    assert f'nothing on {TOPICS.label_names} says what they mean' in said
+    (tmp_path / 'mine.txt').write_text('box\n')
+    assert convert(path, '--classes', str(tmp_path / 'mine.txt'), labels=False)[0] == 0
+
+
+def test_labels_beyond_the_classes_are_refused(tiny_samples, convert, tmp_path):
+    few = NYU40.class_names[:39]
+    samples = [replace(s, labels=np.minimum(s.labels, 38)) for s in tiny_samples]
+    samples[2] = tiny_samples[2]
+    write_bag(samples, tmp_path / 'bag', 30.0, few)
+    status, frames, said = convert(tmp_path / 'bag')
+    assert (status, len(frames)) == (0, 4)
+    assert 'none of the 39 classes' in said
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--every', '0'), '--every must be at least 1'),
+        (('--rate', '0'), '--rate must be above 0'),
+        (('--camera', '1,2'), '--camera must be four numbers'),
+        (('--depth-topic', '/depth'), f'nearest: {TOPICS.depth}'),
+        (('--classes', '/nowhere.txt'), '/nowhere.txt: no such file'),
+    ],
+)
+def test_wrong_options(bag_path, convert, options, message):
+    status, frames, said = convert(bag_path, *options)
+    assert (status, frames) == (2, None)
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('', '0 classes'), ('void\n', '0 classes'), ('box\nbox\n', "'box' is given twice")],
+)
+def test_classes_that_are_none(bag_path, convert, tmp_path, text, message):
+    (tmp_path / 'mine.txt').write_text(text)
+    status, frames, said = convert(bag_path, '--classes', str(tmp_path / 'mine.txt'))
+    assert (status, frames) == (2, None)
+    assert str(tmp_path / 'mine.txt') in said
+    assert message in said
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(bag_path, convert, tmp_path):
+    (tmp_path / 'frames').mkdir()
+    (tmp_path / 'frames' / 'letter.txt').write_text('keep me')
+    status, frames, said = convert(bag_path)
+    assert (status, frames) == (2, None)
+    assert 'not an empty folder' in said
+    assert [path.name for path in (tmp_path / 'frames').iterdir()] == ['letter.txt']

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of the core reach the node's logger at their severity, once."""
+
+import logging
+
+from sgnet_ros.compat.logging_bridge import forward_logging, stop_forwarding
+
+
+class RecordingLogger:
+    def __init__(self):
+        self.lines = []
+
+    def __getattr__(self, severity):
+        return lambda text: self.lines.append((severity, text))
+
+
+def test_records_are_forwarded_until_told_otherwise(caplog):
+    caplog.set_level(logging.DEBUG)
+    ros = RecordingLogger()
+    handler = forward_logging(ros)
+    try:
+        logger = logging.getLogger('sgnet_core.some.module')
+        logger.setLevel(logging.DEBUG)
+        for level in (10, 20, 25, 30, 40, 50):
+            logger.log(level, 'at %d', level)
+        logging.getLogger('another_library').warning('not ours')
+    finally:
+        stop_forwarding(handler)
+    assert ros.lines == [
+        ('debug', 'sgnet_core.some.module: at 10'),
+        ('info', 'sgnet_core.some.module: at 20'),
+        ('info', 'sgnet_core.some.module: at 25'),
+        ('warning', 'sgnet_core.some.module: at 30'),
+        ('error', 'sgnet_core.some.module: at 40'),
+        ('fatal', 'sgnet_core.some.module: at 50'),
+    ]
+    assert [record.message for record in caplog.records] == ['not ours']
+    logger.info('afterwards')
+    assert len(ros.lines) == 6
+    assert caplog.records[-1].message == 'afterwards'

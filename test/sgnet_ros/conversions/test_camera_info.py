@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intrinsics from messages and back: K or P, region of interest, binning."""
+
+import pytest
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from std_msgs.msg import Header
+
+from sgnet_core.types import CameraIntrinsics
+from sgnet_ros.conversions.camera_info import (
+    camera_info_to_msg,
+    intrinsics_from_msg,
+    is_rectified,
+)
+from sgnet_ros.conversions.images import MessageError
+
+INTRINSICS = CameraIntrinsics(6, 4, fx=5.0, fy=6.0, cx=2.5, cy=1.5)
+HEADER = Header(frame_id='optical')
+
+
+def test_intrinsics_come_from_k_or_from_p():
+    info = CameraInfo(
+        width=640,
+        height=480,
+        k=[500.0, 0.0, 320.0, 0.0, 501.0, 240.0, 0.0, 0.0, 1.0],
+        p=[400.0, 0.0, 310.0, 0.0, 0.0, 401.0, 230.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+    k = intrinsics_from_msg(info)
+    assert k == CameraIntrinsics(640, 480, 500.0, 501.0, 320.0, 240.0)
+    p = intrinsics_from_msg(info, rectified=True)
+    assert p == CameraIntrinsics(640, 480, 400.0, 401.0, 310.0, 230.0)
+
+
+def test_intrinsics_of_zeros_are_refused():
+    with pytest.raises(MessageError, match='fx=0.0.*calibrate') as caught:
+        intrinsics_from_msg(CameraInfo(width=640, height=480))
+    assert caught.value.stream == 'rgb/camera_info'
+    with pytest.raises(MessageError, match='0x0'):
+        intrinsics_from_msg(CameraInfo(k=[1.0] * 9))
+
+
+def test_intrinsics_follow_region_and_binning():
+    """A ray through a binned pixel's centre is the ray through the middle of its block."""
+    info = CameraInfo(
+        width=640,
+        height=480,
+        k=[500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0],
+        binning_x=2,
+        binning_y=4,
+        roi=RegionOfInterest(x_offset=100, y_offset=40, width=200, height=160),
+    )
+    camera = intrinsics_from_msg(info)
+    assert camera.size == (40, 100)
+    u, v = 7, 11
+    full_u, full_v = 100 + 2 * u + 0.5, 40 + 4 * v + 1.5
+    assert (u - camera.cx) / camera.fx == pytest.approx((full_u - 320) / 500)
+    assert (v - camera.cy) / camera.fy == pytest.approx((full_v - 240) / 500)
+
+
+def test_camera_info_round_trip():
+    msg = camera_info_to_msg(INTRINSICS, HEADER)
+    assert msg.header == HEADER
+    assert intrinsics_from_msg(msg) == INTRINSICS
+    assert intrinsics_from_msg(msg, rectified=True) == INTRINSICS
+
+
+@pytest.mark.parametrize(
+    ('topic', 'rectified'),
+    [
+        ('/cam/image_rect/compressed', True),
+        ('/cam/image_rect_color', True),
+        ('/cam/image_raw/compressed', False),
+        ('/image_rect/cam/image_raw/compressed', False),
+    ],
+)
+def test_the_name_of_a_topic_tells_whether_its_images_are_rectified(topic, rectified):
+    assert is_rectified(topic) == rectified

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compressed messages against bytes that a naive twin wrote, whole, cut off and damaged."""
+
+import array
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from compressed_bytes import compressed_depth, holed_depth, png
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from sgnet_core.errors import InputError
+from sgnet_ros.conversions.compressed_images import (
+    depth_from_compressed,
+    image_from_compressed,
+    raw_pair,
+)
+from sgnet_ros.conversions.images import MessageError, depth_from_msg, rgb_from_msg
+
+HEADER = Header(stamp=Time(sec=3, nanosec=4), frame_id='optical')
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (11, 14, 3)).astype(np.uint8)
+DEPTH = holed_depth((13, 22), seed=5)
+
+
+def compressed(image_format, data):
+    return CompressedImage(header=HEADER, format=image_format, data=array.array('B', data))
+
+
+def jpeg(rgb):
+    """The colours of a JPEG are what OpenCV takes for BGR."""
+    return cv2.imencode('.jpg', rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+
+
+def smooth(shape=(24, 40)):
+    """Red to the right, green down, blue 40: quite another picture with red and blue swapped."""
+    height, width = shape
+    red, green = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return np.stack([red, green, np.full(shape, 40)], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ('image_format', 'as_stored'),
+    [
+        ('rgb8; png compressed bgr8', 'rgb'),
+        ('bgr8; png compressed bgr8', 'rgb'),
+        ('bgra8; png compressed bgr8', 'rgb'),
+        ('yuv422_yuy2; png compressed bgr8', 'rgb'),
+        ('png', 'rgb'),
+        ('', 'rgb'),
+        ('rgb8; png compressed ', 'bgr'),
+        ('bgr8; png compressed rgb8', 'bgr'),
+    ],
+)
+def test_channels_are_those_that_went_in(image_format, as_stored):
+    """Without "bgr" a publisher gave RGB to OpenCV, which stored it as if it were BGR."""
+    stored = RGB if as_stored == 'rgb' else np.ascontiguousarray(RGB[:, :, ::-1])
+    image = image_from_compressed(compressed(image_format, png(stored)))
+    assert (image.height, image.width, image.header) == (11, 14, HEADER)
+    np.testing.assert_array_equal(rgb_from_msg(image), RGB)
+
+
+@pytest.mark.parametrize(
+    'image_format', ['jpeg', 'jpg', 'bgr8; jpeg compressed bgr8', 'rgb8; jpeg compressed bgr8']
+)
+def test_jpeg_of_colour(image_format):
+    rgb = rgb_from_msg(image_from_compressed(compressed(image_format, jpeg(smooth()))))
+    assert np.abs(rgb.astype(int) - smooth()).mean() < 3
+
+
+@pytest.mark.parametrize('codec', ['jpeg', 'png'])
+def test_grey_is_grey(codec):
+    grey = smooth()[:, :, 0]
+    data = png(grey) if codec == 'png' else cv2.imencode('.jpg', grey)[1].tobytes()
+    image = image_from_compressed(compressed(f'mono8; {codec} compressed mono8', data))
+    rgb = rgb_from_msg(image)
+    assert np.abs(rgb.astype(int) - grey[:, :, None]).max() <= 4 * (codec == 'jpeg')
+
+
+def test_alpha_is_left_out():
+    rgba = np.dstack([RGB, np.full(RGB.shape[:2], 9, np.uint8)])
+    np.testing.assert_array_equal(
+        rgb_from_msg(image_from_compressed(compressed('png', png(rgba)))), RGB
+    )
+
+
+@pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
+def test_a_mosaic_in_a_png_is_debayered(pattern):
+    colour = {'r': 200, 'g': 120, 'b': 30}
+    tile = np.array([colour[letter] for letter in pattern], np.uint8).reshape(2, 2)
+    message = compressed(f'bayer_{pattern}8; png compressed ', png(np.tile(tile, (3, 4))))
+    rgb = rgb_from_msg(image_from_compressed(message))
+    np.testing.assert_array_equal(rgb, np.full((6, 8, 3), (200, 120, 30)))
+
+
+def test_a_mosaic_in_a_jpeg_is_grey_already():
+    grey = smooth()[:, :, 0]
+    data = cv2.imencode('.jpg', grey)[1].tobytes()
+    image = image_from_compressed(compressed('bayer_rggb8; jpeg compressed mono8', data))
+    assert image.encoding == 'mono8'
+
+
+DEPTH_FORMATS = [
+    ('16UC1; compressedDepth png', 'png'),
+    ('16UC1; compressedDepth', 'png'),
+    ('16UC1', 'png'),
+    ('mono16; compressedDepth png', 'png'),
+    ('16UC1; compressedDepth rvl', 'rvl'),
+    ('mono16; compressedDepth rvl', 'rvl'),
+]
+
+
+@pytest.mark.parametrize(('image_format', 'codec'), DEPTH_FORMATS)
+def test_depth_in_millimetres_comes_back_to_the_bit(image_format, codec):
+    image = depth_from_compressed(compressed(image_format, compressed_depth(DEPTH, codec)))
+    assert (image.height, image.width, image.header) == (13, 22, HEADER)
+    depth_m = depth_from_msg(image)
+    expected = np.where(DEPTH == 0, np.nan, DEPTH * np.float32(0.001))
+    np.testing.assert_array_equal(depth_m, expected.astype(np.float32))
+    assert np.isnan(depth_m).any()
+
+
+@pytest.mark.parametrize('image_format', ['png', '16UC1; png compressed '])
+def test_depth_in_a_plain_png(image_format):
+    image = depth_from_compressed(compressed(image_format, png(DEPTH)))
+    np.testing.assert_array_equal(np.frombuffer(image.data, np.uint16), DEPTH.ravel())
+
+
+@pytest.mark.parametrize('codec', ['png', 'rvl'])
+def test_depth_in_metres_is_inverse_depth(codec):
+    """The publisher's formula: depth_quantization 100, depth_max 10 m."""
+    depth_m = np.random.default_rng(1).uniform(0.3, 12.0, (9, 16)).astype(np.float32)
+    depth_m[2, 3] = np.nan
+    a = 100.0 * 101.0
+    b = 1.0 - a / 10.0
+    near = depth_m < 10.0
+    code = np.where(near, a / np.where(near, depth_m, 1.0) + b, 0).astype(np.uint16)
+    data = compressed_depth(code, codec, (a, b))
+    image = depth_from_compressed(compressed(f'32FC1; compressedDepth {codec}', data))
+    got = depth_from_msg(image)
+    np.testing.assert_array_equal(np.isnan(got), ~near)
+    # One step of the code is depth squared over A; it is rounded down.
+    step = depth_m**2 / a
+    assert ((got - depth_m)[near] >= -1e-4).all()
+    assert ((got - depth_m)[near] <= 1.2 * step[near] + 1e-4).all()
+    for v, u in ((0, 0), (8, 15)):
+        if near[v, u]:
+            assert got[v, u] == pytest.approx(a / (int(code[v, u]) - b), rel=1e-5)
+
+
+def test_codes_that_stand_for_no_depth_are_none():
+    """A / (v - B) with v = B, and below."""
+    data = compressed_depth(np.array([[5, 4, 7]], np.uint16), 'png', (10.0, 5.0))
+    got = depth_from_msg(depth_from_compressed(compressed('32FC1; compressedDepth png', data)))
+    np.testing.assert_array_equal(got, np.array([[np.nan, np.nan, 5.0]], np.float32))
+
+
+def test_raw_messages_stay_what_they_are():
+    image, depth = Image(encoding='rgb8'), Image(encoding='16UC1')
+    assert raw_pair(image, depth) == (image, depth)
+    assert raw_pair(image, depth)[0] is image
+    mixed = raw_pair(compressed('png', png(RGB)), depth)
+    assert mixed[0].encoding == 'bgr8'
+    assert mixed[1] is depth
+
+
+RVL = compressed_depth(DEPTH, 'rvl')
+BAD = {
+    'no image': ('rgb/image', 'h264', bytes(99), 'neither JPEG nor PNG'),
+    'nothing': ('rgb/image', 'jpeg', b'', '0 bytes, is neither'),
+    'jpeg cut off': ('rgb/image', 'jpeg', jpeg(smooth())[:300], 'cut off'),
+    'png cut off': ('rgb/image', 'png', png(RGB)[:-40], 'cut off'),
+    'png damaged': ('rgb/image', 'png', png(RGB)[:60] + b'\7' + png(RGB)[61:], 'damaged'),
+    # OpenCV 4.14 takes the length on trust: 2 GB, and two seconds.
+    'png of a long chunk': (
+        'rgb/image', 'png', png(RGB)[:33] + b'\x77' + png(RGB)[34:], 'cut off'
+    ),
+    'jpeg too large': (
+        'rgb/image',
+        'jpeg',
+        jpeg(smooth()).replace(struct.pack('>HH', 24, 40), struct.pack('>HH', 30_000, 30_000), 1),
+        'damaged',
+    ),
+    'png too large': (
+        'rgb/image',
+        'png',
+        png(RGB)[:16] + struct.pack('>II', 70_000, 70_000) + png(RGB)[24:],
+        'damaged',
+    ),
+    '16 bits': ('rgb/image', 'png', png(DEPTH), '8 bits, .* is 16-bit, 1 channel'),
+    'colour': ('depth/image', '16UC1; compressedDepth', bytes(12) + png(RGB), '8-bit, 3 channels'),
+    'jpeg of depth': ('depth/image', '16UC1; jpeg compressed mono8', jpeg(smooth()), 'JPEG'),
+    'no depth': ('depth/image', 'bgr8; compressedDepth png', bytes(50), 'unknown depth encoding'),
+    'header only': ('depth/image', '16UC1; compressedDepth', RVL[:12], '12 bytes, cut off'),
+    'no codec': ('depth/image', '16UC1; compressedDepth', RVL, 'neither JPEG nor PNG'),
+    'rvl cut off': ('depth/image', '16UC1; compressedDepth rvl', RVL[:99], 'RVL .* pixels'),
+    'rvl of nothing': (
+        'depth/image', '16UC1; compressedDepth rvl', bytes(40), 'a size of 0x0',
+    ),
+    'rvl too large': (
+        'depth/image',
+        '16UC1; compressedDepth rvl',
+        RVL[:12] + struct.pack('<II', 1 << 16, 1 << 16) + RVL[20:],
+        'a size of 65536x65536',
+    ),
+    'no quantisation': (
+        'depth/image',
+        '32FC1; compressedDepth png',
+        compressed_depth(DEPTH, 'png', (float('nan'), 1.0)),
+        'invalid quantisation parameters .* a=nan, b=1.0',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_what_cannot_be_decoded_names_its_stream(case):
+    stream, image_format, data, text = BAD[case]
+    good = compressed('png', png(RGB)), compressed('16UC1', compressed_depth(DEPTH, 'png'))
+    bad = compressed(image_format, data)
+    pair = (bad, good[1]) if stream == 'rgb/image' else (good[0], bad)
+    with pytest.raises(MessageError, match=text) as error:
+        raw_pair(*pair)
+    assert error.value.stream == stream
+
+
+@pytest.mark.parametrize(
+    ('decode', 'image_format', 'data'),
+    [
+        (image_from_compressed, 'jpeg', jpeg(smooth())),
+        (image_from_compressed, 'png', png(RGB)),
+        (depth_from_compressed, '16UC1; compressedDepth png', compressed_depth(DEPTH, 'png')),
+        (depth_from_compressed, '32FC1; compressedDepth rvl', RVL),
+    ],
+)
+def test_damage_never_does_more_than_raise(decode, image_format, data):
+    rng = np.random.default_rng(0)
+    convert = rgb_from_msg if decode is image_from_compressed else depth_from_msg
+    for _ in range(60):
+        damaged = np.frombuffer(data, np.uint8).copy()
+        damaged[rng.integers(0, damaged.size, rng.integers(1, 5))] = rng.integers(0, 256)
+        for content in (damaged.tobytes(), data[: rng.integers(0, len(data))]):
+            try:
+                convert(decode(compressed(image_format, content)))
+            except InputError as error:
+                assert '\n' not in str(error)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The slot and the thread: nothing is lost uncounted, errors go where they belong."""
+
+import queue
+import random
+import threading
+import time
+
+import pytest
+
+from sgnet_core.errors import InputError
+from sgnet_ros.node.inference_worker import Worker
+
+DEADLINE_S = 20.0
+
+
+class Harness:
+    """A worker whose every item waits for `allow()`; events go to queues."""
+
+    def __init__(self, **options):
+        self.entered = queue.Queue()
+        self.allowed = threading.Semaphore(0)
+        self.handled, self.bad, self.failures, self.dropped = [], [], queue.Queue(), []
+        self.worker = Worker(
+            self._handle, self.bad.append, self.failures.put, self.dropped.append, **options
+        )
+        self.worker.start()
+
+    def _handle(self, item):
+        self.entered.put(item)
+        assert self.allowed.acquire(timeout=DEADLINE_S)
+        if isinstance(item, Exception):
+            raise item
+        self.handled.append(item)
+
+    def allow(self, count=1):
+        self.allowed.release(count)
+
+    def next_entered(self):
+        return self.entered.get(timeout=DEADLINE_S)
+
+
+@pytest.fixture
+def harness():
+    made = []
+
+    def make(**options):
+        made.append(Harness(**options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.allow(1000)
+        assert one.worker.stop(DEADLINE_S)
+
+
+def test_the_newest_item_replaces_the_one_that_waits(harness):
+    h = harness()
+    h.worker.offer(0)
+    assert h.next_entered() == 0
+    for item in (1, 2, 3):
+        h.worker.offer(item)
+    h.allow(2)
+    assert h.next_entered() == 3
+    assert h.worker.stop(DEADLINE_S)
+    assert h.handled == [0, 3]
+    assert h.dropped == ['newer_frame'] * 2
+
+
+def test_a_larger_capacity_keeps_order_and_bounds_the_queue(harness):
+    h = harness(capacity=4)
+    h.worker.offer('first')
+    assert h.next_entered() == 'first'
+    for item in range(7):
+        h.worker.offer(item)
+    assert h.dropped == ['queue_full'] * 3
+    h.allow(1000)
+    assert [h.next_entered() for _ in range(4)] == [3, 4, 5, 6]
+
+
+def test_an_input_error_is_about_one_item(harness):
+    h = harness()
+    error = InputError('a bad frame')
+    h.worker.offer(error)
+    assert h.next_entered() is error
+    h.allow()
+    h.worker.offer('good')
+    assert h.next_entered() == 'good'
+    h.allow()
+    assert h.worker.stop(DEADLINE_S)
+    assert (h.bad, h.handled) == ([error], ['good'])
+    assert h.failures.empty()
+
+
+def test_any_other_error_ends_the_worker(harness):
+    h = harness()
+    error = ZeroDivisionError('a defect')
+    h.worker.offer(error)
+    h.allow()
+    assert h.failures.get(timeout=DEADLINE_S) is error
+    h.worker.offer('too late')
+    assert h.worker.stop(DEADLINE_S)
+    assert h.handled == []
+    assert h.dropped == ['stopped', 'stopped']
+
+
+def test_stop_counts_what_waits_and_says_when_it_could_not_end(harness):
+    h = harness()
+    h.worker.offer(0)
+    assert h.next_entered() == 0
+    h.worker.offer(1)
+    assert not h.worker.stop(timeout_s=0.01)
+    assert h.dropped == ['stopped']
+    assert h.worker.busy_s > 0
+    h.allow()
+    assert h.worker.stop(DEADLINE_S)
+    assert h.handled == [0]
+    assert h.worker.busy_s == 0
+
+
+def test_an_error_after_stop_is_no_failure(harness):
+    """What the item works with may be gone already."""
+    h = harness()
+    h.worker.offer(RuntimeError('the publisher is destroyed'))
+    h.next_entered()
+    h.worker.stop(timeout_s=0.01)
+    h.allow()
+    assert h.worker.stop(DEADLINE_S)
+    assert h.failures.empty()
+    assert h.dropped == ['stopped']
+
+
+def test_a_worker_that_never_started_stops():
+    assert Worker(print, print, print, print).stop()
+
+
+def test_max_rate_holds_items_back_and_the_newest_still_wins(harness):
+    rate = 1e-6  # once in eleven days
+    h = harness(max_rate_hz=lambda: rate)
+    h.allow(1000)
+    h.worker.offer(0)
+    assert h.next_entered() == 0
+    for item in (1, 2, 3):
+        h.worker.offer(item)
+    assert h.dropped == ['newer_frame'] * 2
+    assert h.entered.empty()
+    rate = 0.0
+    h.worker.offer(4)
+    assert h.next_entered() == 4
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_every_item_is_handled_or_counted(seed):
+    rng = random.Random(seed)
+    handled, dropped, bad = [], [], []
+
+    def handle(item):
+        if item % 7 == 0:
+            raise InputError(str(item))
+        handled.append(item)
+
+    worker = Worker(handle, bad.append, pytest.fail, dropped.append)
+    worker.start()
+    for item in range(500):
+        worker.offer(item)
+        if rng.random() < 0.1:
+            time.sleep(0)  # lets the worker in
+    assert worker.stop(DEADLINE_S)
+    assert len(handled) + len(dropped) + len(bad) == 500
+    assert handled == sorted(handled)

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node over real DDS: depth it registers, gravity it is told, HHA it shows."""
+
+import struct
+from types import SimpleNamespace
+
+import fake_tf2
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from fake_node import FakeSegmenter
+from fake_tf2 import stamped
+from ros_world import MASK, SECOND, T0, image
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import CameraInfo, Image
+
+from sgnet_core.errors import ConfigError, InputError
+from sgnet_core.geometry.hha import encode_hha
+from sgnet_core.types import CameraIntrinsics, Gravity
+from sgnet_ros.input import tf_lookup
+
+HHA = '/segmentation/debug/hha'
+DEPTH_CAMERA = CameraInfo(width=8, height=4, k=[5.0, 0, 3.5, 0, 5.0, 1.5, 0, 0, 1.0])
+TO_THE_RIGHT = [0.4, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+"""Of the colour camera: what it measures at 2 m is one pixel to the right there."""
+
+
+@pytest.fixture
+def tf(monkeypatch):
+    """TF, filled by `tf()`, the buffer that the node made last."""
+    monkeypatch.setattr(tf_lookup, 'tf2_ros', fake_tf2)
+    return lambda: fake_tf2.Buffer.latest
+
+
+def hha_segmenter():
+    segmenter = FakeSegmenter()
+    segmenter.input_spec = SimpleNamespace(spatial='hha')
+    return segmenter
+
+
+def registering(ros, segmenter, **parameters):
+    """Node and camera with depth of a camera of its own, 8x4, and its camera_info."""
+    node, camera = ros.started(segmenter, depth__register=True, **parameters)
+    camera.depth_frame = 'depth frame'
+    ros.spin_until(camera.depth_info.get_subscription_count, 'the node hears depth/camera_info')
+    return node, camera
+
+
+def send_unaligned(camera, at_ns):
+    """Two metres, and nothing in the last column."""
+    millimetres = np.full((4, 8), 2000, np.uint16)
+    millimetres[:, 7] = 0
+    camera.send(at_ns, depth=image('16UC1', millimetres.tobytes(), width=8))
+
+
+def pixels(message):
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+
+
+def test_depth_is_registered_by_the_extrinsics_given(ros):
+    """By the principal points column u of depth is column u - 1 of colour, and by the pose u."""
+    segmenter = FakeSegmenter()
+    node, camera = registering(ros, segmenter, depth__extrinsics=TO_THE_RIGHT)
+    send_unaligned(camera, T0)
+    dropped_before_info = node.statistics.counts().dropped
+    camera.depth_info.publish(DEPTH_CAMERA)
+    camera.output_of(T0)
+    depth_m = segmenter.frames[0].depth_m
+    assert dropped_before_info == {}, 'the pair waits for depth/camera_info'
+    assert depth_m.shape == (4, 6)
+    np.testing.assert_allclose(depth_m, 2.0, rtol=1e-6)
+    assert segmenter.frames[0].intrinsics == CameraIntrinsics(6, 4, 5.0, 5.0, 2.5, 1.5)
+    assert not any('not aligned' in line for line in ros.log())
+
+
+def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
+    segmenter = FakeSegmenter()
+    node, camera = registering(ros, segmenter, watchdog__timeout=3600.0)
+    camera.depth_info.publish(DEPTH_CAMERA)
+    for i in range(2):
+        send_unaligned(camera, T0 + i * SECOND)
+        ros.dropped(node, no_transform=i + 1)
+    text = "no transform from 'depth frame' to 'optical frame'"
+    ros.said(text)
+    (warning,) = [line for line in ros.log() if text in line]
+    assert 'depth/image (-> /cam/depth)' in warning
+    assert 'give depth.extrinsics' in warning
+    node._watchdog._check()
+    assert f'pairs 2, masks 0, dropped: no_transform 2 ({text}' in node._watchdog.problem
+
+    tf().set_transform_static(stamped('optical frame', 'depth frame', (-0.4, 0, 0)), 'test')
+    send_unaligned(camera, T0 + 5 * SECOND)
+    camera.output_of(T0 + 5 * SECOND)
+    # To the left by one: column u is u - 2 there, and of the seven the last is at 4.
+    depth_m = segmenter.frames[0].depth_m
+    np.testing.assert_allclose(depth_m[:, :5], 2.0, rtol=1e-6)
+    assert np.isnan(depth_m[:, 5]).all()
+    assert node.statistics.counts().dropped == {'no_transform': 2}
+
+
+def test_a_missing_depth_camera_info_is_named(ros):
+    node, camera = registering(ros, FakeSegmenter(), depth__extrinsics=TO_THE_RIGHT)
+    for i in range(2):
+        send_unaligned(camera, T0 + i * SECOND)
+        ros.spin_until(lambda n=i + 1: node.statistics.counts().pairs == n, 'a pair')
+    assert node.statistics.counts().dropped == {'no_camera_info': 1}
+    name = 'depth/camera_info (-> /cam/depth_info)'
+    ros.said(name)
+
+
+def test_a_depth_camera_info_of_another_size_is_named(ros):
+    node, camera = registering(ros, FakeSegmenter(), depth__extrinsics=TO_THE_RIGHT)
+    camera.depth_info.publish(CameraInfo(width=6, height=4, k=DEPTH_CAMERA.k))
+    send_unaligned(camera, T0)
+    ros.dropped(node, bad_depth=1)
+    ros.said('depth is 8x4', '6x4')
+    aligned = CameraInfo(width=8, height=4)
+    aligned.header.frame_id = 'color frame'
+    camera.depth_info.publish(aligned)
+    received = node.statistics.counts().received
+    ros.spin_until(
+        lambda: node.statistics.counts().received != received, 'the second depth/camera_info'
+    )
+    send_unaligned(camera, T0 + SECOND)
+    ros.dropped(node, bad_depth=1, bad_depth_camera_info=1)
+    doubt = "is in frame 'color frame', depth/image in 'depth frame': two cameras?"
+    ros.said(doubt)
+
+
+def test_depth_of_another_frame_makes_doubt_once(ros):
+    node, camera = ros.started(FakeSegmenter(), (MASK,))
+    camera.depth_frame = 'depth frame'
+    for i in range(2):
+        camera.send(T0 + i * SECOND)
+        camera.output_of(T0 + i * SECOND)
+    doubt = "depth is in frame 'depth frame', colour in 'optical frame': not aligned"
+    assert len([line for line in ros.log() if doubt in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'down'),
+    [({'hha__gravity_source': 'level'}, (0.0, 1.0, 0.0)),
+     ({'hha__gravity_source': 'vector', 'hha__gravity_vector': [0, 3, 4]}, (0.0, 0.6, 0.8))],
+)  # fmt: skip
+def test_debug_hha_is_what_the_network_would_see(ros, parameters, down):
+    segmenter = FakeSegmenter()
+    node, camera = ros.started(segmenter, (MASK, HHA), hha__camera_height=1.1, **parameters)
+    noise = np.random.default_rng(2).integers(1000, 2000, 24).astype(np.uint16)
+    noise[5] = 0
+    camera.send(T0, depth=image('16UC1', noise.tobytes()))
+    camera.output_of(T0, HHA)
+    (message,) = camera.received[HHA]
+    assert (message.encoding, message.header.frame_id) == ('rgb8', 'optical frame')
+    gravity = Gravity(np.array(down), 1.1)
+    depth_m = np.where(noise, noise / 1000, np.nan).reshape(4, 6)
+    expected = encode_hha(depth_m, segmenter.frames[0].intrinsics, gravity)
+    difference = np.abs(pixels(message).astype(int) - expected)
+    assert difference.max() <= 1
+    assert len(np.unique(expected)) > 20
+    assert pixels(message)[0, 5].tolist() == [0, 0, 0]
+
+
+def test_gravity_is_asked_for_only_where_it_is_needed(ros, tf):
+    """A network that takes depth does without TF, and so do its masks while ~/debug/hha waits."""
+    segmenter = FakeSegmenter()
+    node, camera = ros.started(segmenter, hha__gravity_source='tf')
+    camera.send(T0)
+    camera.output_of(T0)
+    assert segmenter.frames[0].gravity is None
+    camera.listen(Image, HHA)
+    ros.spin_until(node._outputs.wants_gravity, 'the subscriber of ~/debug/hha')
+    camera.send(T0 + SECOND)
+    camera.output_of(T0 + SECOND)
+    text = "no ~/debug/hha: no transform from 'odom' to 'optical frame'"
+    ros.said(text)
+    assert node.statistics.counts().dropped == {}
+    tf().set_transform_static(stamped('odom', 'optical frame', (0, 0, 1.5)), 'test')
+    camera.send(T0 + 2 * SECOND)
+    camera.output_of(T0 + 2 * SECOND, HHA)
+    assert len(camera.received[HHA]) == 1
+
+
+def test_gravity_and_height_come_from_tf(ros, tf):
+    """A camera 0.8 m above the floor that looks down by 20 degrees, rolled by 5."""
+    segmenter = hha_segmenter()
+    parameters = {'hha__gravity_source': 'tf', 'hha__gravity_frame': 'base_footprint'}
+    node, camera = ros.started(segmenter, **parameters)
+    camera.send(T0)
+    ros.dropped(node, no_transform=1)
+    pitch, roll = np.radians([20.0, 5.0])
+    optical = Rotation.from_matrix([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+    pose = Rotation.from_euler('y', pitch) * optical * Rotation.from_euler('z', roll)
+    tf().set_transform(
+        stamped('base_footprint', 'optical frame', (0.2, 0.1, 0.8), pose, T0 + SECOND), 'test'
+    )
+    camera.listen(DiagnosticArray, '/diagnostics')
+    camera.send(T0 + SECOND)
+    camera.output_of(T0 + SECOND)
+    gravity = segmenter.frames[0].gravity
+    expected = [np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), np.sin(pitch)]
+    np.testing.assert_allclose(gravity.down, expected, atol=1e-9)
+    assert gravity.camera_height_m == pytest.approx(0.8)
+
+    def shown():
+        statuses = [s for m in camera.received['/diagnostics'] for s in m.status]
+        return [{kv.key: kv.value for kv in status.values} for status in statuses]
+
+    wanted = {'gravity.camera_height_m': '0.80', 'tf.not_at_stamp': '0'}
+    ros.spin_until(lambda: any(wanted.items() <= v.items() for v in shown()), 'diagnostics')
+
+
+def test_gravity_is_estimated_for_a_network_that_takes_hha(ros):
+    """A wall ahead says nothing, so down is down; the height is the parameter's."""
+    segmenter = hha_segmenter()
+    node, camera = ros.started(segmenter, hha__camera_height=0.6)
+    camera.send(T0, depth=image('16UC1', struct.pack('<H', 1500) * 24))
+    camera.output_of(T0)
+    gravity = segmenter.frames[0].gravity
+    np.testing.assert_allclose(gravity.down, [0, 1, 0], atol=1e-6)
+    assert gravity.camera_height_m == 0.6
+
+
+def test_what_was_known_is_forgotten_when_time_goes_back(ros, tf, monkeypatch):
+    resets = []
+    monkeypatch.setattr(
+        'sgnet_ros.input.gravity_source.GravityTracker.reset', lambda _: resets.append('gravity')
+    )
+    monkeypatch.setattr(fake_tf2.Buffer, 'clear', lambda _: resets.append('tf'))
+    node, camera = registering(ros, hha_segmenter())
+    tf().set_transform_static(stamped('optical frame', 'depth frame'), 'test')
+    camera.depth_info.publish(DEPTH_CAMERA)
+    for stamp, expected in ((T0, []), (T0 + SECOND, []), (T0 - 5 * SECOND, ['gravity', 'tf'])):
+        send_unaligned(camera, stamp)
+        camera.output_of(stamp)
+        assert resets == expected
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'error', 'text'),
+    [
+        ({'depth__extrinsics': [0.0, 0.0, 0.1]}, ConfigError, 'must be 7 numbers'),
+        ({'depth__extrinsics': [0.0] * 6 + [float('nan')]}, ConfigError, '7 numbers'),
+        ({'depth__extrinsics': [0.1] + [0.0] * 5 + [2.0]}, ConfigError, 'of length 2'),
+        ({'hha__gravity_vector': 'down'}, ConfigError, "must be 3 numbers, got 'down'"),
+        ({'hha__gravity_source': 'vector', 'hha__gravity_vector': [0.0] * 3}, InputError, 'down'),
+        ({'hha__gravity_source': 'imu'}, ConfigError, 'estimate, tf, level, vector'),
+        ({'depth__register': True}, ConfigError, 'need tf2_ros, which is absent'),
+        ({'hha__gravity_source': 'tf'}, ConfigError, 'need tf2_ros, which is absent'),
+    ],
+)
+def test_what_cannot_be_is_refused_at_the_start(ros, monkeypatch, parameters, error, text):
+    monkeypatch.setattr(tf_lookup, 'tf2_ros', None)
+    monkeypatch.setitem(tf_lookup.CHOICES, 'tf2_ros', 'absent (for this test)')
+    with pytest.raises(error, match=text):
+        ros.segmentation(FakeSegmenter(), **parameters)

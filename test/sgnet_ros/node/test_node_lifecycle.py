@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of the node over real DDS: what it loads, keeps and lets go of, and how it recovers."""
+
+import threading
+import weakref
+
+import pytest
+from fake_node import FakeSegmenter
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.lifecycle import TransitionCallbackReturn
+from ros_world import MASK, SECOND, T0, stamps
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT
+from sgnet_core.errors import CheckpointError, InputError, SgnetError
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_ros.node.process import LAST_FRAME_S
+from sgnet_ros.node.publishers import Outputs
+
+
+def listening(ros, node, camera=None):
+    """A camera, connected to the active node, that listens to masks."""
+    camera = camera or ros.camera()
+    if not camera.received:
+        camera.listen(Image, MASK)
+    camera.connect(MASK)
+    ros.subscribed(node)
+    return camera
+
+
+def change_state(ros, camera, label):
+    """`label` of a transition, or its number."""
+    asked = Transition(**{'label' if isinstance(label, str) else 'id': label})
+    request = ChangeState.Request(transition=asked)
+    return ros.answer(camera, ChangeState, '/segmentation/change_state', request).success
+
+
+def state_of(ros, camera):
+    return ros.answer(camera, GetState, '/segmentation/get_state').current_state.id
+
+
+def test_lifecycle_by_hand(ros):
+    segmenter = FakeSegmenter()
+    node = ros.segmentation(segmenter, autostart=False, qos__input='reliable')
+    camera = ros.camera()
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert camera.rgb.get_subscription_count() == 0
+    for _ in range(2):  # a second round after a full clean-up
+        assert change_state(ros, camera, 'configure')
+        assert change_state(ros, camera, 'activate')
+        listening(ros, node, camera)
+        before = len(camera.received[MASK])
+        camera.send(T0)
+        camera.wait(before + 1)
+        assert change_state(ros, camera, 'deactivate')
+        ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
+        assert change_state(ros, camera, 'cleanup')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert segmenter.warmed_up == 4
+    assert change_state(ros, camera, 'unconfigured_shutdown') or change_state(
+        ros, camera, 'shutdown'
+    )
+    assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
+
+
+def test_deactivation_waits_for_the_frame_in_the_making(ros):
+    """Else the next activation would put a second thread on the network."""
+    entered, deactivated = threading.Event(), threading.Event()
+
+    def hold(frame):
+        entered.set()
+        # Twice the patience of a process that ends.
+        deactivated.wait(2 * LAST_FRAME_S)
+
+    node = ros.segmentation(FakeSegmenter(hold), qos__input='reliable')
+    camera = listening(ros, node)
+    camera.send(T0)
+    ros.spin_until(entered.is_set, 'the frame is being segmented')
+    node.trigger_deactivate()
+    masks = node.statistics.counts().masks
+    deactivated.set()
+    assert masks == 1
+    node.trigger_activate()
+    camera.connect(MASK)
+    ros.subscribed(node)
+    camera.send(T0 + SECOND)
+    camera.wait(2)
+    assert stamps(camera.received[MASK]) == [T0, T0 + SECOND]
+
+
+def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_node(ros):
+    class Unloadable(FakeSegmenter):
+        def warm_up(self, iterations):
+            raise CheckpointError('no such file: x.safetensors')
+
+    class Broken(FakeSegmenter):
+        def warm_up(self, iterations):
+            raise ZeroDivisionError('a defect')
+
+    with pytest.raises(CheckpointError, match=r'x\.safetensors'):
+        ros.segmentation(Unloadable())
+    with pytest.raises(SgnetError, match='ZeroDivisionError'):
+        ros.segmentation(Broken())
+    ros.segmentation(Unloadable(), autostart=False)
+    camera = ros.camera()
+    assert not change_state(ros, camera, 'configure')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    ros.said('x.safetensors')
+
+
+@pytest.mark.parametrize('mistake', ['cut off', 'of something else', 'a size of 288x385'])
+def test_a_network_that_cannot_be_made_is_named(ros, tmp_path, mistake):
+    whole, checkpoint = DEFAULT_CHECKPOINT.read_bytes(), tmp_path / 'x.safetensors'
+    data = {'cut off': whole[: len(whole) // 2], 'of something else': b'PK' * 100}
+    parameters, name = {'checkpoint': str(checkpoint)}, str(checkpoint)
+    if mistake in data:
+        checkpoint.write_bytes(data[mistake])
+    else:
+        parameters, name = {'input_size': [288, 385]}, '288x385'
+    node = ros.segmentation(None, autostart=False, device='cpu', **parameters)
+    node._load_segmenter = Segmenter.from_checkpoint
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert isinstance(node.failure, CheckpointError if mistake in data else InputError)
+    ros.said('cannot configure: ', name)
+    assert not any('Traceback' in line for line in ros.log())
+
+
+@pytest.mark.parametrize(
+    ('given', 'handed_on'), [(None, None), ([0, 0], None), ([288, 384], (288, 384))]
+)
+def test_the_network_is_asked_for_at_the_size_given(ros, given, handed_on):
+    options = []
+    node = ros.segmentation(None, autostart=False, **({'input_size': given} if given else {}))
+    node._load_segmenter = lambda *those: options.extend(those) or FakeSegmenter()
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert options == [None, 'auto', 'auto', 'auto', handed_on]
+
+
+@pytest.fixture
+def networks(ros):
+    """A managed node, a camera, and weak references to the networks that it has loaded."""
+    loaded = []
+
+    def load(*options):
+        network = FakeSegmenter()
+        network.part_of_a_cycle = network
+        loaded.append(weakref.ref(network))
+        return network
+
+    node = ros.segmentation(None, autostart=False, qos__input='reliable')
+    node._load_segmenter = load
+    return node, ros.camera(), loaded
+
+
+def alive(networks):
+    return [network() is not None for network in networks]
+
+
+def test_deactivated_it_keeps_the_network_and_cleaned_up_it_does_not(ros, networks):
+    node, camera, loaded = networks
+    assert change_state(ros, camera, 'configure')
+    for count in (1, 2):
+        assert change_state(ros, camera, 'activate')
+        listening(ros, node, camera)
+        camera.send(T0 + count * SECOND)
+        camera.wait(count)
+        assert change_state(ros, camera, 'deactivate')
+        assert alive(loaded) == [True]
+    assert change_state(ros, camera, 'cleanup')
+    assert alive(loaded) == [False]
+    assert change_state(ros, camera, 'configure')
+    assert alive(loaded) == [False, True]
+
+
+def test_a_network_that_is_replaced_is_let_go_of_before_the_next_frame(ros, networks):
+    node, camera, loaded = networks
+    assert change_state(ros, camera, 'configure')
+    assert change_state(ros, camera, 'activate')
+    listening(ros, node, camera)
+    camera.send(T0)
+    camera.wait(1)
+    assert ros.answer(camera, Trigger, '/segmentation/reload_model').success
+    assert alive(loaded) == [False, True]
+
+
+def test_an_error_lets_go_of_everything_and_can_be_recovered_from(ros, networks, monkeypatch):
+    node, camera, loaded = networks
+    assert change_state(ros, camera, 'configure')
+    with monkeypatch.context() as broken:
+        broken.setattr(Outputs, 'publish_labels', lambda *_: 1 / 0)
+        assert not change_state(ros, camera, 'activate')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert alive(loaded) == [False]
+    ros.said('ZeroDivisionError')
+    assert not node.count_publishers(MASK)
+    assert change_state(ros, camera, 'configure')
+    assert change_state(ros, camera, 'activate')
+    listening(ros, node, camera)
+    camera.send(T0)
+    camera.wait(1)
+
+
+def test_transitions_that_are_not_possible_are_refused_and_survived(ros, networks):
+    """By number, as Nav2 asks; rclpy would let the error out of the executor."""
+    _, camera, _ = networks
+    for number in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP, 99):
+        assert not change_state(ros, camera, number)
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    # The rclpy of Kilted refuses by itself.
+    assert sum('transition refused' in line for line in ros.log()) in (0, 3)
+    assert change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
+    assert not change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
+    assert state_of(ros, camera) == State.PRIMARY_STATE_INACTIVE

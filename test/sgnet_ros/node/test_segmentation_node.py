@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node over real DDS, with a fake network."""
+
+import json
+import struct
+import threading
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from fake_node import CLASS_NAMES, FakeSegmenter
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_world import MASK, SECOND, T0, image, stamps
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import String
+
+from sgnet_core.errors import ConfigError
+from sgnet_ros.conversions.masks import mask_from_msg
+
+# The camera's default depth is 0, 0.2, 0.4 ... 4.6 m; 0 is no measurement.
+EXPECTED_MASK = np.array([255] + [0] * 9 + [1] * 14, np.uint8).reshape(4, 6)
+
+
+def send_and_pair(ros, node, camera, stamp_ns):
+    """More at once could be lost: the inputs keep the last five."""
+    pairs = node.statistics.counts().pairs
+    camera.send(stamp_ns)
+    ros.spin_until(lambda: node.statistics.counts().pairs == pairs + 1, 'a pair')
+
+
+def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
+    node, camera = ros.started()
+    images = ('color', 'overlay', 'confidence', 'debug/hha')
+    outputs = dict.fromkeys(images, Image)
+    outputs |= {'camera_info': CameraInfo, 'points': PointCloud2}
+    for name, kind in outputs.items():
+        camera.listen(kind, f'/segmentation/{name}')
+    ros.subscribed(node, len(outputs) + 1)
+    camera.send(T0)
+    got = {name: camera.received[f'/segmentation/{name}'] for name in ('mask', *outputs)}
+    for name, messages in got.items():
+        camera.wait(1, f'/segmentation/{name}')
+        assert stamps(messages) == [T0]
+        assert messages[0].header.frame_id == 'optical frame'
+    np.testing.assert_array_equal(mask_from_msg(got['mask'][0]), EXPECTED_MASK)
+    assert got['mask'][0].encoding == got['confidence'][0].encoding == 'mono8'
+    color = np.frombuffer(got['color'][0].data, np.uint8).reshape(4, 6, 3)
+    assert color[0, 0].tolist() == [0, 0, 0]
+    assert color[0, 1].tolist() == [10, 20, 30]
+    assert color[3, 5].tolist() == [200, 100, 50]
+    assert got['overlay'][0].encoding == 'rgb8'
+    assert got['camera_info'][0].k[0] == 5.0
+    assert (node.statistics.counts().pairs, node.statistics.counts().masks) == (1, 1)
+    assert node.statistics.counts().dropped == {}
+
+
+def test_labels_reach_those_who_come_late(ros):
+    ros.segmentation(FakeSegmenter())
+    camera = ros.camera()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.listen(String, '/segmentation/labels', latched)
+    labels = camera.wait(1, '/segmentation/labels')
+    assert [entry['name'] for entry in json.loads(labels[0].data)] == list(CLASS_NAMES)
+    assert json.loads(labels[0].data)[1] == {'id': 1, 'name': 'far', 'rgb': [200, 100, 50]}
+
+
+def test_only_what_is_subscribed_to_is_made(ros, monkeypatch):
+    made = []
+    monkeypatch.setattr('sgnet_ros.node.publishers.overlay', lambda *_: made.append('overlay'))
+    monkeypatch.setattr('sgnet_ros.node.publishers.class_colors', lambda *_: made.append('color'))
+    node, camera = ros.started()
+    camera.send(T0)
+    camera.wait()
+    assert made == []
+
+
+def test_the_legend_leaves_the_overlay_its_size(ros):
+    node, camera = ros.started(overlay__legend=True)
+    camera.listen(Image, '/segmentation/overlay')
+    ros.subscribed(node, 2)
+    wide = {
+        'rgb': image('rgb8', bytes(120 * 160 * 3), 160, 120),
+        'depth': image('16UC1', struct.pack('<H', 1000) * 120 * 160, 160, 120),
+        'info': CameraInfo(width=160, height=120, k=[100.0, 0, 80, 0, 100, 60, 0, 0, 1]),
+    }
+    camera.send(T0, **wide)
+    (overlay,) = camera.wait(1, '/segmentation/overlay')
+    pixels = np.frombuffer(overlay.data, np.uint8).reshape(120, 160, 3)
+    assert pixels[:10].max() <= 30, 'above: the tint of the only class'
+    assert (pixels[-10:] == 255).any(), 'below: white paper'
+
+
+BAD = {
+    'short data': (
+        {'rgb': image('rgb8', bytes(72))}, 'bad_rgb', '/cam/rgb', 'needs 72 bytes of data, got 71'
+    ),
+    'unknown depth': (
+        {'depth': image('64FC1', bytes(192))}, 'bad_depth', '/cam/depth', "encoding '64FC1'"
+    ),
+    'other size': (
+        {'depth': image('16UC1', bytes(36), height=3)},
+        'bad_depth', '/cam/depth', 'depth 6x3, colour 6x4',
+    ),
+    'K of zeros': (
+        {'info': CameraInfo(width=6, height=4)}, 'bad_camera_info', '/cam/info', 'fx=0.0'
+    ),
+    'camera of another size': (
+        {'info': CameraInfo(width=8, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1])},
+        'bad_camera_info', '/cam/info', 'intrinsics are for 8x4',
+    ),
+}  # fmt: skip
+BAD['short data'][0]['rgb'].data.pop()
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_a_bad_message_is_counted_named_and_survived(ros, case):
+    messages, cause, topic, text = BAD[case]
+    node, camera = ros.started()
+    for i in range(3):
+        camera.send(T0 + i * SECOND, **messages)
+        ros.dropped(node, **{cause: i + 1})
+    ros.said(topic, text)
+    # The newest camera_info counts, whatever its stamp: it must not come after its images.
+    camera.info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
+
+    def known():
+        info = node._inputs.cameras.infos['rgb/camera_info']
+        return (info.width, info.k[0]) == (6, 5)
+
+    ros.spin_until(known, 'the good camera_info')
+    camera.send(T0 + 10 * SECOND)
+    camera.wait()
+    assert stamps(camera.received[MASK]) == [T0 + 10 * SECOND]
+    named = [w for w in ros.log() if topic in w and text in w]
+    assert len(named) == 1, 'three bad frames in a row are one warning'
+    assert node.statistics.counts().dropped == {cause: 3}
+    assert not node.failed.done()
+
+
+def test_the_newest_pair_waits_for_the_first_camera_info(ros):
+    node, camera = ros.started()
+    camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
+    for i in range(3):
+        send_and_pair(ros, node, camera, T0 + i * SECOND)
+    assert node.statistics.counts().dropped == {'no_camera_info': 2}
+    ros.said('/cam/info')
+    info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
+    camera.wait()
+    assert stamps(camera.received[MASK]) == [T0 + 2 * SECOND]
+
+
+def test_pairs_that_wait_for_camera_info_are_counted_at_the_end(ros):
+    node, camera = ros.started()
+    camera.info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10)
+    send_and_pair(ros, node, camera, T0)
+    node.stop()
+    assert node.statistics.counts().dropped == {'stopped': 1}
+
+
+@pytest.mark.parametrize('reliable', [True, False])
+def test_qos_auto_follows_the_publishers(ros, reliable):
+    node = ros.segmentation(FakeSegmenter(), qos__input='auto')
+    camera = ros.camera(reliable)
+    camera.listen(Image, MASK)
+    camera.connect(MASK)
+    if reliable:
+        ros.said('inputs are reliable')
+        late = ros.camera(reliable=False)
+        ros.said('inputs are best effort')
+        assert late.rgb.topic_name == '/cam/rgb'
+    stamps_s = iter(range(10_000))
+
+    def mask_came():  # best effort: a message may be lost
+        camera.send(T0 + next(stamps_s) * SECOND)
+        return camera.received[MASK]
+
+    ros.spin_until(mask_came, 'a mask')
+    assert node.statistics.counts().masks > 0
+
+
+def test_labels_are_told_again_when_time_goes_back(ros):
+    """Trap 14: a bag loops under use_sim_time."""
+    ros.segmentation(FakeSegmenter(), use_sim_time=True)
+    camera = ros.camera()
+    camera.listen(String, '/segmentation/labels')
+    camera.connect('/segmentation/labels')
+    clock = camera.node.create_publisher(Clock, '/clock', 10)
+    ros.spin_until(clock.get_subscription_count, 'the node hears the clock')
+    times = iter(range(1000, 0, -1))
+
+    def told():
+        clock.publish(Clock(clock=Time(sec=next(times))))
+        return len(camera.received['/segmentation/labels']) >= 2
+
+    ros.spin_until(told, 'labels, twice')
+
+
+def test_the_newest_frame_wins_and_the_others_are_counted(ros):
+    """Trap 3: which frame is dropped decides the latency."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hold(frame):
+        entered.set()
+        release.wait(20)
+
+    node, camera = ros.started(FakeSegmenter(hold))
+    camera.send(T0)
+    ros.spin_until(entered.is_set, 'the first frame is being segmented')
+    for i in range(1, 6):
+        send_and_pair(ros, node, camera, T0 + i * SECOND)
+    release.set()
+    camera.wait(2)
+    assert stamps(camera.received[MASK]) == [T0, T0 + 5 * SECOND]
+    assert node.statistics.counts().dropped == {'newer_frame': 4}
+
+
+def test_callbacks_run_while_a_frame_is_in_the_making(ros):
+    """Trap 2: inference in a callback starves parameters and services."""
+    entered, release = threading.Event(), threading.Event()
+    node, camera = ros.started(FakeSegmenter(lambda frame: (entered.set(), release.wait(20))))
+    camera.send(T0)
+    ros.spin_until(entered.is_set, 'the frame is being segmented')
+    change = Parameter('max_rate', value=5.0).to_parameter_msg()
+    request = SetParametersAtomically.Request(parameters=[change])
+    service = '/segmentation/set_parameters_atomically'
+    assert ros.answer(camera, SetParametersAtomically, service, request).result.successful
+    assert node.parameters['max_rate'] == 5.0
+    assert camera.received[MASK] == []
+    release.set()
+    camera.wait()
+
+
+def test_confidence_threshold_and_depth_range_apply_at_once(ros):
+    node, camera = ros.started()
+    node.set_parameters(
+        [Parameter('confidence_threshold', value=0.5), Parameter('depth.min', value=0.5)]
+    )
+    camera.send(T0)
+    camera.wait()
+    mask = mask_from_msg(camera.received[MASK][0]).ravel()
+    assert mask.tolist() == [255] * 3 + [0] * 7 + [255] * 14  # 0.6 m to 1.8 m remain
+
+
+def test_an_error_about_no_frame_ends_the_node(ros):
+    def defect(frame):
+        raise RuntimeError('a defect in the network')
+
+    node, camera = ros.started(FakeSegmenter(defect))
+    camera.send(T0)
+    ros.spin_until(node.failed.done, 'the node fails')
+    assert str(node.failure) == 'a defect in the network'
+    ros.said('Traceback', 'defect')
+
+
+def test_diagnostics_say_what_became_of_the_frames(ros):
+    node, camera = ros.started()
+    camera.listen(DiagnosticArray, '/diagnostics')
+    camera.send(T0)
+    ros.spin_until(lambda: node.statistics.counts().masks == 1, 'the mask')
+    camera.send(T0 + SECOND, rgb=image('jpeg', bytes(72)))
+
+    def latest():
+        for message in reversed(camera.received['/diagnostics']):
+            statuses = {status.name: status for status in message.status}
+            yield {kv.key: kv.value for kv in statuses['segmentation: frames'].values}
+
+    ros.spin_until(
+        lambda: any(v['masks'] == '1' and v.get('dropped.bad_rgb') == '1' for v in latest()),
+        'the counts',
+    )
+    values = next(latest())
+    assert values['pairs'] == '2'
+    assert values['received.rgb'] == values['received.depth'] == '2'
+    assert {'rate_hz.rgb', 'rate_hz.masks', 'latency_ms.p50', 'processing_ms.p95'} <= set(values)
+    network = camera.received['/diagnostics'][-1].status[1]
+    assert network.message == 'a fake that labels by depth'
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'text'),
+    [
+        ('sync__slopp', 0.1, "unknown key 'sync.slopp'.*did you mean 'sync.slop'"),
+        ('sync__mode', 'fuzzy', 'sync.mode must be one of auto, exact, approximate'),
+        ('sync__slop', -0.1, r'sync.slop must be in \[0.0, 10.0\], got -0.1'),
+        ('sync__slop', float('nan'), 'sync.slop must be in'),
+        ('sync__queue_size', 2.5, 'sync.queue_size must be int, got 2.5'),
+        ('warmup_iterations', True, 'warmup_iterations must be int'),
+        ('checkpoint', 5, 'checkpoint must be str, got 5'),
+        ('input_size', [288.0, 384.0], 'input_size must be 2 whole numbers'),
+        ('input_size', [288], 'input_size must be 2 whole numbers'),
+        ('camera__fx', 500.0, 'camera.fx and camera.fy must both be given.*got 500.0 and 0.0'),
+        ('camera__fy', 500.0, 'camera.fx and camera.fy must both be given'),
+        ('depth__extrinsics', [0.0, 1.0], 'depth.extrinsics must be 7 numbers'),
+        ('depth__extrinsics', [float('nan')] * 7, 'depth.extrinsics must be 7 numbers'),
+    ],
+)
+def test_parameters_that_cannot_be_are_refused_by_name(ros, name, value, text):
+    with pytest.raises(ConfigError, match=text):
+        ros.segmentation(FakeSegmenter(), **{name: value})
+
+
+def test_parameters_at_run_time(ros):
+    node = ros.segmentation(FakeSegmenter(), max_rate=30)
+    assert node.parameters['max_rate'] == 30.0, 'a whole number will do'
+
+    def change(name, value):
+        return node.set_parameters([Parameter(name, value=value)])[0]
+
+    assert change('overlay.alpha', 0.25).successful
+    assert node.parameters['overlay.alpha'] == 0.25
+    assert change('depth.min', 3.0).successful
+    assert 'must be 0 or above depth.min 3.0' in change('depth.max', 2.0).reason
+    together = [Parameter('depth.max', value=2.0), Parameter('depth.min', value=1.0)]
+    assert node.set_parameters_atomically(together).successful
+    assert node.parameters.depth_range_m == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ('missing', 'parameters', 'texts'),
+    [
+        ('', {'use_sim_time': True}, ('use_sim_time is true but /clock is silent',)),
+        (
+            'depth',
+            {},
+            (
+                'depth/image (-> /cam/depth): 0 publishers; RealSense',
+                'rgb/image (-> /cam/rgb): 1 publisher, no message',
+            ),
+        ),
+        (
+            'info',
+            {},
+            ('rgb/camera_info (-> /cam/info): 0 publishers; or give camera.fx',),
+        ),
+        ('', {'qos__input': 'reliable'}, ('/cam/rgb): 1 publisher, incompatible QoS',)),
+    ],
+)
+def test_the_watchdog_names_the_cause_and_the_topic_as_resolved(ros, missing, parameters, texts):
+    ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2, **parameters)
+    camera = ros.camera(reliable=False)
+    if missing:
+        camera.node.destroy_publisher(getattr(camera, missing))
+    ros.said(*texts)
+
+
+def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
+    segmenter = FakeSegmenter()
+    node, camera = ros.started(segmenter, listen=(), watchdog__timeout=3600.0)
+    for count in (1, 2):
+        camera.send(T0 + count * SECOND)
+
+        def unwanted(count=count):
+            counts = node.statistics.counts()
+            heard = counts.received.get('camera_info') == count
+            return heard and counts.dropped.get('no_subscriber') == count
+
+        ros.spin_until(unwanted, 'a pair that nobody wants')
+        node._watchdog._check()
+    assert segmenter.frames == [], 'nothing is computed'
+    camera.listen(DiagnosticArray, '/diagnostics')
+    assert camera.wait(1, '/diagnostics')[-1].status[0].level == DiagnosticStatus.OK
+    told = [line for line in ros.log() if 'no subscriber to /segmentation/mask' in line]
+    assert len(told) == 1
+    assert 'INFO' in told[0]
+    assert not any('no output' in line for line in ros.log())
+
+
+def test_the_watchdog_tells_how_far_stamps_are_apart(ros):
+    node, camera = ros.started(watchdog__timeout=0.2)
+    sent = []
+
+    def told():
+        # Faster than the node takes them, it would keep colour and depth of different frames.
+        if node.statistics.counts().received.get('depth', 0) == len(sent):
+            sent.append(T0 + len(sent) * SECOND)
+            camera.send(sent[-1], depth_late_ns=41_000_000)
+        text = '0 pairs: nearest stamps 41.0 ms apart, sync.slop 15 ms'
+        return any(text in warning for warning in ros.log())
+
+    ros.spin_until(told, 'the gap')
+    assert node.statistics.counts().pairs == 0

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A snapshot is a data set of the very frame, or nothing at all."""
+
+import json
+import resource
+
+import numpy as np
+import pytest
+
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.errors import SgnetError
+from sgnet_core.io.images import read_stored
+from sgnet_core.types import SegmentationResult
+from sgnet_ros.node.snapshot import snapshot_folder, write_snapshot
+
+
+@pytest.fixture
+def sample(tiny_samples):
+    return tiny_samples[3]
+
+
+@pytest.fixture
+def result(sample):
+    confidence = np.full(sample.labels.shape, 0.5, np.float32)
+    return SegmentationResult(sample.labels, confidence, ('a', 'b'))
+
+
+def test_a_snapshot_is_the_frame_and_what_came_of_it(sample, result, tmp_path):
+    folder = tmp_path / 'of' / 'today' / 'one'
+    write_snapshot(folder, '17', sample.frame, result, {'why': 'too many chairs'})
+    (read,) = FolderDataset(folder)
+    assert (read.id, read.labels) == ('17', None)
+    assert read.frame.intrinsics == sample.frame.intrinsics
+    np.testing.assert_array_equal(read.frame.rgb, sample.frame.rgb)
+    np.testing.assert_array_equal(read.frame.depth_m, sample.frame.depth_m)
+    np.testing.assert_array_equal(read_stored(folder / 'mask' / '17.png'), sample.labels)
+    about = json.loads((folder / 'about.json').read_text())
+    assert about == {'class_names': ['a', 'b'], 'why': 'too many chairs'}
+    assert [path.name for path in folder.parent.iterdir()] == ['one']
+
+
+def test_a_full_disk_leaves_nothing(sample, result, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # depth fits, colour does not
+    try:
+        with pytest.raises(SgnetError, match='cannot be written: File too large'):
+            write_snapshot(tmp_path / 'one', '17', sample.frame, result, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_over(sample, result, tmp_path):
+    folder = tmp_path / 'one'
+    folder.mkdir()
+    (folder / 'mine').touch()
+    with pytest.raises(SgnetError, match='one: cannot be written: Directory not empty'):
+        write_snapshot(folder, '17', sample.frame, result, {})
+    assert [path.name for path in tmp_path.iterdir()] == ['one']
+    assert [path.name for path in folder.iterdir()] == ['mine']
+
+
+@pytest.mark.parametrize(
+    ('environment', 'parent', 'folder'),
+    [
+        ({'ROS_HOME': '/logs'}, '', '/logs/sgnet_snapshots'),
+        ({'ROS_HOME': '', 'HOME': '/me'}, '', '/me/.ros/sgnet_snapshots'),
+        ({'HOME': '/me'}, '~/snapshots', '/me/snapshots'),
+    ],
+)
+def test_snapshots_are_stored_beside_the_logs_of_ros(monkeypatch, environment, parent, folder):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    made = snapshot_folder(parent, 'segmentation')
+    assert (str(made.parent), made.name[:15]) == (folder, 'segmentation_20')

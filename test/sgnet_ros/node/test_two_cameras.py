@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names: namespaces, remapping, and two nodes for two cameras side by side, over real DDS."""
+
+import struct
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from fake_node import FakeSegmenter
+from ros_world import T0, image, stamps
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
+
+from sgnet_ros.conversions.masks import mask_from_msg
+
+# Relative, so below the namespace; and where a driver may have put them.
+SIDES = {'/left': 'cam', '/right': '/robot/d455'}
+
+
+def depth_of(millimetres):
+    return image('16UC1', struct.pack('<24H', *[millimetres] * 24))
+
+
+def side_by_side(ros):
+    """(nodes, cameras) by namespace, connected, each camera listening to its node."""
+    nodes, cameras = {}, {}
+    for namespace, topics in SIDES.items():
+        nodes[namespace] = ros.segmentation(
+            FakeSegmenter(), namespace=namespace, camera=topics, qos__input='reliable'
+        )
+        absolute = topics if topics.startswith('/') else f'{namespace}/{topics}'
+        camera = cameras[namespace] = ros.camera(name=absolute)
+        camera.frame = camera.depth_frame = f'{namespace[1:]}_optical_frame'
+        camera.listen(Image, f'{namespace}/segmentation/mask')
+    for namespace, camera in cameras.items():
+        camera.connect(f'{namespace}/segmentation/mask')
+    for node in nodes.values():
+        ros.subscribed(node)
+    return nodes, cameras
+
+
+def test_two_nodes_serve_two_cameras_without_mixing_them(ros):
+    nodes, cameras = side_by_side(ros)
+    listener = cameras['/left']
+    listener.listen(DiagnosticArray, '/diagnostics')
+    # The same stamp on both: nothing but the names keeps them apart.
+    for camera, millimetres in zip(cameras.values(), (500, 3000), strict=True):
+        camera.send(T0, depth=depth_of(millimetres))
+    for (namespace, camera), label in zip(cameras.items(), (0, 1), strict=True):
+        masks = camera.wait(1, f'{namespace}/segmentation/mask')
+        assert stamps(masks) == [T0]
+        assert masks[0].header.frame_id == f'{namespace[1:]}_optical_frame'
+        np.testing.assert_array_equal(mask_from_msg(masks[0]), np.full((4, 6), label))
+        assert nodes[namespace].statistics.counts().received['rgb'] == 1
+
+    def reported():
+        arrays = listener.received['/diagnostics']
+        return {status.name for array in arrays for status in array.status}
+
+    names = {f'{side[1:]}/segmentation: {part}' for side in SIDES for part in ('frames', 'network')}
+    ros.spin_until(lambda: reported() == names, 'reports of both')
+
+
+def test_each_of_two_nodes_has_services_of_its_own(ros):
+    nodes, cameras = side_by_side(ros)
+    request = SetBool.Request(data=False)
+    assert ros.answer(cameras['/left'], SetBool, '/left/segmentation/enable', request).success
+    assert nodes['/left'].describe_problem() == 'not active'
+    cameras['/right'].send(T0)
+    cameras['/right'].wait(1, '/right/segmentation/mask')
+    assert not cameras['/left'].received['/left/segmentation/mask']

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo, whole: three processes over DDS, figures that add up, nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from sgnet_core.cli.runner import run_command
+
+TIMEOUT_S = 240.0
+
+
+@pytest.fixture
+def demo(ros_domain_id, tmp_path):
+    """Starts the demo, its output in tmp_path/out; afterwards nothing of it must run."""
+    processes = []
+
+    def start(*argv):
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'sgnet_ros', 'demo', '--out', tmp_path / 'out']
+            + [str(a) for a in argv],
+            env={**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=TIMEOUT_S)
+    assert commands_that_name(tmp_path) == []
+
+
+def commands_that_name(folder):
+    """Command lines of running processes in which the path of `folder` appears."""
+    found = []
+    for file in Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            command = file.read_bytes().replace(b'\0', b' ').decode(errors='replace')
+        except OSError:
+            continue  # it has ended meanwhile
+        if str(folder) in command:
+            found.append(command)
+    return found
+
+
+def finish(process):
+    """Its output, when it has ended."""
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert 'Traceback' not in output, output
+    return output
+
+
+def check_figures(out, frames):
+    metrics = json.loads((out / 'metrics.json').read_text())
+    assert metrics['frames_sent'] == frames
+    assert metrics['masks'] + sum(metrics['dropped'].values()) == metrics['pairs']
+    assert 1 <= metrics['masks'] <= metrics['pairs'] <= frames
+    assert 0 < metrics['latency_ms']['p50'] <= metrics['latency_ms']['p95']
+    assert metrics['fps'] is None or metrics['fps'] > 0
+    overlays = sorted((out / 'overlays').glob('*.png'))
+    assert len(overlays) == metrics['masks']
+    assert all(file.stem.startswith('frame_') for file in overlays)
+    assert cv2.imread(str(out / 'contact_sheet.png')).size > 0
+    assert not (out / 'bag').exists()
+    return metrics
+
+
+def test_generated_rooms(demo, checkpoint, tmp_path):
+    process = demo('--count', 4, '--rate', 4, '--checkpoint', checkpoint)
+    output = finish(process)
+    assert process.returncode == 0, output
+    metrics = check_figures(tmp_path / 'out', 4)
+    assert 0 <= metrics['miou'] <= 1
+    assert metrics['source'] == 'generated rooms'
+    for word in ('frames sent', 'masks', 'dropped', 'latency', 'mIoU', 'contact_sheet.png'):
+        assert word in output
+    image = cv2.imread(str(next((tmp_path / 'out' / 'overlays').iterdir())))
+    assert image.shape == (480, 640, 3)
+
+
+def test_folder_data_set_after_an_earlier_demo(demo, checkpoint, tiny_dataset, tmp_path):
+    old = tmp_path / 'out' / 'overlays' / 'frame_000099.png'
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b'of an earlier demo')
+    (tmp_path / 'out' / '.lock').touch()
+    process = demo(
+        *('--frames', tiny_dataset.root, '--split', 'fit', '--rate', 5, '--checkpoint', checkpoint)
+    )
+    output = finish(process)
+    assert process.returncode == 0, output
+    metrics = check_figures(tmp_path / 'out', 3)
+    assert metrics['source'] == 'tiny'
+    assert 'miou' in metrics
+
+
+def test_a_node_that_dies_is_quoted(demo, tiny_dataset, tmp_path):
+    broken = tmp_path / 'broken.safetensors'
+    broken.write_bytes(b'no tensors here')
+    process = demo('--frames', tiny_dataset.root, '--checkpoint', broken)
+    output = finish(process)
+    assert process.returncode == 1
+    assert 'segmentation_node ended by itself: exit status 2; the end of its log:' in output
+    assert 'broken.safetensors' in output
+    assert not (tmp_path / 'out' / 'bag').exists()
+
+
+def test_ctrl_c_ends_everything_and_keeps_the_pictures(demo, checkpoint, tiny_dataset, tmp_path):
+    argv = ('--frames', tiny_dataset.root, '--rate', 0.5, '--checkpoint', checkpoint)
+    process = demo(*argv)
+    overlays = tmp_path / 'out' / 'overlays'
+    while not any(overlays.glob('*.png')):
+        try:
+            output = process.communicate(timeout=0.1)[0]
+            pytest.fail(f'ended before the first mask:\n{output}')
+        except subprocess.TimeoutExpired:
+            pass
+    process.send_signal(signal.SIGINT)
+    output = finish(process)
+    assert process.returncode == 130, output
+    assert 'interrupted' in output
+    assert any(overlays.glob('*.png'))
+    assert not (tmp_path / 'out' / 'bag').exists()
+    assert commands_that_name(tmp_path) == []
+
+
+def test_two_demos_do_not_share_a_folder(tiny_dataset, tmp_path, capsys, monkeypatch):
+    import fcntl
+
+    monkeypatch.setenv('ROS_DOMAIN_ID', '1')
+    (tmp_path / 'out').mkdir()
+    with (tmp_path / 'out' / '.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path / 'out')]
+        assert run_command('sgnet_ros', 'demo', argv) == 2
+    assert 'another demo is writing' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--count', '0'], '--count must be at least 1'),
+        (['--rate', '0'], '--rate must be above 0'),
+        (['--frames', '/nothing/here'], '/nothing/here'),
+        (['--checkpoint', '/nothing/here'], 'no checkpoint at /nothing/here'),
+    ],
+)
+def test_wrong_usage(argv, message, tmp_path, capsys):
+    assert run_command('sgnet_ros', 'demo', [*argv, '--out', str(tmp_path / 'out')]) == 2
+    assert message in capsys.readouterr().err

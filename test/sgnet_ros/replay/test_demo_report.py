@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo tells is right, whatever went wrong on the way."""
+
+import numpy as np
+
+from sgnet_core.cli.runner import run_command
+from sgnet_core.labels import NYU40
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.writer import START_NS, write_bag
+from sgnet_ros.replay.demo_report import compare, contact_sheet_of, evenly_spread, visible_classes
+from sgnet_ros.replay.mask_recorder import RecordedMask
+from sgnet_ros.replay.result import Recording, table
+
+STAMPS = [START_NS + round(index * 1e9 / 30) for index in range(5)]
+
+
+def recording(masks, node=None, class_names=NYU40.class_names):
+    """Of five frames at 30 Hz, sent a thousand seconds later than recorded."""
+    node = node or {}
+    return Recording(
+        masks=masks,
+        class_names=class_names,
+        about={'network': 'a network'},
+        played={'messages': {FrameTopics().rgb: 5}},
+        node={
+            'received': {'rgb': 5, 'depth': 5, 'camera_info': 5},
+            'pairs': 5,
+            'masks': len(masks),
+            'dropped': {},
+            'processing_ms': None,
+            **node,
+        },
+        sent_stamps={stamp: stamp + 1_000_000_000_000 for stamp in STAMPS},
+    )
+
+
+def mask(labels=None, latency_ms=10.0, arrived_s=0.0):
+    labels = np.zeros((24, 36), np.uint8) if labels is None else labels
+    return RecordedMask(lambda: labels, latency_ms, arrived_s)
+
+
+def test_nothing_arrived():
+    figures = recording({}, {'pairs': 0, 'received': {}}).figures()
+    assert 'frames sent                5' in table({**figures, 'rate_hz': 5.0})
+
+
+def test_masks_are_compared_with_the_labels_of_their_own_stamp(tiny_samples, bag_path):
+    exact = {stamp: mask(sample.labels) for stamp, sample in zip(STAMPS, tiny_samples, strict=True)}
+    scores, picked = compare(bag_path, recording(exact), NYU40.class_names)
+    assert scores['pixel_accuracy'] == 1.0
+    assert [item.number for item in picked] == [0, 1, 2, 3, 4]
+    shifted = dict(zip(STAMPS[1:], exact.values(), strict=False))
+    scores, picked = compare(bag_path, recording(shifted), NYU40.class_names)
+    assert scores['pixel_accuracy'] < 0.1
+    assert [item.number for item in picked] == [1, 2, 3, 4]
+
+
+def test_frames_without_labels(tiny_samples, tmp_path):
+    write_bag(tiny_samples, tmp_path / 'bag', 30.0)
+    run = recording({STAMPS[2]: mask()})
+    scores, picked = compare(tmp_path / 'bag', run, None)
+    assert scores == {}
+    assert [p.caption() for p in picked] == ['frame 2: mask 10 ms after the camera']
+    sheet = contact_sheet_of(picked, run, {'source': 'noise', 'masks': 1})
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[2] == 3
+
+
+def test_labels_of_other_classes_are_not_scored(tiny_samples, bag_path, tmp_path):
+    run = recording({STAMPS[2]: mask()}, class_names=('this', 'that'))
+    scores, picked = compare(bag_path, run, NYU40.class_names)
+    assert scores == {}
+    assert len(picked) == 1
+    metrics = {'source': 'x', 'masks': 1}
+    with_labels = contact_sheet_of(picked, run, metrics)
+    write_bag(tiny_samples, tmp_path / 'plain', 30.0)
+    _, without = compare(tmp_path / 'plain', run, None)
+    assert with_labels.shape == contact_sheet_of(without, run, metrics).shape
+
+
+def test_caption_counts_right_pixels(tiny_samples, bag_path):
+    labels = tiny_samples[0].labels.copy()
+    labels[:12] = (labels[:12] + 1) % 40
+    run = recording({STAMPS[0]: mask(labels, 123.4)})
+    _, picked = compare(bag_path, run, NYU40.class_names)
+    assert picked[0].caption().startswith('frame 0: mask 123 ms after the camera, 5')
+    sheet = contact_sheet_of(picked, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
+    plain = contact_sheet_of(picked, run, {'source': 'x', 'masks': 1})
+    assert sheet.shape[1] > plain.shape[1], 'a column more: the exact labels'
+
+
+def test_specks_are_not_worth_a_line_of_the_legend():
+    labels = np.full((100, 100), 3, np.uint8)
+    labels[0, :29] = 7
+    labels[1, :31] = 8
+    labels[2:4] = 255
+    assert visible_classes(labels) == {3, 8, 255}
+    assert visible_classes(np.array([[5, 6]], np.uint8)) == {5, 6}
+
+
+def test_evenly_spread():
+    assert evenly_spread([], 5) == []
+    assert evenly_spread([7, 8], 5) == [7, 8]
+    assert evenly_spread(list(range(100)), 5) == [10, 30, 50, 70, 90]
+
+
+def test_no_mask_is_a_failure(tiny_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        'sgnet_ros.replay.session.record_run', lambda *a: recording({}, {'pairs': 5})
+    )
+    monkeypatch.setenv('ROS_DOMAIN_ID', '1')  # so that the demo sets none in this process
+    argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path / 'out'), '--rate', '10']
+    assert run_command('sgnet_ros', 'demo', argv) == 1
+    assert 'no mask arrived' in capsys.readouterr().err
+    assert (tmp_path / 'out' / 'metrics.json').exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(tiny_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('ROS_DOMAIN_ID', '1')
+    recording_of_mine = tmp_path / 'bag' / 'mine.mcap'
+    recording_of_mine.parent.mkdir()
+    recording_of_mine.touch()
+    argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path), '--rate', '10']
+    assert run_command('sgnet_ros', 'demo', argv) == 2
+    assert 'holds files that no demo has made' in capsys.readouterr().err
+    assert recording_of_mine.exists()

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluate_bag --live`: through the node, over real DDS."""
+
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+from bag_files import shifted, truncate
+
+from sgnet_core.cli.runner import run_command
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.labels import NYU40
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.writer import START_NS, write_bag
+from sgnet_ros.replay.mask_recorder import RecordedMask
+from sgnet_ros.replay.result import Recording
+
+TOPICS = FrameTopics()
+
+
+@pytest.fixture
+def bag(tmp_path, tiny_samples):
+    """Fifteen frames at 1 kHz: nothing that waits is in time."""
+    write_bag(tiny_samples * 3, tmp_path / 'bag', 1000.0, NYU40.class_names)
+    return tmp_path / 'bag'
+
+
+@pytest.fixture
+def evaluate(ros_domain_id, tmp_path, monkeypatch):
+    """Runs evaluate_bag in this process and domain; returns exit status and figures, if any."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
+
+    def run(*argv):
+        figures = tmp_path / 'figures.json'
+        status = run_command('sgnet_ros', 'evaluate_bag', [*map(str, argv), '--json', str(figures)])
+        return status, json.loads(figures.read_text()) if figures.exists() else None
+
+    return run
+
+
+@pytest.fixture
+def running_node(ros, checkpoint):
+    """A node that runs already, spun in a thread until the test ends; `on_frame` sees frames."""
+    from rclpy.parameter import Parameter
+
+    from sgnet_ros.node.segmentation_node import SegmentationNode
+
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
+    ended, threads = threading.Event(), []
+
+    def start(name, on_frame=lambda frame: None, leave=None, **parameters):
+        namespace, _, name = name.rpartition('/')
+
+        class Watched:
+            def __getattr__(self, name):
+                return getattr(segmenter, name)
+
+            def segment_on_device(self, frame):
+                on_frame(frame)
+                return segmenter.segment_on_device(frame)
+
+        inputs = {'rgb/image': TOPICS.rgb, 'depth/image': TOPICS.depth}
+        inputs['rgb/camera_info'] = TOPICS.camera_info
+        overrides = {'qos.input': 'reliable', 'diagnostics.period': 0.2} | parameters
+        node = SegmentationNode(
+            lambda *options: Watched(),
+            context=ros.context,
+            parameter_overrides=[Parameter(key, value=value) for key, value in overrides.items()],
+            cli_args=['--ros-args', '-r', f'__node:={name}', '-r', f'__ns:={namespace or "/"}']
+            + [word for pair in inputs.items() for word in ('-r', ':='.join(pair))],
+        )
+
+        def spin():
+            while not ended.is_set():
+                ros.executor.spin_once(timeout_sec=0.05)
+                if leave is not None and leave.is_set():
+                    ros.executor.remove_node(node)
+                    ros.nodes.remove(node)
+                    node.destroy_node()
+                    leave.clear()
+
+        node.start()
+        ros.add(node)
+        threads.append(threading.Thread(target=spin))
+        threads[0].start()
+        return node
+
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join()
+
+
+def adds_up(figures):
+    return figures['masks'] + sum(figures['dropped'].values()) == figures['pairs']
+
+
+def test_lossless_counts_are_those_of_offline(bag, tmp_path, checkpoint, evaluate):
+    """Also of a camera whose depth is stamped later than its colour."""
+    bag = shifted(bag, tmp_path / 'late', TOPICS.depth, stamp_ns=300_000, time_ns=300_000)
+    # The other backend makes a graph first, which takes ten seconds.
+    argv = (bag, '--checkpoint', checkpoint, '--backend', 'torch')
+    status, offline = evaluate(*argv)
+    assert status == 0
+    status, live = evaluate(*argv, '--live', '--lossless', '--param', 'warmup_iterations:=0')
+    assert status == 0
+    assert np.count_nonzero(np.sum(offline['confusion'], axis=0)) > 5, 'one answer proves little'
+    np.testing.assert_array_equal(live['confusion'], offline['confusion'])
+    for key in ('frames', 'pairs', 'unpaired', 'unlabelled', 'boundary_iou', 'by_distance'):
+        assert live[key] == offline[key], key
+    assert (live['frames_sent'], live['masks'], live['dropped']) == (15, 15, {})
+    assert live['calibration'] is None
+    assert live['fps'] > 0
+    for key in ('latency_ms', 'label_age_ms'):
+        assert 0 < live[key]['p50'] <= live[key]['p95'] <= live[key]['p99']
+
+
+def test_a_node_that_runs_already_and_drops(bag, evaluate, running_node, capfd):
+    node = running_node('/left/picky', max_rate=4.0)
+    # What was before is none of our business.
+    for _ in range(7):
+        node.statistics.paired()
+    node.statistics.dropped('newer_frame', 7)
+    status, figures = evaluate(bag, '--live', '--lossless', '--node', '/left/picky')
+    assert status == 1
+    lost = 15 - figures['frames']
+    assert f'not lossless: {lost} of 15 labelled frames have no mask' in capfd.readouterr().err
+    assert figures['pairs'] == 15
+    assert 1 <= figures['masks'] == figures['frames'] < 15
+    assert figures['dropped'] == {'newer_frame': lost}
+    assert adds_up(figures)
+
+
+@pytest.mark.parametrize('name', ['interrupted', 'interrupted_and_left'])
+def test_ctrl_c_reports_what_came(bag, evaluate, running_node, name):
+    """Also where it ends the node as well, as in a launch file."""
+    frames, leave = [], threading.Event()
+
+    def interrupt(frame):
+        frames.append(frame)
+        if len(frames) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            if name == 'interrupted_and_left':
+                leave.set()
+
+    running_node(name, interrupt, leave, **{'queue.policy': 'all', 'max_rate': 5.0})
+    status, figures = evaluate(bag, '--live', '--lossless', '--node', f'/{name}')
+    assert status == 130
+    assert figures['interrupted'] is True
+    assert 2 <= figures['frames'] == figures['masks'] < 15
+    assert min(figures['dropped'].values(), default=1) > 0
+    assert adds_up(figures)
+
+
+def test_ctrl_c_while_masks_are_compared(bag, evaluate, tmp_path, monkeypatch):
+    stamps = [START_NS + index * 1_000_000 for index in range(15)]
+    labels = np.zeros((24, 36), np.uint8)
+    counts = {'received': {}, 'pairs': 15, 'masks': 15, 'dropped': {}, 'processing_ms': None}
+    recording = Recording(
+        {stamp: RecordedMask(lambda: labels, 10.0, stamp / 1e9) for stamp in stamps},
+        NYU40.class_names,
+        {},
+        {'messages': {TOPICS.rgb: 15}},
+        counts,
+        dict.fromkeys(stamps, 0),
+    )
+    seen = []
+
+    def interrupted(self, sample, result):
+        seen.append(sample.id)
+        if len(seen) == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr('sgnet_ros.replay.bag_evaluation.record_run', lambda *_, **__: recording)
+    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskBag.write', interrupted)
+    argv = (bag, '--live', '--node', '/any', '--write-bag', tmp_path / 'masks')
+    status, figures = evaluate(*argv)
+    assert (status, figures['interrupted'], figures['frames']) == (130, True, 7)
+
+
+def test_what_is_left_of_a_bag_is_played_and_scored(bag, evaluate, running_node, capfd):
+    truncate(bag)
+    running_node('patient', **{'queue.policy': 'all'})
+    status, figures = evaluate(bag, '--live', '--lossless', '--node', '/patient')
+    assert status == 1
+    assert 4 <= figures['frames'] == figures['masks'] <= 10
+    error = capfd.readouterr().err
+    assert 'cut off in bag.mcap' in error
+    assert f'scored the {figures["frames"]} of 15 frames' in error
+
+
+def test_a_node_that_ends_meanwhile(bag, evaluate, running_node, capfd):
+    leave = threading.Event()
+    running_node('leaving', lambda frame: leave.set(), leave)
+    assert evaluate(bag, '--live', '--lossless', '--node', '/leaving') == (1, None)
+    assert 'nobody publishes /leaving/mask any more' in capfd.readouterr().err
+
+
+def test_labels_of_other_classes_are_refused_before_anything_is_played(
+    tiny_samples, tmp_path, evaluate, running_node, capfd
+):
+    write_bag(tiny_samples, tmp_path / 'other', 10.0, tuple(f'kind {i}' for i in range(40)))
+    frames = []
+    running_node('unused', frames.append)
+    assert evaluate(tmp_path / 'other', '--live', '--node', '/unused') == (2, None)
+    assert "class 0 is 'kind 0' there and 'wall' here" in capfd.readouterr().err
+    assert frames == []

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluate_bag` with labels and classes from elsewhere, masks in a bag, and Ctrl-C."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bag_files import edited, unknown_encoding
+
+from sgnet_core.cli.runner import run_command
+from sgnet_core.evaluation import ConfusionMatrix, evaluate
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.labels import NYU13, NYU40, nyu40_to_nyu13
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.frames import BagFrames
+from sgnet_ros.bag.mask_writer import LABELS, MASK
+from sgnet_ros.bag.reader import Bag
+from sgnet_ros.bag.writer import write_bag
+
+NYU13_OF_40 = Path(__file__).resolve().parents[3] / 'config' / 'nyu40_to_nyu13.yaml'
+
+TORCH = ('--backend', 'torch')
+"""The other one makes a graph first, which takes ten seconds."""
+
+
+def command(*argv):
+    return run_command('sgnet_ros', 'evaluate_bag', [str(a) for a in argv])
+
+
+def test_fewer_classes_by_a_file(bag_path, checkpoint, tmp_path):
+    figures = tmp_path / 'figures.json'
+    argv = (bag_path, '--checkpoint', checkpoint, *TORCH, '--json', figures)
+    assert command(*argv) == 0
+    of_40 = np.array(json.loads(figures.read_text())['confusion'])
+    assert command(*argv, '--remap', NYU13_OF_40) == 0
+    written = json.loads(figures.read_text())
+    assert tuple(written['per_class_iou']) == NYU13.class_names
+    expected = np.zeros((13, 13), np.int64)
+    np.add.at(expected, (nyu40_to_nyu13[:, None], nyu40_to_nyu13[None, :]), of_40)
+    np.testing.assert_array_equal(written['confusion'], expected)
+    assert written['provenance']['data']['remap'] == NYU13_OF_40.name
+    assert written['calibration'] is None, 'confidence is that of the finer class'
+
+
+def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys):
+    """Labels of one's own classes, a network of NYU40."""
+    names = tuple(f'kind {index}' for index in range(40))
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0, names)
+    remap = tmp_path / 'remap.yaml'
+    remap.write_text('some: [kind 0, kind 7, wall]\nother: [kind 1, floor, bed]\n')
+    figures = tmp_path / 'figures.json'
+    argv = ('--checkpoint', checkpoint, *TORCH, '--json', figures, '--remap', remap)
+    assert command(tmp_path / 'bag', *argv) == 0
+    written = json.loads(figures.read_text())
+    labelled = sum(np.isin(sample.labels, (0, 1, 7)).sum() for sample in tiny_samples)
+    assert np.sum(written['confusion']) + sum(written['unpredicted']) == labelled
+    remap.write_text('some: [wal]\n')
+    assert command(tmp_path / 'bag', *argv) == 2
+    assert "did you mean 'wall'?" in capsys.readouterr().err
+
+
+def test_labels_of_a_folder_and_masks_in_a_bag(tiny_samples, tiny_dataset, checkpoint, tmp_path):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0)
+    figures, masks = tmp_path / 'figures.json', tmp_path / 'masks'
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--json', figures)
+    assert command(*argv, '--labels', tiny_dataset.root, '--write-bag', masks) == 0
+    written = json.loads(figures.read_text())
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
+    expected = evaluate(segmenter, tiny_samples).confusion
+    np.testing.assert_array_equal(written['confusion'], expected.counts)
+    # The masks in the bag are those that were scored: truth and prediction agree everywhere.
+    perfect = ConfusionMatrix(NYU40.class_names)
+    with Bag(masks) as bag:
+        for sample in BagFrames(bag, FrameTopics(labels=MASK, label_names=LABELS)):
+            perfect.update(sample.labels, segmenter.segment(sample.frame).labels)
+    assert perfect.scores()['pixel_accuracy'] == 1.0
+    assert command(*argv, '--labels', tiny_dataset.root, '--write-bag', masks) == 2
+
+
+def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkeypatch, capsys):
+    write_bag(tiny_samples * 8, tmp_path / 'bag', 10.0, NYU40.class_names)
+    seen = []
+
+    def interrupted(self, sample, result):
+        seen.append(sample.id)
+        if len(seen) == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskBag.write', interrupted)
+    figures, masks = tmp_path / 'figures.json', tmp_path / 'masks'
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--write-bag', masks)
+    assert command(*argv, '--json', figures) == 130
+    written = json.loads(figures.read_text())
+    assert written['interrupted'] is True
+    assert 7 <= written['frames'] == len(seen) < 40
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
+    expected = evaluate(segmenter, (tiny_samples * 8)[: len(seen)]).confusion
+    np.testing.assert_array_equal(written['confusion'], expected.counts)
+    assert f'{len(seen)} frames scored' in capsys.readouterr().out
+    with Bag(masks) as bag:
+        assert bag.damage is None
+
+
+def test_frames_that_cannot_be_used_are_left_out(
+    bag_path, tiny_samples, checkpoint, tmp_path, capsys
+):
+    bag = edited(bag_path, tmp_path / 'new', FrameTopics().rgb, unknown_encoding, (1, 3))
+    figures = tmp_path / 'figures.json'
+    assert command(bag, '--checkpoint', checkpoint, *TORCH, '--json', figures) == 1
+    error = capsys.readouterr().err
+    assert '2 frames cannot be used, the first because of: ' in error
+    assert 'frame 1000000000.033333333' in error
+    written = json.loads(figures.read_text())
+    assert (written['frames'], written['pairs'], written['unusable']) == (3, 5, 2)
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
+    expected = evaluate(segmenter, tiny_samples[::2]).confusion
+    np.testing.assert_array_equal(written['confusion'], expected.counts)
+
+
+@pytest.mark.parametrize(
+    ('argv', 'message'),
+    [
+        (['--rate', '2'], '--rate is for --live'),
+        (['--lossless'], '--lossless is for --live'),
+        (['--live', '--rate', '0'], '--rate must be above 0'),
+        (['--live', '--params-file', '/no/file.yaml'], 'no parameters at /no/file.yaml'),
+        (['--live', '--node', 'segmentation'], '--node must begin with /'),
+        (['--live', '--node', '/a', '--device', 'cpu'], '--device is for a node that is started'),
+        (['--live', '--param', 'max_rate=5'], '--param must be NAME:=VALUE'),
+        (['--live', '--param', 'sync.slop:=0.1'], 'give --sync-mode or --sync-slop'),
+        (['--remap', '/no/file.yaml'], '/no/file.yaml cannot be read'),
+        (['--labels', '/no/folder'], 'no file matches'),
+    ],
+)
+def test_options_that_make_no_sense(bag_path, capsys, argv, message):
+    assert command(bag_path, *argv) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count('\n') == 1

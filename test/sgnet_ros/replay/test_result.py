@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of a replay add up, whatever went wrong on the way."""
+
+import numpy as np
+import pytest
+
+from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.writer import START_NS
+from sgnet_ros.replay.mask_recorder import MaskFile, RecordedMask
+from sgnet_ros.replay.result import Recording, label_ages_ms
+
+STAMPS = [START_NS + index * 100_000_000 for index in range(5)]
+
+
+def mask(latency_ms, arrived_s):
+    return RecordedMask(lambda: np.zeros((3, 4), np.uint8), latency_ms, arrived_s)
+
+
+def recording(recorded, **node):
+    """Of five frames."""
+    counts = {
+        'received': {},
+        'pairs': 5,
+        'masks': len(recorded),
+        'dropped': {},
+        'processing_ms': None,
+        **node,
+    }
+    played = {'messages': {FrameTopics().rgb: 5, '/other/rgb': 3}}
+    return Recording(recorded, ('near', 'far'), {}, played, counts, {})
+
+
+def test_all_causes_add_up():
+    masks = {STAMPS[0]: mask(30.0, 7.0), STAMPS[3]: mask(50.0, 9.0)}
+    dropped = {'newer_frame': 4, 'bad_depth': 1, 'rgb_unmatched': 6, 'stopped': 0}
+    figures = recording(masks, pairs=9, masks=3, dropped=dropped).figures()
+    assert figures['pairs'] == 9
+    assert figures['masks'] == 2
+    assert figures['dropped'] == {
+        'newer_frame': 4,
+        'bad_depth': 1,
+        'not_recorded': 1,
+        'unfinished': 1,
+    }
+    assert figures['unpaired'] == {'rgb_unmatched': 6}
+    assert figures['masks'] + sum(figures['dropped'].values()) == figures['pairs']
+    assert figures['fps'] == pytest.approx(0.5)
+    assert figures['latency_ms'] == {'p50': 30.0, 'p95': 50.0, 'p99': 50.0}
+
+
+def test_masks_that_came_after_the_last_report_add_up():
+    """A node that ended with Ctrl-C: nothing is dropped less than no times."""
+    masks = {stamp: mask(30.0, 7.0 + index) for index, stamp in enumerate(STAMPS[:3])}
+    figures = recording(masks, pairs=3, masks=1, dropped={'bad_depth': 1}).figures()
+    assert (figures['pairs'], figures['masks'], figures['dropped']) == (4, 3, {'bad_depth': 1})
+
+
+def test_nothing_arrived():
+    figures = recording({}, pairs=0).figures('/other/rgb')
+    assert figures['frames_sent'] == 3
+    assert (figures['masks'], figures['fps']) == (0, None)
+    assert (figures['latency_ms'], figures['label_age_ms']) == (None, None)
+
+
+def test_label_age_counts_from_the_stamp_until_the_next_mask_comes():
+    # 80 ms old when it comes and replaced 100 ms later, then 20 ms old and replaced 300 ms later.
+    masks = [mask(20.0, 5.1), mask(80.0, 5.0), mask(50.0, 5.4)]
+    ages = label_ages_ms(masks)
+    assert len(ages) == pytest.approx(400, abs=1)
+    assert ages[:100] == pytest.approx(80.0 + np.arange(100))
+    assert ages[101:400] == pytest.approx(20.0 + np.arange(1, 300))
+
+
+def test_a_mask_of_an_older_frame_does_not_make_labels_older():
+    assert label_ages_ms([mask(10.0, 1.0), mask(500.0, 1.1), mask(10.0, 1.2)]).max() < 210.0
+
+
+def test_masks_come_back_from_their_file_whole():
+    masks, file = [], MaskFile()
+    rng = np.random.default_rng(3)
+    for size in ((3, 4), (24, 36), (1, 500)):
+        masks.append(rng.integers(0, 256, size).astype(np.uint8))
+    loads = [file.store(labels) for labels in masks]
+    for load, labels in reversed(list(zip(loads, masks, strict=True))):
+        np.testing.assert_array_equal(load(), labels)
+    loads.append(file.store(masks[0]))
+    np.testing.assert_array_equal(loads[-1](), masks[0])
+    np.testing.assert_array_equal(loads[0](), masks[0])
