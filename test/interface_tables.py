@@ -39,7 +39,7 @@ def ros_command_table():
 
 
 def command_table(commands):
-    return table(('command', ''), [(f'`{name}`', text) for name, text in commands.items()])
+    return table(('Command', 'Purpose'), [(f'`{name}`', text) for name, text in commands.items()])
 
 
 def topic_table():
@@ -50,14 +50,14 @@ def topic_table():
         for way, topics in (('in', (*INPUTS, *COMPRESSED_INPUTS)), ('out', OUTPUTS))
         for topic in topics
     ]
-    return table(('topic', '', 'type', 'QoS', 'content'), rows)
+    return table(('Topic', '', 'Type', 'QoS', 'Content'), rows)
 
 
 def service_table():
     from sgnet_ros.topics import SERVICES
 
     rows = [(f'`{service.name}`', service.type, service.content) for service in SERVICES]
-    return table(('service', 'type', ''), rows)
+    return table(('Service', 'Type', 'Effect'), rows)
 
 
 def parameter_table():
@@ -72,7 +72,7 @@ def parameter_table():
         )
         for parameter in NODE_PARAMETERS
     ]
-    return table(('parameter', 'default', 'allowed', ''), rows)
+    return table(('Parameter', 'Default', 'Allowed', 'Meaning'), rows)
 
 
 def trouble_table():
@@ -82,13 +82,15 @@ def trouble_table():
         (f'`{re.sub("{(.*?)}", lambda name: name[1].upper(), trouble.sentence)}`', trouble.remedy)
         for trouble in SENTENCES
     ]
-    return table(('the log says', 'why, and what to do'), rows)
+    return table(('Message', 'Cause and remedy'), rows)
 
 
 def drop_table():
     from sgnet_ros.monitoring.messages import DROPS
 
-    return table(('cause', ''), [(f'`{cause}`', meaning) for cause, meaning in DROPS.items()])
+    return table(
+        ('Cause', 'Meaning'), [(f'`{cause}`', meaning) for cause, meaning in DROPS.items()]
+    )
 
 
 def table(head, rows):
