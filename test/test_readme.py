@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documentation agrees with the repository: links, anchors, generated tables."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -44,6 +45,25 @@ def test_every_relative_link_and_anchor_resolves(page):
         if not path.exists() or (anchor and anchor not in anchors(path))
     ]
     assert broken == []
+
+
+@pytest.mark.parametrize('package', ['sgnet_core', 'sgnet_ros'])
+def test_the_architecture_lists_every_folder(package):
+    text = (DOCS / 'architecture.md').read_text(encoding='utf-8')
+    rows = TABLE.search(text, interface_tables.below(text, f'Folders of `{package}`')).group()
+    cells = ' '.join(re.findall(r'^\|([^|]*)\|', rows, re.MULTILINE))
+    paths = (REPOSITORY / package).iterdir()
+    folders = [path.name for path in paths if path.is_dir() and path.name != '__pycache__']
+    assert sorted(re.findall(r'`(\w+)/`', cells)) == sorted(folders)
+
+
+def test_the_stable_names_exist():
+    text = (DOCS / 'architecture.md').read_text(encoding='utf-8')
+    modules = re.findall(r'^- `(sgnet_core[.\w]*)`: (.*)$', text, re.MULTILINE)
+    assert len(modules) == 3
+    for module, names in modules:
+        for name in re.findall(r'`(\w+)`', names):
+            assert hasattr(importlib.import_module(module), name), f'{module}.{name}'
 
 
 def test_every_page_is_reachable_from_the_readme():
