@@ -164,7 +164,7 @@ SAVE_SNAPSHOT = Topic(
     '~/save_snapshot',
     Trigger,
     'Write the latest frame, its mask and the state of the node to a new folder in '
-    '`snapshot.folder`: a data set of one frame for a bug report.',
+    '`snapshot.folder`: a dataset of one frame for a bug report.',
 )
 SERVICES = (ENABLE, RELOAD_MODEL, SAVE_SNAPSHOT)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the mean of the weights of several checkpoints: a model soup.
+"""Average the weights of several checkpoints (model soup).
 
-They must have been trained further from one start, for example with other seeds: their mean is then
-often better than each of them and costs no more than one. Measure it with `evaluate`.
+The checkpoints must continue the same start, for example with different seeds. Their mean is often
+better than each of them and has the same inference cost. Measure it with `evaluate`.
 """
 
 from __future__ import annotations

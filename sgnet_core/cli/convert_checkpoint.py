@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make a checkpoint of a file of SGNet's authors (SGNet.pth.tar), one that computes the same.
+"""Convert a checkpoint of SGNet's authors (SGNet.pth.tar); the scores stay the same.
 
-The file is read without running any code of it. What became of each of its tensors is printed.
+The pickle is read without executing code from it. The command prints what became of each tensor.
 """
 
 from __future__ import annotations

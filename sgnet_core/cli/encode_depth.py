@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write depth as what can guide S-Conv, one file for each depth image:
+"""Write depth images in the encodings that can guide S-Conv, one file for each image:
 
   hha      ID_hha.png, 8 bits, (red, green, blue) = (disparity, height, angle);
-           read by OpenCV, whose order is BGR: (angle, height, disparity). Holes are 0
-  xyz      ID_xyz.npy, (H, W, 3) float32 metres: right, down, forward. Holes are NaN
+           OpenCV reads BGR: (angle, height, disparity). Missing depth is 0
+  xyz      ID_xyz.npy, (H, W, 3) float32, metres: right, down, forward. Missing depth is NaN
   normals  ID_normals.png, 8 bits, 128 + 127 n, (red, green, blue) = (right, down, forward),
-           of unit normals away from the camera. Holes are 0
-  sheet    ID_sheet.png, a picture of colour, depth and all of these side by side
+           unit normals pointing away from the camera. Missing depth is 0
+  sheet    ID_sheet.png, a figure of colour, depth and all encodings
 
-Depth comes from a folder data set, or from 16-bit PNGs: files, or all in a folder, with --camera.
-Files that are there already are kept: interrupted, the same command goes on.
+Depth comes from a dataset folder, or from 16-bit PNGs (files or folders) with --camera.
+Existing files are kept, so an interrupted run continues when it is started again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure checkpoints on a folder data set: against its labels, and on films with poses for
-whether masks of neighbouring frames agree.
+"""Evaluate checkpoints on a dataset folder: accuracy with labels, temporal consistency with poses.
 
-With torchrun, processes share the frames; the figures are the same. After Ctrl-C the figures are
-those of the frames seen so far, of all processes.
+Processes started by torchrun share the frames and give the same results. After Ctrl-C, the results
+cover the frames seen so far by all processes.
 """
 
 from __future__ import annotations

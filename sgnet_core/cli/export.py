@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a checkpoint as an ONNX graph, and prove that it labels frames as PyTorch does.
+"""Write a checkpoint as an ONNX graph and verify it against PyTorch.
 
-The file replaces an older one only if at least 99.9 % of the labels are equal. Frames to compare
-on come from a folder data set (--parity-data), or are generated.
+An existing file is replaced only if at least 99.9 % of the labels are equal. The frames for this
+comparison come from a dataset folder (--parity-data) or are generated.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what a variant or a checkpoint is: parameters, multiply-adds, S-Convs, origin and scores."""
+"""Print parameters, multiply-adds, S-Convs, origin and scores of a checkpoint or variant."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segment frames and write, for each, ID_mask.png (class ids) and ID_overlay.png (a picture).
+"""Segment frames; write ID_mask.png (class ids) and ID_overlay.png for each.
 
-Frames come from a folder data set (--data), or from one pair of files (--rgb and --depth).
-With --sampling-points, ID_sampling.png shows where the S-Convs of the network sample for a pixel,
+Frames come from a dataset folder (--data) or from one pair of files (--rgb and --depth).
+With --sampling-points, ID_sampling.png shows where the S-Convs of the network sample for a pixel
 and how far each layer moves its sampling points.
 """
 

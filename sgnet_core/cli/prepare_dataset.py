@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a data set folder that every other command reads.
+"""Write a dataset folder for all other commands.
 
-`prepare_dataset rooms OUT` generates indoor rooms with exact depth, labels and camera poses;
-it needs no download and gives the same frames for the same options on every machine.
-`prepare_dataset nyuv2` and `prepare_dataset sunrgbd` read the files of those data sets as they are
-published; interrupted, the same command goes on where it stopped.
+`prepare_dataset rooms OUT` generates indoor rooms with exact depth, labels and camera poses. It
+needs no download. The same options give the same frames on every machine.
+`prepare_dataset nyuv2` and `prepare_dataset sunrgbd` read the published files of these datasets.
+An interrupted run continues when it is started again.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 """Train a network on a dataset folder (docs/datasets.md describes its format).
 
 Writes best.safetensors, last.safetensors, last.pt, log.jsonl, train.yaml and tensorboard/ to OUT.
-Killed at any moment, it loses at most the running epoch: run it again with --resume. Several
-processes share a run, one for each GPU or for each core of a CPU, under
-`torchrun --nproc-per-node N -m sgnet_core train ...`.
+--resume continues an interrupted run; at most the current epoch is lost. Several processes share a
+run, one for each GPU or CPU core: `torchrun --nproc-per-node N -m sgnet_core train ...`.
 """
 
 from __future__ import annotations

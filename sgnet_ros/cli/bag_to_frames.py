@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make a folder data set of a bag: colour, depth and camera, and labels where the bag has them.
+"""Write a bag as a dataset folder: colour, depth, camera, and labels if the bag has them.
 
-The inverse of frames_to_bag. Colour and depth are paired as the node pairs them. With --classes
-the folder awaits labels that you paint: OUT/label/ID.png, the number of the class's line in
-OUT/classes.txt by pixel, 0 = void. Depth is stored in millimetres. Ctrl-C keeps what is written as
-a valid data set; of a bag that is cut off, what is left is written, and the exit status is 1.
+The inverse of frames_to_bag. Colour and depth are paired as in the node. With --classes, the folder
+is prepared for annotation: OUT/label/ID.png holds, for each pixel, the line number of its class in
+OUT/classes.txt, 0 = void. Depth is stored in millimetres. After Ctrl-C the folder is a valid
+dataset of the frames so far. A truncated bag is read as far as possible; the exit status is 1.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""See it work: RGB-D frames in, class masks out, over real ROS 2.
+"""Replay generated rooms through the node over ROS 2; write metrics and pictures.
 
-Makes a bag of generated rooms (or of a folder data set), starts play_bag and segmentation_node as
-processes of their own that talk over DDS, records what the node publishes, and reports: counts
-that add up, latency end to end, mIoU against exact labels, pictures. Needs no camera, no screen and
-no ROS installation; takes about a minute.
+Writes a bag of generated rooms (or of a dataset folder). Starts play_bag and segmentation_node as
+separate processes that communicate over DDS. Records the masks and reports counts, latency, mIoU
+against exact labels, and pictures. Needs no camera, no display and no ROS distribution; takes about
+a minute.
 """
 
 import argparse

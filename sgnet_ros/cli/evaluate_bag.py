@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Score a checkpoint on every labelled frame of a bag, offline or through the running node.
+"""Evaluate a checkpoint on the labelled frames of a bag, offline or through the running node.
 
-Offline, the default, the bag is read without ROS running: no frame is dropped, and the figures are
-always the same. With --live it is played to the real node over DDS; what arrives is scored, and
-what was dropped and how late masks came is told as well.
+Offline, the default, no frame is dropped and the results are reproducible. With --live, the bag is
+played to the node over DDS; the results also cover dropped frames and latency.
 
-Colour and depth are paired as the node pairs them. Labels are a mono8 image topic with the stamps
-of the colour images, 255 = unlabelled, as frames_to_bag writes it, or images in a folder. Of a bag
-that is cut off, or has frames that cannot be used, the rest is scored, and the exit status is 1.
-Ctrl-C reports what was seen.
+Colour and depth are paired as in the node. Labels are a mono8 image topic with the stamps of the
+colour images, 255 = unlabelled, as written by frames_to_bag, or images in a folder. If a bag is
+truncated or has invalid frames, the remaining frames are evaluated and the exit status is 1. After
+Ctrl-C, the results cover the frames seen so far.
 """
 
 import argparse

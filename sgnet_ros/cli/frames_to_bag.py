@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make a rosbag2 of a folder data set: colour, registered depth, camera_info and labels.
+"""Write a dataset folder as a rosbag2: colour, registered depth, camera_info and labels.
 
-Topics are those of a RealSense camera under /camera/camera; labels, where the data set has them,
-are /camera/camera/labels/image_raw (mono8, 255 = unlabelled). Depth is 16UC1 millimetres. The same
-data set always makes the same bag.
+Topics are those of a RealSense camera under /camera/camera. Labels, if the dataset has them, are on
+/camera/camera/labels/image_raw (mono8, 255 = unlabelled). Depth is 16UC1 in millimetres. The same
+dataset always gives the same bag.
 """
 
 import argparse

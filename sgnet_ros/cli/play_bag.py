@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publish a bag over ROS 2 at the pace it was recorded.
+"""Publish a bag over ROS 2 at its recorded rate.
 
 Reads rosbag2 (MCAP, SQLite) and rosbag1; needs no ros2bag. Publishers are reliable, so that
 subscribers of either reliability receive them; latched topics are transient local. Stamps stay as
