@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 def _gravity(args: argparse.Namespace) -> Callable[[DepthImage], Gravity | None]:
     """What --gravity and --camera-height say of an image."""
     from sgnet_core.errors import InputError
-    from sgnet_core.geometry.gravity import GravityTracker
+    from sgnet_core.geometry.gravity import estimate_gravity
     from sgnet_core.types import Gravity
 
     how, height_m = args.gravity or 'estimate', args.camera_height
@@ -103,8 +104,8 @@ def _gravity(args: argparse.Namespace) -> Callable[[DepthImage], Gravity | None]
         if height_m is None:
             return lambda image: None
         Gravity((0, 1, 0), height_m)  # says at once what is wrong with the height
-        return lambda image: Gravity(
-            GravityTracker().update(image.depth_m, image.intrinsics).down, height_m
+        return lambda image: replace(
+            estimate_gravity(image.depth_m, image.intrinsics), camera_height_m=height_m
         )
     try:
         down = [0.0, 1.0, 0.0] if how == 'level' else [float(value) for value in how.split(',')]

@@ -25,32 +25,44 @@ _FITS = 0.9
 """A direction fits if it explains this share of the surfaces that the best one known explains."""
 
 
-class GravityTracker:
-    """Estimates gravity frame by frame; each estimate starts from the one before.
+def estimate_gravity(depth_m: np.ndarray, intrinsics: CameraIntrinsics) -> Gravity:
+    """The direction of gravity in one depth image, estimated from floors and walls.
 
-    Not for several threads at once.
+    Gupta, Arbelaez, Malik, "Perceptual Organization and Recognition of Indoor Scenes from RGB-D
+    Images" (CVPR 2013), section 3.1. `GravityTracker` is more accurate in a video.
+
+    Args:
+        depth_m: (H, W) float32 or float64, metres along the optical axis; NaN = no measurement.
+        intrinsics: camera of this image size.
+
+    Returns:
+        Unit vector in the optical frame (x right, y down, z forward), without a camera height;
+        (0, 1, 0) if no surface is measured.
+
+    Raises:
+        InputError: `intrinsics` are for another image size.
+    """
+    return GravityTracker().update(depth_m, intrinsics)
+
+
+class GravityTracker:
+    """Estimates gravity frame by frame; each estimate starts from the previous one.
+
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
         self._down: Tensor | None = None
 
     def update(self, depth_m: np.ndarray, intrinsics: CameraIntrinsics) -> Gravity:
-        """Gravity in a frame that follows the last one.
-
-        Args:
-            depth_m: (H, W) float32 or float64 metres; NaN = no measurement.
-            intrinsics: of this very resolution.
-
-        Raises:
-            InputError: the intrinsics are of another size.
-        """
+        """Gravity in the next frame of a video; see `estimate_gravity`."""
         depth = torch.from_numpy(depth_m)
         normals = surface_normals(depth, intrinsics, GRAVITY_RADIUS_PX, GRAVITY_STEP)
         self._down = estimate_down(normals, self._down)
         return Gravity(self._down.numpy())
 
     def reset(self) -> None:
-        """Forget the past: the next frame is of another video."""
+        """Forget the previous estimate: the next frame belongs to another video."""
         self._down = None
 
 

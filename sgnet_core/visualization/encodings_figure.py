@@ -8,7 +8,7 @@ import math
 import torch
 import numpy as np
 
-from sgnet_core.geometry.gravity import GravityTracker
+from sgnet_core.geometry.gravity import estimate_gravity
 from sgnet_core.geometry.hha import ANGLE_RADIUS_PX, encode_hha
 from sgnet_core.geometry.hole_filling import fill_missing_depth
 from sgnet_core.geometry.normals import surface_normals
@@ -48,7 +48,7 @@ def encodings_figure(
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    used = gravity or GravityTracker().update(depth_m, intrinsics)
+    used = gravity or estimate_gravity(depth_m, intrinsics)
     depth = torch.from_numpy(depth_m)
     normals = surface_normals(depth, intrinsics, ANGLE_RADIUS_PX).numpy()
     normals = np.where(np.isfinite(depth_m), normals, np.nan)

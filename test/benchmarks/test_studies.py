@@ -24,7 +24,7 @@ from sgnet_core.checkpoint.checkpoint import load_checkpoint
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.geometry.gravity import GravityTracker
+from sgnet_core.geometry.gravity import estimate_gravity
 from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
 from sgnet_core.training.config import load_train_config
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
@@ -267,5 +267,5 @@ def test_gravity_of_real_frames_is_near_the_published_rotations(research_data):
     for number in (1, 4):
         path = research_data / 'golden' / 'depth16' / f'nyu000{number}.depth.png'
         depth_m = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000
-        cosine = GravityTracker().update(depth_m, camera).down @ down[number - 1]
+        cosine = estimate_gravity(depth_m, camera).down @ down[number - 1]
         assert np.degrees(np.arccos(cosine)) < 2

@@ -10,7 +10,7 @@ import pytest
 
 import sgnet_core.data.encoding_files
 from sgnet_core.cli.runner import INTERRUPTED, run_command
-from sgnet_core.geometry.gravity import GravityTracker
+from sgnet_core.geometry.gravity import estimate_gravity
 from sgnet_core.geometry.hha import ANGLE_RADIUS_PX, encode_hha
 from sgnet_core.geometry.normals import surface_normals
 from sgnet_core.geometry.point_map import depth_to_xyz
@@ -34,7 +34,7 @@ def camera_text(camera):
 
 
 def ways_of_gravity(frame):
-    estimated = GravityTracker().update(frame.depth_m, frame.intrinsics).down
+    estimated = estimate_gravity(frame.depth_m, frame.intrinsics).down
     return {
         (): None,
         ('--gravity', 'estimate'): None,

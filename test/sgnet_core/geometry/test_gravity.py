@@ -12,6 +12,7 @@ from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.data.synthetic.ray_casting import cast
 from sgnet_core.errors import InputError
+from sgnet_core.geometry import estimate_gravity
 from sgnet_core.geometry.gravity import (
     GRAVITY_RADIUS_PX,
     GravityTracker,
@@ -55,7 +56,8 @@ def test_gravity_of_a_tilted_camera_in_furnished_rooms(furnished_rooms, pitch_de
         level = np.stack([right, down, np.cross(right, down)], axis=1)
         tilted = level @ rotation(pitch_deg, roll_deg)
         depth_m = 1 / cast(scene, tilted, pose[:3, 3], camera)[0]
-        estimate = GravityTracker().update(depth_m, camera)
+        estimate = estimate_gravity(depth_m, camera)
+        assert estimate.camera_height_m is None
         assert degrees_between(estimate.down, tilted.T @ down) < 1
 
 
