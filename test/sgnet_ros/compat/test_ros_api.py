@@ -127,7 +127,7 @@ def test_subscriber_passes_messages_on(where):
 PROGRAM = """
 import logging
 logging.basicConfig(level=logging.INFO, format='%(levelname)s %(message)s')
-from sgnet_ros import ros_api
+from sgnet_ros.compat import ros_api
 print(ros_api.CvBridge.__module__, ros_api.Subscriber.__module__)
 """
 
