@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter, Sample
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.labels import NYU40
-from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.compat.distributions import stay_on_this_machine
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from sgnet_core.cli.options import add_options, check_positive
 
 if TYPE_CHECKING:
-    from sgnet_core.data.sample import Sample
     from sgnet_core.evaluation import Evaluation
     from sgnet_core.evaluation.multi_scale import AveragedViews
     from sgnet_core.inference.segmenter import Segmenter
     from sgnet_core.report.frame_selection import FrameSelector
     from sgnet_core.runtime.distributed import Processes
+    from sgnet_core.types import Sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,8 @@ from sgnet_core.cli.options import add_options, check_positive
 
 if TYPE_CHECKING:
     from sgnet_core.checkpoint.checkpoint import Checkpoint
-    from sgnet_core.data.sample import Sample
     from sgnet_core.onnx.parity import Parity
+    from sgnet_core.types import Sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sgnet_core.cli.options import add_options, check_positive, parse_camera
 
 if TYPE_CHECKING:
-    from sgnet_core.data.sample import Sample
+    from sgnet_core.types import Sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,10 +108,9 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
 
 
 def _sample_from_files(args: argparse.Namespace) -> Sample:
-    from sgnet_core.data.sample import Sample
     from sgnet_core.errors import InputError
     from sgnet_core.io.images import read_depth, read_rgb
-    from sgnet_core.types import CameraIntrinsics, RgbdFrame
+    from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
     if args.depth is None or args.camera is None:
         raise InputError('--rgb needs --depth IMAGE and --camera FX,FY,CX,CY')

@@ -98,7 +98,7 @@ def prepare_rooms(args: argparse.Namespace) -> None:
     """Generate rooms into a folder; Ctrl-C keeps the frames written so far as a valid data set."""
     from tqdm import tqdm
 
-    from sgnet_core.data.folder_dataset import FolderWriter
+    from sgnet_core.data.folder_writer import FolderWriter
     from sgnet_core.data.synthetic import RoomDataset
     from sgnet_core.errors import InputError
 

@@ -17,10 +17,9 @@ import numpy as np
 from tqdm import tqdm
 
 from sgnet_core.data.folder_writer import FolderWriter
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.files import atomic_write
-from sgnet_core.types import UNLABELLED, CameraIntrinsics
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, Sample
 
 JOURNAL = 'unfinished.jsonl'
 SKIPPED_AT_MOST = 0.01

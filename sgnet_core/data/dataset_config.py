@@ -15,7 +15,7 @@
     splits: {fit: fit.txt, val: val.txt}   # optional, one id a line
 
 Where every frame has a camera of its own, `intrinsics: intrinsics/{id}.txt` names files of its 3x3
-matrix (`intrinsics_file.py`), and frames may differ in size.
+matrix (`intrinsics_from_text`), and frames may differ in size.
 
 This module knows no images: `folder.py` reads those.
 """
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import yaml
 
 from sgnet_core.errors import DataError, InputError, reject_unknown_keys
@@ -163,6 +164,32 @@ def read_split(path: Path) -> tuple[str, ...]:
         repeated = next(name for name in ids if ids.count(name) > 1)
         raise DataError(f'{path}: id {repeated!r} is listed twice; list every frame once')
     return ids
+
+
+def intrinsics_from_text(text: str, size: tuple[int, int]) -> CameraIntrinsics:
+    """Read nine numbers, `fx 0 cx  0 fy cy  0 0 1`, as the camera of an image of (height, width).
+
+    Raises:
+        DataError: they are no matrix of a pinhole camera without skew.
+        InputError: a focal length is not positive.
+    """
+    try:
+        matrix = np.array(text.split(), np.float64).reshape(3, 3)
+    except ValueError as error:
+        raise DataError(
+            f'no 3x3 matrix ({len(text.split())} words); write `fx 0 cx`, `0 fy cy`, `0 0 1`'
+        ) from error
+    (fx, skew, cx), (zero, fy, cy), last = matrix.tolist()
+    if skew or zero or last != [0, 0, 1]:
+        raise DataError(
+            f'{matrix.tolist()} is no pinhole camera; write `fx 0 cx`, `0 fy cy`, `0 0 1`'
+        )
+    return CameraIntrinsics(size[1], size[0], fx, fy, cx, cy)
+
+
+def intrinsics_to_text(camera: CameraIntrinsics) -> str:
+    """The matrix in three lines, which `intrinsics_from_text` reads back exactly."""
+    return f'{camera.fx!r} 0 {camera.cx!r}\n0 {camera.fy!r} {camera.cy!r}\n0 0 1\n'
 
 
 def read_text(path: Path) -> str:

@@ -13,8 +13,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from sgnet_core.data.sample import Sample
-from sgnet_core.types import CameraIntrinsics
+from sgnet_core.types import CameraIntrinsics, Sample
 
 BASELINE_M = 0.075
 FOCAL_PX = 580.0

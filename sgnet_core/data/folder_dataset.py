@@ -16,20 +16,16 @@ import numpy as np
 
 from sgnet_core.data.dataset_config import (
     DATASET_FILE,
+    intrinsics_from_text,
     read_class_names,
     read_dataset_file,
     read_split,
     read_text,
 )
-from sgnet_core.data.folder_writer import FolderWriter
-from sgnet_core.data.intrinsics_file import intrinsics_from_text
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.images import read_depth, read_labels, read_rgb
 from sgnet_core.labels import label_set_of
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
-
-__all__ = ['FolderDataset', 'FolderWriter', 'Sample']
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 
 class FolderDataset:

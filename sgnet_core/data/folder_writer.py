@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from sgnet_core.data.dataset_config import VOID, DatasetFile, write_dataset_file
-from sgnet_core.data.intrinsics_file import intrinsics_to_text
-from sgnet_core.data.sample import Sample
+from sgnet_core.data.dataset_config import VOID, DatasetFile, intrinsics_to_text, write_dataset_file
 from sgnet_core.errors import InputError
 from sgnet_core.io.images import (
     MILLIMETRE,
@@ -21,7 +19,7 @@ from sgnet_core.io.images import (
     write_rgb,
 )
 from sgnet_core.labels import label_set_of
-from sgnet_core.types import UNLABELLED, CameraIntrinsics
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, Sample
 
 
 class FolderWriter:

@@ -15,10 +15,9 @@ import numpy as np
 
 from sgnet_core.data.conversion import fit_and_val
 from sgnet_core.data.matlab_files import open_hdf5, read_mat
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, first_line
 from sgnet_core.labels import LABEL_SETS, NYU40, nyu40_to_nyu13, remap
-from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample
 
 # The toolbox publishes cx = 325.582 and cy = 253.736 for MATLAB, which counts pixels from 1.
 CAMERA = CameraIntrinsics(

@@ -24,13 +24,12 @@ import numpy as np
 
 from sgnet_core.data.archive import Archive
 from sgnet_core.data.conversion import fit_and_val
-from sgnet_core.data.intrinsics_file import intrinsics_from_text
+from sgnet_core.data.dataset_config import intrinsics_from_text
 from sgnet_core.data.matlab_files import open_hdf5, read_mat
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.images import MILLIMETRE, decode_depth, decode_rgb
 from sgnet_core.labels import NYU37
-from sgnet_core.types import UNLABELLED, RgbdFrame
+from sgnet_core.types import UNLABELLED, RgbdFrame, Sample
 
 _LOG = logging.getLogger(__name__)
 

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import ConfigError, InputError, first_line, reject_unknown_keys
 from sgnet_core.labels import label_set_of
 from sgnet_core.labels import remap as remap_ids
-from sgnet_core.types import UNLABELLED, RgbdFrame, SegmentationResult
+from sgnet_core.types import UNLABELLED, RgbdFrame, Sample, SegmentationResult
 
 if TYPE_CHECKING:
     from sgnet_core.inference.segmenter import Segmenter

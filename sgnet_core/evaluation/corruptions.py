@@ -23,8 +23,7 @@ from sgnet_core.data.depth_noise import (
     patches,
     shifted,
 )
-from sgnet_core.data.sample import Sample
-from sgnet_core.types import RgbdFrame
+from sgnet_core.types import RgbdFrame, Sample
 
 SEVERITIES = (1, 2, 3)
 WIDTH = 640

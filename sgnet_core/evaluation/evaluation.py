@@ -18,7 +18,6 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation.bootstrap import intervals
@@ -35,7 +34,7 @@ from sgnet_core.evaluation.class_counts import (
 )
 from sgnet_core.evaluation.confusion_matrix import ConfusionMatrix, check_labels, pixel_counts
 from sgnet_core.evaluation.temporal_consistency import TemporalConsistency
-from sgnet_core.types import UNLABELLED, SegmentationResult
+from sgnet_core.types import UNLABELLED, Sample, SegmentationResult
 
 PROTOCOL = 'single scale, full image, labels at the resolution of the colour image, 255 ignored'
 

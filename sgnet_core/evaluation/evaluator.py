@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation.evaluation import Evaluation, FrameCounts
 from sgnet_core.labels import LabelSet
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
-from sgnet_core.types import SegmentationResult
+from sgnet_core.types import Sample, SegmentationResult
 
 if TYPE_CHECKING:
     from sgnet_core.inference.segmenter import Segmenter

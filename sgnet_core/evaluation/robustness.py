@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation.class_counts import mean_iou, number, pixel_accuracy
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from sgnet_core.evaluation.evaluation import Evaluation, FrameCounts
 from sgnet_core.evaluation.evaluator import evaluate
+from sgnet_core.types import Sample
 
 if TYPE_CHECKING:
     from sgnet_core.inference.segmenter import Segmenter

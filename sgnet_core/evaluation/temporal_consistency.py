@@ -12,9 +12,8 @@ import logging
 
 import numpy as np
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
-from sgnet_core.types import UNLABELLED
+from sgnet_core.types import UNLABELLED, Sample
 
 _LOG = logging.getLogger(__name__)
 

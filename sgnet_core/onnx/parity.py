@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.model.sgnet import resize_scores
 from sgnet_core.preprocessing import InputSpec
+from sgnet_core.types import Sample
 
 Network = Callable[[Tensor, Tensor | None], Tensor]
 """(image, spatial) -> scores."""

@@ -10,9 +10,8 @@ from statistics import median
 import cv2
 import numpy as np
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation import FrameCounts
-from sgnet_core.types import SegmentationResult
+from sgnet_core.types import Sample, SegmentationResult
 
 WIDTH = 400
 """Of the pictures kept, at most, in pixels."""

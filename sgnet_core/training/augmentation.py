@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sgnet_core.data.depth_noise import degrade_depth
-from sgnet_core.data.sample import Sample
 from sgnet_core.preprocessing import InputSpec
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.training.paste import paste_classes
-from sgnet_core.types import UNLABELLED, RgbdFrame
+from sgnet_core.types import UNLABELLED, RgbdFrame, Sample
 
 FLIP_PROBABILITY = 0.5
 BLUR_PROBABILITY, BLUR_PX = 0.15, (0.4, 1.2)

@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from sgnet_core.data.folder_dataset import FolderDataset
-from sgnet_core.data.sample import Sample
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.labels import NYU40
@@ -26,6 +25,7 @@ from sgnet_core.preprocessing import InputSpec
 from sgnet_core.runtime.distributed import ALONE, Processes
 from sgnet_core.training.augmentation import augment
 from sgnet_core.training.config import TrainConfig
+from sgnet_core.types import Sample
 
 FRAMES_PER_ROOM = 3
 # Slow enough that the views of one room differ.

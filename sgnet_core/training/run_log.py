@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import SgnetError
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.io.files import atomic_write
+from sgnet_core.types import Sample
 from sgnet_core.visualization.drawing import depth_to_rgb, overlay
 from sgnet_core.visualization.figures import contact_sheet
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.labels import FolderLabels, Labels, TopicLabels
 from sgnet_ros.bag.reader import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.labels import label_set_of
-from sgnet_core.types import SegmentationResult
+from sgnet_core.types import Sample, SegmentationResult
 from sgnet_core.visualization.drawing import overlay
 from sgnet_ros.bag.frames import stamp_of
 from sgnet_ros.bag.reader import IMAGE, Bag, standard_types

@@ -26,9 +26,9 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from std_msgs.msg import Header
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError, SgnetError
 from sgnet_core.labels import label_set_of
+from sgnet_core.types import Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.reader import IMAGE, standard_types
 from sgnet_ros.conversions.camera_info import camera_info_to_msg

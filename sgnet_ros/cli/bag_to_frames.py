@@ -29,7 +29,7 @@ from sgnet_ros.bag.options import (
 )
 
 if TYPE_CHECKING:
-    from sgnet_core.data.sample import Sample
+    from sgnet_core.types import Sample
     from sgnet_ros.bag.frames import BagFrames
     from sgnet_ros.bag.reader import Bag
 
@@ -134,7 +134,7 @@ def _write(
 ) -> tuple[float | None, int]:
     """Write a data set of what can be written; returns the median rate and the number of frames."""
     from sgnet_core.data.annotation_template import await_labels
-    from sgnet_core.data.folder_dataset import FolderWriter
+    from sgnet_core.data.folder_writer import FolderWriter
     from sgnet_ros.bag.frames import stamp_of
 
     writer, stamps = None, []

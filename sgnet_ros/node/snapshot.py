@@ -17,10 +17,9 @@ import cv2
 import numpy as np
 
 from sgnet_core.data.folder_writer import FolderWriter
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import SgnetError
 from sgnet_core.io.images import write_file, write_mask
-from sgnet_core.types import RgbdFrame, SegmentationResult
+from sgnet_core.types import RgbdFrame, Sample, SegmentationResult
 from sgnet_ros.compat.ros_api import CHOICES
 
 

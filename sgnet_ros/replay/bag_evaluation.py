@@ -21,14 +21,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation import Evaluation, FrameCounts, check_same_classes, evaluate
 from sgnet_core.evaluation.class_mapping import ComparedClasses, read_class_remap
 from sgnet_core.evaluation.evaluator import Watcher
 from sgnet_core.evaluation.provenance import provenance
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import LabelSet, label_set_of
-from sgnet_core.types import SegmentationResult
+from sgnet_core.types import Sample, SegmentationResult
 from sgnet_ros.bag.frames import BagFrames, stamp_of
 from sgnet_ros.bag.mask_writer import MaskBag
 from sgnet_ros.bag.reader import Bag

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation import ConfusionMatrix
 from sgnet_core.labels import label_set_of
-from sgnet_core.types import UNLABELLED
+from sgnet_core.types import UNLABELLED, Sample
 from sgnet_core.visualization.drawing import depth_to_rgb, legend_entries, overlay
 from sgnet_core.visualization.figures import contact_sheet
 from sgnet_ros.bag.frame_topics import FrameTopics

@@ -15,7 +15,8 @@ import study
 
 from sgnet_core.benchmark.synthetic_frames import Size
 from sgnet_core.benchmark.timing import Budget, take_turns
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.evaluation import Evaluation, evaluate
 from sgnet_core.inference.segmenter import Segmenter

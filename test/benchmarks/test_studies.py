@@ -22,12 +22,11 @@ from im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
 
 from sgnet_core.checkpoint.checkpoint import load_checkpoint
 from sgnet_core.data.folder_writer import FolderWriter
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.geometry.gravity import estimate_gravity
 from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
 from sgnet_core.training.config import load_train_config
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 WINDOWS = (
     {'stride': 1, 'padding': 1, 'dilation': 1},

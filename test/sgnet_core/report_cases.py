@@ -7,9 +7,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.evaluation import Evaluation
-from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample, SegmentationResult
 
 NAMES = ('wall', '<i>floor</i>', 'chair & "sofa"', "it's a lamp", 'never there')
 SIZE = (23, 34)

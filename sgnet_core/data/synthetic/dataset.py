@@ -14,12 +14,11 @@ from functools import partial
 import numpy as np
 
 from sgnet_core.data.depth_noise import kinect_depth
-from sgnet_core.data.sample import Sample
 from sgnet_core.data.synthetic.camera import Trajectory, plan_trajectory, room_camera
 from sgnet_core.data.synthetic.renderer import Room, build_room, interest, metered, render
 from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
-from sgnet_core.types import RgbdFrame
+from sgnet_core.types import RgbdFrame, Sample
 
 _CACHED_ROOMS = 4
 

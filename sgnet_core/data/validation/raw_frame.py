@@ -11,9 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sgnet_core.data.dataset_config import DATASET_FILE, DatasetFile, read_text
+from sgnet_core.data.dataset_config import (
+    DATASET_FILE,
+    DatasetFile,
+    intrinsics_from_text,
+    read_text,
+)
 from sgnet_core.data.folder_dataset import read_pose
-from sgnet_core.data.intrinsics_file import intrinsics_from_text
 from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import InputError
 from sgnet_core.io.images import kind_of_image, read_rgb, read_stored

@@ -15,7 +15,8 @@ from networks import bent, untrained
 
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.evaluation import ConfusionMatrix, evaluate
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from sgnet_core.inference.segmenter import Segmenter

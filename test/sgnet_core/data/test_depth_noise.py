@@ -12,8 +12,7 @@ from sgnet_core.data.depth_noise import (
     shifted,
     without_some_depth,
 )
-from sgnet_core.data.sample import Sample
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 SIZE = (60, 84)
 EFFECTS = [

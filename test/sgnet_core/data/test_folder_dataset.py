@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import yaml
 
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter, Sample
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.labels import NYU40
-from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample
 
 
 def edit_yaml(root: Path, **changes) -> None:

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.folder_dataset import FolderWriter
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.data.validation import report
 from sgnet_core.data.validation.alignment import EdgeAgreement, depth_edges, label_edges

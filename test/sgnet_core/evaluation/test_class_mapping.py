@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import ConfigError
 from sgnet_core.evaluation.class_mapping import ComparedClasses, read_class_remap
 from sgnet_core.labels import NYU13, NYU40, nyu40_to_nyu13
-from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample, SegmentationResult
 
 CONFIG = Path(__file__).resolve().parents[3] / 'config'
 TRUTH = ('ground', 'box', 'dog')

@@ -9,11 +9,10 @@ import pickle
 import numpy as np
 import pytest
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import ConfusionMatrix, Evaluation
 from sgnet_core.evaluation.boundary_iou import REACH, near_boundary
-from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample, SegmentationResult
 
 NAMES = ('a', 'b', 'c', 'd')
 SIZE = (52, 75)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from sgnet_core.data.folder_dataset import FolderDataset
-from sgnet_core.data.sample import Sample
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import Evaluation
@@ -18,7 +17,7 @@ from sgnet_core.evaluation.temporal_consistency import (
     STRIDE,
     TemporalConsistency,
 )
-from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample, SegmentationResult
 
 SIZE = (40, 62)
 CAMERA = CameraIntrinsics(SIZE[1], SIZE[0], 50.0, 52.0, 30.3, 19.1)

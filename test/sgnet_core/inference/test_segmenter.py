@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from networks import untrained
 
-from sgnet_core.data.sample import Sample
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import check_same_classes, evaluate
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU13
 from sgnet_core.model.sgnet import resize_scores
+from sgnet_core.types import Sample
 
 
 @pytest.fixture(scope='module')

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sgnet_core.data import depth_noise
-from sgnet_core.data.sample import Sample
 from sgnet_core.geometry.point_map import depth_to_xyz
 from sgnet_core.preprocessing import InputSpec, resize_rgbd
 from sgnet_core.training import augmentation as views
@@ -21,7 +20,7 @@ from sgnet_core.training.augmentation import (
     resize_view,
 )
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 CAMERA = CameraIntrinsics(168, 120, 150.0, 145.0, 80.5, 62.0)
 CONFIG = TrainConfig(crop_size=(64, 96), scale=(0.6, 1.5))

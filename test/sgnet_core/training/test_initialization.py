@@ -11,7 +11,8 @@ from networks import untrained
 
 from sgnet_core.checkpoint.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.errors import CheckpointError, ConfigError
 from sgnet_core.labels import label_set_of
 from sgnet_core.model import SGNet, SGNetConfig

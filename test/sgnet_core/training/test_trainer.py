@@ -11,8 +11,7 @@ import yaml
 
 from sgnet_core.checkpoint.checkpoint import load_checkpoint
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.folder_dataset import FolderWriter
-from sgnet_core.data.sample import Sample
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.geometry.point_map import depth_to_xyz
@@ -21,7 +20,7 @@ from sgnet_core.training.augmentation import augment, random_window
 from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
 from sgnet_core.training.resume import load_state, save_state
 from sgnet_core.training.trainer import Training
-from sgnet_core.types import UNLABELLED
+from sgnet_core.types import UNLABELLED, Sample
 
 TINY = {
     'variant': 'sgnet_lite0',

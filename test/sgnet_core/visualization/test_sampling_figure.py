@@ -10,7 +10,8 @@ from networks import bent, untrained
 
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.io.images import read_rgb

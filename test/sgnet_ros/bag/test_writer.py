@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from bag_files import assert_all_same
 
-from sgnet_core.data.folder_dataset import FolderDataset, Sample
+from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU40
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
 from sgnet_ros.bag.reader import Bag

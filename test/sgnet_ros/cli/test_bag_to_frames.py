@@ -11,7 +11,8 @@ import pytest
 from bag_files import assert_all_same, edited, rewrite, truncate, unknown_encoding, without
 
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.errors import DataError
 from sgnet_core.io.images import write_mask
 from sgnet_core.labels import NYU40

@@ -13,9 +13,8 @@ import pytest
 from bag_files import shifted, truncate
 
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.sample import Sample
 from sgnet_core.labels import NYU40
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.player import BagClock
 from sgnet_ros.bag.writer import START_NS, write_bag

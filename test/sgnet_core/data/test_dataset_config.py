@@ -4,10 +4,11 @@
 import numpy as np
 import pytest
 
-from sgnet_core.data.folder_dataset import FolderDataset, FolderWriter, Sample
-from sgnet_core.data.intrinsics_file import intrinsics_from_text, intrinsics_to_text
+from sgnet_core.data.dataset_config import intrinsics_from_text, intrinsics_to_text
+from sgnet_core.data.folder_dataset import FolderDataset
+from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.types import CameraIntrinsics, RgbdFrame
+from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 CAMERAS = [
     CameraIntrinsics(36, 24, 30.1, 31.7, 17.1, 12.9),
