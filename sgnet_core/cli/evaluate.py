@@ -119,10 +119,10 @@ class _Samples:
         return self._length
 
     def __getitem__(self, index: int) -> Sample:
-        from sgnet_core.data.depth_noise import without_some_depth
+        from sgnet_core.data.depth_noise import remove_depth
 
         sample, share = self.data[index], self._missing_depth
-        return without_some_depth(sample, share, index) if share else sample
+        return remove_depth(sample, share, index) if share else sample
 
 
 def _check(args: argparse.Namespace) -> None:

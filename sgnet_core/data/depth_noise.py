@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of depth cameras: holes, noise, disparity steps, shifts and a wrong scale.
+"""Errors of depth cameras: missing pixels, noise, disparity steps, shifts and a wrong scale.
 
 `kinect_depth` models one camera and turns rendered depth into measured depth. `degrade_depth` draws
 each effect independently, with its own probability, to augment training crops. Colour and labels
@@ -71,13 +71,13 @@ def kinect_depth(
     Returns:
         (H, W) float32 metres, NaN = no measurement.
     """
-    holes = _projector_shadow(depth_m, intrinsics) | _unreturned(depth_m, rgb, dropout, rng)
+    missing = _projector_shadow(depth_m, intrinsics) | _weak_return(depth_m, rgb, dropout, rng)
     noise = cv2.GaussianBlur(rng.standard_normal(depth_m.shape, np.float32), (3, 3), 0.6)
     disparity_px = np.float32(FOCAL_PX * BASELINE_M) / depth_m
     disparity_px += np.float32(DISPARITY_NOISE_PX * 1.6) * noise
     np.maximum(disparity_px, DISPARITY_STEP_PX, out=disparity_px)
     measured_m = disparity_steps(np.float32(FOCAL_PX * BASELINE_M) / disparity_px, 1.0)
-    holes |= (measured_m < RANGE_M[0]) | (measured_m > RANGE_M[1])
+    missing |= (measured_m < RANGE_M[0]) | (measured_m > RANGE_M[1])
     measured_m[holes] = np.nan
     return measured_m
 
@@ -94,7 +94,7 @@ def degrade_depth(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator
     """
     if rng.random() < TOTAL_LOSS_PROBABILITY:
         return np.full_like(depth_m, np.nan)
-    holes = _holes(depth_m, rgb, rng)
+    missing = _missing_pixels(depth_m, rgb, rng)
     depth_m = depth_m.copy()
     if rng.random() < SCALE_PROBABILITY:
         large = rng.random() < LARGE_SCALE_PROBABILITY
@@ -106,13 +106,13 @@ def degrade_depth(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator
         depth_m += factor * axial_noise_m(depth_m) * noise
     if rng.random() < STEPS_PROBABILITY:
         depth_m = disparity_steps(depth_m, rng.uniform(0, MAX_STEPS_FACTOR))
-    depth_m[holes | ~(depth_m > 0)] = np.nan
+    depth_m[missing | ~(depth_m > 0)] = np.nan
     if rng.random() < SHIFT_PROBABILITY:
-        depth_m = shifted(depth_m, *rng.integers(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, 2))
+        depth_m = shift_depth(depth_m, *rng.integers(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, 2))
     return depth_m
 
 
-def without_some_depth(sample: Sample, share: float, seed: int) -> Sample:
+def remove_depth(sample: Sample, share: float, seed: int) -> Sample:
     """The sample as it would be without a measurement in `share` of its pixels, in patches."""
     depth_m = sample.frame.depth_m.copy()
     rng = np.random.default_rng(seed)
@@ -141,7 +141,7 @@ def disparity_steps(depth_m: np.ndarray, factor: float) -> np.ndarray:
     return steps_m / np.maximum(np.rint(steps_m / depth_m), 1)
 
 
-def shifted(depth_m: np.ndarray, down: int, right: int) -> np.ndarray:
+def shift_depth(depth_m: np.ndarray, down: int, right: int) -> np.ndarray:
     """Depth moved against the colour; NaN comes in at the borders."""
     matrix = np.float32([[1, 0, right], [0, 1, down]])
     size = depth_m.shape[::-1]
@@ -159,7 +159,7 @@ def _projector_shadow(depth_m: np.ndarray, intrinsics: CameraIntrinsics) -> np.n
     return seen_at < np.maximum.accumulate(seen_at, axis=1) - 1
 
 
-def _unreturned(depth_m, rgb, dropout, rng: np.random.Generator) -> np.ndarray:
+def _weak_return(depth_m, rgb, dropout, rng: np.random.Generator) -> np.ndarray:
     """(H, W) bool: pixels that return too little light, in patches: dark, far, or at an edge."""
     threshold = _smooth_noise(depth_m.shape, 12, rng)
     # Good surfaces lose no more than a few specks.
@@ -173,34 +173,34 @@ def _unreturned(depth_m, rgb, dropout, rng: np.random.Generator) -> np.ndarray:
     return threshold < risk
 
 
-def _holes(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    holes = np.zeros(depth_m.shape, bool)
+def _missing_pixels(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    missing = np.zeros(depth_m.shape, bool)
     if rng.random() < EDGES_PROBABILITY:
-        holes |= _edges(depth_m, int(rng.integers(1, MAX_EDGE_PX + 1)), rng)
+        missing |= _edge_shadow(depth_m, int(rng.integers(1, MAX_EDGE_PX + 1)), rng)
     channels = cv2.split(rgb)  # numpy reduces planes ten times faster than interleaved pixels
     brightest = np.maximum.reduce(channels)
     if rng.random() < DARK_PROBABILITY:
         dark = brightest < rng.uniform(*DARK_GREY)
-        holes |= dark & patches(dark.shape, rng.uniform(0.3, 1), rng)
+        missing |= dark & patches(dark.shape, rng.uniform(0.3, 1), rng)
     if rng.random() < SHINY_PROBABILITY:
         shiny = brightest > rng.uniform(*SHINY_GREY)
         shiny &= np.minimum.reduce(channels) > np.float32(1 - SHINY_SATURATION) * brightest
-        holes |= shiny & patches(shiny.shape, rng.uniform(0.3, 1), rng)
+        missing |= shiny & patches(shiny.shape, rng.uniform(0.3, 1), rng)
     if rng.random() < BLOBS_PROBABILITY:
-        holes |= patches(holes.shape, rng.uniform(0, MAX_BLOBS_SHARE), rng)
+        missing |= patches(missing.shape, rng.uniform(0, MAX_BLOBS_SHARE), rng)
     if rng.random() < PEPPER_PROBABILITY:
         # Squared: mostly little, now and then much.
-        holes |= rng.random(holes.shape, np.float32) < MAX_PEPPER_SHARE * rng.random() ** 2
+        missing |= rng.random(missing.shape, np.float32) < MAX_PEPPER_SHARE * rng.random() ** 2
     if rng.random() < ROWS_PROBABILITY:
-        holes[rng.random(len(holes)) < rng.uniform(0, MAX_ROWS_SHARE)] = True
-    return holes
+        missing[rng.random(len(missing)) < rng.uniform(0, MAX_ROWS_SHARE)] = True
+    return missing
 
 
-def _edges(depth_m: np.ndarray, width: int, rng: np.random.Generator) -> np.ndarray:
+def _edge_shadow(depth_m: np.ndarray, width: int, rng: np.random.Generator) -> np.ndarray:
     """A band of some pixels on one side of most depth edges."""
     missing = np.isnan(depth_m)
     square = np.ones((3, 3), np.uint8)
-    # A hole is neither far nor near: its border is no depth edge.
+    # Missing depth is neither far nor near, so its border is not a depth edge.
     far = cv2.dilate(np.where(missing, np.float32(0), depth_m), square)
     near = cv2.erode(np.where(missing, np.float32(np.inf), depth_m), square)
     edge = (far * np.float32(1 - EDGE_RISE) > near).astype(np.uint8)

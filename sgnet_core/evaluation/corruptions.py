@@ -21,7 +21,7 @@ from sgnet_core.data.depth_noise import (
     axial_noise_m,
     disparity_steps,
     patches,
-    shifted,
+    shift_depth,
 )
 from sgnet_core.types import RgbdFrame, Sample
 
@@ -89,7 +89,7 @@ def _noise(depth_m: np.ndarray, factor: float, rng: np.random.Generator) -> np.n
 def _shift(depth_m: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:
     distance = max(round(pixels * depth_m.shape[1] / WIDTH), 1)
     down, right = distance * rng.choice([-1, 1], 2)
-    return shifted(depth_m, int(down), int(right))
+    return shift_depth(depth_m, int(down), int(right))
 
 
 def _blackout(depth_m: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

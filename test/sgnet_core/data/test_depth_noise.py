@@ -9,8 +9,8 @@ from sgnet_core.data.depth_noise import (
     axial_noise_m,
     degrade_depth,
     disparity_steps,
-    shifted,
-    without_some_depth,
+    remove_depth,
+    shift_depth,
 )
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
@@ -44,7 +44,7 @@ def only(monkeypatch):
     return choose
 
 
-def test_depth_stays_positive_or_missing_and_comes_from_the_seed_alone(scene, only):
+def test_degraded_depth_is_positive_or_missing_and_depends_on_the_seed_only(scene, only):
     depth_m, rgb = scene
     before = depth_m.copy(), rgb.copy()
     for seed in range(60):
@@ -62,7 +62,7 @@ def test_depth_stays_positive_or_missing_and_comes_from_the_seed_alone(scene, on
 
 
 @pytest.mark.parametrize('effect', sorted({*EFFECTS} - {'SHIFT'}))
-def test_what_was_missing_stays_missing(scene, only, effect):
+def test_missing_depth_stays_missing(scene, only, effect):
     only(effect)
     depth_m, rgb = scene
     for seed in range(10):
@@ -72,7 +72,7 @@ def test_what_was_missing_stays_missing(scene, only, effect):
         assert np.isnan(nothing).all()
 
 
-def test_the_scale_error_is_one_factor_for_all_pixels(scene, only):
+def test_scale_error_is_one_factor_for_all_pixels(scene, only):
     depth_m, rgb = scene
     for names, bound in ((('SCALE',), 0.03), (('SCALE', 'LARGE_SCALE'), 0.1)):
         only(*names)
@@ -105,9 +105,9 @@ def test_steps_grow_with_the_square_of_depth():
     np.testing.assert_allclose(disparity_steps(depth_m, 0.0), depth_m, rtol=1e-3)
 
 
-def test_a_shift_moves_pixels_and_brings_in_nothing(scene, only):
+def test_shift_moves_pixels_and_inserts_missing_depth(scene, only):
     depth_m, _ = scene
-    moved = shifted(depth_m, 2, -3)
+    moved = shift_depth(depth_m, 2, -3)
     np.testing.assert_array_equal(moved[2:, :-3], depth_m[:-2, 3:])
     assert np.isnan(moved[:2]).all()
     assert np.isnan(moved[:, -3:]).all()
@@ -124,7 +124,7 @@ def test_a_shift_moves_pixels_and_brings_in_nothing(scene, only):
     assert len(seen) > 20
 
 
-def test_holes_at_edges_lie_beside_edges(scene, only):
+def test_edge_shadow_lies_beside_edges(scene, only):
     depth_m, rgb = scene
     only('EDGES')
     near = np.zeros(SIZE, bool)
@@ -134,14 +134,14 @@ def test_holes_at_edges_lie_beside_edges(scene, only):
     shares = []
     for seed in range(20):
         degraded = degrade_depth(depth_m, rgb, np.random.default_rng(seed))
-        holes = np.isnan(degraded) & ~np.isnan(depth_m)
-        assert not holes[~near].any()
-        shares.append(holes.mean())
+        missing = np.isnan(degraded) & ~np.isnan(depth_m)
+        assert not missing[~near].any()
+        shares.append(missing.mean())
     assert min(shares) > 0
 
 
 @pytest.mark.parametrize(('effect', 'columns'), [('DARK', slice(0, 30)), ('SHINY', slice(40, 84))])
-def test_dark_and_shiny_patches_lose_depth_and_others_do_not(scene, only, effect, columns):
+def test_only_dark_or_shiny_patches_lose_depth(scene, only, effect, columns):
     only(effect)
     allowed = np.zeros(SIZE, bool)
     allowed[50:, columns] = True
@@ -152,7 +152,7 @@ def test_dark_and_shiny_patches_lose_depth_and_others_do_not(scene, only, effect
     assert lost[allowed].mean() > 0.9
 
 
-def test_lost_rows_are_whole_rows(scene, only):
+def test_lost_rows_are_complete(scene, only):
     only('ROWS')
     rows = [
         np.isnan(degrade_depth(np.ones(SIZE, np.float32), scene[1], np.random.default_rng(seed)))
@@ -162,7 +162,7 @@ def test_lost_rows_are_whole_rows(scene, only):
     assert 0 < np.mean(rows) < depth_noise.MAX_ROWS_SHARE
 
 
-def test_blobs_and_pepper_keep_to_their_shares(only):
+def test_blobs_and_pepper_respect_their_shares(only):
     flat = np.ones((120, 168), np.float32)
     rgb = np.full((120, 168, 3), 120, np.uint8)
     for effect, limit in (
@@ -178,7 +178,7 @@ def test_blobs_and_pepper_keep_to_their_shares(only):
         assert min(shares) < 0.05
 
 
-def test_how_much_is_missing_over_many_views(scene):
+def test_missing_share_over_many_views_has_the_intended_distribution(scene):
     """A tenth have no depth, about a fifth lack a fifth to two fifths, and many nearly none."""
     depth_m, rgb = scene
     rgb = np.full_like(rgb, 120)
@@ -192,12 +192,12 @@ def test_how_much_is_missing_over_many_views(scene):
 
 
 @pytest.mark.parametrize('share', [0.3, 1.0])
-def test_a_share_of_the_depth_of_a_sample_is_taken_away(share):
+def test_remove_depth_removes_the_given_share(share):
     camera = CameraIntrinsics(width=168, height=120, fx=150, fy=151, cx=80, cy=60)
     rgb = np.zeros((120, 168, 3), np.uint8)
     frame = RgbdFrame(rgb, np.full(camera.size, 2, np.float32), camera)
     sample = Sample('0', frame, np.zeros(camera.size, np.uint8))
-    changed = [without_some_depth(sample, share, seed) for seed in (5, 5, 6)]
+    changed = [remove_depth(sample, share, seed) for seed in (5, 5, 6)]
     for other in changed:
         assert np.isnan(other.frame.depth_m).mean() == pytest.approx(share, abs=0.03)
         assert other.labels is sample.labels

@@ -52,7 +52,7 @@ def naive_depth(solids, room_size, rotation, position, camera):
     return depth
 
 
-def test_an_empty_room_has_the_depths_worked_out_by_hand():
+def test_empty_room_has_analytic_depth():
     camera = room_camera(SIZE)
     position = np.array([2.0, 1.0, 1.2])
     inverse, face = cast(assemble([], shell((4.0, 5.0, 2.5))), LOOK_ALONG_Y, position, camera)
@@ -67,7 +67,7 @@ def test_an_empty_room_has_the_depths_worked_out_by_hand():
     assert len(np.unique(face)) >= 4
 
 
-def test_casting_equals_clipping_single_rays():
+def test_cast_equals_clipping_of_single_rays():
     camera = room_camera((33, 46))
     size_m = (4.0, 4.5, 2.6)
     turned = rotation_z(0.7)
@@ -89,7 +89,7 @@ def test_casting_equals_clipping_single_rays():
     assert different.mean() < 0.002
 
 
-def test_the_same_frame_comes_whatever_was_read_before():
+def test_frame_does_not_depend_on_frames_read_before():
     forwards = RoomDataset(7, SIZE, seed=3, frames_per_room=2, sensor_noise=True)
     backwards = RoomDataset(7, SIZE, seed=3, frames_per_room=2, sensor_noise=True)
     expected = [forwards[i] for i in range(7)]
@@ -107,7 +107,7 @@ def test_the_same_frame_comes_whatever_was_read_before():
         assert (expected[0].labels != other.labels).mean() > 0.1
 
 
-def test_a_frame_keeps_the_contract_of_samples():
+def test_frame_is_a_valid_sample():
     rooms = RoomDataset(2, SIZE, seed=5)
     sample = rooms[1]
     assert rooms.ids == ('000000', '000001')
@@ -122,7 +122,7 @@ def test_a_frame_keeps_the_contract_of_samples():
     assert rotation[2, 1] < -0.7 and -0.6 < rotation[2, 2] < 0.1
 
 
-def test_walls_floor_and_ceiling_are_lit_from_inside():
+def test_shell_normals_point_inwards():
     # They once had their outer sides lit, and every room was gloomy.
     room, _ = RoomDataset(1, SIZE, seed=1).room(0)
     shell_faces = room.scene.shell
@@ -166,7 +166,7 @@ def test_depth_and_poses_carry_labels_from_frame_to_frame(seed):
     assert (first.labels != second.labels).mean() > 0.001
 
 
-def test_sensor_noise_spoils_depth_and_nothing_else():
+def test_sensor_noise_changes_depth_only():
     exact = RoomDataset(4, SIZE, seed=9, frames_per_room=1)
     noisy = RoomDataset(4, SIZE, seed=9, frames_per_room=1, sensor_noise=True)
     shares, near, far = [], [], []
@@ -200,7 +200,7 @@ def test_other_sizes_show_the_same_scene():
     assert np.abs(shrunk - small.frame.rgb).mean() < 10
 
 
-def test_the_camera_moves_smoothly_in_the_room_and_out_of_the_furniture():
+def test_camera_moves_smoothly_and_avoids_furniture():
     rooms = RoomDataset(20, SIZE, seed=21, frames_per_room=1)
     for index in range(20):
         room, trajectory = rooms.room(index)
@@ -227,7 +227,7 @@ def test_the_camera_moves_smoothly_in_the_room_and_out_of_the_furniture():
         {'frames': 1, 'rate_hz': 0},
     ],
 )
-def test_impossible_values_are_refused(values):
+def test_invalid_values_are_rejected(values):
     with pytest.raises(InputError, match='must be'):
         RoomDataset(**values)
     rooms = RoomDataset(3, SIZE)
@@ -237,7 +237,7 @@ def test_impossible_values_are_refused(values):
         rooms.load('000003')
 
 
-def test_prepare_dataset_writes_what_the_data_set_shows(tmp_path, capsys):
+def test_prepare_dataset_writes_the_frames_of_the_dataset(tmp_path, capsys):
     out = tmp_path / 'rooms'
     options = ['--frames', '5', '--seed', '6', '--size', '60x82', '--frames-per-room', '2']
     argv = ['rooms', str(out), *options, '--val-rooms', '1', '--png']

@@ -319,7 +319,7 @@ FAULTS: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize('fault', FAULTS)
-def test_a_fault_is_found_and_named(small, fault):
+def test_fault_is_reported(small, fault):
     for step in FAULTS[fault]:
         step(small)
     lines = [f'{finding.check} {finding}' for finding in validate_dataset(small).findings]
@@ -331,7 +331,7 @@ def test_a_fault_is_found_and_named(small, fault):
 # --- valid data sets have no finding
 
 
-def test_a_good_data_set_has_no_finding(good, small_good):
+def test_valid_dataset_has_no_finding(good, small_good):
     assert found(good) == found(small_good) == {}
     for what, fits in zip(('depth', 'labels'), validate_dataset(good).edges, strict=True):
         assert fits.what == what
@@ -351,13 +351,13 @@ VALID = {
 
 
 @pytest.mark.parametrize('steps', VALID.values(), ids=VALID)
-def test_what_is_valid_has_no_finding(small, steps):
+def test_valid_variant_has_no_finding(small, steps):
     for step in steps:
         step(small)
     assert found(small) == {}
 
 
-def test_nyuv2_has_no_error_and_its_steps_are_noticed(research_data):
+def test_nyuv2_has_no_error_but_coarse_depth(research_data):
     result = validate_dataset(research_data / 'nyuv2', max_frames=40)
     assert result.errors == 0
     # The README of these data says 39 mm.
@@ -366,7 +366,7 @@ def test_nyuv2_has_no_error_and_its_steps_are_noticed(research_data):
     assert all(edges.fits()[0].agreement > 0.6 for edges in result.edges)
 
 
-def test_kinect_sequence_has_no_error_and_its_registration_is_measured(research_data):
+def test_kinect_sequence_has_no_error_but_displaced_depth(research_data):
     # Depth has the focal length 585, colour about 525: edges are off by 30 pixels at the border.
     result = validate_dataset(research_data / 'kinect_sequence', max_frames=40)
     assert [finding.check for finding in result.findings] == ['depth_displaced']
@@ -379,19 +379,19 @@ def test_kinect_sequence_has_no_error_and_its_registration_is_measured(research_
 # --- faults that need more than a row
 
 
-def test_one_class_and_the_rest_unlabelled_is_no_binary_mask(small):
+def test_one_class_with_unlabelled_pixels_is_not_a_binary_mask(small):
     for step in (BINARY, FROM_0, classes('other')):
         step(small)
     assert 'label_0_255' not in found(small)
 
 
-def test_a_sample_of_the_frames_says_nothing_about_the_classes_of_a_split(small):
+def test_subset_of_frames_does_not_check_the_classes_of_splits(small):
     NO_FLOOR_IN_VAL(small)
     assert 'classes_in_one_split' not in found(small, max_frames=7)
 
 
 @pytest.mark.parametrize(('factor', 'scale'), [(10, 0.0001), (0.1, 0.01), (5, 0.0002)])
-def test_a_wrong_unit_is_named(small, factor, scale):
+def test_wrong_unit_is_named(small, factor, scale):
     depth(lambda x: x * float(factor))(small)
     line = found(small)['depth_unit']
     assert 'set depth_scale in dataset.yaml to the unit of the files: ' in line
@@ -405,7 +405,7 @@ def test_intrinsics_of_another_size_are_one_finding(small):
     assert list(found(small)) == ['intrinsics_size']
 
 
-def test_splits_that_are_not_cut_from_another_must_not_overlap(small):
+def test_unrelated_splits_must_not_overlap(small):
     text('train.txt', *IDS[:6])(small)
     edit_yaml(splits={'train': 'train.txt'})(small)
     seen = '\n'.join(finding.seen for finding in validate_dataset(small).findings)
@@ -441,7 +441,7 @@ MISALIGNED = {
 
 @pytest.mark.parametrize('kind', ['depth', 'label'])
 @pytest.mark.parametrize('how', MISALIGNED)
-def test_images_that_are_not_aligned_with_colour_are_named(good, tmp_path, kind, how):
+def test_misalignment_with_colour_is_named(good, tmp_path, kind, how):
     function, check, words = MISALIGNED[how]
     root = Path(shutil.copytree(good, tmp_path / 'rooms'))
     change(kind, function)(root)
@@ -451,7 +451,7 @@ def test_images_that_are_not_aligned_with_colour_are_named(good, tmp_path, kind,
     assert not {f'{other}_mirrored', f'{other}_displaced', f'{other}_unrelated'} & set(lines)
 
 
-def test_depth_of_other_frames(good, tmp_path):
+def test_depth_of_other_frames_is_unrelated(good, tmp_path):
     root = Path(shutil.copytree(good, tmp_path / 'rooms'))
     paths = sorted((root / 'depth').iterdir())
     contents = [path.read_bytes() for path in paths]
@@ -462,7 +462,7 @@ def test_depth_of_other_frames(good, tmp_path):
     )
 
 
-def test_depth_that_was_never_registered(good):
+def test_unregistered_depth_is_displaced(good):
     """A depth camera of a longer focal length: its picture is larger than that of colour."""
     agreement = EdgeAgreement('depth')
     for path in sorted((good / 'image').iterdir()):
@@ -477,7 +477,7 @@ def test_depth_that_was_never_registered(good):
     assert finding.check == 'depth_displaced' and 'register depth to colour' in finding.remedy
 
 
-def test_a_few_frames_or_edges_are_no_evidence():
+def test_few_frames_or_edges_are_not_judged():
     rng = np.random.default_rng(5)
     agreement = EdgeAgreement('labels')
     rgb = rng.integers(0, 256, (60, 83, 3)).astype(np.uint8)
@@ -489,7 +489,7 @@ def test_a_few_frames_or_edges_are_no_evidence():
     assert agreement.frames == 5
 
 
-def test_edges_are_where_depth_jumps_and_not_beside_missing_depth():
+def test_depth_edges_ignore_missing_depth():
     depth_m = np.full((6, 9), 2.0, np.float32)
     depth_m[:, 5:] = 2.5
     depth_m[2, 1:8] = np.nan
@@ -507,7 +507,7 @@ def run_check(*arguments) -> int:
     return run_command('sgnet_core', 'check_dataset', [str(argument) for argument in arguments])
 
 
-def test_command_reports_a_valid_data_set(small_good, tmp_path, capsys):
+def test_command_reports_a_valid_dataset(small_good, tmp_path, capsys):
     figures = tmp_path / 'figures.json'
     assert run_check(small_good, '--out', tmp_path / 'new', '--json', figures) == 0
     printed = capsys.readouterr().out
@@ -524,7 +524,7 @@ def test_command_reports_a_valid_data_set(small_good, tmp_path, capsys):
     assert sheet.shape[0] > 500 and (sheet < 200).mean() > 0.3
 
 
-def test_command_fails_a_faulty_data_set(small, tmp_path, capsys):
+def test_command_rejects_a_faulty_dataset(small, tmp_path, capsys):
     depth(lambda x: x * 10)(small)
     (small / 'depth' / '000002.png').write_bytes(b'no image')
     delete('label/000003.png')(small)
@@ -546,13 +546,13 @@ def test_command_reads_one_split_or_some_frames(small_good, tmp_path, capsys):
     assert 'read: 3 of them, evenly spaced' in capsys.readouterr().out
 
 
-def test_a_data_set_without_labels_is_no_error(small, tmp_path, capsys):
+def test_dataset_without_labels_is_valid(small, tmp_path, capsys):
     edit_yaml(label=None, classes=None, label_offset=None)(small)
     assert run_check(small, '--out', tmp_path) == 0
     assert 'labels: none' in capsys.readouterr().out
 
 
-def test_wrong_usage(small, tmp_path, capsys, monkeypatch):
+def test_wrong_usage_is_rejected(small, tmp_path, capsys, monkeypatch):
     for arguments, message in (
         ((tmp_path / 'nowhere', '--out', tmp_path), 'no such folder'),
         ((small, '--split', 'test', '--out', tmp_path), 'choose one of: fit, val'),
@@ -571,7 +571,7 @@ def test_wrong_usage(small, tmp_path, capsys, monkeypatch):
         validate_dataset(small, max_frames=0)
 
 
-def test_a_split_that_cannot_be_read_leaves_nothing_to_show(small, tmp_path):
+def test_unreadable_split_writes_no_contact_sheet(small, tmp_path):
     delete('split_val.txt')(small)
     assert run_check(small, '--split', 'val', '--out', tmp_path) == 1
     assert not (tmp_path / 'check_dataset.png').exists()
