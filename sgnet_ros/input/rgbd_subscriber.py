@@ -18,7 +18,7 @@ from sgnet_ros.compat.distributions import no_subscription_events
 from sgnet_ros.compat.ros_api import Subscriber
 from sgnet_ros.conversions.images import MessageError, stamp_ns
 from sgnet_ros.input.camera_info import Cameras
-from sgnet_ros.monitoring.counters import Statistics
+from sgnet_ros.monitoring.counters import Counters
 from sgnet_ros.monitoring.messages import REMEDIES
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.sync.pairing import RgbdSync
@@ -69,13 +69,13 @@ class Inputs:
         self,
         node: Node,
         parameters: NodeParameters,
-        statistics: Statistics,
+        counters: Counters,
         on_pair: Callable[[Image, Image, Cameras], None],
         on_bad_pair: Callable[[InputError], None],
     ) -> None:
         self._node = node
         self._parameters = parameters
-        self._statistics = statistics
+        self._counters = counters
         self._on_pair = on_pair
         self._on_bad_pair = on_bad_pair
         self._waiting: tuple[Image, Image] | None = None
@@ -97,13 +97,13 @@ class Inputs:
             self._node.destroy_timer(self._auto_timer)
         self._unsubscribe()
         if self._waiting is not None:
-            self._statistics.dropped('stopped')
+            self._counters.dropped('stopped')
 
     def _subscribe(self, reliable: bool) -> None:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self.qos = QoSProfile(depth=SENSOR_QOS.depth, reliability=reliability)
         rgb, depth = (self._subscriber(topic) for topic in (RGB, DEPTH))
-        pairs = RgbdFilter(rgb, depth, self.sync, self._statistics.dropped)
+        pairs = RgbdFilter(rgb, depth, self.sync, self._counters.dropped)
         pairs.registerCallback(self._store_pair)
         infos = [
             self._node.create_subscription(
@@ -146,21 +146,21 @@ class Inputs:
             self._node.get_logger().info(f'inputs are {"reliable" if reliable else "best effort"}')
 
     def _count(self, message: Image, topic: str) -> None:
-        self._statistics.received(STREAMS[topic])
+        self._counters.received(STREAMS[topic])
         if stamp_ns(message.header):
             self.unstamped.discard(topic)
         else:
             self.unstamped.add(topic)
 
     def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
-        self._statistics.received(STREAMS[topic])
+        self._counters.received(STREAMS[topic])
         self.cameras = replace(self.cameras, infos={**self.cameras.infos, topic: message})
         if self._waiting is not None and not self._is_early(*self._waiting):
             waiting, self._waiting = self._waiting, None
             self._on_pair(*waiting, self.cameras)
 
     def _store_pair(self, image: Image, depth: Image) -> None:
-        self._statistics.paired()
+        self._counters.paired()
         waiting, self._waiting = self._waiting, None
         if waiting is not None and self.cameras.missing:
             self._on_bad_pair(NoCameraInfoError(self.cameras.missing))

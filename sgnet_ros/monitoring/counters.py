@@ -15,7 +15,7 @@ FRAMES_REMEMBERED = 1000
 
 @dataclass(frozen=True)
 class Counts:
-    """The statistics at one moment.
+    """The counters at one moment.
 
     Attributes:
         received: stream ('rgb', 'depth', 'camera_info', 'depth_camera_info') -> messages.
@@ -25,7 +25,7 @@ class Counts:
             'time_jump' count messages without a pair. The others count pairs:
             pairs = masks + these + the few in progress.
         reasons: cause -> the latest reason, if known.
-        stages_ms: stage (see `stage_times`) -> its times for the last masks, oldest first.
+        stages_ms: stage (see `stage_timer`) -> its times for the last masks, oldest first.
     """
 
     received: Mapping[str, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Counts:
         }
 
 
-class Statistics:
+class Counters:
     """Counts for the lifetime of the node, without reset."""
 
     def __init__(self) -> None:

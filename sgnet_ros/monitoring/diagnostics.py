@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from sgnet_ros.compat.distributions import no_publisher_events
 from sgnet_ros.monitoring.causes import difference
-from sgnet_ros.monitoring.counters import Counts, Statistics, percentiles
+from sgnet_ros.monitoring.counters import Counters, Counts, percentiles
 from sgnet_ros.topics import DIAGNOSTICS
 
 
@@ -30,16 +30,16 @@ class Diagnostics:
     def __init__(
         self,
         node: Node,
-        statistics: Statistics,
+        counters: Counters,
         network: Callable[[], dict[str, str]],
         problem: Callable[[], str],
         period_s: float,
     ) -> None:
         self._node = node
-        self._statistics = statistics
+        self._counters = counters
         self._network = network
         self._problem = problem
-        self._before, self._before_s = statistics.counts(), time.monotonic()
+        self._before, self._before_s = counters.counts(), time.monotonic()
         self._publisher = node.create_publisher(
             DIAGNOSTICS.kind,
             DIAGNOSTICS.name,
@@ -51,7 +51,7 @@ class Diagnostics:
 
     def publish(self) -> None:
         """Publish now. Rates need some time between two calls."""
-        now, now_s = self._statistics.counts(), time.monotonic()
+        now, now_s = self._counters.counts(), time.monotonic()
         self._publisher.publish(
             diagnostics_to_msg(
                 # With the namespace: the nodes of two cameras have the same name.

@@ -9,25 +9,25 @@ from collections import Counter
 from rclpy.node import Node
 
 from sgnet_core.errors import InputError
-from sgnet_ros.monitoring.counters import Statistics
+from sgnet_ros.monitoring.counters import Counters
 from sgnet_ros.topics import CAMERA_INFO, DEPTH, RGB, STREAMS, topic_text
 
 WARNING_PERIOD_S = 5.0
 
 
-class BadInputs:
+class InputErrors:
     """Counts every error, and logs each cause at most every `WARNING_PERIOD_S`."""
 
-    def __init__(self, node: Node, statistics: Statistics) -> None:
+    def __init__(self, node: Node, counters: Counters) -> None:
         self._node = node
-        self._statistics = statistics
+        self._counters = counters
         self._unreported: Counter[str] = Counter()
         self._last_warning_s: dict[str, float] = {}
 
     def add(self, error: InputError) -> None:
         """Count a frame that was dropped because of `error`."""
         cause = _cause(error)
-        self._statistics.dropped(cause, reason=str(error))
+        self._counters.dropped(cause, reason=str(error))
         self._unreported[cause] += 1
         now_s = time.monotonic()
         if now_s - self._last_warning_s.get(cause, float('-inf')) < WARNING_PERIOD_S:

@@ -152,4 +152,4 @@ DROPS = {
     '`depth.extrinsics`, or choose another `hha.gravity_source`.',
     'out_of_memory': 'The device had no memory for this frame.',
 }
-"""Cause of a drop in the log, in /diagnostics and in statistics -> explanation."""
+"""Cause of a drop in the log, in /diagnostics and in counters -> explanation."""

@@ -15,7 +15,7 @@ ARRIVE, WAIT, CONVERT, SEGMENT, PUBLISH = STAGES = (
 )
 
 
-class StageTimes:
+class StageTimer:
     """Starts when a pair is complete; each `end` ends one stage and starts the next.
 
     Args:

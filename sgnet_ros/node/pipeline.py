@@ -17,7 +17,7 @@ from sgnet_core.types import RgbdFrame
 from sgnet_ros.conversions.compressed_images import raw_pair
 from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.input.frame_builder import FrameSource
-from sgnet_ros.monitoring.stage_timer import CONVERT, PUBLISH, SEGMENT, StageTimes
+from sgnet_ros.monitoring.stage_timer import CONVERT, PUBLISH, SEGMENT, StageTimer
 from sgnet_ros.node.publishers import Outputs, Segmented
 from sgnet_ros.parameters import NodeParameters
 
@@ -41,7 +41,7 @@ class Pipeline:
     segmenter: Segmenter
     outputs: Outputs
 
-    def run(self, image: Image, depth: Image, times: StageTimes) -> Segmented:
+    def run(self, image: Image, depth: Image, times: StageTimer) -> Segmented:
         """Segment and publish one pair, raw or compressed.
 
         Raises:

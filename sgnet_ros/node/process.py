@@ -48,7 +48,7 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> None:
 
 
 def _report(node: SegmentationNode, json_file: str | None) -> None:
-    counts = node.statistics.counts()
+    counts = node.counters.counts()
     node.get_logger().info(counts.line())
     if json_file:
         write_json(json_file, counts.to_json())

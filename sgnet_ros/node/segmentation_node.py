@@ -21,10 +21,10 @@ from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.input.frame_builder import FrameSource
 from sgnet_ros.input.rgbd_subscriber import Inputs
 from sgnet_ros.monitoring.causes import NO_SUBSCRIBER
-from sgnet_ros.monitoring.counters import Statistics
+from sgnet_ros.monitoring.counters import Counters
 from sgnet_ros.monitoring.diagnostics import Diagnostics
-from sgnet_ros.monitoring.input_errors import BadInputs
-from sgnet_ros.monitoring.stage_timer import WAIT, StageTimes
+from sgnet_ros.monitoring.input_errors import InputErrors
+from sgnet_ros.monitoring.stage_timer import WAIT, StageTimer
 from sgnet_ros.node.inference_worker import Worker
 from sgnet_ros.node.lifecycle import refuse_impossible_transitions
 from sgnet_ros.node.pipeline import Pipeline
@@ -49,7 +49,7 @@ class SegmentationNode(LifecycleNode):
     Attributes:
         segmenter: the network; None = not configured.
         latest: the latest frame and its result, if any.
-        statistics: counts of messages, pairs, masks and drops.
+        counters: counts of messages, pairs, masks and drops.
         failed: a future, done when an error that concerns no single frame has ended the worker.
         failure: this error, or the error that prevented the start.
 
@@ -70,7 +70,7 @@ class SegmentationNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
         self._watchdog: OutputWatchdog | None = None
-        self.statistics = Statistics()
+        self.counters = Counters()
         self.failed = Future()
         self.failure: BaseException | None = None
         # rclpy owns the name _services.
@@ -79,10 +79,10 @@ class SegmentationNode(LifecycleNode):
         )
         try:
             self.parameters = NodeParameters(self)
-            self._bad_inputs = BadInputs(self, self.statistics)
+            self._input_errors = InputErrors(self, self.counters)
             self._diagnostics = Diagnostics(
                 self,
-                self.statistics,
+                self.counters,
                 self.describe_network,
                 self.describe_problem,
                 self.parameters['diagnostics.period'],
@@ -265,35 +265,35 @@ class SegmentationNode(LifecycleNode):
         self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
         self._worker = Worker(
             self._segment,
-            self._bad_inputs.add,
+            self._input_errors.add,
             self._fail,
-            self.statistics.dropped,
+            self.counters.dropped,
             QUEUE_CAPACITY[self.parameters['queue.policy']],
             lambda: self.parameters['max_rate'],
         )
         self._worker.start()
         self._inputs = Inputs(
-            self, self.parameters, self.statistics, self._store, self._bad_inputs.add
+            self, self.parameters, self.counters, self._store, self._input_errors.add
         )
         self._watchdog = OutputWatchdog(
-            self, self.parameters, self.statistics, self._inputs, self._outputs, self._worker
+            self, self.parameters, self.counters, self._inputs, self._outputs, self._worker
         )
 
     def _store(self, image: Image, depth: Image, cameras: Cameras) -> None:
-        times = StageTimes(stamp_ns(image.header), self.get_clock().now().nanoseconds)
+        times = StageTimer(stamp_ns(image.header), self.get_clock().now().nanoseconds)
         parts = (self.parameters, cameras, self._frames, self.segmenter, self._outputs)
         self._worker.offer((Pipeline(self, *parts), image, depth, times))
 
-    def _segment(self, item: tuple[Pipeline, Image, Image, StageTimes]) -> None:
+    def _segment(self, item: tuple[Pipeline, Image, Image, StageTimer]) -> None:
         """Process one frame in the thread of the worker."""
         pipeline, image, depth, times = item
         times.end(WAIT)
         with self.parameters.held():
             if not pipeline.outputs.wanted():
-                self.statistics.dropped(NO_SUBSCRIBER)
+                self.counters.dropped(NO_SUBSCRIBER)
                 return
             self.latest = pipeline.run(image, depth, times)
-        self.statistics.segmented(times.ms)
+        self.counters.segmented(times.ms)
 
     def _fail(self, error: BaseException) -> None:
         """End the node after an error of the worker that concerns no single frame."""
@@ -309,7 +309,7 @@ class SegmentationNode(LifecycleNode):
             'node': self.get_fully_qualified_name(),
             'network': self.describe_network(),
             'parameters': {item.name: self.parameters[item.name] for item in NODE_PARAMETERS},
-            'statistics': self.statistics.counts().to_json(),
+            'statistics': self.counters.counts().to_json(),
             **environment(),
         }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The watchdog: collects the facts for `watchdog.diagnose` and logs the causes."""
+"""The watchdog: collects the facts for `causes.diagnose` and logs the causes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 
 from sgnet_ros.input.rgbd_subscriber import Inputs
 from sgnet_ros.monitoring.causes import NO_SUBSCRIBER, InputFacts, diagnose, difference, warnings
-from sgnet_ros.monitoring.counters import Counts, Statistics
+from sgnet_ros.monitoring.counters import Counters, Counts
 from sgnet_ros.monitoring.messages import NO_CAUSE, NOT_WANTED
 from sgnet_ros.monitoring.stage_timer import ARRIVE
 from sgnet_ros.node.inference_worker import Worker
@@ -38,18 +38,18 @@ class OutputWatchdog:
         self,
         node: Node,
         parameters: NodeParameters,
-        statistics: Statistics,
+        counters: Counters,
         inputs: Inputs,
         outputs: Outputs,
         worker: Worker,
     ) -> None:
         self._node = node
         self._parameters = parameters
-        self._statistics = statistics
+        self._counters = counters
         self._inputs = inputs
         self._outputs = outputs
         self._worker = worker
-        self._before, self._before_s = statistics.counts(), time.monotonic()
+        self._before, self._before_s = counters.counts(), time.monotonic()
         self.problem = ''
         self._unwanted = False
         self._warned: set[str] = set()
@@ -64,7 +64,7 @@ class OutputWatchdog:
             self._node.destroy_timer(self._timer)
 
     def _check(self) -> None:
-        now, now_s = self._statistics.counts(), time.monotonic()
+        now, now_s = self._counters.counts(), time.monotonic()
         since_last, period_s = difference(now, self._before), now_s - self._before_s
         self._before, self._before_s = now, now_s
         self._warn(now)

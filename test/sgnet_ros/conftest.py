@@ -46,7 +46,7 @@ def ros(ros_domain_id, capfd):
     executor = SingleThreadedExecutor(context=context)
     world = World(context, executor, lambda: capfd.readouterr().err)
     yield world
-    statistics = [node.statistics for node in world.nodes if hasattr(node, 'statistics')]
+    counters = [node.counters for node in world.nodes if hasattr(node, 'counters')]
     for node in world.nodes:
         executor.remove_node(node)
         node.destroy_node()
@@ -55,5 +55,5 @@ def ros(ros_domain_id, capfd):
         rclpy.try_shutdown(context=node.context)
     executor.shutdown()
     rclpy.try_shutdown(context=context)
-    causes = {cause for one in statistics for cause in one.counts().dropped}
+    causes = {cause for one in counters for cause in one.counts().dropped}
     assert causes <= set(DROPS), 'sgnet_ros/monitoring/messages.py says what to make of each'

@@ -123,7 +123,7 @@ class World:
 
     def dropped(self, node, **causes):
         """Wait until `node` has dropped just so many by each cause."""
-        self.spin_until(lambda: node.statistics.counts().dropped == causes, f'{causes}')
+        self.spin_until(lambda: node.counters.counts().dropped == causes, f'{causes}')
 
     def answer(self, camera, kind, service, request=None):
         """The response of a service."""

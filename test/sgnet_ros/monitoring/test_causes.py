@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sgnet_ros.monitoring.causes import InputFacts, diagnose, difference, warnings
-from sgnet_ros.monitoring.counters import Counts, Statistics, percentiles
+from sgnet_ros.monitoring.counters import Counters, Counts, percentiles
 from sgnet_ros.monitoring.messages import DROPS, NO_CAUSE, NOT_WANTED, SENTENCES
 from sgnet_ros.monitoring.stage_timer import STAGES
 from sgnet_ros.topics import STREAMS
@@ -114,17 +114,17 @@ def test_difference_leaves_out_what_did_not_change():
 
 
 def test_statistics_are_copied_and_told_in_one_line():
-    statistics = Statistics()
-    statistics.received('rgb')
-    statistics.paired()
-    statistics.dropped('bad_rgb')
-    counts = statistics.counts()
-    statistics.dropped('bad_rgb', 4)
-    statistics.segmented(dict.fromkeys(STAGES, 5.0))
+    counters = Counters()
+    counters.received('rgb')
+    counters.paired()
+    counters.dropped('bad_rgb')
+    counts = counters.counts()
+    counters.dropped('bad_rgb', 4)
+    counters.segmented(dict.fromkeys(STAGES, 5.0))
     assert counts.dropped == {'bad_rgb': 1}
     assert counts.line() == 'pairs 1, masks 0, dropped: bad_rgb 1'
     assert Counts().line() == 'pairs 0, masks 0, dropped: none'
-    values = statistics.counts().to_json()
+    values = counters.counts().to_json()
     assert values['dropped'] == {'bad_rgb': 5}
     assert values['masks'] == 1
     assert values['latency_ms'] == {'p50': 25.0, 'p95': 25.0}
@@ -178,8 +178,8 @@ def test_a_frame_that_waits_for_its_turn_is_no_known_cause(ros):
     camera.wait()
     node._watchdog._check()
     camera.send(2 * 10**9)
-    ros.spin_until(lambda: node.statistics.counts().pairs == 2, 'the second pair')
-    ros.spin_until(lambda: node.statistics.counts().received['camera_info'] == 2, 'its camera')
+    ros.spin_until(lambda: node.counters.counts().pairs == 2, 'the second pair')
+    ros.spin_until(lambda: node.counters.counts().received['camera_info'] == 2, 'its camera')
     node._watchdog._check()
     assert node.describe_problem() == NO_CAUSE.sentence
 

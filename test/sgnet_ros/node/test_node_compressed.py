@@ -73,7 +73,7 @@ def test_damage_is_counted_named_and_survived(ros):
     ros.dropped(node, bad_rgb=1, bad_depth=1)
     send(camera, T0 + 2 * SECOND, 'rvl')
     camera.wait()
-    assert node.statistics.counts().dropped == {'bad_rgb': 1, 'bad_depth': 1}
+    assert node.counters.counts().dropped == {'bad_rgb': 1, 'bad_depth': 1}
     for text in (
         "rgb/image/compressed (-> /cam/rgb/compressed): compressed image of format 'jpeg', 14 "
         'bytes, is cut off',

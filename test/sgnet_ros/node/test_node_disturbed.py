@@ -41,7 +41,7 @@ def test_a_camera_that_changes_its_resolution(ros):
     assert segmenter.frames[-1].intrinsics.cx == 4.0
     camera.send(T0 + 2 * SECOND, **{**view(6, 4), 'info': view(8, 5)['info']})
     ros.said('rgb/camera_info (-> /cam/info): intrinsics are for 8x5')
-    assert node.statistics.counts().dropped == {'bad_camera_info': 1}
+    assert node.counters.counts().dropped == {'bad_camera_info': 1}
     camera.send(T0 + 3 * SECOND, **view(6, 4))
     assert camera.output_of(T0 + 3 * SECOND).width == 6
 
@@ -54,9 +54,9 @@ def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
     for second in (1, 2):
         camera.send(T0 + second * SECOND, **view(8, 5))
-        ros.spin_until(lambda n=second: node.statistics.counts().pairs == n + 1, 'the pair')
-    ros.spin_until(lambda: node.statistics.counts().dropped, 'the end of the one before')
-    counts = node.statistics.counts()
+        ros.spin_until(lambda n=second: node.counters.counts().pairs == n + 1, 'the pair')
+    ros.spin_until(lambda: node.counters.counts().dropped, 'the end of the one before')
+    counts = node.counters.counts()
     assert (counts.masks, counts.dropped) == (1, {'bad_camera_info': 1})
     info.publish(view(8, 5)['info'])
     assert camera.output_of(T0 + 2 * SECOND).width == 8
@@ -68,7 +68,7 @@ def test_a_wrong_camera_info_delays_nothing_where_parameters_say_the_camera(ros)
     given = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
     node, camera = ros.started(segmenter, **given, **QUIET)
     camera.info.publish(view(8, 5)['info'])
-    ros.spin_until(lambda: node.statistics.counts().received.get('camera_info'), 'camera_info')
+    ros.spin_until(lambda: node.counters.counts().received.get('camera_info'), 'camera_info')
     camera.send(T0, **view(6, 4))
     camera.output_of(T0)
     assert segmenter.frames[0].intrinsics == CameraIntrinsics(6, 4, 7.0, 8.0, 2.0, 1.0)
@@ -82,12 +82,12 @@ def test_pairs_that_wait_keep_their_camera(ros):
     sizes = [(6, 4), (6, 4), (8, 5), (8, 5), (6, 4)]
     for second, size in enumerate(sizes):
         camera.send(T0 + second * SECOND, **view(*size))
-        ros.spin_until(lambda n=second: node.statistics.counts().pairs == n + 1, 'the pair')
+        ros.spin_until(lambda n=second: node.counters.counts().pairs == n + 1, 'the pair')
         ros.spin_until(entered.is_set, 'the first frame is in the making')
     release.set()
     camera.output_of(T0 + 4 * SECOND)
     assert [(f.intrinsics.width, f.intrinsics.height) for f in segmenter.frames] == sizes
-    assert node.statistics.counts().dropped == {}
+    assert node.counters.counts().dropped == {}
 
 
 def test_frames_that_are_renamed(ros):
@@ -142,7 +142,7 @@ def test_stamps_in_the_future_are_told_once_and_survived(ros):
     warnings = [line for line in ros.log() if 'in the future' in line]
     assert len(warnings) == 1
     assert 'rgb/image is stamped 3' in warnings[0]
-    assert node.statistics.counts().masks == 4
+    assert node.counters.counts().masks == 4
 
 
 def test_the_watchdog_finds_topics_that_were_renamed(ros):
@@ -168,7 +168,7 @@ def test_the_watchdog_names_sizes_that_are_not_aligned(ros):
 
     def named():
         # Faster than the node takes them, colour and depth that are kept would never meet.
-        if node.statistics.counts().pairs == len(sent):
+        if node.counters.counts().pairs == len(sent):
             sent.append(T0 + len(sent) * SECOND)
             camera.send(sent[-1], **{**view(6, 4), 'depth': view(9, 5)['depth']})
         return any(
@@ -256,16 +256,16 @@ def test_every_frame_of_a_disturbed_stream_is_accounted_for(ros, frames):
             parts['rgb'].data = parts['rgb'].data[:-1]
         camera.send(stamp, **parts)
         ros.spin_until(
-            lambda n=index + 1: node.statistics.counts().received.get('depth') == n, 'the frame'
+            lambda n=index + 1: node.counters.counts().received.get('depth') == n, 'the frame'
         )
 
     def settled():
-        counts = node.statistics.counts()
+        counts = node.counters.counts()
         single = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')
         after = sum(n for cause, n in counts.dropped.items() if cause not in single)
         return counts.pairs == counts.masks + after
 
     ros.spin_until(settled, 'every pair has its end')
-    counts = node.statistics.counts()
+    counts = node.counters.counts()
     assert counts.masks > frames / 4
     assert {'bad_rgb', 'bad_depth', 'duplicate_stamp'} <= set(counts.dropped)

@@ -73,4 +73,4 @@ def test_every_encoding_reaches_the_network(ros):
         distance = np.full((HEIGHT, WIDTH), 1.5)
         distance[0, 0] = np.nan
         np.testing.assert_allclose(frame.depth_m, distance, rtol=1e-6, err_msg=depth.encoding)
-    assert node.statistics.counts().dropped == {}
+    assert node.counters.counts().dropped == {}

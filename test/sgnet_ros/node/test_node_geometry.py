@@ -62,7 +62,7 @@ def test_depth_is_registered_by_the_extrinsics_given(ros):
     segmenter = FakeSegmenter()
     node, camera = registering(ros, segmenter, depth__extrinsics=TO_THE_RIGHT)
     send_unaligned(camera, T0)
-    dropped_before_info = node.statistics.counts().dropped
+    dropped_before_info = node.counters.counts().dropped
     camera.depth_info.publish(DEPTH_CAMERA)
     camera.output_of(T0)
     depth_m = segmenter.frames[0].depth_m
@@ -95,15 +95,15 @@ def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
     depth_m = segmenter.frames[0].depth_m
     np.testing.assert_allclose(depth_m[:, :5], 2.0, rtol=1e-6)
     assert np.isnan(depth_m[:, 5]).all()
-    assert node.statistics.counts().dropped == {'no_transform': 2}
+    assert node.counters.counts().dropped == {'no_transform': 2}
 
 
 def test_a_missing_depth_camera_info_is_named(ros):
     node, camera = registering(ros, FakeSegmenter(), depth__extrinsics=TO_THE_RIGHT)
     for i in range(2):
         send_unaligned(camera, T0 + i * SECOND)
-        ros.spin_until(lambda n=i + 1: node.statistics.counts().pairs == n, 'a pair')
-    assert node.statistics.counts().dropped == {'no_camera_info': 1}
+        ros.spin_until(lambda n=i + 1: node.counters.counts().pairs == n, 'a pair')
+    assert node.counters.counts().dropped == {'no_camera_info': 1}
     name = 'depth/camera_info (-> /cam/depth_info)'
     ros.said(name)
 
@@ -117,9 +117,9 @@ def test_a_depth_camera_info_of_another_size_is_named(ros):
     aligned = CameraInfo(width=8, height=4)
     aligned.header.frame_id = 'color frame'
     camera.depth_info.publish(aligned)
-    received = node.statistics.counts().received
+    received = node.counters.counts().received
     ros.spin_until(
-        lambda: node.statistics.counts().received != received, 'the second depth/camera_info'
+        lambda: node.counters.counts().received != received, 'the second depth/camera_info'
     )
     send_unaligned(camera, T0 + SECOND)
     ros.dropped(node, bad_depth=1, bad_depth_camera_info=1)
@@ -173,7 +173,7 @@ def test_gravity_is_asked_for_only_where_it_is_needed(ros, tf):
     camera.output_of(T0 + SECOND)
     text = "no ~/debug/hha: no transform from 'odom' to 'optical frame'"
     ros.said(text)
-    assert node.statistics.counts().dropped == {}
+    assert node.counters.counts().dropped == {}
     tf().set_transform_static(stamped('odom', 'optical frame', (0, 0, 1.5)), 'test')
     camera.send(T0 + 2 * SECOND)
     camera.output_of(T0 + 2 * SECOND, HHA)

@@ -79,7 +79,7 @@ def test_deactivation_waits_for_the_frame_in_the_making(ros):
     camera.send(T0)
     ros.spin_until(entered.is_set, 'the frame is being segmented')
     node.trigger_deactivate()
-    masks = node.statistics.counts().masks
+    masks = node.counters.counts().masks
     deactivated.set()
     assert masks == 1
     node.trigger_activate()

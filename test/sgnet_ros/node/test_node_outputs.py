@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
-from sgnet_ros.monitoring.stage_timer import STAGES, StageTimes
+from sgnet_ros.monitoring.stage_timer import STAGES, StageTimer
 from sgnet_ros.node.publishers import Segmented
 
 POINTS, CONFIDENCE = '/segmentation/points', '/segmentation/confidence'
@@ -86,8 +86,8 @@ def test_stages_add_up_to_the_latency(ros):
     camera.listen(DiagnosticArray, '/diagnostics')
     now_ns = node.get_clock().now().nanoseconds
     camera.send(now_ns - 3 * SECOND)
-    ros.spin_until(lambda: node.statistics.counts().masks, 'a mask')
-    counts = node.statistics.counts()
+    ros.spin_until(lambda: node.counters.counts().masks, 'a mask')
+    counts = node.counters.counts()
     assert set(counts.stages_ms) == set(STAGES)
     assert sum(ms for (ms,) in counts.stages_ms.values()) == pytest.approx(counts.latency_ms[0])
     assert counts.stages_ms['arrive'][0] > 3000
@@ -103,7 +103,7 @@ def test_stages_add_up_to_the_latency(ros):
 def test_a_stage_takes_what_passed_since_the_one_before(monkeypatch):
     now_s = iter([10.0, 10.25, 11.0])
     monkeypatch.setattr('time.monotonic', lambda: next(now_s))
-    times = StageTimes(stamp_ns=5 * SECOND, now_ns=5 * SECOND + 40_000_000)
+    times = StageTimer(stamp_ns=5 * SECOND, now_ns=5 * SECOND + 40_000_000)
     times.end('wait')
     times.end('convert')
     assert times.ms == {'arrive': 40.0, 'wait': 250.0, 'convert': 750.0}

@@ -27,9 +27,9 @@ EXPECTED_MASK = np.array([255] + [0] * 9 + [1] * 14, np.uint8).reshape(4, 6)
 
 def send_and_pair(ros, node, camera, stamp_ns):
     """More at once could be lost: the inputs keep the last five."""
-    pairs = node.statistics.counts().pairs
+    pairs = node.counters.counts().pairs
     camera.send(stamp_ns)
-    ros.spin_until(lambda: node.statistics.counts().pairs == pairs + 1, 'a pair')
+    ros.spin_until(lambda: node.counters.counts().pairs == pairs + 1, 'a pair')
 
 
 def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
@@ -54,8 +54,8 @@ def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
     assert color[3, 5].tolist() == [200, 100, 50]
     assert got['overlay'][0].encoding == 'rgb8'
     assert got['camera_info'][0].k[0] == 5.0
-    assert (node.statistics.counts().pairs, node.statistics.counts().masks) == (1, 1)
-    assert node.statistics.counts().dropped == {}
+    assert (node.counters.counts().pairs, node.counters.counts().masks) == (1, 1)
+    assert node.counters.counts().dropped == {}
 
 
 def test_labels_reach_those_who_come_late(ros):
@@ -137,7 +137,7 @@ def test_a_bad_message_is_counted_named_and_survived(ros, case):
     assert stamps(camera.received[MASK]) == [T0 + 10 * SECOND]
     named = [w for w in ros.log() if topic in w and text in w]
     assert len(named) == 1, 'three bad frames in a row are one warning'
-    assert node.statistics.counts().dropped == {cause: 3}
+    assert node.counters.counts().dropped == {cause: 3}
     assert not node.failed.done()
 
 
@@ -146,7 +146,7 @@ def test_the_newest_pair_waits_for_the_first_camera_info(ros):
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
     for i in range(3):
         send_and_pair(ros, node, camera, T0 + i * SECOND)
-    assert node.statistics.counts().dropped == {'no_camera_info': 2}
+    assert node.counters.counts().dropped == {'no_camera_info': 2}
     ros.said('/cam/info')
     info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
     camera.wait()
@@ -158,7 +158,7 @@ def test_pairs_that_wait_for_camera_info_are_counted_at_the_end(ros):
     camera.info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10)
     send_and_pair(ros, node, camera, T0)
     node.stop()
-    assert node.statistics.counts().dropped == {'stopped': 1}
+    assert node.counters.counts().dropped == {'stopped': 1}
 
 
 @pytest.mark.parametrize('reliable', [True, False])
@@ -179,7 +179,7 @@ def test_qos_auto_follows_the_publishers(ros, reliable):
         return camera.received[MASK]
 
     ros.spin_until(mask_came, 'a mask')
-    assert node.statistics.counts().masks > 0
+    assert node.counters.counts().masks > 0
 
 
 def test_labels_are_told_again_when_time_goes_back(ros):
@@ -215,7 +215,7 @@ def test_the_newest_frame_wins_and_the_others_are_counted(ros):
     release.set()
     camera.wait(2)
     assert stamps(camera.received[MASK]) == [T0, T0 + 5 * SECOND]
-    assert node.statistics.counts().dropped == {'newer_frame': 4}
+    assert node.counters.counts().dropped == {'newer_frame': 4}
 
 
 def test_callbacks_run_while_a_frame_is_in_the_making(ros):
@@ -260,7 +260,7 @@ def test_diagnostics_say_what_became_of_the_frames(ros):
     node, camera = ros.started()
     camera.listen(DiagnosticArray, '/diagnostics')
     camera.send(T0)
-    ros.spin_until(lambda: node.statistics.counts().masks == 1, 'the mask')
+    ros.spin_until(lambda: node.counters.counts().masks == 1, 'the mask')
     camera.send(T0 + SECOND, rgb=image('jpeg', bytes(72)))
 
     def latest():
@@ -354,7 +354,7 @@ def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
         camera.send(T0 + count * SECOND)
 
         def unwanted(count=count):
-            counts = node.statistics.counts()
+            counts = node.counters.counts()
             heard = counts.received.get('camera_info') == count
             return heard and counts.dropped.get('no_subscriber') == count
 
@@ -375,11 +375,11 @@ def test_the_watchdog_tells_how_far_stamps_are_apart(ros):
 
     def told():
         # Faster than the node takes them, it would keep colour and depth of different frames.
-        if node.statistics.counts().received.get('depth', 0) == len(sent):
+        if node.counters.counts().received.get('depth', 0) == len(sent):
             sent.append(T0 + len(sent) * SECOND)
             camera.send(sent[-1], depth_late_ns=41_000_000)
         text = '0 pairs: nearest stamps 41.0 ms apart, sync.slop 15 ms'
         return any(text in warning for warning in ros.log())
 
     ros.spin_until(told, 'the gap')
-    assert node.statistics.counts().pairs == 0
+    assert node.counters.counts().pairs == 0

@@ -33,8 +33,8 @@ def feed(ros, node, stamps):
         ):
             message.header.stamp.sec = stamp
             subscription.callback(message)
-        pairs = node.statistics.counts().pairs
-        ros.spin_until(lambda n=pairs: node.statistics.counts().masks == n, 'the mask')
+        pairs = node.counters.counts().pairs
+        ros.spin_until(lambda n=pairs: node.counters.counts().masks == n, 'the mask')
 
 
 def test_a_subscriber_that_hangs_does_not_hold_up_the_node(ros, ros_domain_id, monkeypatch):
@@ -48,6 +48,6 @@ def test_a_subscriber_that_hangs_does_not_hold_up_the_node(ros, ros_domain_id, m
         process.send_signal(signal.SIGSTOP)
         feed(ros, node, itertools.islice(stamps, 60))
         process.kill()
-    publish_ms = sorted(node.statistics.counts().stages_ms['publish'][1:])
+    publish_ms = sorted(node.counters.counts().stages_ms['publish'][1:])
     # DDS would block for 100 ms at each, or for good.
     assert publish_ms[len(publish_ms) // 2] < 50

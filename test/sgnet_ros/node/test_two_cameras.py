@@ -50,7 +50,7 @@ def test_two_nodes_serve_two_cameras_without_mixing_them(ros):
         assert stamps(masks) == [T0]
         assert masks[0].header.frame_id == f'{namespace[1:]}_optical_frame'
         np.testing.assert_array_equal(mask_from_msg(masks[0]), np.full((4, 6), label))
-        assert nodes[namespace].statistics.counts().received['rgb'] == 1
+        assert nodes[namespace].counters.counts().received['rgb'] == 1
 
     def reported():
         arrays = listener.received['/diagnostics']

@@ -122,8 +122,8 @@ def test_a_node_that_runs_already_and_drops(bag, evaluate, running_node, capfd):
     node = running_node('/left/picky', max_rate=4.0)
     # What was before is none of our business.
     for _ in range(7):
-        node.statistics.paired()
-    node.statistics.dropped('newer_frame', 7)
+        node.counters.paired()
+    node.counters.dropped('newer_frame', 7)
     status, figures = evaluate(bag, '--live', '--lossless', '--node', '/left/picky')
     assert status == 1
     lost = 15 - figures['frames']
