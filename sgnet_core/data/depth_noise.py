@@ -78,7 +78,7 @@ def kinect_depth(
     np.maximum(disparity_px, DISPARITY_STEP_PX, out=disparity_px)
     measured_m = disparity_steps(np.float32(FOCAL_PX * BASELINE_M) / disparity_px, 1.0)
     missing |= (measured_m < RANGE_M[0]) | (measured_m > RANGE_M[1])
-    measured_m[holes] = np.nan
+    measured_m[missing] = np.nan
     return measured_m
 
 
