@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ def add_options(parser: argparse._ActionsContainer, *names: str, **changes: Any)
     """Add rows of `OPTIONS`, with `changes` in each of them, for example `required=True`."""
     for name in names:
         parser.add_argument(f'--{name}', **(OPTIONS[name] | changes))
+
+
+def add_old_name(parser: argparse._ActionsContainer, old: str, new: str) -> None:
+    """Accept `old` as a name of the option `new`: hidden in the help, and with a warning."""
+
+    class OldName(argparse.Action):
+        def __call__(self, parser, namespace, values, option_string=None) -> None:
+            print(f'{parser.prog}: {old} is deprecated; use {new}', file=sys.stderr)
+            setattr(namespace, self.dest, values)
+
+    dest = new.lstrip('-').replace('-', '_')
+    parser.add_argument(old, dest=dest, action=OldName, help=argparse.SUPPRESS)
 
 
 def check_positive(args: argparse.Namespace, *names: str) -> None:

@@ -44,7 +44,7 @@ class BagFrames:
         sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
         rgb_from_depth: (4, 4) transform by which depth is registered; None = it is already.
         labels: a folder of labels instead of the bag's topic.
-        skip_bad: go on after a frame that cannot be used, and say in `problems` what is wrong.
+        skip_invalid: go on after a frame that cannot be used, and say in `skipped` what is wrong.
 
     Attributes:
         topics: as given, or the default ones.
@@ -53,7 +53,7 @@ class BagFrames:
         pairs: colour and depth pairs met so far.
         unlabelled: pairs among them that have no labels.
         dropped: cause -> messages that found no partner.
-        problems: what is wrong with each frame that was skipped.
+        skipped: what is wrong with each frame that was skipped.
 
     Raises:
         DataError: a topic is absent or of another type, or nothing tells the camera.
@@ -66,13 +66,13 @@ class BagFrames:
         camera: tuple[float, float, float, float] | None = None,
         sync_mode: str = 'auto',
         slop_s: float = DEFAULT_SLOP_S,
-        skip_bad: bool = False,
+        skip_invalid: bool = False,
         rgb_from_depth: np.ndarray | None = None,
         labels: FolderLabels | None = None,
     ) -> None:
         self._bag = bag
         self._rgb_from_depth = rgb_from_depth
-        self._skip_bad = skip_bad
+        self._skip_invalid = skip_invalid
         self.topics = topics or FrameTopics()
         self._camera = camera
         self._new_sync = lambda: RgbdSync(slop_s, QUEUE_SIZE, sync_mode)
@@ -90,7 +90,7 @@ class BagFrames:
             self._depth_intrinsics = self._first_on(
                 self.topics.depth_camera_info, self.topics.depth
             )
-        self._doubted = False
+        self._warned = False
         self._reset()
 
     @property
@@ -119,7 +119,7 @@ class BagFrames:
         self._intrinsics = self._first_intrinsics
         self.pairs = 0
         self.unlabelled = 0
-        self.problems: list[str] = []
+        self.skipped: list[str] = []
 
     @property
     def dropped(self) -> Counter[str]:
@@ -141,15 +141,15 @@ class BagFrames:
         for rgb, depth in pairs:
             stamp_ns, index = header_stamp_ns(rgb.cdr), self.pairs
             self.pairs += 1
-            if self.labels is not None and not self.labels.exist_for(stamp_ns, index):
+            if self.labels is not None and not self.labels.has_frame(stamp_ns, index):
                 self.unlabelled += 1
                 continue
             try:
                 sample = self._sample(stamp_ns, index, rgb, depth)
             except DataError as error:
-                if not self._skip_bad:
+                if not self._skip_invalid:
                     raise
-                self.problems.append(str(error))
+                self.skipped.append(str(error))
                 continue
             yield sample
 
@@ -182,8 +182,8 @@ class BagFrames:
                 depth_m = register_depth(
                     depth_m, self._depth_intrinsics, intrinsics, self._rgb_from_depth
                 )
-        elif not self._doubted and (doubt := not_aligned(image.header, depth.header)):
-            self._doubted = True
+        elif not self._warned and (doubt := not_aligned(image.header, depth.header)):
+            self._warned = True
             _logger.warning('%s: %s; here: --extrinsics', self._bag.path, doubt)
         return registered_frame(rgb, depth_m, intrinsics)
 

@@ -37,18 +37,18 @@ class TopicLabels:
 
     def __init__(self, path: Path, topics: FrameTopics) -> None:
         self._bag = Bag(path)
-        self.where = topics.labels
-        self._bag.topic(self.where, IMAGE)
+        self.source = topics.labels
+        self._bag.topic(self.source, IMAGE)
         self.class_names = self._read_class_names(topics.label_names)
-        self._messages = self._bag.messages([self.where])
-        count = self._bag.topics[self.where].count
+        self._messages = self._bag.messages([self.source])
+        count = self._bag.topics[self.source].count
         every = tqdm(self._messages, 'labels', count, unit='image', disable=None, leave=False)
         self._stamps = {header_stamp_ns(message.cdr) for message in every}
 
     def __len__(self) -> int:
-        return self._bag.topics[self.where].count
+        return self._bag.topics[self.source].count
 
-    def exist_for(self, stamp_ns: int, index: int) -> bool:
+    def has_frame(self, stamp_ns: int, index: int) -> bool:
         """Whether the pair with this colour stamp, the index-th of the bag from 0, has some."""
         return stamp_ns in self._stamps
 
@@ -63,7 +63,7 @@ class TopicLabels:
                 if header_stamp_ns(message.cdr) == stamp_ns:
                     return mask_from_msg(self._bag.deserialize(message))
             # Not after those that were read last: once more, from the beginning.
-            self._messages = self._bag.messages([self.where])
+            self._messages = self._bag.messages([self.source])
         raise DataError(f'{self._bag.path}: labels of stamp {stamp_ns} ns cannot be read again')
 
     def _read_class_names(self, name: str) -> tuple[str, ...] | None:
@@ -96,7 +96,7 @@ class FolderLabels:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.where = str(folder)
+        self.source = str(folder)
         self._folder = folder
         self._pattern, self._offset, self.class_names = '{id}.png', 0, None
         if (folder / DATASET_FILE).is_file():
@@ -119,7 +119,7 @@ class FolderLabels:
     def __len__(self) -> int:
         return len(self._by_stamp) + len(self._by_index)
 
-    def exist_for(self, stamp_ns: int, index: int) -> bool:
+    def has_frame(self, stamp_ns: int, index: int) -> bool:
         """Whether the pair with this colour stamp, the index-th of the bag from 0, has some."""
         return self._name(stamp_ns, index) is not None
 

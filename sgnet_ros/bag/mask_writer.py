@@ -14,7 +14,7 @@ from sgnet_core.types import Sample, SegmentationResult
 from sgnet_core.visualization.drawing import overlay
 from sgnet_ros.bag.frames import stamp_of
 from sgnet_ros.bag.reader import IMAGE, Bag, standard_types
-from sgnet_ros.bag.writer import NewBag, header_of
+from sgnet_ros.bag.writer import BagWriter, header_of
 from sgnet_ros.conversions.images import rgb_to_msg, stamp_ns
 from sgnet_ros.conversions.masks import label_names_to_msg, mask_to_msg
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 MASK, OVERLAY, LABELS = '/segmentation/mask', '/segmentation/overlay', '/segmentation/labels'
 
 
-class MaskBag:
+class MaskWriter:
     """A new bag: all messages of another one, and what the node would publish of its frames.
 
     Masks and overlays have header and recording time of their colour image. Topics of these names
@@ -49,9 +49,9 @@ class MaskBag:
         # Stamp of a colour image -> when it was recorded, and in which optical frame.
         self._images: dict[int, tuple[int, str]] = {}
         self._class_names = class_names
-        self._bag = NewBag(path)
+        self._bag = BagWriter(path)
 
-    def __enter__(self) -> MaskBag:
+    def __enter__(self) -> MaskWriter:
         """Copy the other bag."""
         with ExitStack() as failed:
             failed.push(self._bag)

@@ -115,13 +115,13 @@ def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
     topics = frames.topics
     counts = ', '.join(f'{bag.topics[name].count} on {name}' for name in (topics.rgb, topics.depth))
     if frames.labels is not None:
-        counts += f', {len(frames.labels)} labels in {frames.labels.where}'
+        counts += f', {len(frames.labels)} labels in {frames.labels.source}'
     text = (
         f'{bag.path}: no frame to be had: {counts}; {frames.pairs} pairs of colour and depth, '
         f'messages not used: {unused(frames)}'
     )
-    if frames.problems:
-        return DataError(f'{text}; {frames.problems[0]}')
+    if frames.skipped:
+        return DataError(f'{text}; {frames.skipped[0]}')
     if bag.damage:
         return SgnetError(f'{text}; {bag.damage}')
     if frames.pairs:

@@ -17,7 +17,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosgraph_msgs.msg import Clock
 
 from sgnet_core.errors import DataError, SgnetError
-from sgnet_ros.bag.flow_control import Answers
+from sgnet_ros.bag.flow_control import BackPressure
 from sgnet_ros.bag.reader import (
     COMPRESSED_IMAGE,
     IMAGE,
@@ -53,7 +53,7 @@ class BagPlayer:
         restamp: shift the stamps of all headers so that the first is the present. Differences are
             kept, whatever the rate: they decide which messages are paired.
         clock_hz: publish the bag's time on /clock this often; 0 = never.
-        answers: holds images back until earlier ones are answered; None = keep pace.
+        back_pressure: holds images back until earlier ones are answered; None = keep pace.
 
     Attributes:
         sent: messages published, by topic.
@@ -73,10 +73,10 @@ class BagPlayer:
         rate: float = 1.0,
         restamp: bool = False,
         clock_hz: float = 0.0,
-        answers: Answers | None = None,
+        back_pressure: BackPressure | None = None,
     ) -> None:
         self._bag = bag
-        self._answers = answers
+        self._back_pressure = back_pressure
         self._rate = rate
         self._clock_hz = clock_hz
         self._clock_publisher = node.create_publisher(Clock, '/clock', 1) if clock_hz else None
@@ -84,11 +84,11 @@ class BagPlayer:
         self._has_header = {
             name: restamp and has_header(bag.topics[name].msgtype) for name in self._publishers
         }
-        self._answered: set[str] = set()
-        if answers is not None:
+        self._limited: set[str] = set()
+        if back_pressure is not None:
             images = (IMAGE, COMPRESSED_IMAGE)
-            self._answered = {n for n in self._publishers if bag.topics[n].msgtype in images}
-            answers.watch(self._answered)
+            self._limited = {n for n in self._publishers if bag.topics[n].msgtype in images}
+            back_pressure.limit(self._limited)
         self.sent: Counter[str] = Counter(dict.fromkeys(self._publishers, 0))
         self.restamped: dict[int, int] = {}
         self.published_ns: dict[int, int] = {}
@@ -140,8 +140,8 @@ class BagPlayer:
                         message.time_ns, self._rate, self._clock_publisher, self._clock_hz
                     )
                 self._wait_until(clock.due(message.time_ns), stop)
-                if message.topic in self._answered:
-                    clock.delay(self._answers.wait(stop))
+                if message.topic in self._limited:
+                    clock.delay(self._back_pressure.wait(stop))
                 if stop.is_set():
                     return
                 clock.publish(message.time_ns)
@@ -169,8 +169,8 @@ class BagPlayer:
             cdr = self._restamp(cdr)
         self._publishers[message.topic].publish(cdr)
         self.sent[message.topic] += 1
-        if message.topic in self._answered:
-            self._answers.expect(message.topic, header_stamp_ns(cdr))
+        if message.topic in self._limited:
+            self._back_pressure.add(message.topic, header_stamp_ns(cdr))
 
     def _restamp(self, cdr: bytes) -> bytes:
         recorded, now_ns = header_stamp_ns(cdr), time.time_ns()

@@ -46,7 +46,7 @@ _BAG_VERSION = 8
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
 
 
-class NewBag:
+class BagWriter:
     """A bag that grows.
 
     As a context manager it closes itself; an error that ends the block removes the bag.
@@ -71,7 +71,7 @@ class NewBag:
         with self._writing():
             self._writer.open()
 
-    def __enter__(self) -> NewBag:
+    def __enter__(self) -> BagWriter:
         return self
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
@@ -164,7 +164,7 @@ def write_bag(
     if not 0 < rate_hz <= 1e6:
         raise InputError(f'the frame rate must be above 0 Hz, got {rate_hz:g}')
     written = WrittenFrames()
-    with NewBag(Path(path), storage) as bag:
+    with BagWriter(Path(path), storage) as bag:
         _add_topics(bag, class_names)
         for sample in samples:
             stamp_ns = START_NS + round(written.frames * 1e9 / rate_hz)
@@ -183,7 +183,7 @@ def header_of(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
 
 
-def _add_topics(bag: NewBag, class_names: Sequence[str] | None) -> None:
+def _add_topics(bag: BagWriter, class_names: Sequence[str] | None) -> None:
     bag.add_topic(TOPICS.rgb, IMAGE)
     bag.add_topic(TOPICS.depth, IMAGE)
     bag.add_topic(TOPICS.camera_info, 'sensor_msgs/msg/CameraInfo')

@@ -11,7 +11,7 @@ from sgnet_core.benchmark.report import environment, protocol_text, table
 from sgnet_ros.benchmark.config import Case
 from sgnet_ros.benchmark.suite import Observation, Sample
 from sgnet_ros.monitoring.counters import percentiles
-from sgnet_ros.replay.mask_recorder import BEFORE_PAIRING
+from sgnet_ros.replay.mask_subscriber import BEFORE_PAIRING
 from sgnet_ros.replay.result import PERCENTS
 
 

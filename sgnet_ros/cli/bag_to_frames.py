@@ -151,7 +151,7 @@ def _write(
             try:
                 writer.write(replace(sample, id=sample_id))
             except InputError as error:  # its camera is another, its stamp is a second one's too
-                frames.problems.append(str(error))
+                frames.skipped.append(str(error))
                 continue
             stamps.append(stamp_of(sample))
     finally:
@@ -182,8 +182,8 @@ def _report(
         )
         if frames.dropped:
             print(f'messages not used: {unused(frames)}')
-        if frames.problems:
-            print(f'{len(frames.problems)} frames skipped; the first: {frames.problems[0]}')
+        if frames.skipped:
+            print(f'{len(frames.skipped)} frames skipped; the first: {frames.skipped[0]}')
     if args.json:
         summary = {
             'frames': count,
@@ -191,7 +191,7 @@ def _report(
             'pairs': frames.pairs,
             'unlabelled': frames.unlabelled,
             'unpaired': dict(frames.dropped),
-            'skipped': frames.problems,
+            'skipped': frames.skipped,
             'damage': bag.damage,
         }
         write_json(args.json, summary)

@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     with interruptible() as stop, _output_folder(args.out):
         try:
             _write_bag(args, data, indices, bag, stop)
-            recording = _play(args, bag, stop, len(indices))
-            metrics = _report(args, data, bag, recording)
+            result = _play(args, bag, stop, len(indices))
+            metrics = _report(args, data, bag, result)
         finally:
             if not args.keep_bag:
                 shutil.rmtree(bag, ignore_errors=True)
@@ -139,9 +139,9 @@ def _write_bag(args: argparse.Namespace, data, indices: Sequence[int], bag: Path
 
 
 def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
-    """Run player and node; returns the recording, with the overlays in their folder."""
+    """Run player and node; returns the result, with the overlays in their folder."""
     from sgnet_core.visualization.drawing import write_png
-    from sgnet_ros.replay.session import Replay, record_run
+    from sgnet_ros.replay.session import ReplayConfig, run_session
 
     print(f'2/3  playing them at {args.rate:g} Hz to segmentation_node, over DDS', flush=True)
     parameters = {'device': args.device}
@@ -149,38 +149,38 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
         parameters['checkpoint'] = str(args.checkpoint.resolve())
     folder = args.out / OVERLAYS
     # While it runs only the stamps sent are known; a run that is cut short leaves its pictures.
-    recording = record_run(
-        Replay(bag, args.out, parameters=parameters, frames=frames),
+    result = run_session(
+        ReplayConfig(bag, args.out, parameters=parameters, frames=frames),
         stop,
         lambda sent_ns, picture: write_png(folder / f'{sent_ns}.png', picture),
     )
     if stop.is_set():
         raise KeyboardInterrupt
-    for number, sent_ns in enumerate(recording.sent_stamps.values()):
+    for number, sent_ns in enumerate(result.sent_stamps.values()):
         picture = folder / f'{sent_ns}.png'
         if picture.exists():
             picture.rename(folder / f'frame_{number:06d}.png')
-    return recording
+    return result
 
 
-def _report(args: argparse.Namespace, data, bag: Path, recording) -> dict:
-    """Print the table, write pictures and figures; returns the figures."""
+def _report(args: argparse.Namespace, data, bag: Path, result) -> dict:
+    """Print the table, write pictures and metrics; returns the metrics."""
     from sgnet_core.visualization.drawing import write_png
     from sgnet_ros.replay.demo_report import compare, contact_sheet_of
     from sgnet_ros.replay.result import table
 
     print('3/3  comparing and drawing\n', flush=True)
-    scores, picked = compare(bag, recording, data.class_names if data.has_labels else None)
+    scores, selected = compare(bag, result, data.class_names if data.has_labels else None)
     metrics = {
         'source': _source(args, data),
-        'network': recording.about.get('network', ''),
+        'network': result.about.get('network', ''),
         'rate_hz': args.rate,
-        **recording.figures(),
+        **result.metrics(),
         **scores,
     }
     write_json(args.out / METRICS, metrics)
     print(table(metrics))
-    if picked:
-        write_png(args.out / SHEET, contact_sheet_of(picked, recording, metrics))
+    if selected:
+        write_png(args.out / SHEET, contact_sheet_of(selected, result, metrics))
         print(f'\nlook at {args.out / SHEET}; a picture per mask is in {args.out / OVERLAYS}')
     return metrics

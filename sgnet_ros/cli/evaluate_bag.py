@@ -24,7 +24,7 @@ from sgnet_ros.bag.options import (
     no_frame_error,
     open_frames,
 )
-from sgnet_ros.replay.options import add_live_arguments, check_live_arguments
+from sgnet_ros.replay.options import add_online_options, check_online_options
 
 if TYPE_CHECKING:
     from sgnet_ros.bag.frames import BagFrames
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'config/nyu40_to_nyu13.yaml does',
     )
     add_frame_options(parser)
-    add_live_arguments(parser)
+    add_online_options(parser)
     parser.add_argument(
         '--write-bag', type=Path, metavar='BAG', help='write a copy of the bag with the masks added'
     )
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    check_live_arguments(args)
+    check_online_options(args)
     check_json_destination(args.json)
     # torch comes before whatever loads cv2.
     from sgnet_core.report.writer import ReportFolder
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         frames = open_frames(bag, args, frame_topics(args), labels)
         report = ReportFolder(args.out) if args.out else None
         evaluator = BagEvaluator(args, bag, frames, report and report.selector.update)
-        result = evaluator.live() if args.live else evaluator.offline()
+        result = evaluator.online() if args.live else evaluator.offline()
         if not result.counts.frames:
             raise KeyboardInterrupt if result.interrupted else _nothing(bag, frames, result)
         metrics = _metrics(bag, frames, result, args.remap is not None)
@@ -93,19 +93,19 @@ def run(args: argparse.Namespace) -> int:
 def _metrics(
     bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation', remapped: bool
 ) -> dict[str, Any]:
-    """All figures, for JSON."""
+    """All metrics, for JSON."""
     metrics = result.counts.to_json() | {
         'pairs': frames.pairs,
         'unlabelled': frames.unlabelled,
         'unpaired': dict(frames.dropped),
-        'unusable': len(frames.problems),
+        'unusable': len(frames.skipped),
         'damage': bag.damage,
         'interrupted': result.interrupted,
         'provenance': result.provenance,
     }
-    if result.recording is not None:
-        metrics |= result.recording.figures(frames.topics.rgb)
-    if result.recording is not None or remapped:
+    if result.replay is not None:
+        metrics |= result.replay.metrics(frames.topics.rgb)
+    if result.replay is not None or remapped:
         # The node tells nobody how sure it is; a remapped class has the confidence of one of those
         # that became it.
         metrics['calibration'] = None
@@ -117,7 +117,7 @@ def _print_report(args: argparse.Namespace, metrics: dict, result: 'BagEvaluatio
 
     print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
     print(f'{metrics["frames"]} frames scored, {metrics["unlabelled"]} pairs without labels')
-    if result.recording is not None:
+    if result.replay is not None:
         print(table(metrics))
         return
     print(f'{metrics["pairs"]} pairs')
@@ -127,12 +127,12 @@ def _print_report(args: argparse.Namespace, metrics: dict, result: 'BagEvaluatio
 
 def _nothing(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
     """The error for a bag of which no frame was scored."""
-    if result.recording is None or frames.pairs == frames.unlabelled:
+    if result.replay is None or frames.pairs == frames.unlabelled:
         return no_frame_error(bag, frames)
-    figures = result.recording.figures(frames.topics.rgb)
+    metrics = result.replay.metrics(frames.topics.rgb)
     return SgnetError(
-        f'no mask of a labelled frame has come: {figures["pairs"]} pairs, dropped: '
-        f'{figures["dropped"] or "none"}, not paired: {figures["unpaired"] or "none"}; play slower '
+        f'no mask of a labelled frame has come: {metrics["pairs"]} pairs, dropped: '
+        f'{metrics["dropped"] or "none"}, not paired: {metrics["unpaired"] or "none"}; play slower '
         'with --rate, or with --lossless'
     )
 
@@ -144,7 +144,7 @@ def _fail_where_incomplete(
     result: 'BagEvaluation',
     metrics: dict[str, Any],
 ) -> None:
-    """Raise what keeps the figures from being those of the whole bag; they are written already."""
+    """Raise what keeps the metrics from being those of the whole bag; they are written already."""
     if result.interrupted:
         raise KeyboardInterrupt
     count = len(result.counts.frames)
@@ -152,10 +152,10 @@ def _fail_where_incomplete(
         recorded = bag.recorded.get(frames.topics.rgb)
         of = f' of {recorded}' if recorded else ''
         raise SgnetError(f'{bag.damage}; scored the {count}{of} frames before that')
-    if frames.problems:
+    if frames.skipped:
         raise SgnetError(
-            f'{len(frames.problems)} frames cannot be used, the first because of: '
-            f'{frames.problems[0]}; scored the {count} others'
+            f'{len(frames.skipped)} frames cannot be used, the first because of: '
+            f'{frames.skipped[0]}; scored the {count} others'
         )
     lost = frames.pairs - frames.unlabelled - count
     if args.lossless and lost:

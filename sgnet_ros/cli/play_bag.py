@@ -10,7 +10,7 @@ import argparse
 import os
 from contextlib import contextmanager
 
-from sgnet_core.cli.options import add_options, check_positive
+from sgnet_core.cli.options import add_old_name, add_options, check_positive
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.io.files import write_json
 from sgnet_ros.bag.options import add_bag
@@ -46,11 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='wait up to SECONDS for a subscriber on every topic; fail if one has none',
     )
     parser.add_argument(
-        '--wait-for-answers',
+        '--lossless',
         metavar='TOPIC',
         help='limit the images in flight: wait for masks with the stamps of earlier images on '
         'TOPIC, so that a slow node drops no frame; --topics must be the inputs of that node',
     )
+    add_old_name(parser, '--wait-for-answers', '--lossless')
     parser.add_argument(
         '--start-delay',
         type=float,
@@ -66,14 +67,16 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.compat.dds_profile import large_image_profile
 
     os.environ.update(large_image_profile(os.environ))
-    from sgnet_ros.bag.flow_control import Answers
+    from sgnet_ros.bag.flow_control import BackPressure
     from sgnet_ros.bag.player import BagPlayer
     from sgnet_ros.bag.reader import Bag
     from sgnet_ros.compat.signals import interruptible
 
     with Bag(args.bag) as bag, _ros_node('play_bag') as node, interruptible() as stop:
-        answers = Answers(node, args.wait_for_answers) if args.wait_for_answers else None
-        player = BagPlayer(bag, node, args.topics, args.rate, args.restamp, args.clock, answers)
+        back_pressure = BackPressure(node, args.lossless) if args.lossless else None
+        player = BagPlayer(
+            bag, node, args.topics, args.rate, args.restamp, args.clock, back_pressure
+        )
         if args.wait_for_subscribers:
             player.wait_for_subscribers(args.wait_for_subscribers, stop)
         stop.wait(args.start_delay)

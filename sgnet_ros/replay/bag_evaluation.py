@@ -29,14 +29,14 @@ from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import LabelSet, label_set_of
 from sgnet_core.types import Sample, SegmentationResult
 from sgnet_ros.bag.frames import BagFrames, stamp_of
-from sgnet_ros.bag.mask_writer import MaskBag
+from sgnet_ros.bag.mask_writer import MaskWriter
 from sgnet_ros.bag.reader import Bag
 from sgnet_ros.compat.dds_profile import large_image_profile
 from sgnet_ros.compat.ros_domain import own_domain
 from sgnet_ros.compat.signals import interruptible
-from sgnet_ros.replay.options import replay_of
-from sgnet_ros.replay.result import Recording
-from sgnet_ros.replay.session import record_run
+from sgnet_ros.replay.options import replay_config
+from sgnet_ros.replay.result import ReplayResult
+from sgnet_ros.replay.session import run_session
 from sgnet_ros.topics import BUNDLED_MODEL
 
 _logger = logging.getLogger(__name__)
@@ -51,14 +51,14 @@ class BagEvaluation:
         network: a line about it.
         provenance: for the report.
         interrupted: by Ctrl-C, before the end of the bag.
-        recording: of the node; None where masks were made here.
+        replay: of the node; None where masks were made here.
     """
 
     counts: Evaluation
     network: str
     provenance: dict[str, Any]
     interrupted: bool
-    recording: Recording | None = None
+    replay: ReplayResult | None = None
 
     @property
     def label_set(self) -> LabelSet:
@@ -90,7 +90,7 @@ class BagEvaluator:
         )
         classes = self._classes(segmenter.class_names)
         counts = Evaluation(classes.class_names)
-        with self._mask_bag(classes) as masks, interruptible() as stop:
+        with self._mask_writer(classes) as masks, interruptible() as stop:
             samples = takewhile(lambda _: not stop.is_set(), self._frames)
             evaluate(
                 classes.segmenter(segmenter),
@@ -105,7 +105,7 @@ class BagEvaluator:
         )
         return BagEvaluation(counts, network, origin, stop.is_set())
 
-    def live(self) -> BagEvaluation:
+    def online(self) -> BagEvaluation:
         """Play the bag to the node, in a ROS domain of our own unless one is chosen."""
         args = self._args
         if args.node is None:
@@ -113,40 +113,40 @@ class BagEvaluator:
         os.environ.update(large_image_profile(os.environ))
         with interruptible() as stop:
             with tempfile.TemporaryDirectory(prefix='evaluate_bag_') as logs:
-                run = replay_of(args, Path(logs), length_hint(self._frames))
-                recording = record_run(run, stop, on_ready=self._classes)
-            classes = self._classes(recording.class_names)
+                run = replay_config(args, Path(logs), length_hint(self._frames))
+                replay = run_session(run, stop, on_ready=self._classes)
+            classes = self._classes(replay.class_names)
             counts = Evaluation(classes.class_names)
             # What came before Ctrl-C is compared all the same, until there is another.
-            with self._mask_bag(classes) as masks, interruptible() as impatient:
+            with self._mask_writer(classes) as masks, interruptible() as impatient:
                 samples = takewhile(lambda _: not impatient.is_set(), self._frames)
-                self._count(recording, map(classes.sample, samples), classes, counts, masks)
+                self._count(replay, map(classes.sample, samples), classes, counts, masks)
         return BagEvaluation(
             counts,
-            recording.about.get('network', ''),
-            self._origin_of(recording),
+            replay.about.get('network', ''),
+            self._origin_of(replay),
             stop.is_set() or impatient.is_set(),
-            recording,
+            replay,
         )
 
     def _count(
         self,
-        recording: Recording,
+        replay: ReplayResult,
         samples: Iterable[Sample],
         classes: ComparedClasses,
         counts: Evaluation,
-        masks: MaskBag | None,
+        masks: MaskWriter | None,
     ) -> None:
         """Masks of the node against labels of their own stamp, as far as the bag was played."""
         watch = self._watcher(masks)
-        bar = tqdm(total=len(recording.masks), desc='compare', unit='frame', disable=None)
+        bar = tqdm(total=len(replay.masks), desc='compare', unit='frame', disable=None)
         for sample in samples:
             stamp = stamp_of(sample)
-            if stamp not in recording.sent_stamps:
+            if stamp not in replay.sent_stamps:
                 break
-            if stamp not in recording.masks:
+            if stamp not in replay.masks:
                 continue
-            mask = recording.masks[stamp]
+            mask = replay.masks[stamp]
             labels = classes.mask(mask.load())
             # Nobody asks the node for its confidence: that would make it slower.
             unknown = np.zeros(labels.shape, np.float32)
@@ -174,13 +174,13 @@ class BagEvaluator:
             check_same_classes(label_set_of(predicted), truth, str(args.labels or args.bag))
         return ComparedClasses(truth or predicted, predicted, self._remap)
 
-    def _mask_bag(self, classes: ComparedClasses) -> AbstractContextManager[MaskBag | None]:
+    def _mask_writer(self, classes: ComparedClasses) -> AbstractContextManager[MaskWriter | None]:
         out = self._args.write_bag
         if out is None:
             return nullcontext()
-        return MaskBag(out, self._bag, self._frames.topics.rgb, classes.class_names)
+        return MaskWriter(out, self._bag, self._frames.topics.rgb, classes.class_names)
 
-    def _watcher(self, masks: MaskBag | None) -> Watcher:
+    def _watcher(self, masks: MaskWriter | None) -> Watcher:
         """Shows each frame to the mask bag and to whoever else watches."""
 
         def watch(sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
@@ -196,9 +196,9 @@ class BagEvaluator:
         paths = {'name': args.bag, 'labels': args.labels, 'remap': args.remap}
         return {key: path.name for key, path in paths.items() if path is not None}
 
-    def _origin_of(self, recording: Recording) -> dict[str, Any]:
+    def _origin_of(self, replay: ReplayResult) -> dict[str, Any]:
         """As `provenance`; of somebody else's node, maybe of another machine, what it says."""
-        about, args = recording.about, self._args
+        about, args = replay.about, self._args
         checkpoint = about.get('checkpoint', '')
         if args.node is None:
             file = None if checkpoint == BUNDLED_MODEL else checkpoint

@@ -18,8 +18,8 @@ from sgnet_core.visualization.figures import contact_sheet
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames, stamp_of
 from sgnet_ros.bag.reader import Bag
-from sgnet_ros.replay.mask_recorder import RecordedMask
-from sgnet_ros.replay.result import Recording
+from sgnet_ros.replay.mask_subscriber import ReceivedMask
+from sgnet_ros.replay.result import ReplayResult
 
 SHEET_ROWS = 5
 VISIBLE = 0.003
@@ -27,7 +27,7 @@ VISIBLE = 0.003
 
 
 @dataclass(frozen=True)
-class Picked:
+class SelectedFrame:
     """One frame for the contact sheet.
 
     Attributes:
@@ -38,7 +38,7 @@ class Picked:
 
     number: int
     sample: Sample
-    mask: RecordedMask
+    mask: ReceivedMask
 
     def caption(self) -> str:
         """What the picture does not show."""
@@ -51,8 +51,8 @@ class Picked:
 
 
 def compare(
-    bag_path: Path, recording: Recording, class_names: tuple[str, ...] | None
-) -> tuple[dict[str, Any], list[Picked]]:
+    bag_path: Path, result: ReplayResult, class_names: tuple[str, ...] | None
+) -> tuple[dict[str, Any], list[SelectedFrame]]:
     """Masks against the frames and exact labels in the bag.
 
     Args:
@@ -63,21 +63,21 @@ def compare(
         for the contact sheet.
     """
     topics = FrameTopics() if class_names else FrameTopics(labels=None)
-    confusion = ConfusionMatrix(class_names) if class_names == recording.class_names else None
-    numbers = {stamp: number for number, stamp in enumerate(recording.sent_stamps)}
-    chosen = evenly_spread(sorted(recording.masks), SHEET_ROWS)
-    picked = []
+    confusion = ConfusionMatrix(class_names) if class_names == result.class_names else None
+    numbers = {stamp: number for number, stamp in enumerate(result.sent_stamps)}
+    chosen = evenly_spread(sorted(result.masks), SHEET_ROWS)
+    selected = []
     with Bag(bag_path) as bag:
         for sample in BagFrames(bag, topics):
             stamp = stamp_of(sample)
-            mask = recording.masks.get(stamp)
+            mask = result.masks.get(stamp)
             if mask is None:
                 continue
             if confusion is not None:
                 confusion.update(sample.labels, mask.load())
             if stamp in chosen:
-                picked.append(Picked(numbers[stamp], sample, mask))
-    return {} if confusion is None else confusion.scores(), picked
+                selected.append(SelectedFrame(numbers[stamp], sample, mask))
+    return {} if confusion is None else confusion.scores(), selected
 
 
 def evenly_spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -94,16 +94,16 @@ def visible_classes(labels: np.ndarray) -> set[int]:
 
 
 def contact_sheet_of(
-    picked: Sequence[Picked], recording: Recording, metrics: Mapping[str, Any]
+    selected: Sequence[SelectedFrame], result: ReplayResult, metrics: Mapping[str, Any]
 ) -> np.ndarray:
     """Colour, depth, what the node says and, where known, the truth, row by row; a legend."""
-    names = recording.class_names
+    names = result.class_names
     palette = label_set_of(names).palette
     # Labels of other classes than the network's are not drawn: their colours would mean nothing.
     with_truth = 'miou' in metrics
     rows, captions = [], []
     present: set[int] = set()
-    for item in picked:
+    for item in selected:
         frame, labels = item.sample.frame, item.mask.load()
         row = [frame.rgb, depth_to_rgb(frame.depth_m), overlay(frame.rgb, labels, palette)]
         present |= visible_classes(labels)

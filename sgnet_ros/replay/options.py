@@ -12,14 +12,14 @@ from sgnet_core.errors import InputError
 from sgnet_ros.bag.options import frame_topics, parse_pose
 
 if TYPE_CHECKING:
-    from sgnet_ros.replay.session import Replay
+    from sgnet_ros.replay.session import ReplayConfig
 
-LIVE_ONLY = ('rate', 'lossless', 'params_file', 'param', 'node')
-OF_OUR_NODE = ('checkpoint', 'device', 'precision', 'backend', 'params_file', 'param')
+ONLINE_ONLY = ('rate', 'lossless', 'params_file', 'param', 'node')
+STARTED_NODE_ONLY = ('checkpoint', 'device', 'precision', 'backend', 'params_file', 'param')
 """Options about a node that is started; with `--node` it is somebody else's."""
 
 
-def add_live_arguments(parser: argparse.ArgumentParser) -> None:
+def add_online_options(parser: argparse.ArgumentParser) -> None:
     """What `--live` can be told."""
     live = parser.add_argument_group(
         'live', 'score the masks of a running node, received over DDS, and measure their latency'
@@ -48,10 +48,10 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_live_arguments(args: argparse.Namespace) -> None:
+def check_online_options(args: argparse.Namespace) -> None:
     """Raise InputError where options contradict each other."""
     if not args.live:
-        given = next((name for name in LIVE_ONLY if getattr(args, name)), None)
+        given = next((name for name in ONLINE_ONLY if getattr(args, name)), None)
         if given:
             raise InputError(f'--{given.replace("_", "-")} is for --live; add it')
     check_positive(args, 'rate')
@@ -61,7 +61,9 @@ def check_live_arguments(args: argparse.Namespace) -> None:
         return
     if not args.node.startswith('/'):
         raise InputError(f'--node must begin with /, as in /segmentation, got {args.node!r}')
-    given = next((name for name in OF_OUR_NODE if getattr(args, name) not in (None, 'auto')), None)
+    given = next(
+        (name for name in STARTED_NODE_ONLY if getattr(args, name) not in (None, 'auto')), None
+    )
     if given:
         raise InputError(
             f'--{given.replace("_", "-")} is for a node that is started, but {args.node} runs '
@@ -69,7 +71,7 @@ def check_live_arguments(args: argparse.Namespace) -> None:
         )
 
 
-def replay_of(args: argparse.Namespace, logs: Path, frames: int) -> Replay:
+def replay_config(args: argparse.Namespace, logs: Path, frames: int) -> ReplayConfig:
     """What is played, and to which node.
 
     Args:
@@ -79,12 +81,12 @@ def replay_of(args: argparse.Namespace, logs: Path, frames: int) -> Replay:
     Raises:
         InputError: a `--param` is not NAME:=VALUE.
     """
-    from sgnet_ros.replay.session import Replay
+    from sgnet_ros.replay.session import ReplayConfig
 
     streams = ['rgb', 'depth']
     streams += [] if args.camera else ['camera_info']
     streams += ['depth_camera_info'] if args.extrinsics else []
-    return Replay(
+    return ReplayConfig(
         args.bag,
         logs,
         topics=frame_topics(args),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of a bag that was played to the node: masks, and figures that add up."""
+"""What came of a bag that was played to the node: masks, and metrics that add up."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.monitoring.counters import percentiles
-from sgnet_ros.replay.mask_recorder import BEFORE_PAIRING, RecordedMask
+from sgnet_ros.replay.mask_subscriber import BEFORE_PAIRING, ReceivedMask
 
 PERCENTS = (50, 95, 99)
 
 
 @dataclass(frozen=True)
-class Recording:
+class ReplayResult:
     """What came of a run.
 
     Attributes:
@@ -29,14 +29,14 @@ class Recording:
         sent_stamps: recorded stamp -> stamp sent, in ns.
     """
 
-    masks: dict[int, RecordedMask]
+    masks: dict[int, ReceivedMask]
     class_names: tuple[str, ...]
     about: dict[str, str]
     played: dict[str, Any]
     node: dict[str, Any]
     sent_stamps: dict[int, int]
 
-    def figures(self, rgb_topic: str = FrameTopics().rgb) -> dict[str, Any]:
+    def metrics(self, rgb_topic: str = FrameTopics().rgb) -> dict[str, Any]:
         """The metrics that need no labels; masks + dropped = pairs, always.
 
         Two causes are ours: `not_recorded`, masks that were published and never arrived here, and
@@ -69,7 +69,7 @@ class Recording:
         }
 
 
-def label_ages_ms(masks: Iterable[RecordedMask]) -> np.ndarray:
+def label_ages_ms(masks: Iterable[ReceivedMask]) -> np.ndarray:
     """How old the newest mask was at each millisecond between the first mask and the last.
 
     Age counts from the stamp of the colour image: a mask that arrives after 80 ms and is replaced
@@ -86,7 +86,7 @@ def label_ages_ms(masks: Iterable[RecordedMask]) -> np.ndarray:
 
 
 def table(metrics: Mapping[str, Any]) -> str:
-    """The figures for people."""
+    """The metrics for people."""
     latency = metrics['latency_ms'] or {'p50': float('nan'), 'p95': float('nan')}
     fps = metrics['fps']
     rate_hz, age = metrics.get('rate_hz'), metrics.get('label_age_ms')

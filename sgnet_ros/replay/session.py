@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replays a bag through the real node: player, node and recorder, three processes over DDS."""
+"""Replays a bag through the real node: player, node and subscriber, three processes over DDS."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tqdm import tqdm
 from sgnet_core.errors import SgnetError
 from sgnet_ros.bag.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 from sgnet_ros.replay.child_process import READY_TIMEOUT_S, SETTLE_S, ChildProcess
-from sgnet_ros.replay.mask_recorder import MaskRecorder
-from sgnet_ros.replay.result import Recording
+from sgnet_ros.replay.mask_subscriber import MaskSubscriber
+from sgnet_ros.replay.result import ReplayResult
 from sgnet_ros.topics import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, TRANSPORTS
 
 DRAIN_TIMEOUT_S = 30.0
@@ -35,7 +35,7 @@ NODE = '/segmentation'
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReplayConfig:
     """What is played, and to which node.
 
     Attributes:
@@ -63,12 +63,12 @@ class Replay:
     frames: int | None = None
 
 
-def record_run(
-    run: Replay,
+def run_session(
+    run: ReplayConfig,
     stop: threading.Event,
     on_overlay: Callable[[int, np.ndarray], None] | None = None,
     on_ready: Callable[[tuple[str, ...]], None] = lambda class_names: None,
-) -> Recording:
+) -> ReplayResult:
     """Play a bag to the node in real time and record what it publishes, to the end.
 
     Args:
@@ -83,31 +83,31 @@ def record_run(
     node_json, play_json = run.out / 'segmentation_node.json', run.out / 'play_bag.json'
     for file in (node_json, play_json):
         file.unlink(missing_ok=True)  # of an earlier run
-    with _recorder(run, on_overlay) as recorder, _node(run, node_json) as node:
-        _wait_until_ready(run, recorder, node, stop)
-        on_ready(recorder.class_names)
+    with _subscriber(run, on_overlay) as subscriber, _node(run, node_json) as node:
+        _wait_until_ready(run, subscriber, node, stop)
+        on_ready(subscriber.class_names)
         with (
             _start_player(run, play_json) as player,
             tqdm(total=run.frames, unit='mask', disable=None) as progress,
         ):
             while player.running and not stop.is_set():
-                _spin(recorder, node, stop)
-                progress.update(len(recorder.masks) - progress.n)
+                _spin(subscriber, node, stop)
+                progress.update(len(subscriber.masks) - progress.n)
             player.stop()
             # A bag that is cut off makes it fail as well, but after it has told what it sent.
             if not play_json.exists():
                 if stop.is_set():
                     raise KeyboardInterrupt
                 player.check()
-            _drain(recorder, node, stop)
-            progress.update(len(recorder.masks) - progress.n)
+            _drain(subscriber, node, stop)
+            progress.update(len(subscriber.masks) - progress.n)
         if node is not None:
             node.stop()
             node.check()
         # What was published last may still be on its way to us.
-        recorder.spin()
-        counts = json.loads(node_json.read_text()) if node else _counts(recorder.totals)
-    return _recording(recorder, json.loads(play_json.read_text()), counts)
+        subscriber.spin()
+        counts = json.loads(node_json.read_text()) if node else _counts(subscriber.totals)
+    return _result(subscriber, json.loads(play_json.read_text()), counts)
 
 
 def _counts(totals: Mapping[str, int]) -> dict[str, Any]:
@@ -125,44 +125,46 @@ def _counts(totals: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _recording(recorder: MaskRecorder, played: dict[str, Any], node: dict[str, Any]) -> Recording:
+def _result(
+    subscriber: MaskSubscriber, played: dict[str, Any], node: dict[str, Any]
+) -> ReplayResult:
     sent_stamps = {int(recorded): sent for recorded, sent in played.pop('stamps_ns').items()}
     recorded_at = {sent: recorded for recorded, sent in sent_stamps.items()}
     published_ns = played.pop('published_ns')
     masks = {}
-    for stamp, mask in recorder.masks.items():
+    for stamp, mask in subscriber.masks.items():
         # In a domain that the user has chosen, somebody else's masks may come by as well.
         if (recorded := recorded_at.get(stamp)) is not None:
             # Unless the bag is played at its own pace, stamps run away from the time.
             early_ms = (stamp - published_ns[str(recorded)]) / 1e6
             masks[recorded] = replace(mask, latency_ms=mask.latency_ms + early_ms)
-    return Recording(masks, recorder.class_names, recorder.about, played, node, sent_stamps)
+    return ReplayResult(masks, subscriber.class_names, subscriber.about, played, node, sent_stamps)
 
 
 @contextmanager
-def _recorder(
-    run: Replay, on_overlay: Callable[[int, np.ndarray], None] | None
-) -> Iterator[MaskRecorder]:
+def _subscriber(
+    run: ReplayConfig, on_overlay: Callable[[int, np.ndarray], None] | None
+) -> Iterator[MaskSubscriber]:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('mask_recorder')
+    node = rclpy.create_node('mask_subscriber')
     try:
-        yield MaskRecorder(node, on_overlay, run.node or NODE)
+        yield MaskSubscriber(node, on_overlay, run.node or NODE)
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
 
 
-def _start_player(run: Replay, json_file: Path) -> ChildProcess:
+def _start_player(run: ReplayConfig, json_file: Path) -> ChildProcess:
     argv = ['play_bag', str(run.bag), '--restamp', '--json', str(json_file)]
     argv += ['--rate', str(run.rate)]
     argv += ['--wait-for-subscribers', str(SUBSCRIBER_TIMEOUT_S), '--start-delay', str(SETTLE_S)]
     if run.lossless:
-        argv += ['--wait-for-answers', f'{run.node or NODE}/mask']
+        argv += ['--lossless', f'{run.node or NODE}/mask']
     argv += ['--topics', *(getattr(run.topics, stream) for stream in run.streams)]
     return ChildProcess('play_bag', argv, run.out / 'play_bag.log', os.environ)
 
 
-def _node(run: Replay, json_file: Path) -> AbstractContextManager[ChildProcess | None]:
+def _node(run: ReplayConfig, json_file: Path) -> AbstractContextManager[ChildProcess | None]:
     """The node's process; None where a node runs already."""
     if run.node is not None:
         return nullcontext()
@@ -170,7 +172,7 @@ def _node(run: Replay, json_file: Path) -> AbstractContextManager[ChildProcess |
     return ChildProcess('segmentation_node', argv, run.out / 'segmentation_node.log', os.environ)
 
 
-def node_arguments(run: Replay) -> list[str]:
+def node_arguments(run: ReplayConfig) -> list[str]:
     """What a node is told that is started for `run`, after `--ros-args`."""
     topics = run.topics
     # DDS loses large best-effort images between processes (docs/troubleshooting.md). With reliable
@@ -195,35 +197,35 @@ def node_arguments(run: Replay) -> list[str]:
     return argv
 
 
-def _spin(recorder: MaskRecorder, node: ChildProcess | None, stop: threading.Event) -> None:
-    recorder.spin()
+def _spin(subscriber: MaskSubscriber, node: ChildProcess | None, stop: threading.Event) -> None:
+    subscriber.spin()
     if node is not None and not node.running:
         raise SgnetError(f'segmentation_node ended by itself: {node.describe_end()}')
     # The Ctrl-C that ends us may have ended somebody's node as well.
-    if node is None and not stop.is_set() and recorder.has_lost_node():
-        raise SgnetError(f'nobody publishes {recorder.mask_topic} any more: the node has ended')
+    if node is None and not stop.is_set() and subscriber.has_lost_node():
+        raise SgnetError(f'nobody publishes {subscriber.mask_topic} any more: the node has ended')
 
 
 def _wait_until_ready(
-    run: Replay, recorder: MaskRecorder, node: ChildProcess | None, stop: threading.Event
+    run: ReplayConfig, subscriber: MaskSubscriber, node: ChildProcess | None, stop: threading.Event
 ) -> None:
     """Until the node has told its classes: then the network is loaded and DDS connects us."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     # A node that runs already has counted before: its next report is where we begin.
-    while recorder.class_names is None or (node is None and not recorder.reports):
-        _spin(recorder, node, stop)
+    while subscriber.class_names is None or (node is None and not subscriber.reports):
+        _spin(subscriber, node, stop)
         if stop.is_set():
             raise KeyboardInterrupt
         if time.monotonic() > deadline:
-            raise SgnetError(_not_ready(run, recorder, node))
-    recorder.count_from_here()
+            raise SgnetError(_not_ready(run, subscriber, node))
+    subscriber.count_from_here()
 
 
-def _not_ready(run: Replay, recorder: MaskRecorder, node: ChildProcess | None) -> str:
+def _not_ready(run: ReplayConfig, subscriber: MaskSubscriber, node: ChildProcess | None) -> str:
     after = f'after {READY_TIMEOUT_S:.0f} s'
     if node is not None:
         return f'segmentation_node was not ready {after}: {node.describe_end()}'
-    if recorder.class_names is None:
+    if subscriber.class_names is None:
         return (
             f'{after} nothing has come on {run.node}/labels; start the node in this '
             'ROS_DOMAIN_ID, or correct --node (namespace and name, as `ros2 node list` has it)'
@@ -233,22 +235,22 @@ def _not_ready(run: Replay, recorder: MaskRecorder, node: ChildProcess | None) -
     )
 
 
-def _drain(recorder: MaskRecorder, node: ChildProcess | None, stop: threading.Event) -> None:
+def _drain(subscriber: MaskSubscriber, node: ChildProcess | None, stop: threading.Event) -> None:
     """Until the node has nothing under way and we have all it made, or the time is over.
 
     What is missing then is counted as such.
     """
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
-    reports, totals, quiet = recorder.reports, recorder.totals, 0
+    reports, totals, quiet = subscriber.reports, subscriber.totals, 0
     while time.monotonic() < deadline:
-        _spin(recorder, node, stop)
-        if stop.is_set() and node is None and recorder.has_lost_node():
+        _spin(subscriber, node, stop)
+        if stop.is_set() and node is None and subscriber.has_lost_node():
             return
-        if recorder.reports == reports:
+        if subscriber.reports == reports:
             continue
         # A report like the one before and nothing under way: nothing will come any more.
-        idle = recorder.totals == totals and recorder.under_way == 0
+        idle = subscriber.totals == totals and subscriber.under_way == 0
         quiet = quiet + 1 if idle else 0
-        if quiet and len(recorder.masks) >= recorder.totals['masks'] or quiet > PATIENT_REPORTS:
+        if quiet and len(subscriber.masks) >= subscriber.totals['masks'] or quiet > PATIENT_REPORTS:
             return
-        reports, totals = recorder.reports, recorder.totals
+        reports, totals = subscriber.reports, subscriber.totals

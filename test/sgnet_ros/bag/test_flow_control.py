@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sgnet_ros.bag.flow_control import MOST_UNANSWERED, Answers
+from sgnet_ros.bag.flow_control import MAX_IN_FLIGHT, BackPressure
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.player import BagPlayer
 from sgnet_ros.bag.reader import Bag
@@ -29,8 +29,8 @@ def test_waits_for_answers_however_slow(ros, lone_node, tiny_samples, tmp_path):
         Image, TOPICS.rgb, lambda m: (received.append(m), unanswered.append(m)), 20
     )
     with Bag(tmp_path / 'long') as bag:
-        answers = Answers(lone_node, '/slow_listener/mask')
-        player = BagPlayer(bag, lone_node, [TOPICS.rgb, TOPICS.depth], answers=answers)
+        back_pressure = BackPressure(lone_node, '/slow_listener/mask')
+        player = BagPlayer(bag, lone_node, [TOPICS.rgb, TOPICS.depth], back_pressure=back_pressure)
         ros.spin_until(lambda: lone_node.count_publishers('/slow_listener/mask'), 'discovery')
         ros.spin_until(lambda: answer.get_subscription_count(), 'discovery')
         thread = threading.Thread(target=player.play, args=(threading.Event(),))
@@ -47,46 +47,46 @@ def test_waits_for_answers_however_slow(ros, lone_node, tiny_samples, tmp_path):
         thread.join(DEADLINE_S)
         assert not thread.is_alive()
     assert [stamp_ns(m.header) for m in received] == [START_NS + i * 10**6 for i in range(15)]
-    assert most == MOST_UNANSWERED
+    assert most == MAX_IN_FLIGHT
 
 
-def send(answers, topic, stamps):
+def send(back_pressure, topic, stamps):
     """Seconds held back; sends no more than may be sent."""
     held_s = 0.0
     for stamp in stamps:
-        held_s += answers.wait(threading.Event())
-        answers.expect(topic, stamp)
+        held_s += back_pressure.wait(threading.Event())
+        back_pressure.add(topic, stamp)
     return held_s
 
 
 @pytest.fixture
-def answers(lone_node):
+def back_pressure(lone_node):
     """Of a node that never answers, for streams `rgb` and `depth`."""
-    answers = Answers(lone_node, '/nobody/mask', timeout_s=0.3)
-    answers.watch(('rgb', 'depth'))
-    return answers
+    back_pressure = BackPressure(lone_node, '/nobody/mask', timeout_s=0.3)
+    back_pressure.limit(('rgb', 'depth'))
+    return back_pressure
 
 
-def test_colour_without_depth_waits_for_nothing(answers, caplog):
+def test_colour_without_depth_waits_for_nothing(back_pressure, caplog):
     """A colour stream several times faster than depth, or a pause of depth, gives no masks."""
-    assert send(answers, 'rgb', range(50)) < 0.2
-    assert send(answers, 'depth', range(0, 40, 10)) < 0.2
+    assert send(back_pressure, 'rgb', range(50)) < 0.2
+    assert send(back_pressure, 'depth', range(0, 40, 10)) < 0.2
     assert caplog.text == ''
 
 
-def test_gives_up_once_until_there_is_an_answer(answers, caplog):
+def test_gives_up_once_until_there_is_an_answer(back_pressure, caplog):
     """Frames that the node cannot use, one after the other, cost the time for an answer once."""
     for index in range(20):
-        send(answers, 'rgb', [index])
-        send(answers, 'depth', [index])
+        send(back_pressure, 'rgb', [index])
+        send(back_pressure, 'depth', [index])
     assert caplog.text.count('nothing on /nobody/mask for 0.3 s') == 1
 
 
 def test_goes_on_without_answers_that_never_come(lone_node, bag_path, caplog):
     with Bag(bag_path) as bag:
-        answers = Answers(lone_node, '/nobody/mask', timeout_s=0.1)
+        back_pressure = BackPressure(lone_node, '/nobody/mask', timeout_s=0.1)
         topics = [TOPICS.rgb, TOPICS.label_names]
-        player = BagPlayer(bag, lone_node, topics, answers=answers)
+        player = BagPlayer(bag, lone_node, topics, back_pressure=back_pressure)
         player.play(threading.Event())
     assert player.sent == {TOPICS.rgb: 5, TOPICS.label_names: 1}
     assert caplog.text.count('nothing on /nobody/mask for 0.1 s') == 1

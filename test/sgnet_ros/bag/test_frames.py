@@ -79,11 +79,11 @@ def test_damaged_compressed_frames_are_named(bag_path, tmp_path, tiny_samples):
         return cdr, time_ns
 
     with Bag(rewrite(good, tmp_path / 'damaged', damage)) as bag:
-        frames = BagFrames(bag, SMALL, skip_bad=True)
+        frames = BagFrames(bag, SMALL, skip_invalid=True)
         assert len(list(frames)) == 3
-        assert 'neither JPEG nor PNG' in frames.problems[0]
-        assert len(frames.problems) == 2
-        assert all(SMALL.depth in problem for problem in frames.problems)
+        assert 'neither JPEG nor PNG' in frames.skipped[0]
+        assert len(frames.skipped) == 2
+        assert all(SMALL.depth in problem for problem in frames.skipped)
 
 
 @pytest.mark.parametrize('part', ['rgb', 'depth', 'labels'])

@@ -10,7 +10,7 @@ from sgnet_core.labels import NYU40
 from sgnet_core.types import SegmentationResult
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
-from sgnet_ros.bag.mask_writer import LABELS, MASK, OVERLAY, MaskBag
+from sgnet_ros.bag.mask_writer import LABELS, MASK, OVERLAY, MaskWriter
 from sgnet_ros.bag.reader import Bag, header_stamp_ns, with_header_stamp
 from sgnet_ros.conversions.images import rgb_from_msg
 from sgnet_ros.conversions.masks import label_names_from_msg, mask_from_msg
@@ -24,7 +24,7 @@ def result(sample):
 
 
 def write_masks(source, out):
-    with Bag(source) as bag, MaskBag(out, bag, RGB, NYU40.class_names) as masks:
+    with Bag(source) as bag, MaskWriter(out, bag, RGB, NYU40.class_names) as masks:
         for sample in BagFrames(bag):
             masks.write(sample, result(sample))
     return out
@@ -72,10 +72,10 @@ def test_an_error_leaves_no_bag_behind(bag_path, tmp_path):
     with (
         pytest.raises(ZeroDivisionError),
         Bag(bag_path) as bag,
-        MaskBag(tmp_path / 'out', bag, RGB, NYU40.class_names),
+        MaskWriter(tmp_path / 'out', bag, RGB, NYU40.class_names),
     ):
         assert (tmp_path / 'out').exists()
         raise ZeroDivisionError
     assert not (tmp_path / 'out').exists()
     with Bag(bag_path) as bag, pytest.raises(InputError, match='exists'):
-        MaskBag(bag_path, bag, RGB, NYU40.class_names)
+        MaskWriter(bag_path, bag, RGB, NYU40.class_names)

@@ -35,11 +35,11 @@ def test_data_set_and_bag_hold_the_same_frames(tiny_dataset, tmp_path, storage):
 
 def test_research_frames_survive_the_bag(research_data, tmp_path):
     dataset = FolderDataset(research_data / 'nyuv2', split='val')
-    picked = [dataset[index] for index in (0, 50)]
-    writer = write_bag(picked, tmp_path / 'bag', 10.0, dataset.class_names)
+    selected = [dataset[index] for index in (0, 50)]
+    writer = write_bag(selected, tmp_path / 'bag', 10.0, dataset.class_names)
     assert (writer.largest_depth_error_m, writer.lost_depth_pixels) == (0, 0)
     with Bag(tmp_path / 'bag') as bag:
-        assert_all_same(BagFrames(bag), picked)
+        assert_all_same(BagFrames(bag), selected)
 
 
 def test_every_millimetre_survives(tmp_path):

@@ -111,8 +111,8 @@ def test_bad_frames_are_skipped_counted_and_named(bag_path, convert, tmp_path, t
 
     path = rewrite(bag_path, tmp_path / 'lonely', lonely)
     path = edited(path, tmp_path / 'new', TOPICS.rgb, unknown_encoding, (1,))
-    figures = tmp_path / 'figures.json'
-    status, frames, said = convert(path, '--png', '--json', str(figures))
+    metrics = tmp_path / 'metrics.json'
+    status, frames, said = convert(path, '--png', '--json', str(metrics))
     assert status == 0
     assert_all_same(frames, tiny_samples[::2])
     assert 'bag_to_frames: 3 frames of 4 pairs' in said
@@ -121,7 +121,7 @@ def test_bad_frames_are_skipped_counted_and_named(bag_path, convert, tmp_path, t
         f'1 frames skipped; the first: {path}: frame {IDS[1]}, {TOPICS.rgb}: unknown colour enc'
         in said
     )
-    summary = json.loads(figures.read_text())
+    summary = json.loads(metrics.read_text())
     assert (summary['frames'], summary['pairs'], len(summary['skipped'])) == (3, 4, 1)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo, whole: three processes over DDS, figures that add up, nothing left behind."""
+"""The demo, whole: three processes over DDS, metrics that add up, nothing left behind."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def finish(process):
     return output
 
 
-def check_figures(out, frames):
+def check_metrics(out, frames):
     metrics = json.loads((out / 'metrics.json').read_text())
     assert metrics['frames_sent'] == frames
     assert metrics['masks'] + sum(metrics['dropped'].values()) == metrics['pairs']
@@ -80,7 +80,7 @@ def test_generated_rooms(demo, checkpoint, tmp_path):
     process = demo('--count', 4, '--rate', 4, '--checkpoint', checkpoint)
     output = finish(process)
     assert process.returncode == 0, output
-    metrics = check_figures(tmp_path / 'out', 4)
+    metrics = check_metrics(tmp_path / 'out', 4)
     assert 0 <= metrics['miou'] <= 1
     assert metrics['source'] == 'generated rooms'
     for word in ('frames sent', 'masks', 'dropped', 'latency', 'mIoU', 'contact_sheet.png'):
@@ -99,7 +99,7 @@ def test_folder_data_set_after_an_earlier_demo(demo, checkpoint, tiny_dataset, t
     )
     output = finish(process)
     assert process.returncode == 0, output
-    metrics = check_figures(tmp_path / 'out', 3)
+    metrics = check_metrics(tmp_path / 'out', 3)
     assert metrics['source'] == 'tiny'
     assert 'miou' in metrics
 

@@ -8,16 +8,16 @@ from sgnet_core.labels import NYU40
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.writer import START_NS, write_bag
 from sgnet_ros.replay.demo_report import compare, contact_sheet_of, evenly_spread, visible_classes
-from sgnet_ros.replay.mask_recorder import RecordedMask
-from sgnet_ros.replay.result import Recording, table
+from sgnet_ros.replay.mask_subscriber import ReceivedMask
+from sgnet_ros.replay.result import ReplayResult, table
 
 STAMPS = [START_NS + round(index * 1e9 / 30) for index in range(5)]
 
 
-def recording(masks, node=None, class_names=NYU40.class_names):
+def replay_result(masks, node=None, class_names=NYU40.class_names):
     """Of five frames at 30 Hz, sent a thousand seconds later than recorded."""
     node = node or {}
-    return Recording(
+    return ReplayResult(
         masks=masks,
         class_names=class_names,
         about={'network': 'a network'},
@@ -36,43 +36,43 @@ def recording(masks, node=None, class_names=NYU40.class_names):
 
 def mask(labels=None, latency_ms=10.0, arrived_s=0.0):
     labels = np.zeros((24, 36), np.uint8) if labels is None else labels
-    return RecordedMask(lambda: labels, latency_ms, arrived_s)
+    return ReceivedMask(lambda: labels, latency_ms, arrived_s)
 
 
 def test_nothing_arrived():
-    figures = recording({}, {'pairs': 0, 'received': {}}).figures()
-    assert 'frames sent                5' in table({**figures, 'rate_hz': 5.0})
+    metrics = replay_result({}, {'pairs': 0, 'received': {}}).metrics()
+    assert 'frames sent                5' in table({**metrics, 'rate_hz': 5.0})
 
 
 def test_masks_are_compared_with_the_labels_of_their_own_stamp(tiny_samples, bag_path):
     exact = {stamp: mask(sample.labels) for stamp, sample in zip(STAMPS, tiny_samples, strict=True)}
-    scores, picked = compare(bag_path, recording(exact), NYU40.class_names)
+    scores, selected = compare(bag_path, replay_result(exact), NYU40.class_names)
     assert scores['pixel_accuracy'] == 1.0
-    assert [item.number for item in picked] == [0, 1, 2, 3, 4]
+    assert [item.number for item in selected] == [0, 1, 2, 3, 4]
     shifted = dict(zip(STAMPS[1:], exact.values(), strict=False))
-    scores, picked = compare(bag_path, recording(shifted), NYU40.class_names)
+    scores, selected = compare(bag_path, replay_result(shifted), NYU40.class_names)
     assert scores['pixel_accuracy'] < 0.1
-    assert [item.number for item in picked] == [1, 2, 3, 4]
+    assert [item.number for item in selected] == [1, 2, 3, 4]
 
 
 def test_frames_without_labels(tiny_samples, tmp_path):
     write_bag(tiny_samples, tmp_path / 'bag', 30.0)
-    run = recording({STAMPS[2]: mask()})
-    scores, picked = compare(tmp_path / 'bag', run, None)
+    run = replay_result({STAMPS[2]: mask()})
+    scores, selected = compare(tmp_path / 'bag', run, None)
     assert scores == {}
-    assert [p.caption() for p in picked] == ['frame 2: mask 10 ms after the camera']
-    sheet = contact_sheet_of(picked, run, {'source': 'noise', 'masks': 1})
+    assert [p.caption() for p in selected] == ['frame 2: mask 10 ms after the camera']
+    sheet = contact_sheet_of(selected, run, {'source': 'noise', 'masks': 1})
     assert sheet.dtype == np.uint8
     assert sheet.shape[2] == 3
 
 
 def test_labels_of_other_classes_are_not_scored(tiny_samples, bag_path, tmp_path):
-    run = recording({STAMPS[2]: mask()}, class_names=('this', 'that'))
-    scores, picked = compare(bag_path, run, NYU40.class_names)
+    run = replay_result({STAMPS[2]: mask()}, class_names=('this', 'that'))
+    scores, selected = compare(bag_path, run, NYU40.class_names)
     assert scores == {}
-    assert len(picked) == 1
+    assert len(selected) == 1
     metrics = {'source': 'x', 'masks': 1}
-    with_labels = contact_sheet_of(picked, run, metrics)
+    with_labels = contact_sheet_of(selected, run, metrics)
     write_bag(tiny_samples, tmp_path / 'plain', 30.0)
     _, without = compare(tmp_path / 'plain', run, None)
     assert with_labels.shape == contact_sheet_of(without, run, metrics).shape
@@ -81,11 +81,11 @@ def test_labels_of_other_classes_are_not_scored(tiny_samples, bag_path, tmp_path
 def test_caption_counts_right_pixels(tiny_samples, bag_path):
     labels = tiny_samples[0].labels.copy()
     labels[:12] = (labels[:12] + 1) % 40
-    run = recording({STAMPS[0]: mask(labels, 123.4)})
-    _, picked = compare(bag_path, run, NYU40.class_names)
-    assert picked[0].caption().startswith('frame 0: mask 123 ms after the camera, 5')
-    sheet = contact_sheet_of(picked, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
-    plain = contact_sheet_of(picked, run, {'source': 'x', 'masks': 1})
+    run = replay_result({STAMPS[0]: mask(labels, 123.4)})
+    _, selected = compare(bag_path, run, NYU40.class_names)
+    assert selected[0].caption().startswith('frame 0: mask 123 ms after the camera, 5')
+    sheet = contact_sheet_of(selected, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
+    plain = contact_sheet_of(selected, run, {'source': 'x', 'masks': 1})
     assert sheet.shape[1] > plain.shape[1], 'a column more: the exact labels'
 
 
@@ -106,7 +106,7 @@ def test_evenly_spread():
 
 def test_no_mask_is_a_failure(tiny_dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        'sgnet_ros.replay.session.record_run', lambda *a: recording({}, {'pairs': 5})
+        'sgnet_ros.replay.session.run_session', lambda *a: replay_result({}, {'pairs': 5})
     )
     monkeypatch.setenv('ROS_DOMAIN_ID', '1')  # so that the demo sets none in this process
     argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path / 'out'), '--rate', '10']

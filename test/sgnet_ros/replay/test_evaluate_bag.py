@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate_bag` gives the figures of the data set that the bag was made of, entry by entry."""
+"""`evaluate_bag` gives the metrics of the data set that the bag was made of, entry by entry."""
 
 import json
 from dataclasses import replace
@@ -26,14 +26,14 @@ def command(*argv):
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_path, storage):
-    bag, figures = tmp_path / 'bag', tmp_path / 'figures.json'
+    bag, metrics = tmp_path / 'bag', tmp_path / 'metrics.json'
     argv = [tiny_dataset.root, bag, '--storage', storage]
     assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 0
-    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 0
-    written = json.loads(figures.read_text())
-    argv = ['--data', tiny_dataset.root, '--checkpoint', checkpoint, '--json', figures]
+    assert command(bag, '--checkpoint', checkpoint, '--json', metrics) == 0
+    written = json.loads(metrics.read_text())
+    argv = ['--data', tiny_dataset.root, '--checkpoint', checkpoint, '--json', metrics]
     assert run_command('sgnet_core', 'evaluate', [str(a) for a in argv]) == 0
-    expected = json.loads(figures.read_text())
+    expected = json.loads(metrics.read_text())
     np.testing.assert_array_equal(written['confusion'], expected['confusion'])
     assert np.count_nonzero(np.sum(expected['confusion'], axis=0)) > 5, 'one answer proves little'
     # Times differ, and a bag has neither the ids nor the poses of the data set.
@@ -48,11 +48,11 @@ def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_pat
 
 def test_split_and_limit(tiny_dataset, tmp_path, capsys):
     def frames(*argv):
-        figures = tmp_path / 'made.json'
+        metrics = tmp_path / 'made.json'
         out = tmp_path / f'bag{len(list(tmp_path.iterdir()))}'
-        argv = [tiny_dataset.root, out, '--json', figures, *argv]
+        argv = [tiny_dataset.root, out, '--json', metrics, *argv]
         assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 0
-        return json.loads(figures.read_text())['frames']
+        return json.loads(metrics.read_text())['frames']
 
     assert frames() == 5
     assert frames('--split', 'val') == 2
@@ -63,11 +63,11 @@ def test_split_and_limit(tiny_dataset, tmp_path, capsys):
 
 
 def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, capsys):
-    bag, figures = tmp_path / 'bag', tmp_path / 'figures.json'
+    bag, metrics = tmp_path / 'bag', tmp_path / 'metrics.json'
     write_bag(tiny_samples * 4, bag, 10.0, NYU40.class_names)
     truncate(bag)
-    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 1
-    written = json.loads(figures.read_text())
+    assert command(bag, '--checkpoint', checkpoint, '--json', metrics) == 1
+    written = json.loads(metrics.read_text())
     assert 7 <= written['frames'] <= 12
     error = capsys.readouterr().err
     assert 'cut off in bag.mcap' in error
@@ -141,9 +141,9 @@ def test_stamps_that_are_all_the_same(bag_path, checkpoint, tmp_path):
     def unstamped(topic, index, cdr, time_ns):
         return (cdr if topic == TOPICS.label_names else with_header_stamp(cdr, 0)), time_ns
 
-    bag, figures = rewrite(bag_path, tmp_path / 'new', unstamped), tmp_path / 'figures.json'
-    assert command(bag, '--checkpoint', checkpoint, '--json', figures) == 0
-    assert json.loads(figures.read_text())['unpaired'] == {'duplicate_stamp': 8}
+    bag, metrics = rewrite(bag_path, tmp_path / 'new', unstamped), tmp_path / 'metrics.json'
+    assert command(bag, '--checkpoint', checkpoint, '--json', metrics) == 0
+    assert json.loads(metrics.read_text())['unpaired'] == {'duplicate_stamp': 8}
 
 
 def test_bag_without_a_pair(bag_path, checkpoint, tmp_path, capsys):

@@ -31,12 +31,12 @@ def command(*argv):
 
 
 def test_fewer_classes_by_a_file(bag_path, checkpoint, tmp_path):
-    figures = tmp_path / 'figures.json'
-    argv = (bag_path, '--checkpoint', checkpoint, *TORCH, '--json', figures)
+    metrics = tmp_path / 'metrics.json'
+    argv = (bag_path, '--checkpoint', checkpoint, *TORCH, '--json', metrics)
     assert command(*argv) == 0
-    of_40 = np.array(json.loads(figures.read_text())['confusion'])
+    of_40 = np.array(json.loads(metrics.read_text())['confusion'])
     assert command(*argv, '--remap', NYU13_OF_40) == 0
-    written = json.loads(figures.read_text())
+    written = json.loads(metrics.read_text())
     assert tuple(written['per_class_iou']) == NYU13.class_names
     expected = np.zeros((13, 13), np.int64)
     np.add.at(expected, (nyu40_to_nyu13[:, None], nyu40_to_nyu13[None, :]), of_40)
@@ -51,10 +51,10 @@ def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys
     write_bag(tiny_samples, tmp_path / 'bag', 10.0, names)
     remap = tmp_path / 'remap.yaml'
     remap.write_text('some: [kind 0, kind 7, wall]\nother: [kind 1, floor, bed]\n')
-    figures = tmp_path / 'figures.json'
-    argv = ('--checkpoint', checkpoint, *TORCH, '--json', figures, '--remap', remap)
+    metrics = tmp_path / 'metrics.json'
+    argv = ('--checkpoint', checkpoint, *TORCH, '--json', metrics, '--remap', remap)
     assert command(tmp_path / 'bag', *argv) == 0
-    written = json.loads(figures.read_text())
+    written = json.loads(metrics.read_text())
     labelled = sum(np.isin(sample.labels, (0, 1, 7)).sum() for sample in tiny_samples)
     assert np.sum(written['confusion']) + sum(written['unpredicted']) == labelled
     remap.write_text('some: [wal]\n')
@@ -64,10 +64,10 @@ def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys
 
 def test_labels_of_a_folder_and_masks_in_a_bag(tiny_samples, tiny_dataset, checkpoint, tmp_path):
     write_bag(tiny_samples, tmp_path / 'bag', 10.0)
-    figures, masks = tmp_path / 'figures.json', tmp_path / 'masks'
-    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--json', figures)
+    metrics, masks = tmp_path / 'metrics.json', tmp_path / 'masks'
+    argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--json', metrics)
     assert command(*argv, '--labels', tiny_dataset.root, '--write-bag', masks) == 0
-    written = json.loads(figures.read_text())
+    written = json.loads(metrics.read_text())
     segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
     expected = evaluate(segmenter, tiny_samples).confusion
     np.testing.assert_array_equal(written['confusion'], expected.counts)
@@ -89,11 +89,11 @@ def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkey
         if len(seen) == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskBag.write', interrupted)
-    figures, masks = tmp_path / 'figures.json', tmp_path / 'masks'
+    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskWriter.write', interrupted)
+    metrics, masks = tmp_path / 'metrics.json', tmp_path / 'masks'
     argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--write-bag', masks)
-    assert command(*argv, '--json', figures) == 130
-    written = json.loads(figures.read_text())
+    assert command(*argv, '--json', metrics) == 130
+    written = json.loads(metrics.read_text())
     assert written['interrupted'] is True
     assert 7 <= written['frames'] == len(seen) < 40
     segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
@@ -108,12 +108,12 @@ def test_frames_that_cannot_be_used_are_left_out(
     bag_path, tiny_samples, checkpoint, tmp_path, capsys
 ):
     bag = edited(bag_path, tmp_path / 'new', FrameTopics().rgb, unknown_encoding, (1, 3))
-    figures = tmp_path / 'figures.json'
-    assert command(bag, '--checkpoint', checkpoint, *TORCH, '--json', figures) == 1
+    metrics = tmp_path / 'metrics.json'
+    assert command(bag, '--checkpoint', checkpoint, *TORCH, '--json', metrics) == 1
     error = capsys.readouterr().err
     assert '2 frames cannot be used, the first because of: ' in error
     assert 'frame 1000000000.033333333' in error
-    written = json.loads(figures.read_text())
+    written = json.loads(metrics.read_text())
     assert (written['frames'], written['pairs'], written['unusable']) == (3, 5, 2)
     segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
     expected = evaluate(segmenter, tiny_samples[::2]).confusion

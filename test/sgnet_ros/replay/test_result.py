@@ -6,17 +6,17 @@ import pytest
 
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.writer import START_NS
-from sgnet_ros.replay.mask_recorder import MaskFile, RecordedMask
-from sgnet_ros.replay.result import Recording, label_ages_ms
+from sgnet_ros.replay.mask_subscriber import MaskFile, ReceivedMask
+from sgnet_ros.replay.result import ReplayResult, label_ages_ms
 
 STAMPS = [START_NS + index * 100_000_000 for index in range(5)]
 
 
 def mask(latency_ms, arrived_s):
-    return RecordedMask(lambda: np.zeros((3, 4), np.uint8), latency_ms, arrived_s)
+    return ReceivedMask(lambda: np.zeros((3, 4), np.uint8), latency_ms, arrived_s)
 
 
-def recording(recorded, **node):
+def replay_result(recorded, **node):
     """Of five frames."""
     counts = {
         'received': {},
@@ -27,39 +27,39 @@ def recording(recorded, **node):
         **node,
     }
     played = {'messages': {FrameTopics().rgb: 5, '/other/rgb': 3}}
-    return Recording(recorded, ('near', 'far'), {}, played, counts, {})
+    return ReplayResult(recorded, ('near', 'far'), {}, played, counts, {})
 
 
 def test_all_causes_add_up():
     masks = {STAMPS[0]: mask(30.0, 7.0), STAMPS[3]: mask(50.0, 9.0)}
     dropped = {'newer_frame': 4, 'bad_depth': 1, 'rgb_unmatched': 6, 'stopped': 0}
-    figures = recording(masks, pairs=9, masks=3, dropped=dropped).figures()
-    assert figures['pairs'] == 9
-    assert figures['masks'] == 2
-    assert figures['dropped'] == {
+    metrics = replay_result(masks, pairs=9, masks=3, dropped=dropped).metrics()
+    assert metrics['pairs'] == 9
+    assert metrics['masks'] == 2
+    assert metrics['dropped'] == {
         'newer_frame': 4,
         'bad_depth': 1,
         'not_recorded': 1,
         'unfinished': 1,
     }
-    assert figures['unpaired'] == {'rgb_unmatched': 6}
-    assert figures['masks'] + sum(figures['dropped'].values()) == figures['pairs']
-    assert figures['fps'] == pytest.approx(0.5)
-    assert figures['latency_ms'] == {'p50': 30.0, 'p95': 50.0, 'p99': 50.0}
+    assert metrics['unpaired'] == {'rgb_unmatched': 6}
+    assert metrics['masks'] + sum(metrics['dropped'].values()) == metrics['pairs']
+    assert metrics['fps'] == pytest.approx(0.5)
+    assert metrics['latency_ms'] == {'p50': 30.0, 'p95': 50.0, 'p99': 50.0}
 
 
 def test_masks_that_came_after_the_last_report_add_up():
     """A node that ended with Ctrl-C: nothing is dropped less than no times."""
     masks = {stamp: mask(30.0, 7.0 + index) for index, stamp in enumerate(STAMPS[:3])}
-    figures = recording(masks, pairs=3, masks=1, dropped={'bad_depth': 1}).figures()
-    assert (figures['pairs'], figures['masks'], figures['dropped']) == (4, 3, {'bad_depth': 1})
+    metrics = replay_result(masks, pairs=3, masks=1, dropped={'bad_depth': 1}).metrics()
+    assert (metrics['pairs'], metrics['masks'], metrics['dropped']) == (4, 3, {'bad_depth': 1})
 
 
 def test_nothing_arrived():
-    figures = recording({}, pairs=0).figures('/other/rgb')
-    assert figures['frames_sent'] == 3
-    assert (figures['masks'], figures['fps']) == (0, None)
-    assert (figures['latency_ms'], figures['label_age_ms']) == (None, None)
+    metrics = replay_result({}, pairs=0).metrics('/other/rgb')
+    assert metrics['frames_sent'] == 3
+    assert (metrics['masks'], metrics['fps']) == (0, None)
+    assert (metrics['latency_ms'], metrics['label_age_ms']) == (None, None)
 
 
 def test_label_age_counts_from_the_stamp_until_the_next_mask_comes():

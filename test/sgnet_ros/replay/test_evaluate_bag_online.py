@@ -15,8 +15,8 @@ from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU40
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.writer import START_NS, write_bag
-from sgnet_ros.replay.mask_recorder import RecordedMask
-from sgnet_ros.replay.result import Recording
+from sgnet_ros.replay.mask_subscriber import ReceivedMask
+from sgnet_ros.replay.result import ReplayResult
 
 TOPICS = FrameTopics()
 
@@ -30,13 +30,13 @@ def bag(tmp_path, tiny_samples):
 
 @pytest.fixture
 def evaluate(ros_domain_id, tmp_path, monkeypatch):
-    """Runs evaluate_bag in this process and domain; returns exit status and figures, if any."""
+    """Runs evaluate_bag in this process and domain; returns exit status and metrics, if any."""
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
 
     def run(*argv):
-        figures = tmp_path / 'figures.json'
-        status = run_command('sgnet_ros', 'evaluate_bag', [*map(str, argv), '--json', str(figures)])
-        return status, json.loads(figures.read_text()) if figures.exists() else None
+        metrics = tmp_path / 'metrics.json'
+        status = run_command('sgnet_ros', 'evaluate_bag', [*map(str, argv), '--json', str(metrics)])
+        return status, json.loads(metrics.read_text()) if metrics.exists() else None
 
     return run
 
@@ -94,8 +94,8 @@ def running_node(ros, checkpoint):
         thread.join()
 
 
-def adds_up(figures):
-    return figures['masks'] + sum(figures['dropped'].values()) == figures['pairs']
+def adds_up(metrics):
+    return metrics['masks'] + sum(metrics['dropped'].values()) == metrics['pairs']
 
 
 def test_lossless_counts_are_those_of_offline(bag, tmp_path, checkpoint, evaluate):
@@ -124,14 +124,14 @@ def test_a_node_that_runs_already_and_drops(bag, evaluate, running_node, capfd):
     for _ in range(7):
         node.counters.paired()
     node.counters.dropped('newer_frame', 7)
-    status, figures = evaluate(bag, '--live', '--lossless', '--node', '/left/picky')
+    status, metrics = evaluate(bag, '--live', '--lossless', '--node', '/left/picky')
     assert status == 1
-    lost = 15 - figures['frames']
+    lost = 15 - metrics['frames']
     assert f'not lossless: {lost} of 15 labelled frames have no mask' in capfd.readouterr().err
-    assert figures['pairs'] == 15
-    assert 1 <= figures['masks'] == figures['frames'] < 15
-    assert figures['dropped'] == {'newer_frame': lost}
-    assert adds_up(figures)
+    assert metrics['pairs'] == 15
+    assert 1 <= metrics['masks'] == metrics['frames'] < 15
+    assert metrics['dropped'] == {'newer_frame': lost}
+    assert adds_up(metrics)
 
 
 @pytest.mark.parametrize('name', ['interrupted', 'interrupted_and_left'])
@@ -147,20 +147,20 @@ def test_ctrl_c_reports_what_came(bag, evaluate, running_node, name):
                 leave.set()
 
     running_node(name, interrupt, leave, **{'queue.policy': 'all', 'max_rate': 5.0})
-    status, figures = evaluate(bag, '--live', '--lossless', '--node', f'/{name}')
+    status, metrics = evaluate(bag, '--live', '--lossless', '--node', f'/{name}')
     assert status == 130
-    assert figures['interrupted'] is True
-    assert 2 <= figures['frames'] == figures['masks'] < 15
-    assert min(figures['dropped'].values(), default=1) > 0
-    assert adds_up(figures)
+    assert metrics['interrupted'] is True
+    assert 2 <= metrics['frames'] == metrics['masks'] < 15
+    assert min(metrics['dropped'].values(), default=1) > 0
+    assert adds_up(metrics)
 
 
 def test_ctrl_c_while_masks_are_compared(bag, evaluate, tmp_path, monkeypatch):
     stamps = [START_NS + index * 1_000_000 for index in range(15)]
     labels = np.zeros((24, 36), np.uint8)
     counts = {'received': {}, 'pairs': 15, 'masks': 15, 'dropped': {}, 'processing_ms': None}
-    recording = Recording(
-        {stamp: RecordedMask(lambda: labels, 10.0, stamp / 1e9) for stamp in stamps},
+    replay_result = ReplayResult(
+        {stamp: ReceivedMask(lambda: labels, 10.0, stamp / 1e9) for stamp in stamps},
         NYU40.class_names,
         {},
         {'messages': {TOPICS.rgb: 15}},
@@ -174,22 +174,24 @@ def test_ctrl_c_while_masks_are_compared(bag, evaluate, tmp_path, monkeypatch):
         if len(seen) == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr('sgnet_ros.replay.bag_evaluation.record_run', lambda *_, **__: recording)
-    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskBag.write', interrupted)
+    monkeypatch.setattr(
+        'sgnet_ros.replay.bag_evaluation.run_session', lambda *_, **__: replay_result
+    )
+    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskWriter.write', interrupted)
     argv = (bag, '--live', '--node', '/any', '--write-bag', tmp_path / 'masks')
-    status, figures = evaluate(*argv)
-    assert (status, figures['interrupted'], figures['frames']) == (130, True, 7)
+    status, metrics = evaluate(*argv)
+    assert (status, metrics['interrupted'], metrics['frames']) == (130, True, 7)
 
 
 def test_what_is_left_of_a_bag_is_played_and_scored(bag, evaluate, running_node, capfd):
     truncate(bag)
     running_node('patient', **{'queue.policy': 'all'})
-    status, figures = evaluate(bag, '--live', '--lossless', '--node', '/patient')
+    status, metrics = evaluate(bag, '--live', '--lossless', '--node', '/patient')
     assert status == 1
-    assert 4 <= figures['frames'] == figures['masks'] <= 10
+    assert 4 <= metrics['frames'] == metrics['masks'] <= 10
     error = capfd.readouterr().err
     assert 'cut off in bag.mcap' in error
-    assert f'scored the {figures["frames"]} of 15 frames' in error
+    assert f'scored the {metrics["frames"]} of 15 frames' in error
 
 
 def test_a_node_that_ends_meanwhile(bag, evaluate, running_node, capfd):

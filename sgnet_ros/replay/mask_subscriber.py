@@ -31,13 +31,13 @@ BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_j
 
 
 @dataclass(frozen=True)
-class RecordedMask:
+class ReceivedMask:
     """One mask as it arrived.
 
     Attributes:
         load: returns the (H, W) uint8 class ids.
-        latency_ms: from the stamp of the colour image to the arrival here; in a `Recording`, from
-            when the image was sent.
+        latency_ms: from the stamp of the colour image to the arrival here; in a `ReplayResult`,
+            from when the image was sent.
         arrived_s: on the monotonic clock.
     """
 
@@ -63,7 +63,7 @@ class MaskFile:
         return np.frombuffer(zlib.decompress(self._file.read(size)), np.uint8).reshape(shape)
 
 
-class MaskRecorder:
+class MaskSubscriber:
     """Subscribes to the outputs of a segmentation node.
 
     Args:
@@ -88,7 +88,7 @@ class MaskRecorder:
         on_overlay: Callable[[int, np.ndarray], None] | None = None,
         node_name: str = '/segmentation',
     ) -> None:
-        self.masks: dict[int, RecordedMask] = {}
+        self.masks: dict[int, ReceivedMask] = {}
         self.class_names: tuple[str, ...] | None = None
         self.about: dict[str, str] = {}
         self.reports = 0
@@ -142,7 +142,7 @@ class MaskRecorder:
         arrived_ns, arrived_s = time.time_ns(), time.monotonic()
         stamp = stamp_ns(message.header)
         latency_ms = (arrived_ns - stamp) / 1e6
-        self.masks[stamp] = RecordedMask(
+        self.masks[stamp] = ReceivedMask(
             self._masks_on_disk.store(mask_from_msg(message)), latency_ms, arrived_s
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.cli.evaluate_bag import add_arguments
 from sgnet_ros.parameters import NODE_PARAMETERS
-from sgnet_ros.replay.options import replay_of
+from sgnet_ros.replay.options import replay_config
 from sgnet_ros.replay.session import node_arguments
 
 TOPICS = FrameTopics()
@@ -16,7 +16,7 @@ TOPICS = FrameTopics()
 def replay(*argv):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return replay_of(parser.parse_args(['bag', '--live', *argv]), Path('logs'), 7)
+    return replay_config(parser.parse_args(['bag', '--live', *argv]), Path('logs'), 7)
 
 
 def told(run, option):

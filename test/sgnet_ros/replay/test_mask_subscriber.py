@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recorder keeps of what a node publishes."""
+"""What the subscriber keeps of what a node publishes."""
 
 import time
 
@@ -9,7 +9,7 @@ from sgnet_ros.conversions.images import rgb_to_msg
 from sgnet_ros.conversions.masks import label_names_to_msg, mask_to_msg
 from sgnet_ros.monitoring.counters import Counts
 from sgnet_ros.monitoring.diagnostics import diagnostics_to_msg
-from sgnet_ros.replay.mask_recorder import MaskRecorder
+from sgnet_ros.replay.mask_subscriber import MaskSubscriber
 from sgnet_ros.topics import LATCHED_QOS, OUTPUT_QOS
 
 
@@ -30,12 +30,12 @@ def test_keeps_masks_overlays_names_and_counts(ros, lone_node):
     palette = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
     publishers['labels'].publish(label_names_to_msg(('near', 'far'), palette))
     overlays = {}
-    recorder = MaskRecorder(lone_node, overlays.__setitem__)
+    subscriber = MaskSubscriber(lone_node, overlays.__setitem__)
 
     def spin_until(happened, what):
-        ros.spin_until(lambda: recorder.spin(0.01) or happened(), what)
+        ros.spin_until(lambda: subscriber.spin(0.01) or happened(), what)
 
-    spin_until(lambda: recorder.class_names == ('near', 'far'), 'the latched names')
+    spin_until(lambda: subscriber.class_names == ('near', 'far'), 'the latched names')
     spin_until(lambda: all(p.get_subscription_count() for p in publishers.values()), 'discovery')
     stamp_ns = time.time_ns() - 20_000_000
     seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
@@ -49,15 +49,15 @@ def test_keeps_masks_overlays_names_and_counts(ros, lone_node):
         'segmentation', Time(), counts, Counts(), 1.0, {'network': 'a fake'}
     )
     publishers['diagnostics'].publish(report)
-    spin_until(lambda: recorder.masks and overlays and recorder.reports, 'all messages')
-    np.testing.assert_array_equal(recorder.masks[stamp_ns].load(), labels)
-    assert recorder.masks[stamp_ns].latency_ms >= 20.0
+    spin_until(lambda: subscriber.masks and overlays and subscriber.reports, 'all messages')
+    np.testing.assert_array_equal(subscriber.masks[stamp_ns].load(), labels)
+    assert subscriber.masks[stamp_ns].latency_ms >= 20.0
     np.testing.assert_array_equal(overlays[stamp_ns], picture)
-    assert recorder.about == {'network': 'a fake'}
-    assert (recorder.totals['pairs'], recorder.totals['dropped.newer_frame']) == (7, 2)
-    assert recorder.under_way == 7 - 3 - 2 - 1, 'messages that never paired are no pairs'
+    assert subscriber.about == {'network': 'a fake'}
+    assert (subscriber.totals['pairs'], subscriber.totals['dropped.newer_frame']) == (7, 2)
+    assert subscriber.under_way == 7 - 3 - 2 - 1, 'messages that never paired are no pairs'
 
 
 def test_nothing_is_under_way_before_the_first_report(lone_node):
-    recorder = MaskRecorder(lone_node, lambda *_: None)
-    assert (recorder.under_way, recorder.reports, recorder.class_names) == (0, 0, None)
+    subscriber = MaskSubscriber(lone_node, lambda *_: None)
+    assert (subscriber.under_way, subscriber.reports, subscriber.class_names) == (0, 0, None)
