@@ -24,7 +24,7 @@ GROUPS = (
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
 )
-TAPPED_GROUPS = (1, 2, 4, 6)
+OUTPUT_GROUPS = (1, 2, 4, 6)
 """Groups whose output leaves the backbone: the last ones at strides 4, 8, 16 and 32."""
 
 
@@ -41,7 +41,7 @@ class EfficientNetLite(nn.Module):
         self._conv_stem = _conv(3, STEM_CHANNELS, 3, 2)
         self._bn0 = _batch_norm(STEM_CHANNELS)
         blocks: list[nn.Module] = []
-        self._tapped_blocks: list[int] = []
+        self._output_blocks: list[int] = []
         self.out_channels: list[int] = []
         in_channels = STEM_CHANNELS
         for group, (kernel, repeats, channels, expansion, stride) in enumerate(GROUPS):
@@ -55,8 +55,8 @@ class EfficientNetLite(nn.Module):
                     )
                 )
                 in_channels = channels
-            if group in TAPPED_GROUPS:
-                self._tapped_blocks.append(len(blocks) - 1)
+            if group in OUTPUT_GROUPS:
+                self._output_blocks.append(len(blocks) - 1)
                 self.out_channels.append(channels)
         self._blocks = nn.ModuleList(blocks)
 
@@ -65,7 +65,7 @@ class EfficientNetLite(nn.Module):
         features = []
         for i, block in enumerate(self._blocks):
             x = block(x)
-            if i in self._tapped_blocks:
+            if i in self._output_blocks:
                 features.append(x)
         return features  # strides 4, 8, 16, 32
 

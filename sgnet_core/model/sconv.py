@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""S-Conv: a convolution whose taps and weights follow the geometry of the scene.
+"""S-Conv: a convolution whose sampling locations and weights follow the geometry of the scene.
 
 Chen et al., "Spatial Information Guided Convolution for Real-Time RGBD Semantic Segmentation",
 IEEE TIP 30 (2021), section III-B. Variables carry the paper's names:
 
     S' = phi(S)                     the spatial projector                              (eq. 3)
     dd = eta(S')                    the offset generator                               (eq. 4)
-    S* = S' at the shifted taps                                                        (eq. 5)
-    W* = sigmoid(f(S*)) W           the weight generator, one scalar per tap           (eq. 6)
+    S* = S' at the sampling locations                                                  (eq. 5)
+    W* = sigmoid(f(S*)) W           the weight generator, one scalar per kernel position (eq. 6)
     Y(p) = sum_i W*_i(p) X(p + d_i + dd_i(p))                                          (eq. 7)
 
 Where the paper leaves a choice, the authors' released code decides: every S-Conv has a projector of
@@ -67,17 +67,17 @@ class SConv2d(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        taps = kernel_size * kernel_size
+        k = kernel_size * kernel_size  # kernel positions
         self.window = {'stride': stride, 'padding': padding, 'dilation': dilation}
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
         self.spatial_projector = SpatialProjector(
             in_channels if spatial_channels is None else spatial_channels, geometry_channels
         )
-        self.offset_generator = nn.Conv2d(geometry_channels, 2 * taps, kernel_size, **self.window)
+        self.offset_generator = nn.Conv2d(geometry_channels, 2 * k, kernel_size, **self.window)
         self.weight_generator1 = nn.Parameter(
             torch.empty(geometry_channels, geometry_channels, kernel_size, kernel_size)
         )
-        self.weight_generator2 = nn.Conv2d(geometry_channels, taps, 1)
+        self.weight_generator2 = nn.Conv2d(geometry_channels, k, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -92,7 +92,7 @@ class SConv2d(nn.Module):
         return self.convolve(x, self.geometry(s))
 
     def convolve(self, x: Tensor, geometry: Geometry) -> Tensor:
-        """The features (N, C, H, W) at the taps of a given geometry -> (N, D, H', W'), eq. 7."""
+        """Features (N, C, H, W), sampled and weighted by `geometry` -> (N, D, H', W'), eq. 7."""
         return modulated_deform_conv2d(x, *geometry, self.weight, **self.window)
 
     def geometry(self, s: Tensor) -> Geometry:
@@ -100,14 +100,14 @@ class SConv2d(nn.Module):
         s_projected = self.spatial_projector(s)  # (N, G, H, W)
         # Pixel coordinates need float32 even where autocast computes the rest in half precision.
         offset = self.offset_generator(s_projected).float()  # (N, 2K, H', W')
-        s_at_taps = modulated_deform_conv2d(
+        s_sampled = modulated_deform_conv2d(
             s_projected,
             offset,
             torch.ones_like(offset[:, ::2]),
             self.weight_generator1,
             **self.window,
         )  # (N, G, H', W')
-        mask = torch.sigmoid(self.weight_generator2(s_at_taps).float())  # (N, K, H', W')
+        mask = torch.sigmoid(self.weight_generator2(s_sampled).float())  # (N, K, H', W')
         return offset, mask
 
 

@@ -3,8 +3,8 @@
 
 The graph takes what the network takes and gives what it gives: `image` (N, 3, H, W) and `spatial`
 (N, c', H, W), both float32 and prepared as the checkpoint's `InputSpec` says, to `scores`
-(N, classes, H/s, W/s). The spatial information is resized inside. Offsets, masks, the order of
-taps and the border, zero outside the image, are DeformConv's own: nothing is rearranged.
+(N, classes, H/s, W/s). The graph resizes the spatial information. Offsets, masks, the order of
+kernel positions and the zero border are those of DeformConv: nothing is rearranged.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Zhu et al., "Deformable ConvNets v2" (CVPR 2019), eq. 1; Chen et al., SGNet (TIP
 
     Y(p) = sum_k  m_k(p) * W_k . X(stride * p - padding + dilation * k + offset_k(p))
 
-X is sampled bilinearly and is zero outside the image, pixel by pixel: a sample half a pixel outside
-counts half. Tap k = i * kernel_width + j; channel 2k of `offset` moves it down (dy), channel 2k + 1
+X is sampled bilinearly and is zero outside the image: a sample half a pixel outside counts half.
+Kernel position k = i * kernel_width + j; channel 2k of `offset` moves it down (dy), channel 2k + 1
 right (dx), in pixels of the input: the order of torchvision and of ONNX DeformConv.
 
 What computes it is chosen by device: `deform_conv_cpu`, `deform_conv_triton` on CUDA, and the
@@ -40,12 +40,12 @@ def modulated_deform_conv2d(
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
 ) -> Tensor:
-    """Convolve `x` at freely shifted, individually weighted taps.
+    """Convolve `x` at shifted sampling locations, each weighted by `mask`.
 
     Args:
         x: (N, C, H, W), float32, float64, float16 or bfloat16.
-        offset: (N, 2K, H', W') in pixels, (dy, dx) per tap; K = kernel height * kernel width.
-        mask: (N, K, H', W'), one factor per tap and output pixel, shared by all channels.
+        offset: (N, 2K, H', W') in pixels, (dy, dx) per kernel position; K = kernel height * width.
+        mask: (N, K, H', W'), one factor per kernel and output position, shared by all channels.
         weight: (D, C, kernel height, kernel width).
         bias: (D,) or None.
         stride, padding, dilation: one number or (vertical, horizontal).
@@ -196,10 +196,10 @@ def _check_shapes(x, offset, mask, weight, bias, stride, padding, dilation) -> N
         + 1
         for i in (0, 1)
     ]
-    taps = weight.shape[2] * weight.shape[3]
+    positions = weight.shape[2] * weight.shape[3]
     expected = {
-        'offset': (offset, (x.shape[0], 2 * taps, *out)),
-        'mask': (mask, (x.shape[0], taps, *out)),
+        'offset': (offset, (x.shape[0], 2 * positions, *out)),
+        'mask': (mask, (x.shape[0], positions, *out)),
     }
     if bias is not None:
         expected['bias'] = (bias, (weight.shape[0],))

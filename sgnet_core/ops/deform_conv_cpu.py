@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modulated deformable convolution on a CPU: a gather that `embedding_bag` does, and a product.
 
-A bilinear sample is a weighted sum of four rows of a channels-last image, and summing weighted rows
-of a table is what `embedding_bag` does, with all channels of a row in vector registers. All
-channels share the taps, so rows and factors are found once for each pixel and tap. The image gets a
-border of zeros, so that no sample is a special case.
+A bilinear sample is a weighted sum of four rows of a channels-last image, and `embedding_bag` sums
+weighted rows of a table with all channels of a row in vector registers. All channels share the
+sampling locations, so rows and factors are computed once. The image gets a border of zeros, so
+that no sample is a special case.
 
-Either the samples are gathered and then multiplied, a strip of pixels at a time, so that they are
-still in the cache when the product reads them. Or, where there are few output channels as in a
-weight generator, every pixel is multiplied with the weights of every tap and the products are
-gathered: sampling is linear, so the order does not matter.
+The samples are gathered and then multiplied, one strip of pixels at a time, while they are in the
+cache. With few output channels, as in a weight generator, every pixel is first multiplied by the
+weights of every kernel position and the products are gathered: sampling is linear.
 
-Backwards, the transpose of a gather is a gather too: of the samples that read a pixel, once they
-are sorted by pixel. The gradients of the factors are products of rows with rows, at known places:
-those of a sparse matrix.
+In the backward pass the transpose of a gather is a gather too, of the samples that read a pixel,
+sorted by pixel. The gradients of the factors are the entries of a sampled matrix product.
 """
 
 from __future__ import annotations
@@ -55,10 +53,10 @@ def forward(
     y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
     pixels = y.permute(0, 2, 3, 1).flatten(0, 2)  # (P, D), the same memory
     if y.numel():
-        at = _positions(_channels_last(offset), kernel, (stride, padding, dilation))
-        taps = _channels_last(mask).flatten(0, 2)  # (P, K)
+        at = _sampling_locations(_channels_last(offset), kernel, (stride, padding, dilation))
+        masks = _channels_last(mask).flatten(0, 2)  # (P, K)
         rows, factors = _corners(
-            *at, taps, size, len(x), rows_per_pixel=taps.shape[1] if gather_products else 1
+            *at, masks, size, len(x), rows_per_pixel=masks.shape[1] if gather_products else 1
         )
         combine = _multiply_and_gather if gather_products else _gather_and_multiply
         combine(table, rows, factors.to(table.dtype), weight, pixels)
@@ -106,27 +104,27 @@ def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.permute(0, 2, 3, 1).contiguous()
 
 
-def _positions(
+def _sampling_locations(
     offset: Tensor, kernel: Pair, window: tuple[Pair, Pair, Pair]
 ) -> tuple[Tensor, Tensor]:
-    """Where every tap samples, in pixels of its padded image: rows and columns.
+    """Sampling locations in pixels of the padded image: rows and columns.
 
     Args:
-        offset: (N, H', W', 2K) in pixels, (dy, dx) per tap.
+        offset: (N, H', W', 2K) in pixels, (dy, dx) per kernel position.
         kernel: (height, width).
         window: stride, padding, dilation.
 
     Returns:
         Twice (P, K), P = N H' W' pixels.
     """
-    y, x = (_tap_positions(offset.shape[1 + i], kernel[i], i, window) for i in (0, 1))
+    y, x = (_grid_locations(offset.shape[1 + i], kernel[i], i, window) for i in (0, 1))
     start = (y[:, None, :, None], x[:, None])  # (H', 1, kernel height, 1), (W', 1, kernel width)
     dtype = torch.promote_types(offset.dtype, torch.float32)
     offset = offset.to(dtype).unflatten(3, (*kernel, 2))
     return tuple((offset[..., i] + start[i]).view(-1, kernel[0] * kernel[1]) for i in (0, 1))
 
 
-def _tap_positions(length: int, kernel: int, axis: int, window: tuple[Pair, Pair, Pair]) -> Tensor:
+def _grid_locations(length: int, kernel: int, axis: int, window: tuple[Pair, Pair, Pair]) -> Tensor:
     """Unshifted positions (length, kernel) along one axis, in pixels of the padded image."""
     stride, padding, dilation = (values[axis] for values in window)
     pixel = torch.arange(length, dtype=torch.float32)[:, None] * stride
@@ -136,14 +134,14 @@ def _tap_positions(length: int, kernel: int, axis: int, window: tuple[Pair, Pair
 def _corners(
     y: Tensor, x: Tensor, mask: Tensor, size: Pair, images: int, rows_per_pixel: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """The four pixels around every tap and the factor of each, mask included.
+    """The four pixels around every sampling location and the factor of each, mask included.
 
     Args:
-        y, x: of `_positions`; overwritten with the parts after the point.
+        y, x: of `_sampling_locations`; overwritten with the parts after the point.
         mask: (P, K).
         size: (H, W) of an image.
         images: N; in the table they lie one below the other.
-        rows_per_pixel: of the table: 1, or K where every tap has its own.
+        rows_per_pixel: of the table: 1, or K if every kernel position has its own.
 
     Returns:
         Rows of the table of the padded images (P, K, 4) int32, and factors (P, K, 4).
@@ -156,8 +154,8 @@ def _corners(
     above = torch.arange(images, dtype=torch.int32) * ((size[0] + _BEFORE + _AFTER) * width)
     first.view(images, -1).add_(above[:, None])
     if rows_per_pixel > 1:
-        taps = torch.arange(rows_per_pixel, dtype=torch.int32)
-        first = torch.add(taps, first, alpha=rows_per_pixel)
+        positions = torch.arange(rows_per_pixel, dtype=torch.int32)
+        first = torch.add(positions, first, alpha=rows_per_pixel)
     rows = first.new_empty(*first.shape, 4)
     for corner, step in enumerate((0, 1, width, width + 1)):
         torch.add(first, step * rows_per_pixel, out=rows[..., corner])
@@ -190,16 +188,16 @@ def backward(
         return tuple(torch.zeros_like(tensor) for tensor in (x, offset, mask, weight))
     kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
     table = _table(x)
-    y_at, x_at = _positions(_channels_last(offset), kernel, (stride, padding, dilation))
+    y_at, x_at = _sampling_locations(_channels_last(offset), kernel, (stride, padding, dilation))
     # Further out, and for NaN, a little to the side all is still zero.
     moves = torch.stack((y_at >= 0, x_at >= 0), dim=2)  # (P, K, 2)
-    taps = _channels_last(mask).flatten(0, 2)  # (P, K)
-    rows, factors = _corners(y_at, x_at, taps, size, len(x))
+    masks = _channels_last(mask).flatten(0, 2)  # (P, K)
+    rows, factors = _corners(y_at, x_at, masks, size, len(x))
     grad_table, grad_factors, grad_weight = _through_samples(
         _channels_last(grad).flatten(0, 2), rows, factors.to(table.dtype), table, weight
     )
     grad_offset, grad_mask = _through_factors(
-        grad_factors, *(t.to(table.dtype) for t in (y_at, x_at, taps))
+        grad_factors, *(t.to(table.dtype) for t in (y_at, x_at, masks))
     )
     grad_offset *= moves
     inner = slice(_BEFORE, -_AFTER)
@@ -225,8 +223,8 @@ def _through_samples(
     grad_weight = torch.zeros_like(weight, dtype=table.dtype)
     grad_table, grad_factors = torch.zeros_like(table), torch.empty_like(factors)
     strips = (t.split(STRIP_PIXELS) for t in (grad, rows, factors, grad_factors))
-    for grad_y, *of_taps in zip(*strips, strict=True):
-        rows_of_strip, factors_of_strip, grad_of_factors = (t.flatten(0, 1) for t in of_taps)
+    for grad_y, *of_samples in zip(*strips, strict=True):
+        rows_of_strip, factors_of_strip, grad_of_factors = (t.flatten(0, 1) for t in of_samples)
         columns = _gather(table, rows_of_strip, factors_of_strip).view(len(grad_y), -1)
         grad_weight += grad_y.t() @ columns.to(weight.dtype)
         grad_columns = (grad_y @ weight).view(len(rows_of_strip), -1).to(table.dtype)

@@ -50,13 +50,13 @@ def backward(
     grid = _sampling_grid(offset, weight.shape[2:], stride, padding, dilation, x.shape[2:])
     sampled = _sample(x, grid)  # (N, C, K, H'W')
     grad = grad.flatten(2)  # (N, D, H'W')
-    mask_of_taps = mask.flatten(2)[:, None]  # (N, 1, K, H'W')
+    mask_of_positions = mask.flatten(2)[:, None]  # (N, 1, K, H'W')
 
     grad_columns = (weight.flatten(1).t() @ grad).unflatten(1, sampled.shape[1:3])
-    columns = (sampled * mask_of_taps).flatten(1, 2).to(x.dtype)
+    columns = (sampled * mask_of_positions).flatten(1, 2).to(x.dtype)
     grad_weight = torch.einsum('ndp,ncp->dc', grad, columns).view(weight.shape)
     grad_mask = (grad_columns * sampled).sum(1).view(mask.shape)
-    grad_sampled = (grad_columns * mask_of_taps).flatten(2).to(grid.dtype)
+    grad_sampled = (grad_columns * mask_of_positions).flatten(2).to(grid.dtype)
 
     grad_x, grad_grid = torch.ops.aten.grid_sampler_2d_backward(
         grad_sampled.view(*x.shape[:2], grid.shape[1] * grid.shape[2], grid.shape[3]),
@@ -95,12 +95,12 @@ def _sample(x: Tensor, grid: Tensor) -> Tensor:
 def _sampling_grid(
     offset: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, size: Pair
 ) -> Tensor:
-    """Where every tap of every output pixel samples: (N, K, H', W', 2) in `grid_sample`'s (x, y).
+    """Sampling locations: (N, K, H', W', 2) in `grid_sample`'s (x, y).
 
     Two pixels outside, samples and their gradients are zero; clamping there keeps infinite offsets
     in range without changing anything. NaN counts as outside.
     """
-    y, x = _tap_coordinates(offset, kernel, stride, padding, dilation)
+    y, x = _sampling_locations(offset, kernel, stride, padding, dilation)
     axes = []
     for coordinate, length in ((x, size[1]), (y, size[0])):
         clamped = torch.nan_to_num(coordinate, nan=-2.0).clamp(-2.0, length + 1.0)
@@ -108,18 +108,18 @@ def _sampling_grid(
     return torch.stack(axes, dim=-1)
 
 
-def _tap_coordinates(
+def _sampling_locations(
     offset: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> tuple[Tensor, Tensor]:
-    """Row and column in the input of every tap of every output pixel, each (N, K, H', W')."""
+    """Rows and columns of the sampling locations in the input, each (N, K, H', W')."""
     out_h, out_w = offset.shape[2:]
     dtype = torch.promote_types(offset.dtype, torch.float32)
 
     def along(size: int, kernel_size: int, axis: int) -> Tensor:
         pixel = torch.arange(size, device=offset.device, dtype=dtype)
-        tap = torch.arange(kernel_size, device=offset.device, dtype=dtype)
+        position = torch.arange(kernel_size, device=offset.device, dtype=dtype)
         start = pixel * stride[axis] - padding[axis]
-        return tap[:, None] * dilation[axis] + start  # (kernel_size, size)
+        return position[:, None] * dilation[axis] + start  # (kernel_size, size)
 
     rows = along(out_h, kernel[0], 0)[:, None, :, None].expand(-1, kernel[1], -1, out_w)
     columns = along(out_w, kernel[1], 1)[None, :, None, :].expand(kernel[0], -1, out_h, -1)

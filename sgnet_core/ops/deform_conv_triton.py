@@ -170,7 +170,7 @@ def _input_gradients(call: _Call, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]
     grad_mask = torch.empty_like(call.mask, memory_format=torch.contiguous_format)
 
     def grid(meta):
-        return call.tiles(meta['block_p']), call.constants['window'].taps
+        return call.tiles(meta['block_p']), call.constants['window'].size
 
     tuned_input_gradients[grid](
         grad, call.x, call.offset, call.mask, call.weight, grad_x, grad_offset, grad_mask,
@@ -188,11 +188,11 @@ def _weight_gradient(call: _Call, grad: Tensor) -> Tensor:
     block_d = call.block('filters', half=64, single=64)
     blocks = triton.cdiv(call.constants['channels'], block_c)
     blocks *= triton.cdiv(call.constants['filters'], block_d)
-    taps = call.constants['window'].taps
+    kernel_size = call.constants['window'].size
     # Two programs per processor: one computes while the other waits.
-    parts = min(triton.cdiv(2 * call.processors, taps * blocks), call.tiles(64))
+    parts = min(triton.cdiv(2 * call.processors, kernel_size * blocks), call.tiles(64))
     sums = grad.new_empty(parts, *call.weight.shape, dtype=torch.float32)
-    tuned_weight_gradient[(taps, blocks, parts)](
+    tuned_weight_gradient[(kernel_size, blocks, parts)](
         grad, call.x, call.offset, call.mask, sums, *call.sizes, **call.constants,
         block_c=block_c, block_d=block_d,
     )  # fmt: skip

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triton kernels of the modulated deformable convolution. `deform_conv_triton` launches them.
 
-A program works on `block_p` output pixels of one image. For a tap it finds four corner pixels and
-their weights per output pixel once, for all channels, gathers `block_c` channels of each corner
-(contiguous: everything is channels last), and lets the tensor cores multiply what it gathered. So
-the columns of an im2col exist a tile at a time, on the chip, and never in memory.
+A program works on `block_p` output pixels of one image. For each kernel position k it finds the
+four corner pixels of every sample once, for all channels, gathers `block_c` channels of each corner
+(contiguous: everything is channels last), and multiplies them on the tensor cores. The columns of
+an im2col exist one tile at a time, on the chip, and never in memory.
 
 Layouts: x (N, H, W, C), weight (D, K, C), y and its gradient (N, H', W', D), all contiguous; offset
 (N, 2K, H'W') and mask (N, K, H'W') with any strides, so that slices of what one convolution made
 for several operators need no copy. Pixels are counted in 32 bits, elements in 64.
 
-More than 300 lines, because the three kernels share their pieces and repeat their arguments. Two
-kernels have more than 40: what is left in them works on all that a program holds in registers, and
-a function for a part of it would repeat nearly all of it as arguments and results.
+Two kernels have more than 40 lines: they work on everything that a program holds in registers, and
+a helper function would repeat nearly all of it as arguments and results.
 """
 
 from typing import NamedTuple
@@ -31,9 +30,9 @@ _INTERPRETED = tl.constexpr(knobs.runtime.interpret)
 
 
 class Window(NamedTuple):
-    """What places the taps. A compile-time constant: there are few, and it divides a lot."""
+    """Window of the convolution, a compile-time constant: few values occur."""
 
-    taps: int
+    size: int  # K
     kernel_width: int
     stride_y: int
     stride_x: int
@@ -46,31 +45,31 @@ class Window(NamedTuple):
 # The sizes of images vary too much to compile for each of them.
 SIZES = [
     *('height', 'width', 'out_width', 'out_pixels', 'images', 'magnitude'),
-    *('offset_image', 'offset_channel', 'offset_pixel', 'mask_image', 'mask_tap', 'mask_pixel'),
+    *('offset_image', 'offset_channel', 'offset_pixel', 'mask_image', 'mask_k', 'mask_pixel'),
 ]
 
 
 @triton.jit
 def _locate(
-    offset, mask, tap, pixel,
-    offset_channel, offset_pixel, mask_tap, mask_pixel,
+    offset, mask, k, pixel,
+    offset_channel, offset_pixel, mask_k, mask_pixel,
     height, width, out_width, out_pixels, window: tl.constexpr,
 ):  # fmt: skip
-    """Where a tap of each pixel samples: the row and column of the top left of four corners, how
-    far (0 to 1) below and right of it, and the mask. Pixels past the last one sample outside.
+    """Sample k of each pixel: row and column of the top left corner, distance (0 to 1) below and
+    right of it, and the mask. Pixels past the last one sample outside.
     """
     exists = pixel < out_pixels
     pixel_64 = pixel.to(tl.int64)
-    tap_64 = tl.cast(tap, tl.int64)
-    offset += 2 * tap_64 * offset_channel + pixel_64 * offset_pixel
+    k_64 = tl.cast(k, tl.int64)
+    offset += 2 * k_64 * offset_channel + pixel_64 * offset_pixel
     dy = tl.load(offset, mask=exists, other=float('nan'))
     dx = tl.load(offset + offset_channel, mask=exists, other=float('nan'))
-    scale = tl.load(mask + tap_64 * mask_tap + pixel_64 * mask_pixel, mask=exists, other=0.0)
+    scale = tl.load(mask + k_64 * mask_k + pixel_64 * mask_pixel, mask=exists, other=0.0)
 
     row = pixel // out_width * window.stride_y - window.padding_y
     column = pixel % out_width * window.stride_x - window.padding_x
-    y = (row + tap // window.kernel_width * window.dilation_y).to(tl.float32) + dy.to(tl.float32)
-    x = (column + tap % window.kernel_width * window.dilation_x).to(tl.float32) + dx.to(tl.float32)
+    y = (row + k // window.kernel_width * window.dilation_y).to(tl.float32) + dy.to(tl.float32)
+    x = (column + k % window.kernel_width * window.dilation_x).to(tl.float32) + dx.to(tl.float32)
 
     # Before the conversion to integers, which is undefined for what does not fit. NaN compares
     # false. Two pixels outside no corner is inside.
@@ -93,8 +92,8 @@ def _corner(row, column, channel, height, width, channels: tl.constexpr, end):
 def _corner_values(x, row, column, channel, height, width, channels: tl.constexpr, end):
     """One corner of every sample (block_p, block_c), float32; 0 outside, where nothing is read."""
     index, inside = _corner(row, column, channel, height, width, channels, end)
-    # `.ca`: neighbouring taps and pixels share corners, so keep them in the cache next to the
-    # core. Asynchronous copies, which Triton makes of these loads, would pass it by.
+    # `.ca`: neighbouring samples share corners, so keep them in the cache next to the core.
+    # Asynchronous copies, which Triton makes of these loads, would bypass it.
     return tl.load(x + index, mask=inside, other=0.0, cache_modifier='.ca').to(tl.float32)
 
 
@@ -133,13 +132,13 @@ def _tile_of_pixels(index, out_pixels, block_p: tl.constexpr):
 @triton.jit(do_not_specialize=SIZES)
 def forward_kernel(
     x, offset, mask, weight, bias, y,
-    offset_image, offset_channel, offset_pixel, mask_image, mask_tap, mask_pixel,
+    offset_image, offset_channel, offset_pixel, mask_image, mask_k, mask_pixel,
     height, width, out_width, out_pixels, images, magnitude,
     channels: tl.constexpr, filters: tl.constexpr, window: tl.constexpr,
     part_channels: tl.constexpr, has_bias: tl.constexpr,
     block_c: tl.constexpr, block_p: tl.constexpr, block_d: tl.constexpr,
 ):  # fmt: skip
-    """y(p) = bias + sum over taps of m * W . X(sampled), for one tile of pixels and of filters.
+    """y(p) = bias + sum_k m_k W_k . X(sample k), for one tile of pixels and of filters.
 
     With `part_channels` < `channels`, program axis 2 walks over parts of the channels, and y is
     float32 (parts, N, H', W', D), for `sum_parts_kernel`.
@@ -153,10 +152,10 @@ def forward_kernel(
     mask += image * mask_image
 
     sums = tl.zeros((block_p, block_d), dtype=tl.float32)
-    for tap in range(window.taps):
+    for k in range(window.size):
         top, left, down, right, scale = _locate(
-            offset, mask, tap, pixel,
-            offset_channel, offset_pixel, mask_tap, mask_pixel,
+            offset, mask, k, pixel,
+            offset_channel, offset_pixel, mask_k, mask_pixel,
             height, width, out_width, out_pixels, window,
         )  # fmt: skip
         for block in range(tl.cdiv(part_channels, block_c)):
@@ -164,8 +163,8 @@ def forward_kernel(
             columns = _columns(
                 x, top, left, down, right, scale, channel, height, width, channels, end
             )
-            index = (filter_ * (window.taps * channels))[None, :]
-            index += (tap * channels + channel)[:, None]
+            index = (filter_ * (window.size * channels))[None, :]
+            index += (k * channels + channel)[:, None]
             inside = (channel < end)[:, None] & (filter_ < filters)[None, :]
             weights = tl.load(weight + index, mask=inside, other=0.0)  # (block_c, block_d)
             sums = _product(columns.to(weights.dtype), weights, sums)
@@ -208,23 +207,23 @@ def _scatter(grad_x, row, column, channel, height, width, channels: tl.constexpr
 @triton.jit(do_not_specialize=SIZES)
 def input_gradients_kernel(
     grad, x, offset, mask, weight, grad_x, grad_offset, grad_mask,
-    offset_image, offset_channel, offset_pixel, mask_image, mask_tap, mask_pixel,
+    offset_image, offset_channel, offset_pixel, mask_image, mask_k, mask_pixel,
     height, width, out_width, out_pixels, images, magnitude,
     channels: tl.constexpr, filters: tl.constexpr, window: tl.constexpr,
     block_c: tl.constexpr, block_d: tl.constexpr, block_p: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of x, offset and mask, for one tap of one tile of pixels.
+    """Gradients of x, offset and mask, for one kernel position and one tile of pixels.
 
     `grad_x` is float32 and holds zeros: samples overlap, so programs add to it atomically.
     """
     image, pixel = _tile_of_pixels(tl.program_id(0), out_pixels, block_p)
-    tap = tl.program_id(1)
+    k = tl.program_id(1)
     grad += image * out_pixels * filters
     x += image * height * width * channels
     grad_x += image * height * width * channels
     top, left, down, right, scale = _locate(
-        offset + image * offset_image, mask + image * mask_image, tap, pixel,
-        offset_channel, offset_pixel, mask_tap, mask_pixel,
+        offset + image * offset_image, mask + image * mask_image, k, pixel,
+        offset_channel, offset_pixel, mask_k, mask_pixel,
         height, width, out_width, out_pixels, window,
     )  # fmt: skip
     exists = pixel < out_pixels
@@ -241,8 +240,8 @@ def input_gradients_kernel(
             index = pixel.to(tl.int64)[:, None] * filters + filter_[None, :]
             inside = exists[:, None] & (filter_ < filters)[None, :]
             grads = tl.load(grad + index, mask=inside, other=0.0)
-            index = (filter_ * (window.taps * channels))[:, None]
-            index += (tap * channels + channel)[None, :]
+            index = (filter_ * (window.size * channels))[:, None]
+            index += (k * channels + channel)[None, :]
             inside = (filter_ < filters)[:, None] & (channel < channels)[None, :]
             weights = tl.load(weight + index, mask=inside, other=0.0)  # (block_d, block_c)
             columns = _product(grads, weights, columns)
@@ -267,7 +266,7 @@ def input_gradients_kernel(
         _scatter(grad_x, bottom, left, channel, height, width, channels, c)
         _scatter(grad_x, bottom, far, channel, height, width, channels, d)
 
-    first = (image * window.taps + tap) * out_pixels
+    first = (image * window.size + k) * out_pixels
     grad_mask += first + pixel
     tl.store(grad_mask, to_mask.to(grad_mask.dtype.element_ty), mask=exists)
     grad_offset += 2 * first + pixel
@@ -279,16 +278,16 @@ def input_gradients_kernel(
 @triton.jit(do_not_specialize=SIZES)
 def weight_gradient_kernel(
     grad, x, offset, mask, parts,
-    offset_image, offset_channel, offset_pixel, mask_image, mask_tap, mask_pixel,
+    offset_image, offset_channel, offset_pixel, mask_image, mask_k, mask_pixel,
     height, width, out_width, out_pixels, images, magnitude,
     channels: tl.constexpr, filters: tl.constexpr, window: tl.constexpr,
     block_c: tl.constexpr, block_d: tl.constexpr, block_p: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of one tap's (block_d, block_c) of the weight over one part of all pixels.
+    """Gradient (block_d, block_c) of the weight at one k, over one part of all pixels.
 
     `parts` is float32 (parts, D, K, C), to be summed: a fixed order, unlike atomic additions.
     """
-    tap = tl.program_id(0)
+    k = tl.program_id(0)
     blocks = tl.cdiv(channels, block_c)
     channel = tl.program_id(1) % blocks * block_c + tl.arange(0, block_c)
     filter_ = tl.program_id(1) // blocks * block_d + tl.arange(0, block_d)
@@ -300,8 +299,8 @@ def weight_gradient_kernel(
     for tile in range(first, tl.minimum(first + share, tiles)):
         image, pixel = _tile_of_pixels(tile, out_pixels, block_p)
         top, left, down, right, scale = _locate(
-            offset + image * offset_image, mask + image * mask_image, tap, pixel,
-            offset_channel, offset_pixel, mask_tap, mask_pixel,
+            offset + image * offset_image, mask + image * mask_image, k, pixel,
+            offset_channel, offset_pixel, mask_k, mask_pixel,
             height, width, out_width, out_pixels, window,
         )  # fmt: skip
         columns = _columns(
@@ -314,7 +313,7 @@ def weight_gradient_kernel(
         # (block_d, block_p) times (block_p, block_c)
         sums = _product(grads, columns.to(grads.dtype), sums)
 
-    index = (filter_ * (window.taps * channels))[:, None] + (tap * channels + channel)[None, :]
+    index = (filter_ * (window.size * channels))[:, None] + (k * channels + channel)[None, :]
     inside = (filter_ < filters)[:, None] & (channel < channels)[None, :]
-    parts += tl.program_id(2).to(tl.int64) * filters * window.taps * channels
+    parts += tl.program_id(2).to(tl.int64) * filters * window.size * channels
     tl.store(parts + index, sums, mask=inside)

@@ -59,9 +59,9 @@ def deformable_columns(
     padding: Pair,
     dilation: Pair,
 ) -> Tensor:
-    """(N, C, H, W) sampled at every tap of every output pixel: (N, C, K, H'W')."""
+    """(N, C, H, W) at the sampling locations: (N, C, K, H'W')."""
     row, column = (
-        _tap_coordinates(offset, axis, kernel, stride[axis], padding[axis], dilation[axis])
+        _sampling_locations(offset, axis, kernel, stride[axis], padding[axis], dilation[axis])
         .nan_to_num(-2.0)
         .clamp(-2.0, x.shape[2 + axis] + 1.0)
         for axis in (0, 1)
@@ -107,19 +107,19 @@ class _Columns(torch.autograd.Function):
         return *torch.autograd.grad(columns, inputs, grad), None, None, None, None
 
 
-def _tap_coordinates(
+def _sampling_locations(
     offset: Tensor, axis: int, kernel: Pair, stride: int, padding: int, dilation: int
 ) -> Tensor:
-    """Row (axis 0) or column (axis 1) of every tap of every output pixel: (N, K, P)."""
+    """Row (axis 0) or column (axis 1) of the sampling locations: (N, K, P)."""
     dtype = torch.promote_types(offset.dtype, torch.float32)
-    taps, pixels = (
+    positions, pixels = (
         torch.meshgrid(
             *(torch.arange(size, device=offset.device, dtype=dtype) for size in shape),
             indexing='ij',
         )[axis].flatten()
         for shape in (kernel, tuple(offset.shape[2:]))
     )
-    regular = pixels * stride - padding + taps[:, None] * dilation  # (K, P)
+    regular = pixels * stride - padding + positions[:, None] * dilation  # (K, P)
     return regular + offset[:, axis::2].flatten(2).to(dtype)
 
 

@@ -52,8 +52,8 @@ class Position:
         """(H', W')."""
         stride, padding, dilation = (self.window[k] for k in ('stride', 'padding', 'dilation'))
         height, width = (
-            (length + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
-            for length, taps in zip(self.x_shape[1:], self.weight_shape[2:], strict=True)
+            (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+            for length, kernel in zip(self.x_shape[1:], self.weight_shape[2:], strict=True)
         )
         return height, width
 
@@ -93,12 +93,12 @@ def random_inputs(position: Position, device: str) -> Inputs:
     """Features, offsets of some pixels, masks between 0 and 1; equal in every call."""
     generator = torch.Generator().manual_seed(7)
     d, c, kernel_h, kernel_w = position.weight_shape
-    taps, out = kernel_h * kernel_w, position.out_size
+    k, out = kernel_h * kernel_w, position.out_size
     x = torch.randn(1, *position.x_shape, generator=generator)
     # Zero offsets would need less memory traffic than real ones.
-    offset = OFFSET_STD * torch.randn(1, 2 * taps, *out, generator=generator)
-    mask = torch.rand(1, taps, *out, generator=generator)
-    weight = torch.randn(d, c, kernel_h, kernel_w, generator=generator) / (c * taps) ** 0.5
+    offset = OFFSET_STD * torch.randn(1, 2 * k, *out, generator=generator)
+    mask = torch.rand(1, k, *out, generator=generator)
+    weight = torch.randn(d, c, kernel_h, kernel_w, generator=generator) / (c * k) ** 0.5
     # The networks run in half precision on a GPU.
     dtype = torch.float32 if device == 'cpu' else torch.float16
     x, weight = (t.to(device, dtype, memory_format=torch.channels_last) for t in (x, weight))

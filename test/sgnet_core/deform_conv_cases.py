@@ -35,12 +35,12 @@ class Case(NamedTuple):
         def draw(*shape):
             return torch.randn(*shape, generator=generator)
 
-        taps = self.kernel[0] * self.kernel[1]
-        shape = (batch, taps, *self.out_size)
+        positions = self.kernel[0] * self.kernel[1]
+        shape = (batch, positions, *self.out_size)
         weight = draw(self.filters, self.channels, *self.kernel) / self.channels**0.5
         x, bias = draw(batch, self.channels, *self.size), draw(self.filters)
         # Sums with pixel numbers are exact in float32, and never whole: there the gradient jumps.
-        offset = (draw(batch, 2 * taps, *self.out_size) * spread * 64).floor() / 64 + 1 / 128
+        offset = (draw(batch, 2 * positions, *self.out_size) * spread * 64).floor() / 64 + 1 / 128
         return [x.to(dtype), offset, draw(*shape).sigmoid(), weight.to(dtype), bias.to(dtype)]
 
     def grad(self, dtype: torch.dtype, batch: int = 2) -> Tensor:

@@ -50,15 +50,15 @@ def conv(state, name, x, **window):
 
 
 def deform(x, offset, mask, weight, stride):
-    """Nine taps, each from its four neighbours in an image with a border of zeros."""
+    """Nine samples, each from its four neighbours in an image with a border of zeros."""
     height, width = x.shape[2:]
     bordered = F.pad(x, (1, 1, 1, 1)).flatten(2)
     rows = torch.arange(offset.shape[2])[:, None] * stride - 1
     columns = torch.arange(offset.shape[3]) * stride - 1
     out = 0
-    for tap in range(9):
-        v = (rows + tap // 3 + offset[:, 2 * tap]).clamp(-1, height) + 1
-        u = (columns + tap % 3 + offset[:, 2 * tap + 1]).clamp(-1, width) + 1
+    for k in range(9):
+        v = (rows + k // 3 + offset[:, 2 * k]).clamp(-1, height) + 1
+        u = (columns + k % 3 + offset[:, 2 * k + 1]).clamp(-1, width) + 1
         top, left = v.floor().clamp(max=height), u.floor().clamp(max=width)
         value = 0
         for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -66,8 +66,8 @@ def deform(x, offset, mask, weight, stride):
             index = ((top + down) * (width + 2) + left + right).long().flatten(1)
             corner = bordered.gather(2, index[:, None].expand(-1, x.shape[1], -1))
             value = value + corner.unflatten(2, share.shape[1:]) * share[:, None]
-        kernel = weight[:, :, tap // 3, tap % 3]
-        out = out + torch.einsum('oc,ncyx->noyx', kernel, value * mask[:, tap : tap + 1])
+        kernel = weight[:, :, k // 3, k % 3]
+        out = out + torch.einsum('oc,ncyx->noyx', kernel, value * mask[:, k : k + 1])
     return out
 
 

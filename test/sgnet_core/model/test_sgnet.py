@@ -70,7 +70,7 @@ def test_every_variant_runs(variant, spatial):
 
 
 def test_a_new_sconv_is_half_a_convolution_without_geometry():
-    """Offsets start at zero; a weight generator of zeros gives every tap sigmoid(0) = 1/2."""
+    """Offsets start at zero; a weight generator of zeros gives masks of sigmoid(0) = 1/2."""
     sconv = SConv2d(5, 6, spatial_channels=1, geometry_channels=4, stride=2).eval()
     torch.nn.init.zeros_(sconv.weight_generator2.weight)
     torch.nn.init.zeros_(sconv.weight_generator2.bias)

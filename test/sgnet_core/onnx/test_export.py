@@ -106,11 +106,11 @@ class OneOperator(nn.Module):
 
     def forward(self, image, spatial):
         window = {'stride': (2, 1), 'padding': (1, 0), 'dilation': (1, 2)}
-        taps = spatial[:, :, ::2, 2:].expand(-1, 6, -1, -1)
+        depth = spatial[:, :, ::2, 2:].expand(-1, 6, -1, -1)
         ramp = torch.arange(12.0)[:, None, None] - 5.0
-        offset = taps.repeat(1, 2, 1, 1) * ramp
+        offset = depth.repeat(1, 2, 1, 1) * ramp
         return modulated_deform_conv2d(
-            image, offset, torch.sigmoid(taps + ramp[:6]), self.weight, self.bias, **window
+            image, offset, torch.sigmoid(depth + ramp[:6]), self.weight, self.bias, **window
         )
 
 

@@ -31,13 +31,19 @@ def random_inputs(window, batch=2, dtype=torch.float64, spread=1.5, size=(5, 7))
         (size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
         for i in (0, 1)
     ]
-    taps = kernel[0] * kernel[1]
+    positions = kernel[0] * kernel[1]
 
     def draw(*shape):
         return torch.randn(*shape, generator=generator, dtype=dtype)
 
     x, weight, bias = draw(batch, 3, *size), draw(4, 3, *kernel), draw(4)
-    return x, draw(batch, 2 * taps, *out) * spread, draw(batch, taps, *out).sigmoid(), weight, bias
+    return (
+        x,
+        draw(batch, 2 * positions, *out) * spread,
+        draw(batch, positions, *out).sigmoid(),
+        weight,
+        bias,
+    )
 
 
 def bilinear(image, y, x):

@@ -42,7 +42,7 @@ def test_strips_end_inside_images_and_span_them(monkeypatch, strip_pixels):
 
 @pytest.mark.parametrize('move', [0.0, -1.0, 1.0, 2.0])
 def test_where_the_gradient_jumps_it_is_that_to_the_right_and_down(move):
-    """Training begins with offsets of zero: every tap on a pixel, some on the border's.
+    """Training begins with offsets of zero: every sample on a pixel, some on the border's.
 
     In float64, as the reference's coordinates are rounded on their way to `grid_sample`.
     """

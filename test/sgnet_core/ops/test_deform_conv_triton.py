@@ -22,7 +22,7 @@ from deform_conv_cases import (
     call_triton,
 )
 
-from sgnet_core import model
+from sgnet_core import ops
 
 triton = pytest.importorskip('triton', reason='there is no Triton but for Linux')
 
@@ -165,8 +165,8 @@ def import_anew(monkeypatch):
 
     def import_(name):
         former = importlib.import_module(name)
-        # A successful import sets it.
-        monkeypatch.setattr(model, name.rpartition('.')[2], former)
+        # A successful import sets the attribute of the package.
+        monkeypatch.setattr(ops, name.rpartition('.')[2], former)
         monkeypatch.delitem(sys.modules, name)
         return importlib.import_module(name)
 
