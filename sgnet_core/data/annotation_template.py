@@ -10,9 +10,9 @@ from pathlib import Path
 from sgnet_core.data.dataset_config import (
     VOID,
     read_class_names,
-    read_dataset_file,
+    read_dataset_config,
     read_text,
-    write_dataset_file,
+    write_dataset_config,
 )
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.images import write_file
@@ -46,11 +46,11 @@ def await_labels(root: Path, class_names: Sequence[str]) -> None:
     (root / 'label').mkdir(exist_ok=True)
     for file in SPLITS.values():
         write_file(root / file, b'')
-    dataset_file = replace(
-        read_dataset_file(root),
+    config = replace(
+        read_dataset_config(root),
         label='label/{id}.png',
         label_offset=1,
         classes=CLASSES_FILE,
         splits=SPLITS,
     )
-    write_dataset_file(root, dataset_file)
+    write_dataset_config(root, config)

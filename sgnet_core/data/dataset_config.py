@@ -47,7 +47,7 @@ _EXAMPLES = {
 
 
 @dataclass(frozen=True)
-class DatasetFile:
+class DatasetConfig:
     """The content of a `dataset.yaml`; the module docstring explains every field.
 
     Raises:
@@ -101,7 +101,7 @@ class DatasetFile:
         return getattr(self, kind).replace('{id}', sample_id)
 
 
-def read_dataset_file(root: Path) -> DatasetFile:
+def read_dataset_config(root: Path) -> DatasetConfig:
     """Read `root/dataset.yaml`.
 
     Raises:
@@ -116,7 +116,7 @@ def read_dataset_file(root: Path) -> DatasetFile:
         values = yaml.safe_load(text)
         if not isinstance(values, dict):
             raise DataError(f'must hold `key: value` lines, got {type(values).__name__}')
-        return _dataset_file_from(values, default_name=root.resolve().name)
+        return _config_from_values(values, default_name=root.resolve().name)
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         line = f'line {mark.line + 1}: ' if mark else ''
@@ -126,11 +126,11 @@ def read_dataset_file(root: Path) -> DatasetFile:
         raise DataError(f'{path}: {error}') from error
 
 
-def write_dataset_file(root: Path, dataset_file: DatasetFile) -> None:
+def write_dataset_config(root: Path, config: DatasetConfig) -> None:
     """Write `root/dataset.yaml` in one step: readers see all of it or nothing."""
     values: dict[str, Any] = {}
-    for key in (entry.name for entry in fields(dataset_file)):
-        value = getattr(dataset_file, key)
+    for key in (entry.name for entry in fields(config)):
+        value = getattr(config, key)
         if isinstance(value, CameraIntrinsics):
             value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
         if value is not None and value != {}:
@@ -208,8 +208,8 @@ def read_text(path: Path) -> str:
         raise DataError(f'{path}: not UTF-8 text; save it as UTF-8') from error
 
 
-def _dataset_file_from(values: dict[Any, Any], default_name: str) -> DatasetFile:
-    reject_unknown_keys(values, [entry.name for entry in fields(DatasetFile)], error=DataError)
+def _config_from_values(values: dict[Any, Any], default_name: str) -> DatasetConfig:
+    reject_unknown_keys(values, [entry.name for entry in fields(DatasetConfig)], error=DataError)
     # `key:` with nothing behind it is None: the same as leaving the key out.
     given = {key: value for key, value in values.items() if value is not None}
     for key, example in _EXAMPLES.items():
@@ -224,7 +224,7 @@ def _dataset_file_from(values: dict[Any, Any], default_name: str) -> DatasetFile
         'splits': _splits,
     }
     given.setdefault('name', default_name)
-    return DatasetFile(
+    return DatasetConfig(
         **{key: converters.get(key, _text)(key, value) for key, value in given.items()}
     )
 

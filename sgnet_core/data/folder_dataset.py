@@ -18,7 +18,7 @@ from sgnet_core.data.dataset_config import (
     DATASET_FILE,
     intrinsics_from_text,
     read_class_names,
-    read_dataset_file,
+    read_dataset_config,
     read_split,
     read_text,
 )
@@ -59,14 +59,14 @@ class FolderDataset:
         if split is not None and ids is not None:
             raise InputError('give a split or a list of ids, not both')
         self.root = Path(root)
-        self._file = read_dataset_file(self.root)
-        self.name = self._file.name
-        per_frame = isinstance(self._file.intrinsics, str)
-        self.intrinsics = None if per_frame else self._file.intrinsics
-        self.rate_hz = self._file.rate_hz
-        self.splits = tuple(self._file.splits)
-        self.has_labels = labels and self._file.label is not None
-        self.has_poses = self._file.pose is not None
+        self._config = read_dataset_config(self.root)
+        self.name = self._config.name
+        per_frame = isinstance(self._config.intrinsics, str)
+        self.intrinsics = None if per_frame else self._config.intrinsics
+        self.rate_hz = self._config.rate_hz
+        self.splits = tuple(self._config.splits)
+        self.has_labels = labels and self._config.label is not None
+        self.has_poses = self._config.pose is not None
         self.class_names = self._read_class_names() if labels else None
         self.ids = self._choose_ids(split, ids)
         self._check_files()
@@ -88,7 +88,7 @@ class FolderDataset:
         rgb = read_rgb(image)
         camera = self.intrinsics or self._read_intrinsics(sample_id, rgb.shape[:2])
         _check_size(image, rgb, camera)
-        depth_m = read_depth(depth, self._file.depth_scale, self._file.depth_invalid)
+        depth_m = read_depth(depth, self._config.depth_scale, self._config.depth_invalid)
         _check_size(depth, depth_m, camera)
         labels = None
         if self.has_labels:
@@ -104,16 +104,16 @@ class FolderDataset:
             DataError: as `load`, except that their size is not checked.
         """
         path = self._path('label', sample_id)
-        return read_labels(path, self._file.label_offset, len(self.class_names or ()))
+        return read_labels(path, self._config.label_offset, len(self.class_names or ()))
 
     def _path(self, kind: str, sample_id: str) -> Path:
-        return self.root / self._file.file_of(kind, sample_id)
+        return self.root / self._config.file_of(kind, sample_id)
 
     def _read_class_names(self) -> tuple[str, ...] | None:
-        if self._file.classes is None:
+        if self._config.classes is None:
             return None
-        path = self.root / self._file.classes
-        names = read_class_names(path, self._file.label_offset)
+        path = self.root / self._config.classes
+        names = read_class_names(path, self._config.label_offset)
         try:
             return label_set_of(names).class_names
         except InputError as error:
@@ -121,16 +121,16 @@ class FolderDataset:
 
     def _choose_ids(self, split: str | None, ids: Iterable[str] | None) -> tuple[str, ...]:
         if split is not None:
-            if split not in self._file.splits:
-                known = ', '.join(self._file.splits) or 'none'
+            if split not in self._config.splits:
+                known = ', '.join(self._config.splits) or 'none'
                 raise DataError(
                     f'{self.root / DATASET_FILE}: no split {split!r}; choose one of: {known}'
                 )
-            return read_split(self.root / self._file.splits[split])
-        chosen = ids_on_disk(self.root, self._file.image) if ids is None else tuple(ids)
+            return read_split(self.root / self._config.splits[split])
+        chosen = ids_on_disk(self.root, self._config.image) if ids is None else tuple(ids)
         if not chosen:
             raise DataError(
-                f'{self.root / self._file.image}: no file matches; correct `image` in '
+                f'{self.root / self._config.image}: no file matches; correct `image` in '
                 f'{DATASET_FILE}, or put the images there'
                 if ids is None
                 else f'{self.root}: the list of ids is empty; name at least one'
@@ -138,7 +138,7 @@ class FolderDataset:
         return chosen
 
     def _check_files(self) -> None:
-        kinds = [k for k in self._file.kinds if k != 'label' or self.has_labels]
+        kinds = [k for k in self._config.kinds if k != 'label' or self.has_labels]
         missing = [
             self._path(kind, sample_id)
             for sample_id in self.ids

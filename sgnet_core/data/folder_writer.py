@@ -9,7 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from sgnet_core.data.dataset_config import VOID, DatasetFile, intrinsics_to_text, write_dataset_file
+from sgnet_core.data.dataset_config import (
+    VOID,
+    DatasetConfig,
+    intrinsics_to_text,
+    write_dataset_config,
+)
 from sgnet_core.errors import InputError
 from sgnet_core.io.images import (
     MILLIMETRE,
@@ -65,7 +70,7 @@ class FolderWriter:
             None if class_names is None else label_set_of(tuple(class_names)).class_names
         )
         has_labels = self._class_names is not None
-        self._file = DatasetFile(
+        self._config = DatasetConfig(
             name=name,
             image=f'image/{{id}}{image_suffix}',
             depth='depth/{id}.png',
@@ -103,7 +108,7 @@ class FolderWriter:
         if sample.pose is not None:
             rows = [' '.join(repr(float(value)) for value in row) for row in sample.pose]
             write_file(self._path('pose', sample.id), _lines(rows))
-        if isinstance(self._file.intrinsics, str):
+        if isinstance(self._config.intrinsics, str):
             text = intrinsics_to_text(sample.frame.intrinsics)
             write_file(self._path('intrinsics', sample.id), text.encode())
         # Last, because the images say which frames there are: whatever interrupts this, the data
@@ -118,7 +123,7 @@ class FolderWriter:
             InputError: the name is no word or used, or an id has not been written.
         """
         ids = tuple(ids)
-        if not re.fullmatch(r'[\w-]+', name) or name in self._file.splits:
+        if not re.fullmatch(r'[\w-]+', name) or name in self._config.splits:
             raise InputError(f'split name {name!r} must be a new word of letters, digits, - and _')
         unknown = [sample_id for sample_id in ids if sample_id not in self._ids]
         if unknown or not ids:
@@ -129,7 +134,7 @@ class FolderWriter:
             )
         file = f'split_{name}.txt'
         write_file(self.root / file, _lines(ids))
-        self._file = replace(self._file, splits={**self._file.splits, name: file})
+        self._config = replace(self._config, splits={**self._config.splits, name: file})
 
     def close(self, rate_hz: float | None = None) -> None:
         """Make the folder a data set. Does nothing the second time.
@@ -145,13 +150,13 @@ class FolderWriter:
         if not self._ids:
             raise InputError(f'{self.root}: no frame was written, so it is no data set')
         if self._class_names is not None:
-            write_file(self.root / str(self._file.classes), _lines((VOID, *self._class_names)))
-        rate_hz = self._file.rate_hz if rate_hz is None else rate_hz
-        write_dataset_file(self.root, replace(self._file, rate_hz=rate_hz))
+            write_file(self.root / str(self._config.classes), _lines((VOID, *self._class_names)))
+        rate_hz = self._config.rate_hz if rate_hz is None else rate_hz
+        write_dataset_config(self.root, replace(self._config, rate_hz=rate_hz))
         self._closed = True
 
     def _path(self, kind: str, sample_id: str) -> Path:
-        return self.root / self._file.file_of(kind, sample_id)
+        return self.root / self._config.file_of(kind, sample_id)
 
     def _check(self, sample: Sample) -> None:
         if self._closed:
@@ -160,7 +165,7 @@ class FolderWriter:
             raise InputError(f'id {sample.id!r} must be letters, digits, ".", "-" and "_"')
         if sample.id in self._ids:
             raise InputError(f'frame {sample.id!r} is already written; give every frame its own id')
-        camera = self._file.intrinsics
+        camera = self._config.intrinsics
         if isinstance(camera, CameraIntrinsics) and sample.frame.intrinsics != camera:
             raise InputError(
                 f'frame {sample.id!r} has {sample.frame.intrinsics}, the data set {camera}; '
@@ -168,7 +173,7 @@ class FolderWriter:
             )
         for what, has, wants in (
             ('labels', sample.labels is not None, self._class_names is not None),
-            ('pose', sample.pose is not None, self._file.pose is not None),
+            ('pose', sample.pose is not None, self._config.pose is not None),
         ):
             if has != wants:
                 raise InputError(

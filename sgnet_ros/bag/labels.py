@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.data.dataset_config import DATASET_FILE, read_class_names, read_dataset_file
+from sgnet_core.data.dataset_config import DATASET_FILE, read_class_names, read_dataset_config
 from sgnet_core.data.folder_dataset import ids_on_disk
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.images import read_labels
@@ -100,7 +100,7 @@ class FolderLabels:
         self._folder = folder
         self._pattern, self._offset, self.class_names = '{id}.png', 0, None
         if (folder / DATASET_FILE).is_file():
-            described = read_dataset_file(folder)
+            described = read_dataset_config(folder)
             if described.label is None:
                 raise DataError(f'{folder / DATASET_FILE}: no `label`: its frames have none')
             self._pattern, self._offset = described.label, described.label_offset

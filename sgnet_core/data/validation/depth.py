@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sgnet_core.data.dataset_config import DATASET_FILE, DatasetFile
+from sgnet_core.data.dataset_config import DATASET_FILE, DatasetConfig
 from sgnet_core.data.validation.finding import Finding, error, few, share, warning
 
 _VALUES = 1 << 16
@@ -35,7 +35,7 @@ class DepthCheck:
         counts: (65536,) int64, pixels of every raw value.
     """
 
-    def __init__(self, file: DatasetFile) -> None:
+    def __init__(self, file: DatasetConfig) -> None:
         self._scale = file.depth_scale
         self._invalid = [value for value in file.depth_invalid if 0 <= value < _VALUES]
         self.counts = np.zeros(_VALUES, np.int64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 
-from sgnet_core.data.dataset_config import DATASET_FILE, DatasetFile, read_split
+from sgnet_core.data.dataset_config import DATASET_FILE, DatasetConfig, read_split
 from sgnet_core.data.folder_dataset import counting_order, ids_on_disk
 from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import DataError
@@ -34,7 +34,7 @@ class Frames:
     findings: tuple[Finding, ...]
 
 
-def list_frames(root: Path, file: DatasetFile, split: str | None = None) -> Frames:
+def list_frames(root: Path, file: DatasetConfig, split: str | None = None) -> Frames:
     """The frames of a data set, or of one split.
 
     Raises:
@@ -71,7 +71,7 @@ def _is_union(name: str, splits: Splits) -> bool:
     return set().union(*inside) == whole
 
 
-def _read_splits(root: Path, file: DatasetFile) -> tuple[Splits, list[Finding]]:
+def _read_splits(root: Path, file: DatasetConfig) -> tuple[Splits, list[Finding]]:
     splits, findings = {}, []
     for name, path in file.splits.items():
         try:
@@ -83,7 +83,7 @@ def _read_splits(root: Path, file: DatasetFile) -> tuple[Splits, list[Finding]]:
 
 
 def _unknown_ids(
-    file: DatasetFile, splits: Splits, on_disk: dict[str, set[str]]
+    file: DatasetConfig, splits: Splits, on_disk: dict[str, set[str]]
 ) -> Iterator[Finding]:
     known = set().union(*on_disk.values())
     for name, ids in splits.items():
@@ -98,7 +98,7 @@ def _unknown_ids(
 
 
 def _missing_files(
-    file: DatasetFile, ids: list[str], splits: Splits, on_disk: dict[str, set[str]]
+    file: DatasetConfig, ids: list[str], splits: Splits, on_disk: dict[str, set[str]]
 ) -> Iterator[Finding]:
     known = set().union(*on_disk.values())
     in_splits = set().union(*splits.values())
@@ -116,7 +116,7 @@ def _missing_files(
         yield error('missing_files', seen, remedy, missing)
 
 
-def _files_without_image(file: DatasetFile, on_disk: dict[str, set[str]]) -> Iterator[Finding]:
+def _files_without_image(file: DatasetConfig, on_disk: dict[str, set[str]]) -> Iterator[Finding]:
     for kind, there in on_disk.items():
         if alone := sorted(there - on_disk['image'], key=counting_order):
             number, example = counted(len(alone), f'{kind} file'), file.file_of(kind, alone[0])
@@ -139,7 +139,7 @@ def _shared_ids(splits: Splits) -> Iterator[Finding]:
             )
 
 
-def _interleaved(file: DatasetFile, splits: Splits) -> Iterator[Finding]:
+def _interleaved(file: DatasetConfig, splits: Splits) -> Iterator[Finding]:
     """A video split at random: each frame of `val` has a near-copy in `fit`."""
     split_of = {i: name for name, ids in splits.items() for i in ids}
     if file.rate_hz is None or len(set(split_of.values())) < 2:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sgnet_core.data.dataset_config import (
     DATASET_FILE,
-    DatasetFile,
+    DatasetConfig,
     intrinsics_from_text,
     read_text,
 )
@@ -59,7 +59,7 @@ class RawFrame:
 class RawFrameReader:
     """Reads frames one by one and records the problems of their files."""
 
-    def __init__(self, root: Path, file: DatasetFile) -> None:
+    def __init__(self, root: Path, file: DatasetConfig) -> None:
         self._root, self._file = root, file
         self._unreadable: dict[str, str] = {}
         self._wrong_kind: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.data.dataset_config import DatasetFile, read_class_names, read_dataset_file
+from sgnet_core.data.dataset_config import DatasetConfig, read_class_names, read_dataset_config
 from sgnet_core.data.validation.alignment import EdgeAgreement, depth_edges, label_edges
 from sgnet_core.data.validation.depth import DepthCheck
 from sgnet_core.data.validation.files import Frames, list_frames
@@ -33,7 +33,7 @@ class ValidationResult:
     """
 
     root: Path
-    file: DatasetFile
+    file: DatasetConfig
     frames: Frames
     read: tuple[str, ...]
     depth: DepthCheck
@@ -62,7 +62,7 @@ def validate_dataset(
     """
     if max_frames is not None and max_frames < 1:
         raise InputError(f'the number of frames must be at least 1, got {max_frames}')
-    file = read_dataset_file(root)
+    file = read_dataset_config(root)
     frames = list_frames(root, file, split)
     labels, found = _label_check(root, file)
     reader, depth = RawFrameReader(root, file), DepthCheck(file)
@@ -97,14 +97,14 @@ def evenly_spaced(ids: tuple[str, ...], most: int | None) -> tuple[str, ...]:
     return tuple(ids[index * len(ids) // most] for index in range(most))
 
 
-def depth_in_metres(depth: np.ndarray, file: DatasetFile) -> np.ndarray:
+def depth_in_metres(depth: np.ndarray, file: DatasetConfig) -> np.ndarray:
     """Raw depth, (H, W) uint16, as (H, W) float32 metres, NaN = no measurement."""
     depth_m = depth.astype(np.float32) * np.float32(file.depth_scale)
     depth_m[np.isin(depth, file.depth_invalid)] = np.nan
     return depth_m
 
 
-def _label_check(root: Path, file: DatasetFile) -> tuple[LabelCheck | None, list[Finding]]:
+def _label_check(root: Path, file: DatasetConfig) -> tuple[LabelCheck | None, list[Finding]]:
     if file.label is None:
         return None, []
     try:
@@ -116,7 +116,7 @@ def _label_check(root: Path, file: DatasetFile) -> tuple[LabelCheck | None, list
 
 
 def _compare_edges(
-    frame: RawFrame, file: DatasetFile, depth: EdgeAgreement, labels: EdgeAgreement | None = None
+    frame: RawFrame, file: DatasetConfig, depth: EdgeAgreement, labels: EdgeAgreement | None = None
 ) -> None:
     if frame.depth is not None:
         depth.add(frame.rgb, depth_edges(depth_in_metres(frame.depth, file)))
