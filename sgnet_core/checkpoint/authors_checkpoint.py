@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checkpoints of SGNet's authors: how they are read, and what their tensors become here.
+"""Read and convert the checkpoints of SGNet's authors.
 
-Facts of the authors' released code, for PyTorch 0.4.1, that decide what a file of theirs computes:
+Facts of the authors' released code, for PyTorch 0.4.1, that decide the result of a checkpoint:
 
 * Every norm of the network is an early InPlace-ABN, which scales by |weight| + 1e-5.
 * The main bias of an S-Conv is there, but frozen at zero. Our S-Conv has none: whatever is in it
@@ -48,13 +48,13 @@ _HEAD_NAMES = {
     'auxiliary_head.1': 'dsn3.1',
     'auxiliary_head.4': 'dsn3.3',
 }
-"""Our module -> theirs; only heads are called differently. Theirs hide LeakyReLU in the norm."""
+"""Our module -> the authors'. Only heads have other names; LeakyReLU is part of the norm."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TensorUse:
+class TensorMapping:
     """What became of one tensor of the file.
 
     Attributes:
@@ -83,10 +83,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f'no file at {path}; give the path of a checkpoint of the authors')
     try:
-        with _numpy_scalars_left_unread():
+        with _ignore_numpy_scalars():
             stored = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged pickle can end in any of them
-        raise CheckpointError(_why_unreadable(path, str(error) or type(error).__name__)) from error
+        raise CheckpointError(_read_error(path, str(error) or type(error).__name__)) from error
     state_dict = stored.get('state_dict', stored) if isinstance(stored, Mapping) else stored
     named = isinstance(state_dict, Mapping) and all(isinstance(name, str) for name in state_dict)
     if not named or not any(isinstance(value, Tensor) for value in state_dict.values()):
@@ -100,7 +100,7 @@ def convert(
     variant: str,
     label_set: LabelSet | None = None,
     keep_auxiliary: bool = False,
-) -> tuple[Checkpoint, list[TensorUse]]:
+) -> tuple[Checkpoint, list[TensorMapping]]:
     """A checkpoint that computes what the authors' network computes with these tensors.
 
     Args:
@@ -110,76 +110,76 @@ def convert(
         keep_auxiliary: keep the training-only head, as `auxiliary_head.*`.
 
     Returns:
-        The checkpoint, and one `TensorUse` for every tensor of `state_dict`, in its order.
+        The checkpoint, and one `TensorMapping` for every tensor of `state_dict`, in its order.
 
     Raises:
-        InputError: the variant is not one of theirs.
+        InputError: the variant is not one of `AUTHORS_VARIANTS`.
         CheckpointError: a tensor is missing, left over, misshapen or not of finite numbers, and
             named; or the classes are not as many.
     """
     if variant not in AUTHORS_VARIANTS:
         raise InputError(f'the authors have no {variant!r}, only {", ".join(AUTHORS_VARIANTS)}')
     prefix = 'module.' if all(name.startswith('module.') for name in state_dict) else ''
-    given = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
-    auxiliary = keep_auxiliary or any(name.startswith('dsn3.') for name in given)
-    network = _empty_network(variant, _count_classes(variant, given), auxiliary)
-    _check(network, given)
-    weights, uses = _take_over(network, given, keep_auxiliary)
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
+    auxiliary = keep_auxiliary or any(name.startswith('dsn3.') for name in tensors)
+    network = _empty_network(variant, _count_classes(variant, tensors), auxiliary)
+    _check(network, tensors)
+    weights, mappings = _convert_tensors(network, tensors, keep_auxiliary)
     labels = _label_set(network.config.num_classes, label_set)
     checkpoint = Checkpoint(network.config, AUTHORS_INPUT, labels, weights)
-    return checkpoint, [replace(uses[name], source=prefix + name) for name in given]
+    return checkpoint, [replace(mappings[name], source=prefix + name) for name in tensors]
 
 
-def _take_over(
-    network: SGNet, given: Mapping[str, Tensor], keep_auxiliary: bool
-) -> tuple[dict[str, Tensor], dict[str, TensorUse]]:
-    """Our tensors by our names, and what became of theirs by theirs."""
+def _convert_tensors(
+    network: SGNet, tensors: Mapping[str, Tensor], keep_auxiliary: bool
+) -> tuple[dict[str, Tensor], dict[str, TensorMapping]]:
+    """Converted tensors by our names, and the mapping of each tensor by the authors' name."""
     scales = {
         f'{name}.weight' for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)
     }
     biases = _sconv_biases(network)
     weights: dict[str, Tensor] = {}
-    uses: dict[str, TensorUse] = {}
+    mappings: dict[str, TensorMapping] = {}
     for target, empty in network.state_dict().items():
-        source, shape, change = _their_name(target), tuple(empty.shape), ''
+        source, shape, change = _authors_name(target), tuple(empty.shape), ''
         if target.startswith(AUXILIARY_PREFIX) and not keep_auxiliary:
-            uses[source] = TensorUse(source, None, shape, 'auxiliary head, dropped')
+            mappings[source] = TensorMapping(source, None, shape, 'auxiliary head, dropped')
             continue
         if target.endswith('.num_batches_tracked'):
-            weights[target] = torch.zeros((), dtype=torch.int64)  # theirs do not count
-            uses[source] = TensorUse(source, None, shape, 'counter, not needed')
+            weights[target] = torch.zeros((), dtype=torch.int64)  # the authors' norms do not count
+            mappings[source] = TensorMapping(source, None, shape, 'counter, not needed')
             continue
-        value = given[source].to(torch.float32, copy=True)
+        value = tensors[source].to(torch.float32, copy=True)
         if target in scales:
             value, change = value.abs() + ABN_EPSILON, f'|x| + {ABN_EPSILON}'
         bias = biases.get(target)
-        if bias in given:
-            value -= given[bias]
-            uses[bias] = TensorUse(bias, target, shape, 'subtracted from it')
+        if bias in tensors:
+            value -= tensors[bias]
+            mappings[bias] = TensorMapping(bias, target, shape, 'subtracted from it')
         weights[target] = value
-        uses[source] = TensorUse(source, target, shape, change)
-    return weights, uses
+        mappings[source] = TensorMapping(source, target, shape, change)
+    return weights, mappings
 
 
-def _check(network: SGNet, given: Mapping[str, Tensor]) -> None:
-    """Raise CheckpointError, naming the first tensor that is not as theirs are."""
-    wanted = _their_shapes(network)
+def _check(network: SGNet, tensors: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError, naming the first tensor that does not fit."""
+    wanted = _authors_shapes(network)
     state = network.state_dict()
-    optional = {_their_name(n): () for n in state if n.endswith('.num_batches_tracked')}
+    optional = {_authors_name(n): () for n in state if n.endswith('.num_batches_tracked')}
     optional |= {bias: tuple(state[norm].shape) for norm, bias in _sconv_biases(network).items()}
-    for name, tensor in given.items():
+    for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise CheckpointError(f'{name} is of type {type(tensor).__name__}, expected a tensor')
     try:
-        check_tensors(wanted | {n: s for n, s in optional.items() if n in given}, given)
+        check_tensors(wanted | {n: s for n, s in optional.items() if n in tensors}, tensors)
     except CheckpointError as error:
-        raise CheckpointError(f'{error}{_looks_like(network.config, given)}') from error
-    for name, tensor in given.items():
+        raise CheckpointError(f'{error}{_variant_hint(network.config, tensors)}') from error
+    for name, tensor in tensors.items():
         if name.endswith('.num_batches_tracked'):
             continue
         if not (tensor.is_floating_point() and tensor.isfinite().all()):
             raise CheckpointError(f'tensor {name} is not of finite numbers; get the file again')
-    if any(name.endswith('.num_batches_tracked') for name in given):
+    if any(name.endswith('.num_batches_tracked') for name in tensors):
         # Their norms have no such counter: nn.BatchNorm2d does, and keeps the sign of its weight.
         logger.warning(
             "the file was saved by a network with BatchNorm2d, not by the authors' own: their "
@@ -187,11 +187,11 @@ def _check(network: SGNet, given: Mapping[str, Tensor]) -> None:
         )  # fmt: skip
 
 
-def _looks_like(config: SGNetConfig, given: Mapping[str, Tensor]) -> str:
+def _variant_hint(config: SGNetConfig, tensors: Mapping[str, Tensor]) -> str:
     """What to say where the names are exactly those of another of their networks."""
     for variant in AUTHORS_VARIANTS:
         network = _empty_network(variant, config.num_classes, auxiliary=False)
-        if variant != config.variant and _their_shapes(network).keys() <= given.keys():
+        if variant != config.variant and _authors_shapes(network).keys() <= tensors.keys():
             return f'; it looks like {variant}: give --variant {variant}'
     return ''
 
@@ -201,9 +201,9 @@ def _empty_network(variant: str, classes: int, auxiliary: bool) -> SGNet:
         return SGNet(SGNetConfig(variant, classes, AUTHORS_INPUT.spatial), auxiliary)
 
 
-def _count_classes(variant: str, given: Mapping[str, Any]) -> int:
+def _count_classes(variant: str, tensors: Mapping[str, Any]) -> int:
     name = 'head.1.bias' if variant == 'sgnet_aspp_r101' else 'dsn4.3.bias'
-    shape = tuple(getattr(given.get(name), 'shape', ()))
+    shape = tuple(getattr(tensors.get(name), 'shape', ()))
     # Where it is missing or no vector, the check of all tensors says so, whatever the number.
     classes = shape[0] if len(shape) == 1 else 40
     if not 1 <= classes <= 255:
@@ -221,18 +221,18 @@ def _label_set(classes: int, label_set: LabelSet | None) -> LabelSet:
     return label_set
 
 
-def _their_shapes(network: SGNet) -> dict[str, tuple[int, ...]]:
+def _authors_shapes(network: SGNet) -> dict[str, tuple[int, ...]]:
     return {
-        _their_name(name): tuple(tensor.shape)
+        _authors_name(name): tuple(tensor.shape)
         for name, tensor in network.state_dict().items()
         if not name.endswith('.num_batches_tracked')
     }
 
 
-def _their_name(name: str) -> str:
+def _authors_name(name: str) -> str:
     if name.startswith('backbone.'):
-        theirs = name.removeprefix('backbone.')
-        return f'{theirs}.weight' if theirs.endswith('.weight_generator1') else theirs
+        name = name.removeprefix('backbone.')
+        return f'{name}.weight' if name.endswith('.weight_generator1') else name
     module, _, leaf = name.rpartition('.')
     return f'{_HEAD_NAMES[module]}.{leaf}'
 
@@ -240,12 +240,12 @@ def _their_name(name: str) -> str:
 def _sconv_biases(network: SGNet) -> dict[str, str]:
     """Our running mean behind every S-Conv -> their name of the bias of that S-Conv."""
     return {
-        f'{position.removesuffix("conv2")}bn2.running_mean': _their_name(f'{position}.bias')
+        f'{position.removesuffix("conv2")}bn2.running_mean': _authors_name(f'{position}.bias')
         for position in network.sconv_positions()
     }
 
 
-class _LeftUnread:
+class _Ignored:
     """Takes the place of a NumPy scalar or of its dtype; holds nothing and calls nothing."""
 
     def __init__(self, *_: object) -> None: ...
@@ -253,7 +253,7 @@ class _LeftUnread:
     def __setstate__(self, state: object) -> None: ...
 
 
-def _numpy_scalars_left_unread() -> contextlib.AbstractContextManager[object]:
+def _ignore_numpy_scalars() -> contextlib.AbstractContextManager[object]:
     """Lets `torch.load` pass over a score that was saved as a NumPy scalar beside the tensors.
 
     NumPy's own classes are not let in: their unpickling trusts the bytes it is given.
@@ -263,13 +263,13 @@ def _numpy_scalars_left_unread() -> contextlib.AbstractContextManager[object]:
     scalar = [(module, 'scalar') for module in ('numpy.core.multiarray', 'numpy._core.multiarray')]
     return torch.serialization.safe_globals(
         [
-            type(name, (_LeftUnread,), {'__module__': module})
+            type(name, (_Ignored,), {'__module__': module})
             for module, name in (('numpy', 'dtype'), *scalar)
         ]
     )
 
 
-def _why_unreadable(path: Path, error: str) -> str:
+def _read_error(path: Path, error: str) -> str:
     asked_for = re.search(r'GLOBAL (\S+)', error)
     if asked_for:
         return (

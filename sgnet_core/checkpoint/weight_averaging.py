@@ -23,7 +23,7 @@ from sgnet_core.checkpoint.checkpoint import (
 from sgnet_core.errors import CheckpointError, InputError
 
 
-def mean_checkpoint(paths: Sequence[Path]) -> Checkpoint:
+def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
     """The mean of the weights and statistics of two or more checkpoints.
 
     Its provenance is theirs, and has no score: that is to be measured.

@@ -22,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint.checkpoint import save_checkpoint
-    from sgnet_core.checkpoint.weight_averaging import mean_checkpoint
+    from sgnet_core.checkpoint.weight_averaging import average_checkpoints
     from sgnet_core.errors import InputError
 
     if args.out.is_dir():
         raise InputError(f'{args.out} cannot be written to; give the path of a new .safetensors')
-    checkpoint = mean_checkpoint(args.checkpoints)
+    checkpoint = average_checkpoints(args.checkpoints)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(args.out, checkpoint)
     print(f'mean of {len(args.checkpoints)} checkpoints, {checkpoint.config.variant}: {args.out}')

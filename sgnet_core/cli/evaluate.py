@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sgnet_core.evaluation.multi_scale import AveragedViews
     from sgnet_core.inference.segmenter import Segmenter
     from sgnet_core.report.frame_selection import FrameSelector
-    from sgnet_core.runtime.distributed import Processes
+    from sgnet_core.runtime.distributed import DistributedContext
     from sgnet_core.types import Sample
 
 
@@ -65,15 +65,15 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.cli.runner import INTERRUPTED
     from sgnet_core.evaluation.tables import side_by_side
     from sgnet_core.io.files import check_json_destination, write_json
-    from sgnet_core.runtime.distributed import joined_processes
+    from sgnet_core.runtime.distributed import distributed_context
 
     _check(args)
     check_json_destination(args.json)
     samples = _Samples(args)
     found: dict[str, dict[str, Any]] = {}
     several, interrupted = len(args.checkpoint) > 1, False
-    with joined_processes(args.device) as (processes, device):
-        if not processes.is_first:
+    with distributed_context(args.device) as (distributed, device):
+        if not distributed.is_main:
             logging.disable(logging.INFO)
         # All of them, before a long run with the first.
         segmenters = [_segmenter(args, samples, path, device) for path in args.checkpoint]
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         ):
             name = f'{number}_{checkpoint.stem}' if several else ''
             try:
-                figures = _measure(args, samples, checkpoint, segmenter, processes, name)
+                figures = _measure(args, samples, checkpoint, segmenter, distributed, name)
             except KeyboardInterrupt:
                 if not found:
                     raise
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             interrupted = figures['interrupted'] or figures['robustness_interrupted']
             if interrupted:
                 break
-    if processes.is_first:
+    if distributed.is_main:
         if len(found) > 1 and args.json != '-':
             print(side_by_side(found))
         if args.json:
@@ -164,7 +164,7 @@ def _measure(
     samples: _Samples,
     checkpoint: Path | None,
     segmenter: Segmenter | AveragedViews,
-    processes: Processes,
+    distributed: DistributedContext,
     name: str,
 ) -> dict[str, Any]:
     """The figures of one checkpoint, printed and reported by the first process.
@@ -177,9 +177,9 @@ def _measure(
     from sgnet_core.report.frame_selection import FrameSelector
     from sgnet_core.report.writer import ReportFolder
 
-    report = ReportFolder(args.out / name) if args.out and processes.is_first else None
+    report = ReportFolder(args.out / name) if args.out and distributed.is_main else None
     selector = (report.selector if report else FrameSelector()) if args.out else None
-    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, processes, selector)
+    evaluation, rows, interrupted = _evaluate(args, segmenter, samples, distributed, selector)
     # Robustness begins when all frames are counted as they are.
     begun = args.robustness and len(evaluation.frames) == len(samples)
     figures = evaluation.to_json() | {
@@ -194,7 +194,7 @@ def _measure(
     figures['provenance'] = provenance(
         args.command_line, checkpoint, segmenter.description, segmenter.device, source
     )
-    if processes.is_first and args.json != '-':
+    if distributed.is_main and args.json != '-':
         _print(args, samples, segmenter.description, evaluation, figures)
     if report:
         report.write(figures, segmenter.label_set)
@@ -205,7 +205,7 @@ def _evaluate(
     args: argparse.Namespace,
     segmenter: Segmenter | AveragedViews,
     samples: _Samples,
-    processes: Processes,
+    distributed: DistributedContext,
     selector: FrameSelector | None,
 ) -> tuple[Evaluation, list[dict[str, Any]], bool]:
     """Counts of all processes, robustness, and whether Ctrl-C came."""
@@ -214,12 +214,12 @@ def _evaluate(
     from sgnet_core.evaluation.robustness import measure_robustness
 
     def whole(part: Evaluation) -> Evaluation:
-        first, *others = processes.gather(part)
+        first, *others = distributed.gather(part)
         for other in others:
             first.add(other)
         return first
 
-    mine, rows, shown = processes.part(len(samples)), [], processes.is_first
+    mine, rows, shown = distributed.shard(len(samples)), [], distributed.is_main
     words = protocol(args.scales, args.flip)
     if args.missing_depth:
         words += f', without {args.missing_depth:.0%} of the depth'
@@ -234,10 +234,10 @@ def _evaluate(
     except KeyboardInterrupt:
         stopped = True
     # Also after Ctrl-C: the others wait for what this process has counted.
-    stopped = any(processes.gather(stopped))
+    stopped = any(distributed.gather(stopped))
     evaluation = whole(evaluation)
     if selector:
-        for other in processes.gather(selector)[1:]:
+        for other in distributed.gather(selector)[1:]:
             selector.add(other)
     if stopped and not evaluation.frames:
         raise KeyboardInterrupt

@@ -59,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
     from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT
     from sgnet_core.errors import ConfigError
-    from sgnet_core.runtime.distributed import joined_processes
+    from sgnet_core.runtime.distributed import distributed_context
     from sgnet_core.training.config import load_train_config
     from sgnet_core.training.initialization import inherited_settings
-    from sgnet_core.training.trainer import Training
+    from sgnet_core.training.trainer import Trainer
 
     if not args.resume and (args.out / 'last.pt').exists():
         raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
     )
     inherited = None if init is None else inherited_settings(init)
     config = load_train_config(args.config, inherited, epochs=args.epochs)
-    with joined_processes(args.device) as (processes, device):
-        if not processes.is_first:
+    with distributed_context(args.device) as (distributed, device):
+        if not distributed.is_main:
             logging.disable(logging.INFO)
         elif device == 'cpu' and args.device == 'auto':
             logging.info('no CUDA device is there: training on the CPU')
-        training = Training(
+        trainer = Trainer(
             config,
             args.data,
             args.out,
@@ -85,12 +85,12 @@ def run(args: argparse.Namespace) -> int:
             args.precision,
             args.workers,
             init,
-            processes,
+            distributed,
             teachers,
         )
         if args.resume:
-            training.resume()
-        best = training.fit()
-    if processes.is_first:
-        print(f'best mIoU {training.best_miou:.4f} on {config.val_split}: {best}')
+            trainer.resume()
+        best = trainer.fit()
+    if distributed.is_main:
+        print(f'best mIoU {trainer.best_miou:.4f} on {config.val_split}: {best}')
     return 0

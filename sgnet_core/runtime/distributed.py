@@ -16,64 +16,66 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sgnet_core.runtime.device import resolve_device
-from sgnet_core.runtime.sync_batchnorm import synchronise_norms
+from sgnet_core.runtime.sync_batchnorm import convert_sync_batchnorm
 
 T = TypeVar('T')
 
 
 @dataclass(frozen=True)
-class Processes:
+class DistributedContext:
     """This process among those that share a run; alone by default.
 
     Attributes:
-        rank: 0 to count - 1; 0 is the one that writes and speaks.
-        count: how many they are.
+        rank: 0 to world_size - 1; 0 is the one that writes and speaks.
+        world_size: how many they are.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in each of them; in place."""
-        if self.count > 1:
+        if self.world_size > 1:
             torch.distributed.all_reduce(tensor)
         return tensor
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank, in each of them."""
-        values = [value] * self.count
-        if self.count > 1:
+        values = [value] * self.world_size
+        if self.world_size > 1:
             torch.distributed.all_gather_object(values, value)
         return values
 
-    def part(self, length: int) -> range:
+    def shard(self, length: int) -> range:
         """The part of `length` things, in order, that is this process's: neighbours."""
-        return range(length * self.rank // self.count, length * (self.rank + 1) // self.count)
+        return range(
+            length * self.rank // self.world_size, length * (self.rank + 1) // self.world_size
+        )
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Go on when all processes have come here."""
-        if self.count > 1:
+        if self.world_size > 1:
             torch.distributed.barrier()
 
-    def share(self, network: nn.Module) -> nn.Module:
+    def wrap(self, network: nn.Module) -> nn.Module:
         """A wrapper that averages gradients over the processes; the module itself for one.
 
         BatchNorms in `network` compute with the statistics of all processes from then on.
         """
-        if self.count == 1:
+        if self.world_size == 1:
             return network
-        return DistributedDataParallel(synchronise_norms(network))
+        return DistributedDataParallel(convert_sync_batchnorm(network))
 
 
-ALONE = Processes()
+SINGLE_PROCESS = DistributedContext()
 
 
 @contextmanager
-def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
+def distributed_context(device: str) -> Iterator[tuple[DistributedContext, str]]:
     """This process among those that torchrun started, and the device it is to use.
 
     Raises:
@@ -82,13 +84,13 @@ def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
     count = int(os.environ.get('WORLD_SIZE', '1'))
     device = resolve_device(device)
     if count == 1:
-        yield ALONE, device
+        yield SINGLE_PROCESS, device
         return
     if device == 'cuda':
         device = resolve_device(f'cuda:{os.environ["LOCAL_RANK"]}')
         torch.cuda.set_device(device)
     torch.distributed.init_process_group('nccl' if device.startswith('cuda') else 'gloo')
     try:
-        yield Processes(torch.distributed.get_rank(), count), device
+        yield DistributedContext(torch.distributed.get_rank(), count), device
     finally:
         torch.distributed.destroy_process_group()

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def synchronise_norms(network: nn.Module) -> nn.Module:
+def convert_sync_batchnorm(network: nn.Module) -> nn.Module:
     """Replace every BatchNorm2d by one that shares its statistics; parameters stay the same ones.
 
     The processes must see equally many pixels.
@@ -21,13 +21,13 @@ def synchronise_norms(network: nn.Module) -> nn.Module:
     for module in list(network.modules()):
         for name, norm in module.named_children():
             if type(norm) is nn.BatchNorm2d:
-                shared = SynchronisedBatchNorm2d(norm.num_features, norm.eps, norm.momentum)
+                shared = SyncBatchNorm2d(norm.num_features, norm.eps, norm.momentum)
                 shared._parameters, shared._buffers = norm._parameters, norm._buffers
                 setattr(module, name, shared)
     return network
 
 
-class SynchronisedBatchNorm2d(nn.BatchNorm2d):
+class SyncBatchNorm2d(nn.BatchNorm2d):
     """As BatchNorm2d where every process holds an equal part of the batch."""
 
     def forward(self, x: Tensor) -> Tensor:

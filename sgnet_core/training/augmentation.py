@@ -15,7 +15,7 @@ from torch import Tensor
 from sgnet_core.data.depth_noise import degrade_depth
 from sgnet_core.preprocessing import InputSpec
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.training.paste import paste_classes
+from sgnet_core.training.paste import class_mix
 from sgnet_core.types import UNLABELLED, RgbdFrame, Sample
 
 FLIP_PROBABILITY = 0.5
@@ -29,19 +29,19 @@ def augment(
     spec: InputSpec,
     config: TrainConfig,
     rng: np.random.Generator,
-    donor: Sample | None = None,
+    source: Sample | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One training view, with things of `donor` in it where there is one.
+    """One training view, with things of `source` in it where there is one.
 
     Returns:
         image (3, h, w) and spatial (c', h, w) float32 as `spec` encodes them (spatial has no
         channels for `none`), labels (h, w) int64; (h, w) = `config.crop_size`.
     """
     # Geometry first: everything after it then works on the pixels of the crop only.
-    frame, labels = _random_view(sample, spec, config, rng)
-    if donor is not None:
-        other = _random_view(donor, spec, config, rng)
-        frame, labels = paste_classes((frame, labels), other, rng)
+    frame, labels = _random_crop(sample, spec, config, rng)
+    if source is not None:
+        other = _random_crop(source, spec, config, rng)
+        frame, labels = class_mix((frame, labels), other, rng)
     depth_m = frame.depth_m
     if config.degrade_depth:
         depth_m = degrade_depth(depth_m, frame.rgb, rng)
@@ -55,16 +55,16 @@ def augment(
     return image[0], spatial, torch.from_numpy(labels).long()
 
 
-def _random_view(
+def _random_crop(
     sample: Sample, spec: InputSpec, config: TrainConfig, rng: np.random.Generator
 ) -> tuple[RgbdFrame, np.ndarray]:
     zoom = np.exp(rng.uniform(*np.log(config.scale))) * spec.height / sample.frame.size[0]
-    window = random_window(sample, config.crop_size, zoom, rng)
-    view = resize_view(*window, config.crop_size)
-    return flip_view(*view) if rng.random() < FLIP_PROBABILITY else view
+    crop = random_crop(sample, config.crop_size, zoom, rng)
+    crop = resize_crop(*crop, config.crop_size)
+    return flip_crop(*crop) if rng.random() < FLIP_PROBABILITY else crop
 
 
-def random_window(
+def random_crop(
     sample: Sample, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator
 ) -> tuple[RgbdFrame, np.ndarray]:
     """The part of the sample that fills `crop_size` at this zoom (output pixels per input pixel).
@@ -78,13 +78,13 @@ def random_window(
         for have, want in zip(frame.size, window, strict=True)
     ]
     arrays = [
-        _window(array, start, window, fill)
+        _crop_or_pad(array, start, window, fill)
         for array, fill in ((frame.rgb, 0), (frame.depth_m, np.nan), (sample.labels, UNLABELLED))
     ]
     return RgbdFrame(*arrays[:2], frame.intrinsics.cropped(*start, *window)), arrays[2]
 
 
-def _window(array: np.ndarray, start: list[int], size: list[int], fill: float) -> np.ndarray:
+def _crop_or_pad(array: np.ndarray, start: list[int], size: list[int], fill: float) -> np.ndarray:
     out = np.full((*size, *array.shape[2:]), fill, array.dtype)
     source, target = [], []
     for begin, length, available in zip(start, size, array.shape, strict=False):
@@ -95,7 +95,7 @@ def _window(array: np.ndarray, start: list[int], size: list[int], fill: float) -
     return out
 
 
-def resize_view(
+def resize_crop(
     frame: RgbdFrame, labels: np.ndarray, size: tuple[int, int]
 ) -> tuple[RgbdFrame, np.ndarray]:
     """A frame and its labels at another (height, width), as `resize_rgbd` does it.
@@ -112,7 +112,7 @@ def resize_view(
     return RgbdFrame(rgb, depth_m, frame.intrinsics.resized(*size)), labels
 
 
-def flip_view(frame: RgbdFrame, labels: np.ndarray) -> tuple[RgbdFrame, np.ndarray]:
+def flip_crop(frame: RgbdFrame, labels: np.ndarray) -> tuple[RgbdFrame, np.ndarray]:
     """Mirror a frame and its labels left to right."""
     rgb, depth_m, labels = (cv2.flip(array, 1) for array in (frame.rgb, frame.depth_m, labels))
     return RgbdFrame(rgb, depth_m, frame.intrinsics.flipped()), labels

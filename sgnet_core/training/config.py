@@ -35,7 +35,7 @@ class TrainConfig:
         scale: range of the random zoom, 1 = as seen at `input_size`.
         train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
         degrade_depth: measure the depth of a view as a worse camera would, see `degrade_depth`.
-        paste_probability: of a view that gets things of another one, see `paste_classes`.
+        paste_probability: of a view that gets things of another one, see `class_mix`.
         room_frames: frames of generated rooms mixed into every epoch (classes must be NYU 40).
         epochs, batch_size: as usual; a batch is of all processes together.
         accumulate: parts a batch is computed in, one after the other, to save memory; each is

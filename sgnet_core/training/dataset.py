@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one epoch shows the network: training samples and generated rooms, in whole batches.
 
-Every view is drawn from (seed, epoch, position) alone, so a resumed run sees what an uninterrupted
+Every crop is drawn from (seed, epoch, position) alone, so a resumed run sees what an uninterrupted
 one would have seen, whatever the number of loading processes.
 """
 
@@ -22,13 +22,13 @@ from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.labels import NYU40
 from sgnet_core.preprocessing import InputSpec
-from sgnet_core.runtime.distributed import ALONE, Processes
+from sgnet_core.runtime.distributed import SINGLE_PROCESS, DistributedContext
 from sgnet_core.training.augmentation import augment
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.types import Sample
 
 FRAMES_PER_ROOM = 3
-# Slow enough that the views of one room differ.
+# Slow enough that the frames of one room differ.
 ROOMS_RATE_HZ = 1.0
 # Far from the seeds people type: the rooms of a demo or a test were never trained on.
 ROOMS_SEED = 1_000_000
@@ -36,13 +36,13 @@ REPLACEMENTS = 10
 """Frames tried in the place of one that cannot be read."""
 MAX_UNREADABLE_SHARE = 0.01
 
-View = tuple[tuple[Tensor, Tensor, Tensor] | None, list[str]]
+Crop = tuple[tuple[Tensor, Tensor, Tensor] | None, list[str]]
 """Image, spatial information and labels as `augment` gives them, and what could not be read."""
 
 logger = logging.getLogger(__name__)
 
 
-class TrainingViews(Dataset):
+class TrainingDataset(Dataset):
     """Augmented crops, addressed by (epoch, position); see `augment` for what one is."""
 
     def __init__(self, data: FolderDataset, spec: InputSpec, config: TrainConfig) -> None:
@@ -57,32 +57,32 @@ class TrainingViews(Dataset):
         self._data, self._spec, self._config = data, spec, config
         self._rooms: list[Sample] = []
 
-    def furnish(self) -> None:
-        """Generate the rooms; takes a while, and is needed before the first view."""
+    def generate_rooms(self) -> None:
+        """Generate the rooms; takes a while, and is needed before the first crop."""
         self._rooms = _generate_rooms(self._config)
 
     def __len__(self) -> int:
-        """Views per epoch."""
+        """Crops per epoch."""
         return len(self._data) + self._config.room_frames
 
-    def __getitem__(self, address: tuple[int, int]) -> View:
-        """A view, another one in the place of a frame that cannot be read, and what is wrong."""
+    def __getitem__(self, address: tuple[int, int]) -> Crop:
+        """A crop, another one in the place of a frame that cannot be read, and what is wrong."""
         epoch, position = address
         config = self._config
         rng = np.random.default_rng((config.seed, epoch, position))
         problems: list[str] = []
         while len(problems) < REPLACEMENTS:
             try:
-                sample, donor = self._sample(position), self._donor(rng)
+                sample, source = self._sample(position), self._source(rng)
             except DataError as error:
                 problems.append(str(error))
                 position = int(rng.integers(len(self)))
             else:
-                return augment(sample, self._spec, config, rng, donor), problems
+                return augment(sample, self._spec, config, rng, source), problems
         # Raised here, it would come out of a loading process as a traceback.
         return None, problems
 
-    def _donor(self, rng: np.random.Generator) -> Sample | None:
+    def _source(self, rng: np.random.Generator) -> Sample | None:
         probability = self._config.paste_probability
         # Without any, nothing is drawn: recipes from before see what they saw.
         if probability == 0 or rng.random() >= probability:
@@ -94,19 +94,25 @@ class TrainingViews(Dataset):
         return self._data[position] if position < real else self._rooms[position - real]
 
 
-class EpochOrder(Sampler):
+class EpochSampler(Sampler):
     """Shuffled addresses of this process's part of every batch; whole batches only.
 
     Together, the processes see the same batches whatever their number.
     """
 
     def __init__(
-        self, views: int, config: TrainConfig, epoch: int, processes: Processes = ALONE
+        self,
+        crops: int,
+        config: TrainConfig,
+        epoch: int,
+        distributed: DistributedContext = SINGLE_PROCESS,
     ) -> None:
-        order = np.random.default_rng((config.seed, epoch)).permutation(views)
-        order = order[: views // config.batch_size * config.batch_size]
-        parts = order.reshape(-1, processes.count, config.batch_size // processes.count)
-        self._addresses = [(epoch, int(i)) for i in parts[:, processes.rank].ravel()]
+        order = np.random.default_rng((config.seed, epoch)).permutation(crops)
+        order = order[: crops // config.batch_size * config.batch_size]
+        parts = order.reshape(
+            -1, distributed.world_size, config.batch_size // distributed.world_size
+        )
+        self._addresses = [(epoch, int(i)) for i in parts[:, distributed.rank].ravel()]
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -115,20 +121,20 @@ class EpochOrder(Sampler):
         return iter(self._addresses)
 
 
-def stack(views: list[View]) -> tuple[list[Tensor], list[str]]:
+def collate(crops: list[Crop]) -> tuple[list[Tensor], list[str]]:
     """A batch, and what could not be read for it; no tensors where it is not whole."""
-    problems = [problem for _, of_view in views for problem in of_view]
-    whole = [view for view, _ in views if view is not None]
-    if len(whole) < len(views):
+    problems = [problem for _, of_crop in crops for problem in of_crop]
+    whole = [crop for crop, _ in crops if crop is not None]
+    if len(whole) < len(crops):
         return [], problems
     return [torch.stack(tensors) for tensors in zip(*whole, strict=True)], problems
 
 
-def readable(loader: DataLoader, views: int) -> Iterator[list[Tensor]]:
+def skip_unreadable(loader: DataLoader, crops: int) -> Iterator[list[Tensor]]:
     """The batches of a loader; each frame that cannot be read is named in the log, once.
 
     Raises:
-        DataError: more than `MAX_UNREADABLE_SHARE` of all `views` cannot be read.
+        DataError: more than `MAX_UNREADABLE_SHARE` of all `crops` cannot be read.
     """
     unreadable: set[str] = set()
     for batch, problems in loader:
@@ -136,20 +142,20 @@ def readable(loader: DataLoader, views: int) -> Iterator[list[Tensor]]:
             if problem not in unreadable:
                 unreadable.add(problem)
                 logger.warning('skipped: %s', problem)
-        if not batch or len(unreadable) > MAX_UNREADABLE_SHARE * views:
+        if not batch or len(unreadable) > MAX_UNREADABLE_SHARE * crops:
             raise DataError(
-                f'{len(unreadable)} of {views} frames cannot be read, more than '
+                f'{len(unreadable)} of {crops} frames cannot be read, more than '
                 f'{MAX_UNREADABLE_SHARE:.0%}; mend them or leave their ids out; the last one: '
                 f'{problems[-1]}'
             )
         yield batch
 
 
-def check_batches(config: TrainConfig, views: int, processes: int) -> None:
+def check_batch_size(config: TrainConfig, crops: int, processes: int) -> None:
     """Raise ConfigError where the frames, the batch and the processes do not go together."""
-    if views < config.batch_size:
+    if crops < config.batch_size:
         raise ConfigError(
-            f'{views} frames are less than one batch; set batch_size below {config.batch_size}'
+            f'{crops} frames are less than one batch; set batch_size below {config.batch_size}'
         )
     parts = processes * config.accumulate
     if config.batch_size % parts:
@@ -160,19 +166,19 @@ def check_batches(config: TrainConfig, views: int, processes: int) -> None:
 
 
 def epoch_loader(
-    views: TrainingViews,
+    dataset: TrainingDataset,
     config: TrainConfig,
     epoch: int,
     workers: int,
-    processes: Processes = ALONE,
+    distributed: DistributedContext = SINGLE_PROCESS,
 ) -> DataLoader:
-    """Batches of one epoch (see `stack`), prepared by `workers` processes for each of those."""
+    """Batches of one epoch (see `collate`), prepared by `workers` processes for each of those."""
     return DataLoader(
-        views,
-        config.batch_size // processes.count,
-        sampler=EpochOrder(len(views), config, epoch, processes),
+        dataset,
+        config.batch_size // distributed.world_size,
+        sampler=EpochSampler(len(dataset), config, epoch, distributed),
         num_workers=workers,
-        collate_fn=stack,
+        collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -208,4 +214,4 @@ def _generate_rooms(config: TrainConfig) -> list[Sample]:
         frames_per_room=FRAMES_PER_ROOM,
         rate_hz=ROOMS_RATE_HZ,
     )
-    return list(tqdm(rooms, 'furnish rooms', unit='frame', disable=None, leave=False))
+    return list(tqdm(rooms, 'generate rooms', unit='frame', disable=None, leave=False))

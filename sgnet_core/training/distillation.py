@@ -3,7 +3,7 @@
 
 What a teacher thinks of a pixel says more than its label, and it says something of the pixels that
 nobody labelled (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015). Several
-teachers speak with one voice, their mean. They look at the very view the student sees (Beyer et
+teachers speak with one voice, their mean. They see the very crop the student sees (Beyer et
 al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
 """
 
@@ -26,7 +26,7 @@ from sgnet_core.preprocessing import SIZE_MULTIPLE, InputSpec
 from sgnet_core.runtime.environment import bf16_is_fast
 
 
-class Teachers:
+class TeacherEnsemble:
     """Networks that stay as they are.
 
     Args:
@@ -34,7 +34,7 @@ class Teachers:
         spec, label_set: of the student; a teacher must see alike, at whatever size, and tell the
             same classes apart.
         device: they compute on; in bfloat16, which is enough for probabilities, where it is fast.
-        zoom: they look at every view a second time, larger by this factor; 1 = only as it is.
+        scale: they see every crop a second time, larger by this factor; 1 = only as it is.
         joint_bilateral: whether their scores follow edges; as those of the student, whatever they
             learned with, so that both speak of the same pixels.
 
@@ -49,10 +49,10 @@ class Teachers:
         spec: InputSpec,
         label_set: LabelSet,
         device: str,
-        zoom: float = 1.0,
+        scale: float = 1.0,
         joint_bilateral: bool = False,
     ) -> None:
-        self._zoom = zoom
+        self._scale = scale
         self._dtype = torch.bfloat16 if device != 'cpu' or bf16_is_fast() else torch.float32
         self._networks = []
         for path in paths:
@@ -83,20 +83,20 @@ class Teachers:
         Args:
             image, spatial: of the student, see `SGNet.forward`.
         """
-        voices = [
-            resize_scores(network(*look), size).softmax(1)
-            for look in self._looks(image.to(self._dtype), spatial)
+        probabilities = [
+            resize_scores(network(*inputs), size).softmax(1)
+            for inputs in self._scales(image.to(self._dtype), spatial)
             for network in self._networks
         ]
-        return torch.stack(voices).mean(0)
+        return torch.stack(probabilities).mean(0)
 
-    def _looks(
+    def _scales(
         self, image: Tensor, spatial: Tensor | None
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """The view as it is, and zoomed as near as the network's steps allow."""
+        """The view as it is, and rescaled as near as the network's steps allow."""
         yield image, spatial
         size = [
-            max(round(n * self._zoom / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE for n in image.shape[2:]
+            max(round(n * self._scale / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE for n in image.shape[2:]
         ]
         if size != [*image.shape[2:]]:
             # As by a longer focal length: metres stay metres.

@@ -35,7 +35,7 @@ CLASSES_NAMED = 12
 logger = logging.getLogger(__name__)
 
 
-class InitialWeights:
+class Initialization:
     """What a run starts from.
 
     Attributes:
@@ -61,14 +61,14 @@ class InitialWeights:
             depth_fill=config.depth_fill,
         )
         if self._checkpoint is not None:
-            self.spec = self._spec_taken_over(self._checkpoint.input_spec)
+            self.spec = self._inherited_spec(self._checkpoint.input_spec)
 
     @property
-    def trained(self) -> bool:
+    def is_pretrained(self) -> bool:
         """Whether the backbone has learned something already."""
         return self._checkpoint is not None or self._config.pretrained
 
-    def load_into(self, network: SGNet, label_set: LabelSet) -> str | dict[str, Any]:
+    def initialize(self, network: SGNet, label_set: LabelSet) -> str | dict[str, Any]:
         """Fill in the first weights and say where they come from, for the provenance.
 
         Raises:
@@ -79,50 +79,50 @@ class InitialWeights:
             return load_imagenet_weights(network) if self._config.pretrained else 'random weights'
         checkpoint, name = self._checkpoint, self._init.name
         own = network.state_dict()
-        given = _common_heads(checkpoint.weights, own)
+        given = _without_unused_head(checkpoint.weights, own)
         self._check_architecture(network, given)
         rows = _rows_by_name(label_set.class_names, checkpoint.label_set.class_names)
         for tensor in class_tensors(network):
             if tensor in given:
                 given[tensor] = _with_rows(own[tensor], given[tensor], rows)
         network.load_state_dict({**own, **given})
-        fate = _fate_of_classes(rows, label_set, checkpoint.label_set)
-        logger.info('%s', _said(fate, name, checkpoint, network))
+        changes = _class_changes(rows, label_set, checkpoint.label_set)
+        logger.info('%s', _summary(changes, name, checkpoint, network))
         if checkpoint.config.joint_bilateral and not network.config.joint_bilateral:
             logger.warning(
                 '%s has joint bilateral upsampling, this run has not: remove joint_bilateral from '
                 'the settings to inherit it',
                 name,
             )
-        return {'checkpoint': name, **fate, **checkpoint.provenance}
+        return {'checkpoint': name, **changes, **checkpoint.provenance}
 
-    def _spec_taken_over(self, theirs: InputSpec) -> InputSpec:
-        if theirs.spatial != self.spec.spatial:
+    def _inherited_spec(self, source: InputSpec) -> InputSpec:
+        if source.spatial != self.spec.spatial:
             raise ConfigError(
-                f'{self._init} has spatial {theirs.spatial!r}, the settings have '
+                f'{self._init} has spatial {source.spatial!r}, the settings have '
                 f'{self.spec.spatial!r}: the weights do not fit; remove spatial from the settings '
                 'to inherit it, or start from another checkpoint'
             )
-        taken = theirs.at_size(self.spec.size)
-        if taken != self.spec:
+        spec = source.at_size(self.spec.size)
+        if spec != self.spec:
             logger.info(
                 'the network sees what %s saw: %s, mean %s, std %s, %g m where depth is unknown, '
                 'depth_fill %s',
                 self._init.name,
-                taken.channel_order,
-                taken.mean,
-                taken.std,
-                taken.depth_fill_m,
-                taken.depth_fill,
+                spec.channel_order,
+                spec.mean,
+                spec.std,
+                spec.depth_fill_m,
+                spec.depth_fill,
             )
-        return taken
+        return spec
 
     def _check_architecture(self, network: SGNet, given: Mapping[str, Tensor]) -> None:
         """Raise CheckpointError, with the first tensors that do not fit."""
-        theirs = self._checkpoint.config
+        source = self._checkpoint.config
         wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
         for name in class_tensors(network):
-            wanted[name] = (theirs.num_classes, *wanted[name][1:])
+            wanted[name] = (source.num_classes, *wanted[name][1:])
         if not self._checkpoint.has_auxiliary:
             wanted = {n: s for n, s in wanted.items() if not n.startswith(AUXILIARY_PREFIX)}
         problems = list(islice(tensor_problems(wanted, given), PROBLEMS_NAMED))
@@ -130,12 +130,12 @@ class InitialWeights:
             return
         run = network.config.variant
         remedy = (
-            f'remove variant from the settings to inherit {theirs.variant}, or start from a {run}'
-            if theirs.variant != run
+            f'remove variant from the settings to inherit {source.variant}, or start from a {run}'
+            if source.variant != run
             else 'it was made by another version of this package; make it anew'
         )
         raise CheckpointError(
-            f'{self._init} is a {theirs.variant} and does not fit the {run} of this run: '
+            f'{self._init} is a {source.variant} and does not fit the {run} of this run: '
             f'{"; ".join(problems)}; {remedy}'
         )
 
@@ -158,16 +158,18 @@ def inherited_settings(init: Path) -> dict[str, object]:
 
 
 def start_name(origin: str | Mapping[str, Any]) -> str:
-    """In a word, what `InitialWeights.load_into` returned."""
+    """In a word, what `Initialization.initialize` returned."""
     return origin if isinstance(origin, str) else str(origin['checkpoint'])
 
 
-def _common_heads(theirs: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _without_unused_head(
+    source: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Their tensors, without those of an auxiliary head that the run does not have."""
     wants_auxiliary = any(name.startswith(AUXILIARY_PREFIX) for name in own)
     return {
         name: tensor
-        for name, tensor in theirs.items()
+        for name, tensor in source.items()
         if wants_auxiliary or not name.startswith(AUXILIARY_PREFIX)
     }
 
@@ -188,11 +190,11 @@ def _rows_by_name(wanted: Sequence[str], known: Sequence[str]) -> list[int | Non
 
     Case, spaces, underscores and hyphens make no difference: `Night_Stand` is `night stand`.
     """
-    keys = [_key(name) for name in known]
-    return [keys.index(_key(name)) if _key(name) in keys else None for name in wanted]
+    keys = [_normalized(name) for name in known]
+    return [keys.index(_normalized(name)) if _normalized(name) in keys else None for name in wanted]
 
 
-def _key(name: str) -> str:
+def _normalized(name: str) -> str:
     return re.sub(r'[\s_-]', '', name).casefold()
 
 
@@ -205,35 +207,41 @@ def _with_rows(fresh: Tensor, trained: Tensor, rows: Sequence[int | None]) -> Te
     return merged
 
 
-def _fate_of_classes(
-    rows: Sequence[int | None], ours: LabelSet, theirs: LabelSet
+def _class_changes(
+    rows: Sequence[int | None], target: LabelSet, source: LabelSet
 ) -> dict[str, list[str]]:
     """Names of the classes taken over, new, and dropped."""
-    pairs = list(zip(ours.class_names, rows, strict=True))
+    pairs = list(zip(target.class_names, rows, strict=True))
     return {
         'classes_taken': [name for name, row in pairs if row is not None],
         'classes_new': [name for name, row in pairs if row is None],
-        'classes_dropped': [n for i, n in enumerate(theirs.class_names) if i not in rows],
+        'classes_dropped': [n for i, n in enumerate(source.class_names) if i not in rows],
     }
 
 
-def _said(
-    fate: Mapping[str, Sequence[str]], name: str, checkpoint: Checkpoint, network: SGNet
+def _summary(
+    changes: Mapping[str, Sequence[str]], name: str, checkpoint: Checkpoint, network: SGNet
 ) -> str:
     """One line for people: what became of the heads."""
-    taken, new, dropped = fate['classes_taken'], fate['classes_new'], fate['classes_dropped']
+    taken, new, dropped = (
+        changes['classes_taken'],
+        changes['classes_new'],
+        changes['classes_dropped'],
+    )
     parts = [f'head: {len(taken)} of {len(taken) + len(new)} classes from {name} by name']
     parts += [
-        f'{word}: {_listed(names)}' for word, names in (('new', new), ('dropped', dropped)) if names
+        f'{word}: {_shortened(names)}'
+        for word, names in (('new', new), ('dropped', dropped))
+        if names
     ]
     if network.auxiliary_head is not None:
-        fate_of_auxiliary = 'likewise' if checkpoint.has_auxiliary else 'new, it has none'
-        parts.append(f'auxiliary head: {fate_of_auxiliary}')
+        auxiliary = 'likewise' if checkpoint.has_auxiliary else 'new, it has none'
+        parts.append(f'auxiliary head: {auxiliary}')
     elif checkpoint.has_auxiliary:
         parts.append('its auxiliary head: dropped, this run has none')
     return '; '.join(parts)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     more = len(names) - CLASSES_NAMED
     return ', '.join(names[:CLASSES_NAMED]) + (f' and {more} more' if more > 0 else '')

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from sgnet_core.model.sgnet import SGNet, resize_scores
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.training.distillation import Teachers
+from sgnet_core.training.distillation import TeacherEnsemble
 from sgnet_core.types import UNLABELLED
 
-PARTS = ('main', 'auxiliary', 'teachers')
+LOSS_TERMS = ('main', 'auxiliary', 'teachers')
 """Of the loss."""
 
 
-class Objective(nn.Module):
+class NetworkWithLoss(nn.Module):
     """A network and its loss, so that one call can be shared between processes.
 
     Args:
         network: with or without auxiliary head.
-        config: stride of the loss, weights of its parts.
+        config: stride of the loss, weights of its terms.
         class_weights: (K,) float32; None where all classes weigh alike.
         dtype: the network computes in; the loss is float32.
         teachers: whose word counts beside the labels', for `config.teacher_weight`.
@@ -34,7 +34,7 @@ class Objective(nn.Module):
         config: TrainConfig,
         class_weights: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
-        teachers: Teachers | None = None,
+        teachers: TeacherEnsemble | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -43,10 +43,10 @@ class Objective(nn.Module):
         self._dtype = dtype
         self._teachers = teachers
         self._teacher_weight = config.teacher_weight if teachers else 0.0
-        self._parts = config.accumulate
+        self._accumulate = config.accumulate
         self.register_buffer('class_weights', class_weights, persistent=False)
 
-    def weight_of(self, labels: Tensor) -> Tensor:
+    def total_weight(self, labels: Tensor) -> Tensor:
         """(1,) float32: what the labelled pixels of labels (N, H, W) weigh together."""
         labels = self._strided(labels)
         labels = labels[labels != UNLABELLED]
@@ -63,10 +63,10 @@ class Objective(nn.Module):
             image: (N, 3, H, W) float32.
             spatial: (N, c', H, W) float32; c' = 0 where the network takes none.
             labels: (N, H, W) int64.
-            weight: (1,) of the whole batch, see `weight_of`; the losses of its parts add up.
+            weight: (1,) of the whole batch, see `total_weight`; the losses of its terms add up.
 
         Returns:
-            The loss, and its parts (3,) without gradients: `PARTS`, as weighed.
+            The loss, and its terms (3,) without gradients: `LOSS_TERMS`, as weighed.
         """
         enabled = self._dtype != torch.float32
         image = image.contiguous(memory_format=torch.channels_last)
@@ -75,13 +75,17 @@ class Objective(nn.Module):
             scores, auxiliary = self.network.forward_with_auxiliary(image, given)
         # Without a labelled pixel in the whole batch there is nothing to learn, and no 0 / 0.
         weight = weight.clamp(min=1e-6)
-        parts = image.new_zeros(len(PARTS))
-        parts[0] = (1 - self._teacher_weight) * self._cross_entropy(scores, labels) / weight
+        terms = image.new_zeros(len(LOSS_TERMS))
+        terms[0] = (1 - self._teacher_weight) * self._cross_entropy(scores, labels) / weight
         if auxiliary is not None:
-            parts[1] = self._auxiliary_weight * self._cross_entropy(auxiliary, labels) / weight
+            terms[1] = self._auxiliary_weight * self._cross_entropy(auxiliary, labels) / weight
         if self._teacher_weight:
-            parts[2] = self._teacher_weight * self._divergence(scores, image, given) / self._parts
-        return parts.sum(), parts.detach()
+            terms[2] = (
+                self._teacher_weight
+                * self._distillation_loss(scores, image, given)
+                / self._accumulate
+            )
+        return terms.sum(), terms.detach()
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
         labels = self._strided(labels)
@@ -90,12 +94,15 @@ class Objective(nn.Module):
             scores, labels, self.class_weights, ignore_index=UNLABELLED, reduction='sum'
         )
 
-    def _divergence(self, scores: Tensor, image: Tensor, spatial: Tensor | None) -> Tensor:
+    def _distillation_loss(self, scores: Tensor, image: Tensor, spatial: Tensor | None) -> Tensor:
         """Of the scores from the teachers' word (Kullback-Leibler), the mean over all pixels,
         unlabelled ones too."""
-        taught = self._teachers.probabilities(image, spatial, scores.shape[2:])
-        said = scores.float().log_softmax(1)
-        return F.kl_div(said, taught, reduction='sum') / said[:, 0].numel()
+        teacher_probabilities = self._teachers.probabilities(image, spatial, scores.shape[2:])
+        student_log_probabilities = scores.float().log_softmax(1)
+        return (
+            F.kl_div(student_log_probabilities, teacher_probabilities, reduction='sum')
+            / student_log_probabilities[:, 0].numel()
+        )
 
     def _strided(self, labels: Tensor) -> Tensor:
         stride = self._stride

@@ -12,16 +12,16 @@ import numpy as np
 
 from sgnet_core.types import UNLABELLED, RgbdFrame
 
-View = tuple[RgbdFrame, np.ndarray]
+Crop = tuple[RgbdFrame, np.ndarray]
 """A frame, and its (H, W) uint8 labels."""
 
 
-def paste_classes(view: View, donor: View, rng: np.random.Generator) -> View:
-    """`view` with half of the classes of `donor`, a view of the same size, in random choice.
+def class_mix(crop: Crop, source: Crop, rng: np.random.Generator) -> Crop:
+    """`crop` with half of the classes of `source`, a view of the same size, in random choice.
 
-    The camera stays that of `view`. Pixels of which either depth is unknown stay as they are.
+    The camera stays that of `crop`. Pixels of which either depth is unknown stay as they are.
     """
-    (frame, labels), (other, other_labels) = view, donor
+    (frame, labels), (other, other_labels) = crop, source
     present = np.unique(other_labels)
     present = present[present != UNLABELLED]
     chosen = np.zeros(UNLABELLED + 1, bool)

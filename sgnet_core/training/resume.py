@@ -18,7 +18,7 @@ from sgnet_core.training.config import TrainConfig, as_plain
 logger = logging.getLogger(__name__)
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
+def save_training_state(path: Path, state: dict[str, Any]) -> None:
     """Write atomically.
 
     Raises:
@@ -36,8 +36,8 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def load_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Read what `save_state` wrote.
+def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Read what `save_training_state` wrote.
 
     Of `settings` only the number of epochs may have changed: the schedule then bends here.
 

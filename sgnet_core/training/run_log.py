@@ -35,8 +35,8 @@ PICTURE_COLUMNS = ('colour', 'depth', 'truth', 'prediction')
 logger = logging.getLogger(__name__)
 
 
-class Journal:
-    """The journal of one run; a context that ends the bar and closes the files."""
+class RunLog:
+    """The run_log of one run; a context that ends the bar and closes the files."""
 
     def __init__(self, out: Path, epochs: int, images: int, done: int = 0) -> None:
         """Go on after `done` epochs: what was written of later ones, or by half, is taken out.
@@ -61,7 +61,7 @@ class Journal:
         )  # fmt: skip
         self._since, self._started = done, time.monotonic()
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> RunLog:
         return self
 
     def __exit__(
@@ -74,13 +74,13 @@ class Journal:
         if self._curves is not None:
             self._curves.close()
 
-    def step(self, images: int, loss: float) -> None:
+    def update_progress(self, images: int, loss: float) -> None:
         """Move the bar by a batch; `loss` is the mean of the epoch so far."""
         self._status['loss'] = f'{loss:.3f}'
         self._bar.set_postfix(self._status, refresh=False)
         self._bar.update(images)
 
-    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
+    def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Write what epoch `number`, counted from 1, came to.
 
         Raises:
@@ -88,12 +88,12 @@ class Journal:
         """
         try:
             with self._log.open('a') as file:
-                file.write(json.dumps({'epoch': number, **figures}) + '\n')
+                file.write(json.dumps({'epoch': number, **metrics}) + '\n')
         except OSError as error:
             raise SgnetError(f'{self._log} cannot be written: {error.strerror}') from error
-        self._show(figures, number + 1)
+        self._show(metrics, number + 1)
         if self._curves is not None:
-            for name, value in figures.items():
+            for name, value in metrics.items():
                 self._curves.add_scalar(name, value, number)
             self._curves.flush()
         seconds = (time.monotonic() - self._started) / (number - self._since)
@@ -101,10 +101,10 @@ class Journal:
         with tqdm.external_write_mode():
             logger.info(
                 'epoch %d/%d, %s, %s left', number, self._epochs,
-                ', '.join(f'{name} {value:.4g}' for name, value in figures.items()), left,
+                ', '.join(f'{name} {value:.4g}' for name, value in metrics.items()), left,
             )  # fmt: skip
 
-    def pictures(self, number: int, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
+    def log_predictions(self, number: int, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
         """Show TensorBoard what the network makes of labelled frames after epoch `number`.
 
         Some frames are drawn, always the same, from all over `samples`.
@@ -125,11 +125,11 @@ class Journal:
         except OSError as error:
             raise SgnetError(f'{self._log} cannot be written: {error.strerror}') from error
 
-    def _show(self, figures: Mapping[str, float], running: int) -> None:
+    def _show(self, metrics: Mapping[str, float], running: int) -> None:
         """What the bar says beside the loss: the running epoch and the last mIoU."""
         self._status['epoch'] = f'{min(running, self._epochs)}/{self._epochs}'
-        if 'miou' in figures:
-            self._status['mIoU'] = f'{figures["miou"]:.4f}'
+        if 'miou' in metrics:
+            self._status['mIoU'] = f'{metrics["miou"]:.4f}'
 
 
 def prediction_sheet(segmenter: Segmenter, samples: Iterable[Sample]) -> np.ndarray:

@@ -23,7 +23,7 @@ from sgnet_core.cli.options import add_options
 from sgnet_core.io.files import atomic_write, write_json
 from sgnet_core.model import SConv2d
 from sgnet_core.training.config import TrainConfig, load_train_config
-from sgnet_core.training.trainer import Training
+from sgnet_core.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ def train_variant(
 
     Args:
         name: a key of `VARIANTS`; its `spatial` takes the place of the one in `config`.
-        resources: `device` and `workers` of `Training`.
+        resources: `device` and `workers` of `Trainer`.
     """
     variant = VARIANTS[name]
     config = dataclasses.replace(config, spatial=variant.spatial, evaluate_every=config.epochs)
-    training = Training(config, data, out, **resources)
+    trainer = Trainer(config, data, out, **resources)
     if variant.zeroed is not None:
-        zero_layer(training.network, variant.zeroed)
+        zero_layer(trainer.network, variant.zeroed)
     if (out / 'last.pt').exists():
-        training.resume()
-    training.fit()
+        trainer.resume()
+    trainer.fit()
     with atomic_write(out / 'scores.json') as partial:
-        partial.write_text(json.dumps({'miou': training.best_miou, 'seconds': training.seconds}))
+        partial.write_text(json.dumps({'miou': trainer.best_miou, 'seconds': trainer.seconds}))
 
 
 def zero_layer(network: torch.nn.Module, layer: str) -> None:

@@ -14,10 +14,10 @@ from sgnet_core.training import augmentation as views
 from sgnet_core.training.augmentation import (
     augment,
     degrade_colour,
-    flip_view,
+    flip_crop,
     jitter_colour,
-    random_window,
-    resize_view,
+    random_crop,
+    resize_crop,
 )
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
@@ -41,12 +41,12 @@ def plane() -> Sample:
 @pytest.mark.parametrize('zoom', [0.4, 1.0, 2.3])
 def test_zoom_and_flip_leave_the_points_of_a_plane_on_it(plane, zoom, flip):
     """Depth stays metric, and depth and intrinsics together still mean the same points."""
-    frame, labels = random_window(plane, (64, 96), zoom, np.random.default_rng(2))
-    frame, labels = resize_view(frame, labels, (64, 96))
+    frame, labels = random_crop(plane, (64, 96), zoom, np.random.default_rng(2))
+    frame, labels = resize_crop(frame, labels, (64, 96))
     assert frame.size == labels.shape == (64, 96)
     normal = NORMAL.copy()
     if flip:
-        frame, labels = flip_view(frame, labels)
+        frame, labels = flip_crop(frame, labels)
         normal[0] *= -1
     points = depth_to_xyz(frame.depth_m, frame.intrinsics)
     distance = np.tensordot(normal, points, 1)[~np.isnan(frame.depth_m)]
@@ -57,13 +57,13 @@ def test_zoom_and_flip_leave_the_points_of_a_plane_on_it(plane, zoom, flip):
 
 
 def test_colour_depth_and_labels_stay_registered(plane):
-    frame, labels = resize_view(plane.frame, plane.labels, (60, 84))
-    frame, labels = flip_view(frame, labels)
+    frame, labels = resize_crop(plane.frame, plane.labels, (60, 84))
+    frame, labels = flip_crop(frame, labels)
     inside = np.s_[:, 4:-4]
     error = frame.rgb[..., 0].astype(int) - labels
     assert np.abs(error[inside]).max() <= 1
     assert labels[0, 0] > labels[0, -1]
-    np.testing.assert_array_equal(flip_view(*flip_view(frame, labels))[1], labels)
+    np.testing.assert_array_equal(flip_crop(*flip_crop(frame, labels))[1], labels)
 
 
 @pytest.mark.parametrize('size', [(64, 96), (160, 224)])
@@ -72,7 +72,7 @@ def test_training_resizes_as_the_node_does(plane, size):
     noisy = RgbdFrame(
         rng.integers(0, 256, (*CAMERA.size, 3), np.uint8), plane.frame.depth_m, CAMERA
     )
-    ours, _ = resize_view(noisy, plane.labels, size)
+    ours, _ = resize_crop(noisy, plane.labels, size)
     rgb, depth_m = resize_rgbd(
         torch.from_numpy(noisy.rgb).permute(2, 0, 1), torch.from_numpy(noisy.depth_m), size
     )

@@ -16,9 +16,9 @@ from sgnet_core.labels import NYU40, label_set_of
 from sgnet_core.model import SGNet
 from sgnet_core.ops.joint_bilateral_upsampling import joint_bilateral_upsample
 from sgnet_core.training.config import TrainConfig, load_train_config
-from sgnet_core.training.distillation import Teachers
-from sgnet_core.training.loss import Objective
-from sgnet_core.training.trainer import Training
+from sgnet_core.training.distillation import TeacherEnsemble
+from sgnet_core.training.loss import NetworkWithLoss
+from sgnet_core.training.trainer import Trainer
 from sgnet_core.types import UNLABELLED
 
 STUDENT = untrained()
@@ -26,13 +26,13 @@ STUDENT = untrained()
 
 @pytest.fixture
 def teachers(tmp_path):
-    """The student as it is, and a network of firmer belief: as files and as `Teachers`."""
+    """The student as it is, and a network of firmer belief: as files and as `TeacherEnsemble`."""
     paths = [tmp_path / 'first.safetensors', tmp_path / 'second.safetensors']
     firm = bent(STUDENT)
     firm.weights['head.classifier.weight'] *= 20
     for path, checkpoint in zip(paths, (STUDENT, firm), strict=True):
         save_checkpoint(path, checkpoint)
-    return paths, Teachers(paths, STUDENT.input_spec, NYU40, 'cpu')
+    return paths, TeacherEnsemble(paths, STUDENT.input_spec, NYU40, 'cpu')
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def batch():
     return image, depth, labels, torch.tensor([float((labels != UNLABELLED).sum())])
 
 
-def objective(teachers: Teachers | None, **changes) -> Objective:
+def with_loss(teachers: TeacherEnsemble | None, **changes) -> NetworkWithLoss:
     config = TrainConfig(loss_stride=1, **changes)
-    return Objective(STUDENT.build().eval(), config, None, torch.float32, teachers)
+    return NetworkWithLoss(STUDENT.build().eval(), config, None, torch.float32, teachers)
 
 
 def test_several_teachers_speak_with_their_mean(teachers, batch):
@@ -57,70 +57,74 @@ def test_several_teachers_speak_with_their_mean(teachers, batch):
     alone = [load_checkpoint(path).build().eval() for path in paths]
     with torch.no_grad():
         expected = torch.stack([network(image, depth).softmax(1) for network in alone]).mean(0)
-    taught = both.probabilities(image, depth, expected.shape[2:])
+    probabilities = both.probabilities(image, depth, expected.shape[2:])
     assert len(both) == 2
-    assert taught.dtype == torch.float32
-    torch.testing.assert_close(taught.sum(1), torch.ones_like(taught[:, 0]))
-    torch.testing.assert_close(taught, expected, atol=0.02, rtol=0.05)
+    assert probabilities.dtype == torch.float32
+    torch.testing.assert_close(probabilities.sum(1), torch.ones_like(probabilities[:, 0]))
+    torch.testing.assert_close(probabilities, expected, atol=0.02, rtol=0.05)
 
 
 @pytest.mark.parametrize(
-    ('zoom', 'size'), [(1.6, (96, 160)), (0.2, (32, 32))], ids=['larger', 'smaller']
+    ('scale', 'size'), [(1.6, (96, 160)), (0.2, (32, 32))], ids=['larger', 'smaller']
 )
-def test_teachers_look_a_second_time_at_a_zoomed_view(zoom, size, teachers, batch):
+def test_teachers_look_a_second_time_at_a_zoomed_view(scale, size, teachers, batch):
     paths, _ = teachers
     image, depth, *_ = batch
-    zooming = Teachers(paths[1:], STUDENT.input_spec, NYU40, 'cpu', zoom)
+    zooming = TeacherEnsemble(paths[1:], STUDENT.input_spec, NYU40, 'cpu', scale)
     alone = load_checkpoint(paths[1]).build().eval()
     with torch.no_grad():
         zoomed = alone(*(F.interpolate(x, size, mode='bilinear') for x in (image, depth)))
         zoomed = F.interpolate(zoomed, (8, 12), mode='bilinear', align_corners=True).softmax(1)
         plain = alone(image, depth).softmax(1)
     assert (zoomed - plain).abs().max() > 0.08
-    taught = zooming.probabilities(image, depth, (8, 12))
-    torch.testing.assert_close(taught, (plain + zoomed) / 2, atol=0.02, rtol=0.05)
+    probabilities = zooming.probabilities(image, depth, (8, 12))
+    torch.testing.assert_close(probabilities, (plain + zoomed) / 2, atol=0.02, rtol=0.05)
 
 
-@pytest.mark.parametrize('zoom', [1.0, 1.1])
-def test_a_zoom_of_less_than_a_step_is_none(zoom, teachers, batch):
+@pytest.mark.parametrize('scale', [1.0, 1.1])
+def test_a_zoom_of_less_than_a_step_is_none(scale, teachers, batch):
     paths, once = teachers
     image, depth, *_ = batch
-    same = Teachers(paths, STUDENT.input_spec, NYU40, 'cpu', zoom)
-    taught = same.probabilities(image, depth, (8, 12))
-    assert torch.equal(taught, once.probabilities(image, depth, (8, 12)))
+    same = TeacherEnsemble(paths, STUDENT.input_spec, NYU40, 'cpu', scale)
+    probabilities = same.probabilities(image, depth, (8, 12))
+    assert torch.equal(probabilities, once.probabilities(image, depth, (8, 12)))
 
 
 def test_teachers_upsample_as_the_student_does(teachers, batch):
     paths, _ = teachers
     image, depth, *_ = batch
-    upsampling = Teachers(paths[1:], STUDENT.input_spec, NYU40, 'cpu', joint_bilateral=True)
+    upsampling = TeacherEnsemble(paths[1:], STUDENT.input_spec, NYU40, 'cpu', joint_bilateral=True)
     with torch.no_grad():
         scores = load_checkpoint(paths[1]).build().eval()(image, depth)
         expected = joint_bilateral_upsample(scores, image, depth).softmax(1)
-    taught = upsampling.probabilities(image, depth, (16, 24))
-    torch.testing.assert_close(taught, expected, atol=0.02, rtol=0.05)
+    probabilities = upsampling.probabilities(image, depth, (16, 24))
+    torch.testing.assert_close(probabilities, expected, atol=0.02, rtol=0.05)
 
 
 def test_the_loss_is_shared_between_labels_and_teachers(teachers, batch):
     _, both = teachers
     image, depth, *_ = batch
-    _, (labelled, _, nothing) = objective(None)(*batch)
-    assert nothing == 0
-    loss, (main, auxiliary, taught) = objective(both, teacher_weight=0.3)(*batch)
+    _, (labelled, _, no_distillation) = with_loss(None)(*batch)
+    assert no_distillation == 0
+    loss, (main, auxiliary, distillation) = with_loss(both, teacher_weight=0.3)(*batch)
     with torch.no_grad():
-        said = STUDENT.build().eval()(image, depth).log_softmax(1)
-        wanted = both.probabilities(image, depth, said.shape[2:])
-    divergence = F.kl_div(said, wanted, reduction='none').sum(1).mean()
+        student_log_probabilities = STUDENT.build().eval()(image, depth).log_softmax(1)
+        teacher_probabilities = both.probabilities(
+            image, depth, student_log_probabilities.shape[2:]
+        )
+    divergence = (
+        F.kl_div(student_log_probabilities, teacher_probabilities, reduction='none').sum(1).mean()
+    )
     assert divergence > 0.01
     torch.testing.assert_close(main, 0.7 * labelled)
-    torch.testing.assert_close(taught, 0.3 * divergence)
-    torch.testing.assert_close(loss, main + auxiliary + taught)
+    torch.testing.assert_close(distillation, 0.3 * divergence)
+    torch.testing.assert_close(loss, main + auxiliary + distillation)
 
 
 def test_the_parts_of_an_accumulated_batch_add_up(teachers, batch):
     _, both = teachers
-    _, whole = objective(both)(*batch)
-    in_parts = objective(both, accumulate=2)
+    _, whole = with_loss(both)(*batch)
+    in_parts = with_loss(both, accumulate=2)
     halves = zip(*(tensor.chunk(2) for tensor in batch[:3]), strict=True)
     parts = sum(in_parts(*half, batch[3])[1] for half in halves)
     torch.testing.assert_close(parts, whole, atol=1e-3, rtol=1e-3)
@@ -129,17 +133,17 @@ def test_the_parts_of_an_accumulated_batch_add_up(teachers, batch):
 def test_unlabelled_pixels_are_taught_and_teachers_stay_as_they_are(teachers, batch):
     _, both = teachers
     image, depth, labels, _ = batch
-    taught = objective(both)
+    student = with_loss(both)
     before = both.probabilities(image, depth, (8, 12))
-    loss, _ = taught(image, depth, torch.full_like(labels, UNLABELLED), torch.zeros(1))
+    loss, _ = student(image, depth, torch.full_like(labels, UNLABELLED), torch.zeros(1))
     loss.backward()
-    assert taught.network.head.classifier.weight.grad.abs().sum() > 0
-    assert {name.split('.')[0] for name, _ in taught.named_parameters()} == {'network'}
+    assert student.network.head.classifier.weight.grad.abs().sum() > 0
+    assert {name.split('.')[0] for name, _ in student.named_parameters()} == {'network'}
     torch.testing.assert_close(both.probabilities(image, depth, (8, 12)), before)
 
 
 @pytest.mark.parametrize(
-    ('teacher', 'said'),
+    ('teacher', 'message'),
     [
         (
             untrained(label_set_of(['wall', 'floor'])),
@@ -154,10 +158,10 @@ def test_unlabelled_pixels_are_taught_and_teachers_stay_as_they_are(teachers, ba
         ),
     ],
 )
-def test_a_teacher_of_something_else_is_refused(teacher, said, tmp_path):
+def test_a_teacher_of_something_else_is_refused(teacher, message, tmp_path):
     save_checkpoint(tmp_path / 'teacher.safetensors', teacher)
-    with pytest.raises(ConfigError, match=said):
-        Teachers([tmp_path / 'teacher.safetensors'], STUDENT.input_spec, NYU40, 'cpu')
+    with pytest.raises(ConfigError, match=message):
+        TeacherEnsemble([tmp_path / 'teacher.safetensors'], STUDENT.input_spec, NYU40, 'cpu')
 
 
 def test_a_teacher_may_have_another_size(tmp_path):
@@ -165,7 +169,10 @@ def test_a_teacher_may_have_another_size(tmp_path):
     save_checkpoint(
         tmp_path / 'teacher.safetensors', dataclasses.replace(STUDENT, input_spec=larger)
     )
-    assert len(Teachers([tmp_path / 'teacher.safetensors'], STUDENT.input_spec, NYU40, 'cpu')) == 1
+    assert (
+        len(TeacherEnsemble([tmp_path / 'teacher.safetensors'], STUDENT.input_spec, NYU40, 'cpu'))
+        == 1
+    )
 
 
 def test_the_command_learns_from_teachers_and_names_them(tiny_dataset, tmp_path, capsys):
@@ -177,16 +184,16 @@ def test_the_command_learns_from_teachers_and_names_them(tiny_dataset, tmp_path,
     (tmp_path / 'tiny.yaml').write_text(yaml.safe_dump({**settings, 'epochs': 1}))
     command = ['--config', str(tmp_path / 'tiny.yaml'), '--data', str(tiny_dataset.root)]
     command += ['--out', str(tmp_path / 'run'), '--device', 'cpu', '--workers', '0']
-    taught = [*command, '--init', str(teacher), '--teacher', str(teacher)]
-    assert run_command('sgnet_core', 'train', taught) == 0
+    arguments = [*command, '--init', str(teacher), '--teacher', str(teacher)]
+    assert run_command('sgnet_core', 'train', arguments) == 0
     best = load_checkpoint(tmp_path / 'run/best.safetensors')
     assert best.provenance['teachers'] == 'teacher.safetensors'
     config = load_train_config(tmp_path / 'tiny.yaml')
-    training = Training(config, tiny_dataset.root, tmp_path, 'cpu', teachers=[teacher])
-    following = Teachers([teacher], spec, NYU40, 'cpu', joint_bilateral=True)
+    trainer = Trainer(config, tiny_dataset.root, tmp_path, 'cpu', teachers=[teacher])
+    following = TeacherEnsemble([teacher], spec, NYU40, 'cpu', joint_bilateral=True)
     view = torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96), (16, 24)
     expected = following.probabilities(*view)
-    assert torch.equal(training.teachers.probabilities(*view), expected)
+    assert torch.equal(trainer.teachers.probabilities(*view), expected)
     assert isinstance(best.build(), SGNet)
     again = [*command, '--init', str(teacher), '--resume', '--epochs', '2']
     assert run_command('sgnet_core', 'train', again) == 2

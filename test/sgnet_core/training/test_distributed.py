@@ -14,11 +14,11 @@ from torch import nn
 
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
 from sgnet_core.errors import ConfigError
-from sgnet_core.runtime.distributed import ALONE, Processes
-from sgnet_core.runtime.sync_batchnorm import synchronise_norms
+from sgnet_core.runtime.distributed import SINGLE_PROCESS, DistributedContext
+from sgnet_core.runtime.sync_batchnorm import convert_sync_batchnorm
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.training.dataset import EpochOrder, check_batches
-from sgnet_core.training.trainer import Training
+from sgnet_core.training.dataset import EpochSampler, check_batch_size
+from sgnet_core.training.trainer import Trainer
 
 CONFIG = TrainConfig(
     pretrained=False,
@@ -41,22 +41,24 @@ def join(rank, store):
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{store}', rank=rank, world_size=2
     )
-    return Processes(rank, 2)
+    return DistributedContext(rank, 2)
 
 
-def train(config, root, out, teachers, processes=ALONE):
-    training = Training(config, root, out, 'cpu', workers=0, processes=processes, teachers=teachers)
-    for module in training.network.modules():
+def train(config, root, out, teachers, distributed=SINGLE_PROCESS):
+    trainer = Trainer(
+        config, root, out, 'cpu', workers=0, distributed=distributed, teachers=teachers
+    )
+    for module in trainer.network.modules():
         # Every process draws its own dropout.
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
-    training.fit()
+    trainer.fit()
 
 
 def train_in_two(rank, store, runs, root, out):
-    processes = join(rank, store)
+    distributed = join(rank, store)
     for name, (config, teachers) in runs.items():
-        train(config, root, out / name, teachers, processes)
+        train(config, root, out / name, teachers, distributed)
     torch.distributed.destroy_process_group()
 
 
@@ -67,7 +69,7 @@ def weights(out):
 
 def firm_teacher(config, root, path):
     """A network of random weights that is sure of what it sees."""
-    checkpoint = Training(config, root, path.parent, 'cpu')._averaged_checkpoint()
+    checkpoint = Trainer(config, root, path.parent, 'cpu')._averaged_checkpoint()
     checkpoint.weights['head.classifier.weight'] *= 200
     save_checkpoint(path, checkpoint)
     return path
@@ -84,7 +86,7 @@ def test_two_processes_train_as_one_with_the_same_batch(tiny_dataset, tmp_path):
     for name, (config, teachers) in runs.items():
         one = tmp_path / 'one' / name
         train(config, root, one, teachers)
-        start = Training(config, root, tmp_path / 'x', 'cpu').network.state_dict()
+        start = Trainer(config, root, tmp_path / 'x', 'cpu').network.state_dict()
         ours, theirs = weights(one), weights(two / name)
         moved = sum((ours[k] - start[k]).square().sum() for k in ours).sqrt()
         apart = sum((ours[k] - theirs[k]).square().sum() for k in ours).sqrt()
@@ -97,7 +99,7 @@ def test_two_processes_train_as_one_with_the_same_batch(tiny_dataset, tmp_path):
 def normalise_in_two(rank, store, out):
     join(rank, store)
     x = torch.randn(4, 3, 5, 7, generator=torch.Generator().manual_seed(3)) * 2 + 1
-    norm = synchronise_norms(nn.Sequential(nn.BatchNorm2d(3)))
+    norm = convert_sync_batchnorm(nn.Sequential(nn.BatchNorm2d(3)))
     half = x.chunk(2)[rank].clone().requires_grad_()
     y = norm(half)
     (y**3).sum().backward()
@@ -126,9 +128,11 @@ def test_synchronised_norm_is_batch_norm_over_the_whole_batch(tmp_path):
 @pytest.mark.parametrize('count', [2, 3])
 def test_processes_see_the_batches_of_one(count):
     config = dataclasses.replace(CONFIG, batch_size=6)
-    whole = np.array(list(EpochOrder(20, config, 3))).reshape(-1, 6, 2)
+    whole = np.array(list(EpochSampler(20, config, 3))).reshape(-1, 6, 2)
     parts = [
-        np.array(list(EpochOrder(20, config, 3, Processes(rank, count)))).reshape(3, -1, 2)
+        np.array(list(EpochSampler(20, config, 3, DistributedContext(rank, count)))).reshape(
+            3, -1, 2
+        )
         for rank in range(count)
     ]
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
@@ -136,19 +140,19 @@ def test_processes_see_the_batches_of_one(count):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(ConfigError, match='make it a multiple of 3'):
-        check_batches(CONFIG, 20, 3)
+        check_batch_size(CONFIG, 20, 3)
     with pytest.raises(ConfigError, match='2 processes of 4 parts each; make it a multiple of 8'):
-        check_batches(dataclasses.replace(CONFIG, accumulate=4), 20, 2)
+        check_batch_size(dataclasses.replace(CONFIG, accumulate=4), 20, 2)
 
 
 def test_a_batch_in_parts_gives_the_same_step(tiny_dataset, tmp_path):
     """The losses of the parts add up; only BatchNorm sees less at once."""
     for accumulate in (1, 2):
         config = dataclasses.replace(CONFIG, accumulate=accumulate)
-        training = Training(config, tiny_dataset.root, tmp_path / str(accumulate), 'cpu', workers=0)
-        start = {k: v.clone() for k, v in training.network.state_dict().items()}
-        training._set_training_mode = training.network.eval
-        training.fit()
+        trainer = Trainer(config, tiny_dataset.root, tmp_path / str(accumulate), 'cpu', workers=0)
+        start = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+        trainer._set_training_mode = trainer.network.eval
+        trainer.fit()
     one, two = weights(tmp_path / '1'), weights(tmp_path / '2')
     assert not torch.equal(one['head.classifier.weight'], start['head.classifier.weight'])
     for name, tensor in one.items():

@@ -18,8 +18,8 @@ from sgnet_core.labels import label_set_of
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.preprocessing import InputSpec
 from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
-from sgnet_core.training.initialization import InitialWeights, class_tensors, inherited_settings
-from sgnet_core.training.trainer import Training
+from sgnet_core.training.initialization import Initialization, class_tensors, inherited_settings
+from sgnet_core.training.trainer import Trainer
 
 CONFIG = TrainConfig(
     pretrained=False,
@@ -29,29 +29,29 @@ CONFIG = TrainConfig(
     batch_size=2,
     auxiliary_weight=0.4,
 )
-DONOR_CLASSES = ('wall', 'night stand', 'floor', 'chair', 'box')
+SOURCE_CLASSES = ('wall', 'night stand', 'floor', 'chair', 'box')
 CLASSES = ('Pallet', 'Floor', 'night_stand', 'fork-lift', 'BOX', 'robot')
-TAKEN = {1: 2, 2: 1, 4: 4}  # row of CLASSES -> row of DONOR_CLASSES
+TAKEN = {1: 2, 2: 1, 4: 4}  # row of CLASSES -> row of SOURCE_CLASSES
 
 
 @pytest.fixture
-def donor(tmp_path):
-    """`donor(**changes)`: the path of a checkpoint of DONOR_CLASSES with an auxiliary head."""
+def source(tmp_path):
+    """`source(**changes)`: the path of a checkpoint of SOURCE_CLASSES with an auxiliary head."""
 
     def make(variant='sgnet_lite0', spatial='depth', auxiliary=True, joint_bilateral=False, **spec):
         torch.manual_seed(1)
-        config = SGNetConfig(variant, len(DONOR_CLASSES), spatial, joint_bilateral)
+        config = SGNetConfig(variant, len(SOURCE_CLASSES), spatial, joint_bilateral)
         values = {'channel_order': 'rgb', 'mean': (127.0,) * 3, 'std': (128.0,) * 3}
         values = values | {'depth_fill': 'smooth'} | spec
         checkpoint = Checkpoint(
             config,
             InputSpec(64, 96, spatial=spatial, **values),
-            label_set_of(DONOR_CLASSES),
+            label_set_of(SOURCE_CLASSES),
             SGNet(config, auxiliary).state_dict(),
             {'data': 'elsewhere'},
         )
-        save_checkpoint(tmp_path / 'donor.safetensors', checkpoint)
-        return tmp_path / 'donor.safetensors'
+        save_checkpoint(tmp_path / 'source.safetensors', checkpoint)
+        return tmp_path / 'source.safetensors'
 
     return make
 
@@ -62,14 +62,14 @@ def start(init, auxiliary=True, **changes):
     torch.manual_seed(2)
     network = SGNet(config.architecture(len(CLASSES)), auxiliary)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    initial = InitialWeights(config, init)
-    origin = initial.load_into(network, label_set_of(CLASSES))
+    initial = Initialization(config, init)
+    origin = initial.initialize(network, label_set_of(CLASSES))
     return network.state_dict(), before, origin, initial.spec
 
 
-def test_rows_of_both_heads_go_by_the_name_of_the_class(donor, caplog):
+def test_rows_of_both_heads_go_by_the_name_of_the_class(source, caplog):
     caplog.set_level(logging.INFO)
-    path = donor()
+    path = source()
     theirs = load_checkpoint(path).weights
     state, before, origin, _ = start(path)
     for layer in ('head.classifier', 'auxiliary_head.4'):
@@ -83,23 +83,23 @@ def test_rows_of_both_heads_go_by_the_name_of_the_class(donor, caplog):
     assert len(rest) > 300
     assert all(torch.equal(state[name], theirs[name]) for name in rest)
     assert origin == {
-        'checkpoint': 'donor.safetensors',
+        'checkpoint': 'source.safetensors',
         'classes_taken': ['Floor', 'night_stand', 'BOX'],
         'classes_new': ['Pallet', 'fork-lift', 'robot'],
         'classes_dropped': ['wall', 'chair'],
         'data': 'elsewhere',
     }
     assert (
-        'head: 3 of 6 classes from donor.safetensors by name; new: Pallet, fork-lift, robot; '
+        'head: 3 of 6 classes from source.safetensors by name; new: Pallet, fork-lift, robot; '
         'dropped: wall, chair; auxiliary head: likewise'
     ) in caplog.messages
     assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize(('theirs', 'ours'), [(True, False), (False, True), (False, False)])
-def test_an_auxiliary_head_that_one_side_lacks(donor, caplog, theirs, ours):
+def test_an_auxiliary_head_that_one_side_lacks(source, caplog, theirs, ours):
     caplog.set_level(logging.INFO)
-    path = donor(auxiliary=theirs)
+    path = source(auxiliary=theirs)
     state, before, *_ = start(path, auxiliary=ours)
     assert any(name.startswith('auxiliary_head') for name in state) == ours
     assert all(torch.equal(state[n], before[n]) for n in state if n.startswith('auxiliary_head'))
@@ -111,14 +111,14 @@ def test_an_auxiliary_head_that_one_side_lacks(donor, caplog, theirs, ours):
 
 @pytest.mark.parametrize('theirs', [False, True])
 @pytest.mark.parametrize('ours', [False, True])
-def test_a_run_that_no_longer_follows_edges_is_warned_of(donor, caplog, theirs, ours):
-    start(donor(joint_bilateral=theirs), joint_bilateral=ours)
+def test_a_run_that_no_longer_follows_edges_is_warned_of(source, caplog, theirs, ours):
+    start(source(joint_bilateral=theirs), joint_bilateral=ours)
     warned = any('remove joint_bilateral from' in message for message in caplog.messages)
     assert warned == (theirs and not ours)
 
 
-def test_the_classifier_of_a_plain_head_is_replaced(donor):
-    path = donor('sgnet_r18')
+def test_the_classifier_of_a_plain_head_is_replaced(source):
+    path = source('sgnet_r18')
     theirs = load_checkpoint(path).weights['head.4.weight']
     state, before, *_ = start(path, variant='sgnet_r18')
     for row in range(len(CLASSES)):
@@ -134,26 +134,26 @@ def test_the_tensors_of_classes_are_those_that_grow_with_their_number():
         assert class_tensors(few) == growing
 
 
-def test_the_input_of_the_checkpoint_is_taken_over_except_its_size(donor, caplog):
+def test_the_input_of_the_checkpoint_is_taken_over_except_its_size(source, caplog):
     """As of the authors' files: channels B, G, R, and nothing divided."""
     caplog.set_level(logging.INFO)
     authors = {'channel_order': 'bgr', 'mean': (104.0, 116.7, 122.7), 'std': (1.0,) * 3}
-    *_, spec = start(donor(**authors, depth_fill_m=0.5, depth_fill='constant'))
+    *_, spec = start(source(**authors, depth_fill_m=0.5, depth_fill='constant'))
     assert spec == InputSpec(32, 64, spatial='depth', **authors, depth_fill_m=0.5)
-    assert 'the network sees what donor.safetensors saw: bgr, mean (104.0' in caplog.messages[0]
+    assert 'the network sees what source.safetensors saw: bgr, mean (104.0' in caplog.messages[0]
 
 
-def test_another_architecture_is_refused_by_the_first_tensors(donor):
+def test_another_architecture_is_refused_by_the_first_tensors(source):
     with pytest.raises(CheckpointError) as error:
-        start(donor('sgnet_lite2'))
+        start(source('sgnet_lite2'))
     assert 'is a sgnet_lite2 and does not fit the sgnet_lite0 of this run' in str(error.value)
     assert 'tensor backbone._conv_stem.weight' not in str(error.value)  # the same in both
     assert str(error.value).count('tensor ') == 3
     assert 'inherit sgnet_lite2' in str(error.value)
 
 
-def test_a_checkpoint_that_lacks_a_tensor_is_refused(donor):
-    path = donor()
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(source):
+    path = source()
     whole = load_checkpoint(path)
     for name in ('head.norms.1.bias', 'auxiliary_head.1.weight', 'head.classifier.bias'):
         weights = {n: t for n, t in whole.weights.items() if n != name}
@@ -166,16 +166,16 @@ def test_another_spatial_is_refused(tiny_dataset, tmp_path):
     path = tmp_path / 'x.safetensors'
     save_checkpoint(path, untrained(spatial='xyz'))
     with pytest.raises(ConfigError, match="has spatial 'xyz'.*'depth'.*remove spatial from"):
-        Training(CONFIG, tiny_dataset.root, tmp_path / 'o', 'cpu', init=path)
+        Trainer(CONFIG, tiny_dataset.root, tmp_path / 'o', 'cpu', init=path)
 
 
-def test_a_backbone_from_a_checkpoint_learns_slower(donor, tiny_dataset, tmp_path):
+def test_a_backbone_from_a_checkpoint_learns_slower(source, tiny_dataset, tmp_path):
     """Also where the settings say `pretrained: false`: it is trained, wherever it was."""
     save_checkpoint(tmp_path / 'c.safetensors', untrained())
 
     def rates(init):
-        training = Training(CONFIG, tiny_dataset.root, tmp_path / 'o', 'cpu', init=init)
-        return {group['peak_lr'] for group in training.optimizer.param_groups}
+        trainer = Trainer(CONFIG, tiny_dataset.root, tmp_path / 'o', 'cpu', init=init)
+        return {group['peak_lr'] for group in trainer.optimizer.param_groups}
 
     assert rates(None) == {CONFIG.learning_rate}
     slower = CONFIG.learning_rate * CONFIG.backbone_rate_factor
@@ -195,14 +195,14 @@ def own_data(tmp_path, tiny_samples) -> FolderDataset:
     return FolderDataset(tmp_path / 'own')
 
 
-def test_the_command_makes_a_checkpoint_of_ones_own_classes(donor, own_data, tmp_path):
+def test_the_command_makes_a_checkpoint_of_ones_own_classes(source, own_data, tmp_path):
     import yaml
 
     settings = tmp_path / 'settings.yaml'
     settings.write_text(yaml.safe_dump(as_plain(CONFIG)))
     arguments = ['--config', str(settings), '--data', str(own_data.root), '--workers', '0']
     arguments += ['--device', 'cpu', '--out', str(tmp_path / 'run')]
-    init = donor(channel_order='bgr')
+    init = source(channel_order='bgr')
     assert run_command('sgnet_core', 'train', [*arguments, '--init', str(init)]) == 0
     best = load_checkpoint(tmp_path / 'run' / 'best.safetensors')
     assert best.label_set.class_names == CLASSES
@@ -210,8 +210,8 @@ def test_the_command_makes_a_checkpoint_of_ones_own_classes(donor, own_data, tmp
     assert best.provenance['start']['classes_new'] == ['Pallet', 'fork-lift', 'robot']
 
 
-def test_settings_that_the_file_leaves_out_are_those_of_the_checkpoint(donor, tmp_path):
-    path = donor('sgnet_lite1', 'xyz', joint_bilateral=True)
+def test_settings_that_the_file_leaves_out_are_those_of_the_checkpoint(source, tmp_path):
+    path = source('sgnet_lite1', 'xyz', joint_bilateral=True)
     settings = tmp_path / 'settings.yaml'
     settings.write_text('epochs: 3')
     config = load_train_config(settings, inherited_settings(path))
@@ -236,7 +236,7 @@ def test_without_a_name_the_shipped_checkpoint_is_taken(own_data, tmp_path, monk
             taken.extend(args)
             raise TakenError
 
-    monkeypatch.setattr(fit, 'Training', NoTraining)
+    monkeypatch.setattr(fit, 'Trainer', NoTraining)
     arguments = ['--config', str(tmp_path / 's.yaml'), '--data', str(own_data.root), '--init']
     (tmp_path / 's.yaml').write_text('')
     with pytest.raises(TakenError):

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from sgnet_core.training.paste import paste_classes
+from sgnet_core.training.paste import class_mix
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
 
 SIZE = (21, 34)
@@ -24,7 +24,7 @@ def view(depth_m, labels, grey=0, fx=30.0):
 def test_what_is_nearer_is_pasted_and_what_is_farther_stays_hidden():
     depth_m = np.full(SIZE, 4.0)
     depth_m[5:9, 7:20] = 1.5
-    frame, labels = paste_classes(view(3.0, FAR), view(depth_m, NEAR, 200), np.random.default_rng())
+    frame, labels = class_mix(view(3.0, FAR), view(depth_m, NEAR, 200), np.random.default_rng())
     nearer = depth_m < 3
     np.testing.assert_array_equal(labels, np.where(nearer, NEAR, FAR))
     np.testing.assert_array_equal(frame.depth_m, np.where(nearer, 1.5, 3).astype(np.float32))
@@ -35,7 +35,7 @@ def test_what_is_nearer_is_pasted_and_what_is_farther_stays_hidden():
 def test_a_thing_keeps_its_size_in_metres(focal_px, pasted):
     """Half as wide an angle: as many pixels are as many metres at half the distance."""
     here, there = view(2.0, FAR, fx=30.0), view(3.0, NEAR, fx=focal_px)
-    frame, labels = paste_classes(here, there, np.random.default_rng(0))
+    frame, labels = class_mix(here, there, np.random.default_rng(0))
     assert (labels == (NEAR if pasted else FAR)).all()
     assert np.allclose(frame.depth_m, 1.5 if pasted else 2.0)
     assert frame.intrinsics == here[0].intrinsics
@@ -46,10 +46,10 @@ def test_pixels_without_depth_and_without_label_change_nothing():
     missing[:4] = np.nan
     unlabelled = np.full(SIZE, NEAR)
     unlabelled[-3:] = UNLABELLED
-    _, labels = paste_classes(view(missing, FAR), view(1.0, unlabelled), np.random.default_rng(0))
+    _, labels = class_mix(view(missing, FAR), view(1.0, unlabelled), np.random.default_rng(0))
     assert (labels[4:-3] == NEAR).all()
     assert (labels[:4] == FAR).all() and (labels[-3:] == FAR).all()
-    _, labels = paste_classes(view(3.0, FAR), view(missing / 3, NEAR), np.random.default_rng(0))
+    _, labels = class_mix(view(3.0, FAR), view(missing / 3, NEAR), np.random.default_rng(0))
     assert (labels[:4] == FAR).all()
 
 
@@ -58,7 +58,7 @@ def test_half_of_the_classes_are_chosen_at_random():
     bands = np.repeat(np.arange(7, dtype=np.uint8), 3)[:, None]
     turns = np.zeros(7, int)
     for seed in range(60):
-        _, labels = paste_classes(view(3.0, 40), view(1.0, bands), np.random.default_rng(seed))
+        _, labels = class_mix(view(3.0, 40), view(1.0, bands), np.random.default_rng(seed))
         chosen = np.setdiff1d(labels, [40])
         assert len(chosen) == 4
         turns[chosen] += 1
@@ -67,6 +67,6 @@ def test_half_of_the_classes_are_chosen_at_random():
 
 def test_a_donor_without_any_label_changes_nothing():
     here = view(3.0, FAR)
-    frame, labels = paste_classes(here, view(1.0, UNLABELLED), np.random.default_rng(0))
+    frame, labels = class_mix(here, view(1.0, UNLABELLED), np.random.default_rng(0))
     np.testing.assert_array_equal(labels, here[1])
     np.testing.assert_array_equal(frame.depth_m, here[0].depth_m)

@@ -13,7 +13,7 @@ from networks import untrained
 from sgnet_core.errors import SgnetError
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU40
-from sgnet_core.training.run_log import Journal, prediction_sheet
+from sgnet_core.training.run_log import RunLog, prediction_sheet
 
 
 def records(out) -> list[dict]:
@@ -41,9 +41,9 @@ def curves(out) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_every_epoch_is_a_line_and_a_point_of_each_curve(tmp_path, caplog):
-    with caplog.at_level(logging.INFO), Journal(tmp_path, epochs=3, images=12) as journal:
-        journal.epoch(1, {'loss': 2.5, 'learning_rate': 0.01})
-        journal.epoch(2, {'loss': 2.0, 'learning_rate': 0.005, 'miou': 0.25})
+    with caplog.at_level(logging.INFO), RunLog(tmp_path, epochs=3, images=12) as run_log:
+        run_log.log_epoch(1, {'loss': 2.5, 'learning_rate': 0.01})
+        run_log.log_epoch(2, {'loss': 2.0, 'learning_rate': 0.005, 'miou': 0.25})
     assert records(tmp_path) == [
         {'epoch': 1, 'loss': 2.5, 'learning_rate': 0.01},
         {'epoch': 2, 'loss': 2.0, 'learning_rate': 0.005, 'miou': 0.25},
@@ -59,15 +59,15 @@ def test_every_epoch_is_a_line_and_a_point_of_each_curve(tmp_path, caplog):
 @pytest.mark.parametrize('half', ['', '{"epoch": 3, "lo', '[1]\n'])
 def test_a_resumed_run_writes_no_epoch_twice(tmp_path, half):
     """Killed between two files, the log may be ahead of the state, or end in half a line."""
-    with Journal(tmp_path, epochs=4, images=12) as journal:
+    with RunLog(tmp_path, epochs=4, images=12) as run_log:
         for number in (1, 2):
-            journal.epoch(number, {'loss': 1 / number})
+            run_log.log_epoch(number, {'loss': 1 / number})
     with (tmp_path / 'log.jsonl').open('a') as file:
         file.write(half)
-    with Journal(tmp_path, epochs=4, images=12, done=1) as journal:
+    with RunLog(tmp_path, epochs=4, images=12, done=1) as run_log:
         assert [record['epoch'] for record in records(tmp_path)] == [1]
         for number in (2, 3):
-            journal.epoch(number, {'loss': 3.0})
+            run_log.log_epoch(number, {'loss': 3.0})
     assert records(tmp_path) == [
         {'epoch': 1, 'loss': 1.0},
         {'epoch': 2, 'loss': 3.0},
@@ -79,9 +79,9 @@ def test_a_resumed_run_writes_no_epoch_twice(tmp_path, half):
 def test_the_time_left_is_that_of_all_epochs_to_come(tmp_path, caplog, monkeypatch, no_tensorboard):
     now = 100.0
     monkeypatch.setattr('sgnet_core.training.run_log.time.monotonic', lambda: now)
-    with caplog.at_level(logging.INFO), Journal(tmp_path, 16, images=12, done=10) as journal:
+    with caplog.at_level(logging.INFO), RunLog(tmp_path, 16, images=12, done=10) as run_log:
         now += 120
-        journal.epoch(12, {'loss': 1.0})
+        run_log.log_epoch(12, {'loss': 1.0})
     assert 'epoch 12/16, loss 1, 0:04:00 left' in caplog.text
 
 
@@ -89,13 +89,13 @@ def test_progress_shows_epoch_loss_miou_images_and_time(tmp_path, monkeypatch, n
     shown = []
     monkeypatch.setattr('sys.stderr.isatty', lambda: True, raising=False)
     (tmp_path / 'log.jsonl').write_text('{"epoch": 1, "loss": 3.0, "miou": 0.125}\n')
-    with Journal(tmp_path, epochs=3, images=8, done=1) as journal:
+    with RunLog(tmp_path, epochs=3, images=8, done=1) as run_log:
         for images in (4, 4):
-            journal.step(images, loss=1.5)
-            shown.append(str(journal._bar))
-        journal.epoch(2, {'loss': 1.5, 'miou': 0.5})
-        journal.step(4, loss=1.25)
-        shown.append(str(journal._bar))
+            run_log.update_progress(images, loss=1.5)
+            shown.append(str(run_log._bar))
+        run_log.log_epoch(2, {'loss': 1.5, 'miou': 0.5})
+        run_log.update_progress(4, loss=1.25)
+        shown.append(str(run_log._bar))
     assert ' 12/24 ' in shown[0]
     assert 'image' in shown[0].split('[')[1]
     assert 'epoch=2/3, mIoU=0.1250, loss=1.500' in shown[0]
@@ -106,18 +106,18 @@ def test_progress_shows_epoch_loss_miou_images_and_time(tmp_path, monkeypatch, n
 def test_without_tensorboard_one_line_says_so_and_the_rest_works(
     tmp_path, caplog, no_tensorboard, tiny_samples, segmenter
 ):
-    with caplog.at_level(logging.INFO), Journal(tmp_path, epochs=2, images=4) as journal:
-        journal.epoch(1, {'loss': 1.0})
-        journal.pictures(1, segmenter, tiny_samples[:1])
+    with caplog.at_level(logging.INFO), RunLog(tmp_path, epochs=2, images=4) as run_log:
+        run_log.log_epoch(1, {'loss': 1.0})
+        run_log.log_predictions(1, segmenter, tiny_samples[:1])
     assert caplog.text.count('pip install tensorboard') == 1
     assert not (tmp_path / 'tensorboard').exists()
     assert len(records(tmp_path)) == 1
 
 
 def test_pictures_of_fixed_frames_stand_beside_the_curves(tmp_path, tiny_samples, segmenter):
-    with Journal(tmp_path, epochs=2, images=4) as journal:
+    with RunLog(tmp_path, epochs=2, images=4) as run_log:
         for number in (1, 2):
-            journal.pictures(number, segmenter, tiny_samples[:2])
+            run_log.log_predictions(number, segmenter, tiny_samples[:2])
     assert curves(tmp_path) == {'predictions': [1, 2]}
 
 
@@ -131,4 +131,4 @@ def test_a_sheet_has_a_row_a_frame_and_four_pictures_in_it(tiny_samples, segment
 def test_a_log_that_cannot_be_written_is_named(tmp_path, no_tensorboard):
     (tmp_path / 'log.jsonl').mkdir()
     with pytest.raises(SgnetError, match=r'log\.jsonl cannot be written'):
-        Journal(tmp_path, epochs=2, images=4)
+        RunLog(tmp_path, epochs=2, images=4)

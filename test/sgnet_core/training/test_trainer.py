@@ -16,10 +16,10 @@ from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.geometry.point_map import depth_to_xyz
 from sgnet_core.preprocessing import InputSpec
-from sgnet_core.training.augmentation import augment, random_window
+from sgnet_core.training.augmentation import augment, random_crop
 from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
-from sgnet_core.training.resume import load_state, save_state
-from sgnet_core.training.trainer import Training
+from sgnet_core.training.resume import load_training_state, save_training_state
+from sgnet_core.training.trainer import Trainer
 from sgnet_core.types import UNLABELLED, Sample
 
 TINY = {
@@ -48,9 +48,9 @@ def config_file(tmp_path):
 def training(config_file, tiny_dataset, tmp_path):
     """`training(folder, **changes)`: a run of TINY, with settings changed."""
 
-    def make(folder='run', **changes) -> Training:
+    def make(folder='run', **changes) -> Trainer:
         config = load_train_config(config_file, **changes)
-        return Training(config, tiny_dataset.root, tmp_path / folder, 'cpu', workers=0)
+        return Trainer(config, tiny_dataset.root, tmp_path / folder, 'cpu', workers=0)
 
     return make
 
@@ -64,7 +64,7 @@ def room() -> Sample:
 def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
     """A pixel of the window sees the same ray, depth and label as the pixel it came from."""
     rng = np.random.default_rng(1)
-    frame, labels = random_window(room, (40, 56), zoom, rng)
+    frame, labels = random_crop(room, (40, 56), zoom, rng)
     height, width = frame.size
     assert frame.size == tuple(round(n / zoom) for n in (40, 56))
     measured = np.isfinite(frame.depth_m)
@@ -101,7 +101,7 @@ def test_a_view_has_things_of_its_donor(room):
     other = RoomDataset(frames=1, size=(90, 120), seed=8)[0]
     config = TrainConfig(crop_size=(32, 64), scale=(0.5, 2.0))
     alone, mixed = (
-        augment(room, spec, config, np.random.default_rng(8), donor)[2] for donor in (None, other)
+        augment(room, spec, config, np.random.default_rng(8), source)[2] for source in (None, other)
     )
     pasted = alone != mixed
     assert 0 < pasted.sum() < pasted.numel()
@@ -164,9 +164,9 @@ def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_p
 
     evaluate = ['--data', data, '--split', 'val', '--checkpoint', str(best), '--json']
     assert run_command('sgnet_core', 'evaluate', [*evaluate, str(tmp_path / 'e.json')]) == 0
-    figures = json.loads((tmp_path / 'e.json').read_text())
-    assert figures['frames'] == 2
-    assert figures['miou'] == pytest.approx(provenance['scores']['miou'])
+    metrics = json.loads((tmp_path / 'e.json').read_text())
+    assert metrics['frames'] == 2
+    assert metrics['miou'] == pytest.approx(provenance['scores']['miou'])
 
     predict = ['--data', data, '--limit', '1', '--out', str(tmp_path / 'p'), '--checkpoint']
     assert run_command('sgnet_core', 'predict', [*predict, str(best)]) == 0
@@ -267,10 +267,10 @@ def test_a_state_from_before_a_setting_existed_goes_on_with_its_default(tmp_path
     settings = as_plain(TrainConfig(epochs=5))
     older = {name: value for name, value in settings.items() if name != 'optimizer'}
     state = {'settings': older, 'epoch': 1}
-    save_state(tmp_path / 'last.pt', state)
-    assert load_state(tmp_path / 'last.pt', settings)['epoch'] == 1
+    save_training_state(tmp_path / 'last.pt', state)
+    assert load_training_state(tmp_path / 'last.pt', settings)['epoch'] == 1
     with pytest.raises(ConfigError, match='was trained with optimizer: adamw, now it is sgd'):
-        load_state(tmp_path / 'last.pt', {**settings, 'optimizer': 'sgd'})
+        load_training_state(tmp_path / 'last.pt', {**settings, 'optimizer': 'sgd'})
 
 
 def test_frames_without_labels_cannot_be_trained_on(config_file, tiny_samples, tmp_path):
@@ -280,4 +280,4 @@ def test_frames_without_labels_cannot_be_trained_on(config_file, tiny_samples, t
         writer.write_split('fit', ['0'])
         writer.write_split('val', ['0'])
     with pytest.raises(DataError, match='has no labels to train on'):
-        Training(load_train_config(config_file), tmp_path / 'bare', tmp_path / 'out', 'cpu')
+        Trainer(load_train_config(config_file), tmp_path / 'bare', tmp_path / 'out', 'cpu')

@@ -11,9 +11,9 @@ from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.errors import DataError, SgnetError
 from sgnet_core.preprocessing import InputSpec
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.training.dataset import TrainingViews, readable, stack
-from sgnet_core.training.resume import save_state
-from sgnet_core.training.trainer import Training
+from sgnet_core.training.dataset import TrainingDataset, collate, skip_unreadable
+from sgnet_core.training.resume import save_training_state
+from sgnet_core.training.trainer import Trainer
 
 CONFIG = TrainConfig(
     pretrained=False, input_size=(32, 64), crop_size=(32, 64), epochs=2, batch_size=2
@@ -23,18 +23,18 @@ CONFIG = TrainConfig(
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(
     tiny_dataset, tmp_path
 ):
-    training = Training(CONFIG, tiny_dataset.root, tmp_path, 'cpu', workers=0)
-    train = training._train_one_epoch
+    trainer = Trainer(CONFIG, tiny_dataset.root, tmp_path, 'cpu', workers=0)
+    train = trainer._train_one_epoch
 
     def explode_in_the_second(*arguments):
-        if training.epoch == 1:
-            training.network.head.classifier.bias.data.fill_(torch.inf)
+        if trainer.epoch == 1:
+            trainer.network.head.classifier.bias.data.fill_(torch.inf)
         return train(*arguments)
 
-    training._train_one_epoch = explode_in_the_second
+    trainer._train_one_epoch = explode_in_the_second
     with pytest.raises(SgnetError, match=r'not finite in epoch 2 \(main nan, .*after epoch 1'):
-        training.fit()
-    again = Training(CONFIG, tiny_dataset.root, tmp_path, 'cpu', workers=0)
+        trainer.fit()
+    again = Trainer(CONFIG, tiny_dataset.root, tmp_path, 'cpu', workers=0)
     again.resume()
     assert again.epoch == 1
     assert all(tensor.isfinite().all() for tensor in again.network.state_dict().values())
@@ -42,13 +42,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(
 
 def test_a_full_disk_leaves_the_previous_state_whole(tmp_path):
     path = tmp_path / 'last.pt'
-    save_state(path, {'weights': torch.arange(3000)})
+    save_training_state(path, {'weights': torch.arange(3000)})
     before = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
     try:
         with pytest.raises(SgnetError, match='last.pt cannot be written.*make room and --resume'):
-            save_state(path, {'weights': torch.zeros(3000)})
+            save_training_state(path, {'weights': torch.zeros(3000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
@@ -59,27 +59,27 @@ def test_another_view_takes_the_place_of_a_damaged_frame(tiny_dataset):
     data = FolderDataset(tiny_dataset.root, 'fit')
     (data.root / 'image/1.png').write_bytes(b'not an image')
     spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
-    views = TrainingViews(data, spec, CONFIG)
-    view, problems = views[(0, 1)]
-    assert [tuple(tensor.shape) for tensor in view] == [(3, 32, 64), (1, 32, 64), (32, 64)]
+    dataset = TrainingDataset(data, spec, CONFIG)
+    crop, problems = dataset[(0, 1)]
+    assert [tuple(tensor.shape) for tensor in crop] == [(3, 32, 64), (1, 32, 64), (32, 64)]
     assert problems
     assert all('image/1.png' in problem for problem in problems)
-    batch, problems = stack([views[(0, position)] for position in range(3)])
+    batch, problems = collate([dataset[(0, position)] for position in range(3)])
     assert len(batch[0]) == 3
-    assert views[(0, 2)][1] == []
+    assert dataset[(0, 2)][1] == []
 
 
 def test_damaged_frames_are_named_once_and_few(caplog):
     caplog.set_level(logging.WARNING)
     batch = [torch.zeros(1)]
     loader = [(batch, ['a: cut off']), (batch, []), (batch, ['a: cut off', 'b: empty'])]
-    assert list(readable(loader, views=200)) == [batch] * 3
+    assert list(skip_unreadable(loader, crops=200)) == [batch] * 3
     assert [record.getMessage() for record in caplog.records] == [
         'skipped: a: cut off',
         'skipped: b: empty',
     ]
     with pytest.raises(DataError, match='2 of 199 frames cannot be read, more than 1%.*b: empty'):
-        list(readable(loader, views=199))
+        list(skip_unreadable(loader, crops=199))
 
 
 def test_where_nothing_can_be_read_there_is_no_batch(tiny_dataset):
@@ -87,8 +87,8 @@ def test_where_nothing_can_be_read_there_is_no_batch(tiny_dataset):
     for path in (data.root / 'depth').iterdir():
         path.write_bytes(b'')
     spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
-    views = TrainingViews(data, spec, CONFIG)
-    batch, problems = stack([views[(0, 0)], views[(0, 2)]])
+    dataset = TrainingDataset(data, spec, CONFIG)
+    batch, problems = collate([dataset[(0, 0)], dataset[(0, 2)]])
     assert batch == []
     with pytest.raises(DataError, match='depth/'):
-        list(readable([(batch, problems)], views=10**6))
+        list(skip_unreadable([(batch, problems)], crops=10**6))
