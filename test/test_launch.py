@@ -36,7 +36,7 @@ record = dict(words=words, files=files, parameters=parameters)
 me = pathlib.Path(sys.argv[0])
 me.with_suffix('.json').write_text(json.dumps(record))
 # Whoever's end ends the others lets them start first.
-others = [me.with_name(f'{{name}}.json') for name in os.environ['TOGETHER'].split()]
+others = [me.with_name(f'{{name}}.json') for name in os.environ['BATCH'].split()]
 deadline = time.monotonic() + 30
 try:
     while not all(file.exists() for file in others) and time.monotonic() < deadline:
@@ -114,14 +114,14 @@ def robot(tmp_path, monkeypatch) -> Robot:
     pytest.importorskip('launch_ros', reason='launch comes with a ROS distribution, not from PyPI')
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
-    monkeypatch.setenv('TOGETHER', '')
+    monkeypatch.setenv('BATCH', '')
     return Robot(tmp_path)
 
 
 @pytest.fixture
 def evaluating(robot, monkeypatch) -> Robot:
     """Whose node and evaluator wait for each other."""
-    monkeypatch.setenv('TOGETHER', 'segmentation_node evaluate_bag')
+    monkeypatch.setenv('BATCH', 'segmentation_node evaluate_bag')
     return robot
 
 
@@ -271,7 +271,7 @@ def test_evaluate_bag_without_loss_in_a_namespace_of_a_compressed_bag(evaluating
 
 
 def test_evaluate_bag_does_not_wait_for_a_node_that_ends(robot, monkeypatch):
-    monkeypatch.setenv('TOGETHER', 'somebody_who_never_comes')
+    monkeypatch.setenv('BATCH', 'somebody_who_never_comes')
     script = '#!/bin/sh\nwhile [ ! -e "${0%/*}/evaluate_bag.json" ]; do sleep 0.05; done; exit 2\n'
     robot.write('lib/sgnet_ros/segmentation_node', script).chmod(0o755)
     robot.launch('evaluate_bag.launch.py', bag='bag')

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluate checkpoints on a dataset folder: accuracy with labels, temporal consistency with poses.
 
-Processes started by torchrun share the frames and give the same results. After Ctrl-C, the results
+DistributedContext started by torchrun share the frames and give the same results. After Ctrl-C, the results
 cover the frames seen so far by all processes.
 """
 
@@ -15,7 +15,7 @@ from sgnet_core.cli.options import add_options, check_positive
 
 if TYPE_CHECKING:
     from sgnet_core.evaluation import Evaluation
-    from sgnet_core.evaluation.multi_scale import AveragedViews
+    from sgnet_core.evaluation.multi_scale import MultiScaleSegmenter
     from sgnet_core.inference.segmenter import Segmenter
     from sgnet_core.report.frame_selection import FrameSelector
     from sgnet_core.runtime.distributed import DistributedContext
@@ -82,21 +82,21 @@ def run(args: argparse.Namespace) -> int:
         ):
             name = f'{number}_{checkpoint.stem}' if several else ''
             try:
-                figures = _measure(args, samples, checkpoint, segmenter, distributed, name)
+                metrics = _measure(args, samples, checkpoint, segmenter, distributed, name)
             except KeyboardInterrupt:
                 if not found:
                     raise
                 interrupted = True
                 break
-            found[str(checkpoint)] = figures
-            interrupted = figures['interrupted'] or figures['robustness_interrupted']
+            found[str(checkpoint)] = metrics
+            interrupted = metrics['interrupted'] or metrics['robustness_interrupted']
             if interrupted:
                 break
     if distributed.is_main:
         if len(found) > 1 and args.json != '-':
             print(side_by_side(found))
         if args.json:
-            write_json(args.json, {'checkpoints': found} if several else figures)
+            write_json(args.json, {'checkpoints': found} if several else metrics)
     return INTERRUPTED if interrupted else 0
 
 
@@ -147,13 +147,13 @@ def _scales(text: str) -> list[float]:
 
 def _segmenter(
     args: argparse.Namespace, samples: _Samples, checkpoint: Path | None, device: str
-) -> Segmenter | AveragedViews:
+) -> Segmenter | MultiScaleSegmenter:
     """Of a checkpoint; raises InputError where its classes are not those of the labels."""
     from sgnet_core.evaluation import check_same_classes
-    from sgnet_core.evaluation.multi_scale import load_views
+    from sgnet_core.evaluation.multi_scale import load_segmenter
 
     options = device, args.precision, args.backend
-    segmenter = load_views(checkpoint, args.scales, args.flip, *options)
+    segmenter = load_segmenter(checkpoint, args.scales, args.flip, *options)
     if samples.data.has_labels:
         check_same_classes(segmenter, samples.data.class_names, str(args.data))
     return segmenter
@@ -163,17 +163,17 @@ def _measure(
     args: argparse.Namespace,
     samples: _Samples,
     checkpoint: Path | None,
-    segmenter: Segmenter | AveragedViews,
+    segmenter: Segmenter | MultiScaleSegmenter,
     distributed: DistributedContext,
     name: str,
 ) -> dict[str, Any]:
-    """The figures of one checkpoint, printed and reported by the first process.
+    """The metrics of one checkpoint, printed and reported by the first process.
 
     Args:
         name: of the folder of its report within `--out`.
     """
     from sgnet_core.evaluation.provenance import provenance
-    from sgnet_core.evaluation.robustness import retained
+    from sgnet_core.evaluation.robustness import relative_miou
     from sgnet_core.report.frame_selection import FrameSelector
     from sgnet_core.report.writer import ReportFolder
 
@@ -182,28 +182,28 @@ def _measure(
     evaluation, rows, interrupted = _evaluate(args, segmenter, samples, distributed, selector)
     # Robustness begins when all frames are counted as they are.
     begun = args.robustness and len(evaluation.frames) == len(samples)
-    figures = evaluation.to_json() | {
+    metrics = evaluation.to_json() | {
         'interrupted': interrupted and not begun,
         'robustness': rows or None,
         'robustness_interrupted': interrupted and begun,
-        'retained_miou': retained(rows, not interrupted),
+        'retained_miou': relative_miou(rows, not interrupted),
     }
     if args.missing_depth:
-        figures['missing_depth'] = args.missing_depth
+        metrics['missing_depth'] = args.missing_depth
     source = {'name': samples.data.name, 'split': args.split or 'all'}
-    figures['provenance'] = provenance(
+    metrics['provenance'] = provenance(
         args.command_line, checkpoint, segmenter.description, segmenter.device, source
     )
     if distributed.is_main and args.json != '-':
-        _print(args, samples, segmenter.description, evaluation, figures)
+        _print(args, samples, segmenter.description, evaluation, metrics)
     if report:
-        report.write(figures, segmenter.label_set)
-    return figures
+        report.write(metrics, segmenter.label_set)
+    return metrics
 
 
 def _evaluate(
     args: argparse.Namespace,
-    segmenter: Segmenter | AveragedViews,
+    segmenter: Segmenter | MultiScaleSegmenter,
     samples: _Samples,
     distributed: DistributedContext,
     selector: FrameSelector | None,
@@ -227,10 +227,10 @@ def _evaluate(
     if mine.start and samples.data.has_poses:
         before = samples[mine.start - 1]
         evaluation.start_after(before, segmenter.segment(before.frame))
-    frames, watch = (samples[i] for i in mine), selector and selector.update
+    frames, on_frame = (samples[i] for i in mine), selector and selector.update
     stopped = False
     try:
-        evaluate(segmenter, frames, len(mine), shown, evaluation, watch)
+        evaluate(segmenter, frames, len(mine), shown, evaluation, on_frame)
     except KeyboardInterrupt:
         stopped = True
     # Also after Ctrl-C: the others wait for what this process has counted.
@@ -257,19 +257,19 @@ def _print(
     samples: _Samples,
     network: str,
     evaluation: Evaluation,
-    figures: dict[str, Any],
+    metrics: dict[str, Any],
 ) -> None:
     from sgnet_core.evaluation.robustness import table
     from sgnet_core.evaluation.tables import details
 
-    seen = f'{figures["frames"]} frames'
-    if figures['interrupted']:
-        seen = f'interrupted, {figures["frames"]} of {len(samples)} frames seen'
-    print(f'{network}\n{samples.name}, {seen}\n{figures["protocol"]}')
+    seen = f'{metrics["frames"]} frames'
+    if metrics['interrupted']:
+        seen = f'interrupted, {metrics["frames"]} of {len(samples)} frames seen'
+    print(f'{network}\n{samples.name}, {seen}\n{metrics["protocol"]}')
     if samples.data.has_labels:
         print(evaluation.confusion.table())
-    print(details(figures))
-    if figures['retained_miou']:
-        print(table(figures['robustness'], figures['retained_miou']))
-    if figures['robustness_interrupted']:
+    print(details(metrics))
+    if metrics['retained_miou']:
+        print(table(metrics['robustness'], metrics['retained_miou']))
+    if metrics['robustness_interrupted']:
         print('robustness was interrupted: only what is complete is shown')

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.errors import InputError, SgnetError
     from sgnet_core.io.files import atomic_write, write_json
     from sgnet_core.onnx.export import checkpoint_to_onnx
-    from sgnet_core.onnx.parity import LEAST_EQUAL_LABELS
+    from sgnet_core.onnx.parity import MIN_EQUAL_LABELS
     from sgnet_core.onnx.session import import_onnxruntime
 
     # What is wrong is said before the long preparation, not after it.
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         if not parity.good:
             raise SgnetError(
                 f'not exported: {parity.equal_labels:.3%} of the labels are those of PyTorch, '
-                f'{LEAST_EQUAL_LABELS:.1%} are asked for; {out} is as it was'
+                f'{MIN_EQUAL_LABELS:.1%} are asked for; {out} is as it was'
             )
     if args.json != '-':
         print(f'{out}: {len(graph) / 1e6:.1f} MB')
@@ -119,7 +119,7 @@ def _report(
 
     from sgnet_core.onnx.export import OPSET
 
-    figures = {
+    metrics = {
         key: value if math.isfinite(value) else None for key, value in asdict(parity).items()
     }
     return {
@@ -130,7 +130,7 @@ def _report(
         'input_size': list(checkpoint.input_spec.size),
         'dynamic_batch': args.dynamic_batch,
         'good': parity.good,
-        **figures,
+        **metrics,
         'data': source,
         'versions': {module.__name__: module.__version__ for module in (torch, onnx, onnxruntime)},
     }

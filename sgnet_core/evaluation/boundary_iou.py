@@ -15,11 +15,11 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
-REACH = 0.02
+DILATION_RATIO = 0.02
 """Of the image's diagonal, as in the paper: 16 pixels at 640x480."""
 
 
-def near_boundary(labels: np.ndarray) -> np.ndarray:
+def boundary_region(labels: np.ndarray) -> np.ndarray:
     """Where another class is within reach, in rows or columns.
 
     Args:
@@ -28,7 +28,7 @@ def near_boundary(labels: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) bool; whatever it is at unlabelled pixels.
     """
-    reach = max(round(REACH * math.hypot(*labels.shape)), 1)
+    reach = max(round(DILATION_RATIO * math.hypot(*labels.shape)), 1)
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     # Unlabelled is above every id for the minimum, and wraps to 0, below all, for the maximum.
     lowest = cv2.erode(labels, window)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scores from a tally: how many pixels of each class were hit, are true, and were predicted.
+"""Scores from the number of true positive, true and predicted pixels of each class.
 
-A tally is (..., 3, C) whole numbers: hits (of the class and predicted as it), true (of the class),
-predicted (as the class). Tallies of parts add up to that of the whole. Scores are float64, NaN
-where nothing defines them. With TP, row and column of a confusion matrix:
+Class counts are (..., 3, C) whole numbers: true positives, ground truth, predicted. Counts of parts
+of an image add up to those of the whole. Scores are float64, NaN where they are undefined. With TP,
+row and column of a confusion matrix:
 
     accuracy of a class = TP / row             IoU of a class = TP / (row + column - TP)
 
@@ -18,44 +18,44 @@ from typing import Any
 import numpy as np
 
 
-def tally_of(table: np.ndarray) -> np.ndarray:
+def count_classes(table: np.ndarray) -> np.ndarray:
     """(3, C) of a confusion table (..., C, C + 1), whose last column is "unlabelled"."""
     square = table[..., :-1]
-    hits = np.diagonal(square, axis1=-2, axis2=-1)
-    return np.stack([hits, table.sum(-1), square.sum(-2)], axis=-2)
+    true_positives = np.diagonal(square, axis1=-2, axis2=-1)
+    return np.stack([true_positives, table.sum(-1), square.sum(-2)], axis=-2)
 
 
-def class_iou(tally: np.ndarray) -> np.ndarray:
+def class_iou(counts: np.ndarray) -> np.ndarray:
     """(..., C)."""
-    hits, true, predicted = np.moveaxis(tally, -2, 0)
-    return _ratio(hits, true + predicted - hits)
+    true_positives, truth, predicted = np.moveaxis(counts, -2, 0)
+    return _ratio(true_positives, truth + predicted - true_positives)
 
 
-def class_accuracy(tally: np.ndarray) -> np.ndarray:
+def class_accuracy(counts: np.ndarray) -> np.ndarray:
     """(..., C)."""
-    return _ratio(tally[..., 0, :], tally[..., 1, :])
+    return _ratio(counts[..., 0, :], counts[..., 1, :])
 
 
-def mean_iou(tally: np.ndarray) -> np.ndarray:
+def mean_iou(counts: np.ndarray) -> np.ndarray:
     """(...)."""
-    return _mean(class_iou(tally))
+    return _mean(class_iou(counts))
 
 
-def mean_accuracy(tally: np.ndarray) -> np.ndarray:
+def mean_accuracy(counts: np.ndarray) -> np.ndarray:
     """(...)."""
-    return _mean(class_accuracy(tally))
+    return _mean(class_accuracy(counts))
 
 
-def pixel_accuracy(tally: np.ndarray) -> np.ndarray:
+def pixel_accuracy(counts: np.ndarray) -> np.ndarray:
     """(...): the share of labelled pixels that were hit."""
-    hits, true = tally[..., 0, :].sum(-1), tally[..., 1, :].sum(-1)
-    return _ratio(hits, true)
+    true_positives, truth = counts[..., 0, :].sum(-1), counts[..., 1, :].sum(-1)
+    return _ratio(true_positives, truth)
 
 
-def frequency_weighted_iou(tally: np.ndarray) -> np.ndarray:
+def frequency_weighted_iou(counts: np.ndarray) -> np.ndarray:
     """(...): IoU of the classes, weighted by their shares of the labelled pixels."""
-    true = tally[..., 1, :]
-    weighted = np.where(true > 0, true * np.nan_to_num(class_iou(tally)), 0.0).sum(-1)
+    true = counts[..., 1, :]
+    weighted = np.where(true > 0, true * np.nan_to_num(class_iou(counts)), 0.0).sum(-1)
     return _ratio(weighted, true.sum(-1))
 
 
@@ -68,12 +68,12 @@ SCORES = {
 """The averages that every report has, by their key."""
 
 
-def summary(tally: np.ndarray) -> dict[str, Any]:
-    """Labelled pixels and the two figures of a part, for JSON."""
+def summary(counts: np.ndarray) -> dict[str, Any]:
+    """Labelled pixels and the two metrics of a part, for JSON."""
     return {
-        'pixels': int(tally[1].sum()),
-        'miou': number(mean_iou(tally)),
-        'pixel_accuracy': number(pixel_accuracy(tally)),
+        'pixels': int(counts[1].sum()),
+        'miou': number(mean_iou(counts)),
+        'pixel_accuracy': number(pixel_accuracy(counts)),
     }
 
 

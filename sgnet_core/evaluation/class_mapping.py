@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ClassRemap:
+class ClassMapping:
     """New classes, and what they are made of.
 
     Attributes:
@@ -49,7 +49,7 @@ class ClassRemap:
         reject_unknown_keys(self.new_id, names, 'the classes to remap')
 
 
-def read_class_remap(path: Path) -> ClassRemap:
+def read_class_mapping(path: Path) -> ClassMapping:
     """Read such a YAML file.
 
     Raises:
@@ -58,7 +58,7 @@ def read_class_remap(path: Path) -> ClassRemap:
     try:
         text = path.read_text(encoding='utf-8')
         _reject_duplicates(yaml.compose(text, yaml.SafeLoader))
-        return _class_remap(yaml.safe_load(text))
+        return _parse_class_mapping(yaml.safe_load(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f'{path} cannot be read as YAML: {first_line(error)}') from error
     except InputError as error:
@@ -73,7 +73,7 @@ def _reject_duplicates(root: yaml.Node | None) -> None:
             raise ConfigError(f'{key!r} has {keys.count(key)} lines; put its classes into one')
 
 
-def _class_remap(values: object) -> ClassRemap:
+def _parse_class_mapping(values: object) -> ClassMapping:
     if not isinstance(values, dict) or not values:
         raise ConfigError('it must hold lines `new class: [old class, old class]`')
     new_id: dict[str, int] = {}
@@ -84,10 +84,10 @@ def _class_remap(values: object) -> ClassRemap:
             if old in new_id:
                 raise ConfigError(f'{old!r} is listed twice; it can only become one class')
             new_id[old] = index
-    return ClassRemap(label_set_of([str(name) for name in values]).class_names, new_id)
+    return ClassMapping(label_set_of([str(name) for name in values]).class_names, new_id)
 
 
-class ComparedClasses:
+class ScoredClasses:
     """The classes that are scored, and how labels and masks become ones of these.
 
     Args:
@@ -103,7 +103,7 @@ class ComparedClasses:
     """
 
     def __init__(
-        self, truth: Sequence[str], predicted: Sequence[str], remap: ClassRemap | None
+        self, truth: Sequence[str], predicted: Sequence[str], remap: ClassMapping | None
     ) -> None:
         self.class_names = tuple(predicted)
         self._of_truth = self._of_masks = None
@@ -122,18 +122,18 @@ class ComparedClasses:
         """(H, W) uint8 ids of these classes, of predicted ones."""
         return labels if self._of_masks is None else remap_ids(labels, self._of_masks)
 
-    def segmenter(self, segmenter: Segmenter) -> Segmenter | RemappedSegmenter:
+    def segmenter(self, segmenter: Segmenter) -> Segmenter | MappedSegmenter:
         """The same with masks of these classes."""
-        return segmenter if self._of_masks is None else RemappedSegmenter(segmenter, self)
+        return segmenter if self._of_masks is None else MappedSegmenter(segmenter, self)
 
 
-class RemappedSegmenter:
+class MappedSegmenter:
     """A segmenter whose masks are of other classes.
 
     Its confidence stays that of the class it chose: a lower bound, where several became one.
     """
 
-    def __init__(self, segmenter: Segmenter, classes: ComparedClasses) -> None:
+    def __init__(self, segmenter: Segmenter, classes: ScoredClasses) -> None:
         self.class_names = classes.class_names
         self._segmenter = segmenter
         self._classes = classes

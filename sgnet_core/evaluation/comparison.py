@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation.bootstrap import TOGETHER, resampled
+from sgnet_core.evaluation.bootstrap import BATCH, resample
 from sgnet_core.evaluation.class_counts import SCORES, class_iou, number
 
 LEVEL = 0.05
@@ -60,19 +60,22 @@ def compare(
             f'the runs have no frame in common: {_some(list(frames_a))} and '
             f'{_some(list(frames_b))}; evaluate both on the same data'
         )
-    tallies = np.stack(
-        [_tallies([f[i] for i in common], len(names)) for f in (frames_a, frames_b)], axis=1
+    class_counts = np.stack(
+        [_class_counts([f[i] for i in common], len(names)) for f in (frames_a, frames_b)], axis=1
     )
-    other = np.flatnonzero((tallies[:, 0, 1] != tallies[:, 1, 1]).any(1))
+    other = np.flatnonzero((class_counts[:, 0, 1] != class_counts[:, 1, 1]).any(1))
     if other.size:
         raise InputError(
             f'the runs used different data: the labelled pixels differ in {other.size} of '
             f'{len(common)} frames with the same id, first {common[other[0]]!r}; evaluate both on '
             'the same data'
         )
-    _check_resamples(tallies, resamples)
+    _check_resamples(class_counts, resamples)
     scores, per_class = _differences(
-        tallies, resampled(tallies, resamples, seed), _swapped(tallies, resamples, seed), names
+        class_counts,
+        resample(class_counts, resamples, seed),
+        _swapped(class_counts, resamples, seed),
+        names,
     )
     significant = {n: d['difference'] for n, d in per_class.items() if _is_significant(d)}
     ranked = sorted(significant, key=significant.get)
@@ -98,9 +101,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _check_resamples(tallies: np.ndarray, resamples: int) -> None:
+def _check_resamples(class_counts: np.ndarray, resamples: int) -> None:
     """Raise InputError if p, times the number of classes, cannot fall below `LEVEL`."""
-    tested = np.count_nonzero(~np.isnan(class_iou(tallies.sum(0))).any(0))
+    tested = np.count_nonzero(~np.isnan(class_iou(class_counts.sum(0))).any(0))
     needed = int(tested / LEVEL)
     if resamples < needed:
         raise InputError(
@@ -110,18 +113,18 @@ def _check_resamples(tallies: np.ndarray, resamples: int) -> None:
 
 
 def _differences(
-    tallies: np.ndarray, drawn: np.ndarray, swapped: np.ndarray, names: Sequence[str]
+    class_counts: np.ndarray, drawn: np.ndarray, swapped: np.ndarray, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Differences of the averages and of the IoU of each class.
 
     Args:
-        tallies: (N, 2, 3, C), the counts of N frames in both runs.
+        class_counts: (N, 2, 3, C), the counts of N frames in both runs.
         drawn, swapped: (resamples, 2, 3, C), the resamples of bootstrap and randomization.
     """
-    parts = (tallies.sum(0), drawn, swapped)
+    parts = (class_counts.sum(0), drawn, swapped)
     scores = {key: _difference(*map(score, parts)) for key, score in SCORES.items()}
     ious = [class_iou(part) for part in parts]
-    showing = (tallies[:, 0, 1] > 0).sum(0)
+    showing = (class_counts[:, 0, 1] > 0).sum(0)
     per_class = {
         name: {**_difference(*(iou[..., c] for iou in ious)), 'frames': int(showing[c])}
         for c, name in enumerate(names)
@@ -146,26 +149,29 @@ def _difference(runs: np.ndarray, drawn: np.ndarray, swapped: np.ndarray) -> dic
     return {**values, 'interval': interval, 'p': float((as_much.sum() + 1) / (len(swapped) + 1))}
 
 
-def _swapped(tallies: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def _swapped(class_counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """(resamples, 2, 3, C): sums after the results of random frames were exchanged."""
-    whole, change = tallies.sum(0), (tallies[:, 1] - tallies[:, 0]).reshape(len(tallies), -1)
+    whole, change = (
+        class_counts.sum(0),
+        (class_counts[:, 1] - class_counts[:, 0]).reshape(len(class_counts), -1),
+    )
     rng = np.random.default_rng(seed)
     swapped = np.empty((resamples, *whole.shape))
-    for row in range(0, resamples, TOGETHER):
-        part = swapped[row : row + TOGETHER]
+    for row in range(0, resamples, BATCH):
+        part = swapped[row : row + BATCH]
         moved = rng.integers(0, 2, (len(part), len(change))) @ change
         moved = moved.reshape(len(part), *whole.shape[1:])
         part[:, 0], part[:, 1] = whole[0] + moved, whole[1] - moved
     return swapped
 
 
-def _tallies(frames: Sequence[Mapping[str, Any]], classes: int) -> np.ndarray:
+def _class_counts(frames: Sequence[Mapping[str, Any]], classes: int) -> np.ndarray:
     """(N, 3, C) float64, the counts of N frames."""
-    tallies = np.zeros((len(frames), 3, classes))
-    for tally, frame in zip(tallies, frames, strict=True):
+    class_counts = np.zeros((len(frames), 3, classes))
+    for row, frame in zip(class_counts, frames, strict=True):
         for index, *counts in frame['classes']:
-            tally[:, index] = counts
-    return tallies
+            row[:, index] = counts
+    return class_counts
 
 
 def _is_significant(entry: Mapping[str, Any]) -> bool:

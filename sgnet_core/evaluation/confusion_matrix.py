@@ -16,7 +16,13 @@ from typing import Any
 import numpy as np
 
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation.class_counts import SCORES, class_accuracy, class_iou, number, tally_of
+from sgnet_core.evaluation.class_counts import (
+    SCORES,
+    class_accuracy,
+    class_iou,
+    count_classes,
+    number,
+)
 from sgnet_core.evaluation.histogram import joint_counts
 from sgnet_core.labels import MAX_CLASSES
 from sgnet_core.types import UNLABELLED
@@ -53,9 +59,9 @@ class ConfusionMatrix:
         return self.pixels[:, -1]
 
     @property
-    def tally(self) -> np.ndarray:
-        """(3, C) int64, see `tally.py`."""
-        return tally_of(self.pixels)
+    def class_counts(self) -> np.ndarray:
+        """(3, C) int64, see `class_counts.py`."""
+        return count_classes(self.pixels)
 
     def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
         """Count one frame.
@@ -86,24 +92,24 @@ class ConfusionMatrix:
         self.pixels += other.pixels
 
     def scores(self) -> dict[str, Any]:
-        """The figures of the matrix, ready for JSON; fractions of 1, None where undefined."""
-        tally = self.tally
-        per_class = zip(self.class_names, map(number, class_iou(tally)), strict=True)
+        """The metrics of the matrix, ready for JSON; fractions of 1, None where undefined."""
+        class_counts = self.class_counts
+        per_class = zip(self.class_names, map(number, class_iou(class_counts)), strict=True)
         return {
-            **{key: number(score(tally)) for key, score in SCORES.items()},
+            **{key: number(score(class_counts)) for key, score in SCORES.items()},
             'per_class_iou': dict(per_class),
             'confusion': self.counts.tolist(),
             'unpredicted': self.unpredicted.tolist(),
         }
 
     def table(self) -> str:
-        """The figures for people: a line per class, the commonest first, then the averages."""
-        tally, scores = self.tally, self.scores()
-        true = tally[1]
+        """The metrics for people: a line per class, the commonest first, then the averages."""
+        class_counts, scores = self.class_counts, self.scores()
+        true = class_counts[1]
         total = int(true.sum())
         width = max(len(name) for name in (*self.class_names, 'weighted by share'))
         rows = [f'{"class":{width}}    IoU %  accuracy %  share %']
-        iou, accuracy = class_iou(tally), class_accuracy(tally)
+        iou, accuracy = class_iou(class_counts), class_accuracy(class_counts)
         for index in np.argsort(-true, kind='stable'):
             share = true[index] / total if total else None
             rows.append(

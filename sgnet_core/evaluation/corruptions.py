@@ -46,7 +46,7 @@ class Corruption:
     change: Change | None
 
     def delay(self, severity: int) -> int:
-        """How many frames a film must have before one that this is done to."""
+        """How many frames a sequence must have before one that this is done to."""
         return int(self.levels[severity - 1]) if self.change is None else 0
 
     def apply(self, samples: Sequence[Sample], index: int, severity: int) -> Sample:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that is counted of an evaluation, frame by frame, in whole numbers.
 
-    update (sample, result, seconds) ─► counts ─► to_json (figures)
+    update (sample, result, seconds) ─► counts ─► to_json (metrics)
     add (counts of another process)  ─┘
 
-One frame adds some hundred bytes, whatever its size, and a film's last frame is kept.
+One frame adds some hundred bytes, whatever its size, and a sequence's last frame is kept.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import numpy as np
 
 from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation.bootstrap import intervals
-from sgnet_core.evaluation.boundary_iou import near_boundary
+from sgnet_core.evaluation.bootstrap import bootstrap_intervals
+from sgnet_core.evaluation.boundary_iou import boundary_region
 from sgnet_core.evaluation.calibration import LEVELS, calibration, confidence_counts
 from sgnet_core.evaluation.class_counts import (
     class_accuracy,
     class_iou,
+    count_classes,
     mean_iou,
     number,
     pixel_accuracy,
     summary,
-    tally_of,
 )
 from sgnet_core.evaluation.confusion_matrix import ConfusionMatrix, check_labels, pixel_counts
 from sgnet_core.evaluation.temporal_consistency import TemporalConsistency
@@ -49,15 +49,15 @@ DIGEST_ROWS = 8
 
 
 @dataclass(frozen=True)
-class FrameCounts:
+class FrameScores:
     """What is kept of one frame.
 
     Attributes:
         id, camera: as of the sample.
         seconds: that the mask took; None where nobody measured.
         missing_depth: share of pixels without a measurement.
-        goes_on: the frame before is of the same film, a step away.
-        tally: (3, C) uint32, see `tally.py`; None of a frame without labels.
+        is_continuation: the frame before is of the same sequence, a step away.
+        class_counts: (3, C) uint32, see `class_counts.py`; None of a frame without labels.
         digest: SHA-256 of all labels and of every eighth row of colour and depth, as the network
             saw them: tells data sets apart, and other versions of one.
     """
@@ -66,29 +66,29 @@ class FrameCounts:
     camera: str
     seconds: float | None
     missing_depth: float
-    goes_on: bool
-    tally: np.ndarray | None
+    is_continuation: bool
+    class_counts: np.ndarray | None
     digest: bytes
 
     @property
     def miou(self) -> float | None:
         """Over the classes of this frame; None where nothing is labelled."""
-        return None if self.tally is None else number(mean_iou(self.tally))
+        return None if self.class_counts is None else number(mean_iou(self.class_counts))
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `frame_scores`."""
-        scored = self.tally is not None
+        scored = self.class_counts is not None
         return {
             'id': self.id,
             'miou': self.miou,
-            'pixel_accuracy': number(pixel_accuracy(self.tally)) if scored else None,
+            'pixel_accuracy': number(pixel_accuracy(self.class_counts)) if scored else None,
             'ms': None if self.seconds is None else 1000 * self.seconds,
-            'classes': _sparse(self.tally) if scored else [],
+            'classes': _sparse(self.class_counts) if scored else [],
         }
 
 
 class Evaluation:
-    """Counts of truth against prediction, and the figures made of them.
+    """Counts of truth against prediction, and the metrics made of them.
 
     Attributes:
         confusion: over all pixels with labels.
@@ -104,7 +104,7 @@ class Evaluation:
         """
         self.protocol = protocol
         self.confusion = ConfusionMatrix(class_names)
-        self.frames: list[FrameCounts] = []
+        self.frames: list[FrameScores] = []
         size = len(self.confusion.class_names)
         self._by_distance = np.zeros((len(DISTANCES_M) + 1, 3, size), np.int64)
         self._boundary = np.zeros((3, size), np.int64)
@@ -117,7 +117,7 @@ class Evaluation:
 
     def update(
         self, sample: Sample, result: SegmentationResult, seconds: float | None = None
-    ) -> FrameCounts:
+    ) -> FrameScores:
         """Count one frame.
 
         Args:
@@ -134,15 +134,15 @@ class Evaluation:
             )
         if sample.labels is not None:
             check_labels(sample.labels, result.labels, len(self.class_names))
-        goes_on = self._consistency.update(sample, result.labels)
-        tally = None if sample.labels is None else self._count(sample, result)
+        is_continuation = self._consistency.update(sample, result.labels)
+        counts = None if sample.labels is None else self._count(sample, result)
         depth_m = sample.frame.depth_m
         missing = np.count_nonzero(np.isnan(depth_m)) / depth_m.size
-        counts = FrameCounts(
-            sample.id, _camera(sample), seconds, missing, goes_on, tally, _digest(sample)
+        frame = FrameScores(
+            sample.id, _camera(sample), seconds, missing, is_continuation, counts, _digest(sample)
         )
-        self.frames.append(counts)
-        return counts
+        self.frames.append(frame)
+        return frame
 
     def start_after(self, sample: Sample, result: SegmentationResult) -> None:
         """Let this be the frame before the first one, which another process counts."""
@@ -162,7 +162,7 @@ class Evaluation:
         self.frames += other.frames
 
     def to_json(self) -> dict[str, Any]:
-        """All figures, ready for JSON: fractions of 1, ms, pixels; None where undefined."""
+        """All metrics, ready for JSON: fractions of 1, ms, pixels; None where undefined."""
         return {
             **self.confusion.scores(),
             'frames': len(self.frames),
@@ -174,48 +174,53 @@ class Evaluation:
             'by_missing_depth': self._by_missing_depth(),
             'per_camera': self._per_camera(),
             'calibration': calibration(self._confidence),
-            'temporal_consistency': self._consistency.figures(),
-            'intervals': intervals(self._tallies(self._scored), self.class_names),
+            'temporal_consistency': self._consistency.to_json(),
+            'intervals': bootstrap_intervals(self._class_counts(self._scored), self.class_names),
             'frame_scores': [frame.to_json() for frame in self.frames],
             'latency_ms': self._latency_ms(),
             'data_sha256': hashlib.sha256(b''.join(f.digest for f in self.frames)).hexdigest(),
         }
 
     def _count(self, sample: Sample, result: SegmentationResult) -> np.ndarray:
-        """Count labelled pixels, and return the frame's tally."""
+        """Count labelled pixels, and return the frame's class_counts."""
         truth, labels = sample.labels, result.labels
         labelled = truth != UNLABELLED
         # What is predicted where nobody knows the truth makes no boundary.
         known = np.maximum(labels, ~labelled * np.uint8(UNLABELLED))
         part = _distance_range(sample.frame.depth_m) * np.uint8(4)
-        part += near_boundary(truth) * np.uint8(2) + near_boundary(known)
+        part += boundary_region(truth) * np.uint8(2) + boundary_region(known)
         parts = 4 * len(self._by_distance)
         pixels = pixel_counts(truth, labels, len(self.class_names), part, parts)
         pixels = pixels.reshape(-1, 2, 2, *pixels.shape[1:])
         by_distance = pixels.sum((1, 2))
-        tally = tally_of(by_distance)
+        class_counts = count_classes(by_distance)
         self.confusion.pixels += by_distance.sum(0)
-        self._by_distance += tally
-        self._boundary[0] += tally_of(pixels[:, 1, 1].sum(0))[0]
-        self._boundary[1] += tally_of(pixels[:, 1].sum((0, 1)))[1]
-        self._boundary[2] += tally_of(pixels[:, :, 1].sum((0, 1)))[2]
+        self._by_distance += class_counts
+        self._boundary[0] += count_classes(pixels[:, 1, 1].sum(0))[0]
+        self._boundary[1] += count_classes(pixels[:, 1].sum((0, 1)))[1]
+        self._boundary[2] += count_classes(pixels[:, :, 1].sum((0, 1)))[2]
         counted = labelled & (labels != UNLABELLED)
         self._confidence += confidence_counts(result.confidence, truth == labels, counted)
-        return tally.sum(0).astype(np.uint32)
+        return class_counts.sum(0).astype(np.uint32)
 
     @property
-    def _scored(self) -> list[FrameCounts]:
+    def _scored(self) -> list[FrameScores]:
         """Frames with a labelled pixel."""
-        return [f for f in self.frames if f.tally is not None and f.tally[1].any()]
+        return [f for f in self.frames if f.class_counts is not None and f.class_counts[1].any()]
 
-    def _tallies(self, frames: Sequence[FrameCounts]) -> np.ndarray:
+    def _class_counts(self, frames: Sequence[FrameScores]) -> np.ndarray:
         """(frames, 3, C)."""
         empty = np.zeros((0, *self._boundary.shape), np.uint32)
-        return np.stack([frame.tally for frame in frames]) if frames else empty
+        return np.stack([frame.class_counts for frame in frames]) if frames else empty
 
     def _per_class(self) -> dict[str, dict[str, Any]]:
-        tally = self.confusion.tally
-        columns = class_iou(tally), class_accuracy(tally), class_iou(self._boundary), tally[1]
+        class_counts = self.confusion.class_counts
+        columns = (
+            class_iou(class_counts),
+            class_accuracy(class_counts),
+            class_iou(self._boundary),
+            class_counts[1],
+        )
         return {
             name: {
                 'iou': number(iou),
@@ -231,8 +236,10 @@ class Evaluation:
     def _distances(self) -> list[dict[str, Any]]:
         ends = (*DISTANCES_M[1:], None)
         return [
-            {'from_m': start, 'to_m': end, **summary(tally)}
-            for start, end, tally in zip(DISTANCES_M, ends, self._by_distance[:-1], strict=True)
+            {'from_m': start, 'to_m': end, **summary(class_counts)}
+            for start, end, class_counts in zip(
+                DISTANCES_M, ends, self._by_distance[:-1], strict=True
+            )
         ]
 
     def _by_missing_depth(self) -> list[dict[str, Any]]:
@@ -250,15 +257,15 @@ class Evaluation:
 
     def _per_camera(self) -> dict[str, dict[str, Any]] | None:
         """None where all frames are of one camera."""
-        cameras: dict[str, list[FrameCounts]] = {}
+        cameras: dict[str, list[FrameScores]] = {}
         for frame in self._scored:
             cameras.setdefault(frame.camera, []).append(frame)
         if len(cameras) < 2:
             return None
         return {name: self._part(cameras[name]) for name in sorted(cameras)}
 
-    def _part(self, frames: Sequence[FrameCounts]) -> dict[str, Any]:
-        return {'frames': len(frames), **summary(self._tallies(frames).sum(0, dtype=np.int64))}
+    def _part(self, frames: Sequence[FrameScores]) -> dict[str, Any]:
+        return {'frames': len(frames), **summary(self._class_counts(frames).sum(0, dtype=np.int64))}
 
     def _latency_ms(self) -> dict[str, float] | None:
         times = [1000 * frame.seconds for frame in self.frames if frame.seconds is not None]
@@ -268,9 +275,12 @@ class Evaluation:
         return {'p50': p50, 'p95': p95, 'p99': p99}
 
 
-def _sparse(tally: np.ndarray) -> list[list[int]]:
-    """[class, hits, true, predicted] of each class that occurs."""
-    return [[index, *tally[:, index].tolist()] for index in np.flatnonzero(tally.any(0)).tolist()]
+def _sparse(class_counts: np.ndarray) -> list[list[int]]:
+    """[class, true positives, truth, predicted] of each class that occurs."""
+    return [
+        [index, *class_counts[:, index].tolist()]
+        for index in np.flatnonzero(class_counts.any(0)).tolist()
+    ]
 
 
 def _digest(sample: Sample) -> bytes:

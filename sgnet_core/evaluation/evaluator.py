@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation.evaluation import Evaluation, FrameCounts
+from sgnet_core.evaluation.evaluation import Evaluation, FrameScores
 from sgnet_core.labels import LabelSet
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 from sgnet_core.types import Sample, SegmentationResult
@@ -24,10 +24,10 @@ from sgnet_core.types import Sample, SegmentationResult
 if TYPE_CHECKING:
     from sgnet_core.inference.segmenter import Segmenter
 
-UNDER_WAY = 3
+MAX_IN_FLIGHT = 3
 """Frames in memory: one waits, one is segmented, one is counted."""
 
-Watcher = Callable[[Sample, SegmentationResult, FrameCounts], None]
+FrameCallback = Callable[[Sample, SegmentationResult, FrameScores], None]
 
 
 def evaluate(
@@ -36,7 +36,7 @@ def evaluate(
     total: int | None = None,
     progress: bool = True,
     evaluation: Evaluation | None = None,
-    watch: Watcher | None = None,
+    on_frame: FrameCallback | None = None,
 ) -> Evaluation:
     """Segment every sample and count it, in order.
 
@@ -49,7 +49,7 @@ def evaluate(
         total: how many samples there are, for the progress bar.
         progress: show one where standard error is a terminal.
         evaluation: to count in; None makes a new one.
-        watch: is given every frame that was counted, in another thread, one after the other.
+        on_frame: is given every frame that was counted, in another thread, one after the other.
 
     Raises:
         InputError: a sample is none that can be counted, see `Evaluation.update`.
@@ -72,23 +72,23 @@ def evaluate(
             before.result()
         result, seconds = segmented.result()
         counts = evaluation.update(sample, result, seconds)
-        if watch is not None:
-            watch(sample, result, counts)
+        if on_frame is not None:
+            on_frame(sample, result, counts)
 
-    under_way: deque[Future[None]] = deque()
+    in_flight: deque[Future[None]] = deque()
     bar = tqdm(total=total, desc='evaluate', unit='frame', disable=None if progress else True)
     # One thread each, so that frames stay in order; what was read when this ends is finished.
     with bar, ThreadPoolExecutor(1) as counting, ThreadPoolExecutor(1) as segmenting:
         try:
             for sample in samples:
                 segmented = segmenting.submit(segment, sample)
-                before = under_way[-1] if under_way else None
-                under_way.append(counting.submit(count, sample, segmented, before))
-                if len(under_way) == UNDER_WAY:
-                    under_way.popleft().result()
+                before = in_flight[-1] if in_flight else None
+                in_flight.append(counting.submit(count, sample, segmented, before))
+                if len(in_flight) == MAX_IN_FLIGHT:
+                    in_flight.popleft().result()
                     bar.update()
-            while under_way:
-                under_way.popleft().result()
+            while in_flight:
+                in_flight.popleft().result()
                 bar.update()
         except KeyboardInterrupt:
             # What only waits is not begun; what is segmented is counted.

@@ -24,7 +24,7 @@ SCALES = 0.25, 4.0
 """The smallest and the largest that are allowed."""
 
 
-class AveragedViews:
+class MultiScaleSegmenter:
     """Used as a `Segmenter`: class probabilities are the means over all views.
 
     Attributes:
@@ -74,14 +74,14 @@ class AveragedViews:
         )
 
 
-def load_views(
+def load_segmenter(
     checkpoint: str | Path | None,
     scales: Sequence[float],
     flip: bool,
     device: str = 'auto',
     precision: str = 'auto',
     backend: str = 'auto',
-) -> Segmenter | AveragedViews:
+) -> Segmenter | MultiScaleSegmenter:
     """A checkpoint at these scales of its input size, rounded to multiples of 32.
 
     Raises:
@@ -91,7 +91,7 @@ def load_views(
     options = device, precision, backend
     if list(scales) == [1.0]:
         segmenters = [Segmenter.from_checkpoint(checkpoint, *options)]
-        return AveragedViews(segmenters, flip) if flip else segmenters[0]
+        return MultiScaleSegmenter(segmenters, flip) if flip else segmenters[0]
     for scale in scales:
         if not SCALES[0] <= scale <= SCALES[1]:
             raise InputError(f'scales must be from {SCALES[0]} to {SCALES[1]:g}, got {scale:g}')
@@ -104,7 +104,9 @@ def load_views(
         tuple(max(round(n * scale / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE for n in size)
         for scale in scales
     ]
-    return AveragedViews([Segmenter.from_checkpoint(checkpoint, *options, s) for s in sizes], flip)
+    return MultiScaleSegmenter(
+        [Segmenter.from_checkpoint(checkpoint, *options, s) for s in sizes], flip
+    )
 
 
 def protocol(scales: Sequence[float], flip: bool) -> str:

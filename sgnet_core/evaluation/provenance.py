@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who measured what with what: enough to get the figures of an evaluation again."""
+"""Who measured what with what: enough to get the metrics of an evaluation again."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sgnet_core.evaluation.class_counts import mean_iou, number, pixel_accuracy
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from sgnet_core.evaluation.evaluation import Evaluation, FrameCounts
+from sgnet_core.evaluation.evaluation import Evaluation, FrameScores
 from sgnet_core.evaluation.evaluator import evaluate
 from sgnet_core.types import Sample
 
@@ -31,7 +31,7 @@ def measure_robustness(
 ) -> Iterator[list[dict[str, Any]]]:
     """Evaluate every corruption at every severity: the rows of one as soon as it is complete.
 
-    Late depth is for frames that have enough of their film before them, in three severities or
+    Late depth is for frames that have enough of their sequence before them, in three severities or
     fewer; `clean_miou` of a row is that of the same frames as they are.
 
     Args:
@@ -41,7 +41,7 @@ def measure_robustness(
         whole: from the counts of these indices to those of all processes that share the work.
         progress: show a bar where standard error is a terminal.
     """
-    before = _film_before(clean.frames)
+    before = _sequence_positions(clean.frames)
     delays = [c.delay(severity) for c in CORRUPTIONS.values() for severity in SEVERITIES]
     total = sum(before[i] >= delay for delay in delays for i in indices)
     hidden = None if progress else True
@@ -60,38 +60,38 @@ def measure_robustness(
                     # Read before the loop goes on to the next.
                     (corruption.apply(samples, i, severity) for i in indices if before[i] >= delay),
                     progress=False,
-                    watch=lambda *_: bar.update(),
+                    on_frame=lambda *_: bar.update(),
                 )
-                tally = whole(evaluation).confusion.tally
+                class_counts = whole(evaluation).confusion.class_counts
                 rows.append(
                     {
                         'corruption': name,
                         'severity': severity,
                         'level': corruption.levels[severity - 1],
                         'unit': corruption.unit,
-                        'miou': number(mean_iou(tally)),
-                        'pixel_accuracy': number(pixel_accuracy(tally)),
+                        'miou': number(mean_iou(class_counts)),
+                        'pixel_accuracy': number(pixel_accuracy(class_counts)),
                         'clean_miou': clean_miou,
                     }
                 )
             yield rows
 
 
-def _film_before(frames: Iterable[FrameCounts]) -> list[int]:
-    """How many frames of its film come before each."""
+def _sequence_positions(frames: Iterable[FrameScores]) -> list[int]:
+    """How many frames of its sequence come before each."""
     before: list[int] = []
     for frame in frames:
-        before.append(before[-1] + 1 if frame.goes_on else 0)
+        before.append(before[-1] + 1 if frame.is_continuation else 0)
     return before
 
 
-def _miou(frames: Iterable[FrameCounts]) -> float | None:
+def _miou(frames: Iterable[FrameScores]) -> float | None:
     """Of all of them together; None where they have no labelled pixel."""
-    tallies = [frame.tally for frame in frames]
-    return number(mean_iou(np.sum(tallies, axis=0, dtype=np.int64))) if tallies else None
+    class_counts = [frame.class_counts for frame in frames]
+    return number(mean_iou(np.sum(class_counts, axis=0, dtype=np.int64))) if class_counts else None
 
 
-def retained(rows: Rows, complete: bool = True) -> dict[str, float | None] | None:
+def relative_miou(rows: Rows, complete: bool = True) -> dict[str, float | None] | None:
     """The share of the clean mIoU which is left with each corruption.
 
     A mean over its severities; `mean` is that over all corruptions: the one summary figure, None
@@ -108,7 +108,7 @@ def retained(rows: Rows, complete: bool = True) -> dict[str, float | None] | Non
 
 
 def table(rows: Rows, kept: dict[str, float | None]) -> str:
-    """For people: mIoU at every severity, and what `retained` says."""
+    """For people: mIoU at every severity, and what `relative_miou` says."""
     lines = [f'{"mIoU %, severity":20}{"1":>8}{"2":>8}{"3":>8}{"kept %":>9}']
     for name, share in kept.items():
         found = [f'{100 * row["miou"]:8.2f}' for row in rows if row['corruption'] == name]

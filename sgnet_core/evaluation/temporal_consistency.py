@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether masks of a film agree about the same points: needs depth and poses, and no truth.
+"""Whether masks of a sequence agree about the same points: needs depth and poses, and no truth.
 
 Every second pixel of every second row is carried by its depth and the two poses into the frame
 before. Where that frame saw the same surface, both have said what it is. Where the camera jumps,
-another film begins: poses of two films share no world.
+another sequence begins: poses of two sequence share no world.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ STRIDE = 2
 DEPTH_TOLERANCE = 0.05
 """Of the depth: farther apart it is another surface, which hid the one or was hidden by it."""
 
-MOST_MOVED_M, MOST_TURNED_RAD = 0.5, np.deg2rad(30)
-"""Of a camera from one frame of a film to the next: beyond, it is a cut."""
+MAX_TRANSLATION_M, MAX_ROTATION_RAD = 0.5, np.deg2rad(30)
+"""Of a camera from one frame of a sequence to the next: beyond, it is a cut."""
 
 
 class TemporalConsistency:
@@ -39,9 +39,9 @@ class TemporalConsistency:
         self._warned = False
 
     def update(self, sample: Sample, labels: np.ndarray) -> bool:
-        """Compare with the frame before; return whether both are of one film.
+        """Compare with the frame before; return whether both are of one sequence.
 
-        A frame without a pose ends a film, and so does one with labels whose pose is none.
+        A frame without a pose ends a sequence, and so does one with labels whose pose is none.
 
         Raises:
             InputError: the pose does not turn and move, but scale or shear, and there are no labels
@@ -65,7 +65,7 @@ class TemporalConsistency:
         self.update(sample, labels)
 
     def add(self, other: TemporalConsistency) -> None:
-        """Add the counts of another part of the film."""
+        """Add the counts of another part of the sequence."""
         self.frames += other.frames
         self.pixels += other.pixels
         self.agreeing += other.agreeing
@@ -85,7 +85,7 @@ class TemporalConsistency:
         self._warned = True
         return False
 
-    def figures(self) -> dict[str, float] | None:
+    def to_json(self) -> dict[str, float] | None:
         """For JSON; None where no two frames saw anything in common."""
         if not self.pixels:
             return None
@@ -125,4 +125,4 @@ def _is_near(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether a camera with these poses (4, 4) may have taken two neighbouring frames."""
     move = np.linalg.inv(before) @ after
     turned_rad = np.arccos(np.clip((np.trace(move[:3, :3]) - 1) / 2, -1, 1))
-    return bool(np.linalg.norm(move[:3, 3]) <= MOST_MOVED_M and turned_rad <= MOST_TURNED_RAD)
+    return bool(np.linalg.norm(move[:3, 3]) <= MAX_TRANSLATION_M and turned_rad <= MAX_ROTATION_RAD)

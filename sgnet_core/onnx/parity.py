@@ -20,7 +20,7 @@ from sgnet_core.types import Sample
 Network = Callable[[Tensor, Tensor | None], Tensor]
 """(image, spatial) -> scores."""
 
-LEAST_EQUAL_LABELS = 0.999
+MIN_EQUAL_LABELS = 0.999
 """Share of equal labels below which an export is not good. Rounding alone turns a few pixels in a
 million, where two classes are as good as equally probable."""
 
@@ -43,7 +43,7 @@ class Parity:
     @property
     def good(self) -> bool:
         """Whether one may take the place of the other."""
-        return math.isfinite(self.largest_difference) and self.equal_labels >= LEAST_EQUAL_LABELS
+        return math.isfinite(self.largest_difference) and self.equal_labels >= MIN_EQUAL_LABELS
 
 
 def compare(

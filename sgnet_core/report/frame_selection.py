@@ -10,7 +10,7 @@ from statistics import median
 import cv2
 import numpy as np
 
-from sgnet_core.evaluation import FrameCounts
+from sgnet_core.evaluation import FrameScores
 from sgnet_core.types import Sample, SegmentationResult
 
 WIDTH = 400
@@ -52,7 +52,7 @@ class FrameSelector:
         # Which frame is the median is known at the end only: it is sought in a fair sample of all.
         self._pool: list[SelectedFrame] = []
 
-    def update(self, sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
+    def update(self, sample: Sample, result: SegmentationResult, counts: FrameScores) -> None:
         """Look at one frame, by its mIoU; one without labels is passed over."""
         score = counts.miou
         if score is None:

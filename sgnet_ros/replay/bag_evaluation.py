@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.evaluation import Evaluation, FrameCounts, check_same_classes, evaluate
-from sgnet_core.evaluation.class_mapping import ComparedClasses, read_class_remap
-from sgnet_core.evaluation.evaluator import Watcher
+from sgnet_core.evaluation import Evaluation, FrameScores, check_same_classes, evaluate
+from sgnet_core.evaluation.class_mapping import ScoredClasses, read_class_mapping
+from sgnet_core.evaluation.evaluator import FrameCallback
 from sgnet_core.evaluation.provenance import provenance
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import LabelSet, label_set_of
@@ -70,17 +70,21 @@ class BagEvaluator:
     """Scores one bag, as the options of `evaluate_bag` have it.
 
     Args:
-        watch: is given every frame that was counted; see `sgnet_core.evaluation.evaluate`.
+        on_frame: is given every frame that was counted; see `sgnet_core.evaluation.evaluate`.
     """
 
     def __init__(
-        self, args: argparse.Namespace, bag: Bag, frames: BagFrames, watch: Watcher | None = None
+        self,
+        args: argparse.Namespace,
+        bag: Bag,
+        frames: BagFrames,
+        on_frame: FrameCallback | None = None,
     ) -> None:
         self._args = args
         self._bag = bag
         self._frames = frames
-        self._watch = watch
-        self._remap = None if args.remap is None else read_class_remap(args.remap)
+        self._on_frame = on_frame
+        self._remap = None if args.remap is None else read_class_mapping(args.remap)
 
     def offline(self) -> BagEvaluation:
         """Segment every frame in this process."""
@@ -97,7 +101,7 @@ class BagEvaluator:
                 map(classes.sample, samples),
                 length_hint(self._frames),
                 evaluation=counts,
-                watch=self._watcher(masks),
+                on_frame=self._frame_callback(masks),
             )
         network = segmenter.description
         origin = provenance(
@@ -133,12 +137,12 @@ class BagEvaluator:
         self,
         replay: ReplayResult,
         samples: Iterable[Sample],
-        classes: ComparedClasses,
+        classes: ScoredClasses,
         counts: Evaluation,
         masks: MaskWriter | None,
     ) -> None:
         """Masks of the node against labels of their own stamp, as far as the bag was played."""
-        watch = self._watcher(masks)
+        on_frame = self._frame_callback(masks)
         bar = tqdm(total=len(replay.masks), desc='compare', unit='frame', disable=None)
         for sample in samples:
             stamp = stamp_of(sample)
@@ -151,11 +155,11 @@ class BagEvaluator:
             # Nobody asks the node for its confidence: that would make it slower.
             unknown = np.zeros(labels.shape, np.float32)
             result = SegmentationResult(labels, unknown, classes.class_names)
-            watch(sample, result, counts.update(sample, result, mask.latency_ms / 1000))
+            on_frame(sample, result, counts.update(sample, result, mask.latency_ms / 1000))
             bar.update()
         bar.close()
 
-    def _classes(self, predicted: tuple[str, ...]) -> ComparedClasses:
+    def _classes(self, predicted: tuple[str, ...]) -> ScoredClasses:
         """What is compared with what.
 
         Raises:
@@ -172,24 +176,24 @@ class BagEvaluator:
             )
         elif self._remap is None:
             check_same_classes(label_set_of(predicted), truth, str(args.labels or args.bag))
-        return ComparedClasses(truth or predicted, predicted, self._remap)
+        return ScoredClasses(truth or predicted, predicted, self._remap)
 
-    def _mask_writer(self, classes: ComparedClasses) -> AbstractContextManager[MaskWriter | None]:
+    def _mask_writer(self, classes: ScoredClasses) -> AbstractContextManager[MaskWriter | None]:
         out = self._args.write_bag
         if out is None:
             return nullcontext()
         return MaskWriter(out, self._bag, self._frames.topics.rgb, classes.class_names)
 
-    def _watcher(self, masks: MaskWriter | None) -> Watcher:
+    def _frame_callback(self, masks: MaskWriter | None) -> FrameCallback:
         """Shows each frame to the mask bag and to whoever else watches."""
 
-        def watch(sample: Sample, result: SegmentationResult, counts: FrameCounts) -> None:
+        def on_frame(sample: Sample, result: SegmentationResult, scores: FrameScores) -> None:
             if masks is not None:
                 masks.write(sample, result)
-            if self._watch is not None:
-                self._watch(sample, result, counts)
+            if self._on_frame is not None:
+                self._on_frame(sample, result, scores)
 
-        return watch
+        return on_frame
 
     def _data(self) -> dict[str, str]:
         args = self._args

@@ -41,15 +41,17 @@ def result_of(sample: Sample, wrong: float, seed: int) -> SegmentationResult:
     return SegmentationResult(labels, confidence, NAMES)
 
 
-def evaluation_of(wrong: float, frames: range = range(9), seed: int = 1, watch=None) -> Evaluation:
+def evaluation_of(
+    wrong: float, frames: range = range(9), seed: int = 1, on_frame=None
+) -> Evaluation:
     """Frames of which the later ones are worse."""
     evaluation = Evaluation(NAMES)
     for index in frames:
         sample = sample_of(index)
         result = result_of(sample, wrong * (1 + index / 9), seed * 1000 + index)
         counts = evaluation.update(sample, result, 0.1 + 0.01 * index)
-        if watch is not None:
-            watch(sample, result, counts)
+        if on_frame is not None:
+            on_frame(sample, result, counts)
     return evaluation
 
 

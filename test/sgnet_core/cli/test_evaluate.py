@@ -3,25 +3,25 @@
 
 import dataclasses
 import json
-import os
-import signal
-import socket
 
-import torch
 import numpy as np
 import pytest
-import torch.multiprocessing
+from evaluate_processes import (
+    InterruptingSegmenter,
+    command,
+    evaluate_process,
+    in_two_processes,
+    interrupted_process,
+)
 from networks import bent, untrained
 
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
-from sgnet_core.cli.runner import run_command
 from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.evaluation import ConfusionMatrix, evaluate
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU13, NYU40
-from sgnet_core.types import SegmentationResult
 
 TIMES = {'frame_scores', 'latency_ms', 'provenance'}
 
@@ -33,21 +33,16 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def command(data, *argv, status=0):
-    argv = ['--data', data, '--device', 'cpu', '--backend', 'torch', *argv]
-    assert run_command('sgnet_core', 'evaluate', [str(a) for a in argv]) == status
-
-
-def figures_of(data, tmp_path, *argv, status=0):
-    command(data, *argv, '--json', tmp_path / 'figures.json', status=status)
-    return json.loads((tmp_path / 'figures.json').read_text())
+def metrics_of(data, tmp_path, *argv, status=0):
+    command(data, *argv, '--json', tmp_path / 'metrics.json', status=status)
+    return json.loads((tmp_path / 'metrics.json').read_text())
 
 
 @pytest.fixture
-def film_without_labels(tmp_path, tiny_samples):
-    root = tmp_path / 'film'
+def unlabelled_sequence(tmp_path, tiny_samples):
+    root = tmp_path / 'sequence'
     camera = tiny_samples[0].frame.intrinsics
-    with FolderWriter(root, 'film', camera, None, 30.0, with_pose=True) as writer:
+    with FolderWriter(root, 'sequence', camera, None, 30.0, with_pose=True) as writer:
         for sample in tiny_samples:
             sample.pose[:3, 3] = 0
             writer.write(dataclasses.replace(sample, labels=None))
@@ -55,35 +50,26 @@ def film_without_labels(tmp_path, tiny_samples):
 
 
 def test_keys_and_figures(tiny_dataset, checkpoint, tmp_path, capsys):
-    figures = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
+    metrics = metrics_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint)
     evaluation = evaluate(Segmenter.from_checkpoint(checkpoint, backend='torch'), tiny_dataset)
     expected = evaluation.to_json()
-    assert {key: figures[key] for key in set(expected) - TIMES} == {
+    assert {key: metrics[key] for key in set(expected) - TIMES} == {
         key: expected[key] for key in set(expected) - TIMES
     }
-    assert figures['interrupted'] is False
+    assert metrics['interrupted'] is False
     text = capsys.readouterr().out
     assert 'tiny, split all, 5 frames' in text
     assert 'boundary IoU' in text
     assert '95 % of resampled frames' in text
 
 
-def evaluate_in_two(rank, port, argv, status=0):
-    torch.set_num_threads(1)
-    os.environ |= {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2'}
-    os.environ |= {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
-    command(*argv, status=status)
-
-
 def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint, tmp_path):
     """As torchrun starts them."""
-    with socket.create_server(('127.0.0.1', 0)) as server:
-        port = server.getsockname()[1]
     argv = [tiny_dataset.root, '--checkpoint', checkpoint, '--out', tmp_path / 'two']
     argv += ['--robustness']
-    torch.multiprocessing.spawn(evaluate_in_two, (port, argv), 2)
+    in_two_processes(evaluate_process, argv)
     two = json.loads((tmp_path / 'two' / 'metrics.json').read_text())
-    one = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, '--robustness')
+    one = metrics_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, '--robustness')
     assert [score['id'] for score in two['frame_scores']] == list(tiny_dataset.ids)
     assert {k: two[k] for k in set(one) - TIMES} == {k: one[k] for k in set(one) - TIMES}
     assert one['frames'] == 5
@@ -94,11 +80,11 @@ def test_processes_share_the_frames_and_count_the_same(tiny_dataset, checkpoint,
 def test_checkpoints_side_by_side(tiny_dataset, checkpoint, tmp_path, capsys):
     other = tmp_path / 'other.safetensors'
     save_checkpoint(other, untrained())
-    both = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, other)
+    both = metrics_of(tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, other)
     assert list(both['checkpoints']) == [str(checkpoint), str(other)]
-    for path, figures in both['checkpoints'].items():
-        alone = figures_of(tiny_dataset.root, tmp_path, '--checkpoint', path)
-        assert figures['confusion'] == alone['confusion']
+    for path, metrics in both['checkpoints'].items():
+        alone = metrics_of(tiny_dataset.root, tmp_path, '--checkpoint', path)
+        assert metrics['confusion'] == alone['confusion']
     text = capsys.readouterr().out
     assert f'[2] {other}' in text
     first, second = (f'{100 * f["miou"]:.2f}' for f in both['checkpoints'].values())
@@ -117,8 +103,8 @@ def test_a_checkpoint_that_is_not_there_is_found_before_the_first_is_measured(
 
 def test_the_protocol_says_that_depth_was_taken_away(tiny_dataset, checkpoint, tmp_path):
     argv = ['--checkpoint', checkpoint, '--missing-depth', '0.25', '--limit', 2]
-    figures = figures_of(tiny_dataset.root, tmp_path, *argv)
-    assert figures['protocol'].endswith(', without 25% of the depth')
+    metrics = metrics_of(tiny_dataset.root, tmp_path, *argv)
+    assert metrics['protocol'].endswith(', without 25% of the depth')
 
 
 def test_an_exported_network_that_cannot_be_used_is_named(tiny_dataset, tmp_path, capsys):
@@ -132,30 +118,30 @@ def test_an_exported_network_that_cannot_be_used_is_named(tiny_dataset, tmp_path
 
 
 def test_robustness_is_measured_for_every_corruption(tiny_dataset, checkpoint, tmp_path, capsys):
-    figures = figures_of(
+    metrics = metrics_of(
         tiny_dataset.root, tmp_path, '--checkpoint', checkpoint, '--robustness', '--limit', 2
     )
-    rows = [(row['corruption'], row['severity']) for row in figures['robustness']]
+    rows = [(row['corruption'], row['severity']) for row in metrics['robustness']]
     # Without poses nobody knows whether frames are neighbours in time.
     known = [name for name in CORRUPTIONS if name != 'depth_delay']
     assert rows == [(name, severity) for name in known for severity in SEVERITIES]
-    kept = figures['retained_miou']
+    kept = metrics['retained_miou']
     for name in known:
-        found = [r['miou'] for r in figures['robustness'] if r['corruption'] == name]
-        assert kept[name] == pytest.approx(np.mean(found) / figures['miou'])
+        found = [r['miou'] for r in metrics['robustness'] if r['corruption'] == name]
+        assert kept[name] == pytest.approx(np.mean(found) / metrics['miou'])
     assert kept['mean'] == pytest.approx(np.mean([kept[name] for name in known]))
     assert f'{100 * kept["mean"]:.1f}' in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_film_without_labels_has_consistency_only(
-    film_without_labels, checkpoint, tmp_path, capsys
+    unlabelled_sequence, checkpoint, tmp_path, capsys
 ):
-    figures = figures_of(film_without_labels, tmp_path, '--checkpoint', checkpoint)
-    assert figures['miou'] is None
-    assert figures['temporal_consistency']['frames'] == 4
-    assert figures['frames'] == 5
+    metrics = metrics_of(unlabelled_sequence, tmp_path, '--checkpoint', checkpoint)
+    assert metrics['miou'] is None
+    assert metrics['temporal_consistency']['frames'] == 4
+    assert metrics['frames'] == 5
     assert 'of the points that two neighbouring frames saw' in capsys.readouterr().out
-    command(film_without_labels, '--robustness', status=2)
+    command(unlabelled_sequence, '--robustness', status=2)
     assert 'has no labels: there is nothing' in capsys.readouterr().err
 
 
@@ -182,75 +168,42 @@ def test_wrong_arguments_are_named(tiny_dataset, capsys, argv, message):
     assert error.count('\n') == 1
 
 
-class Interrupting:
-    """A network that says what it is told to, and presses Ctrl-C at its third frame, or another."""
-
-    class_names = NYU40.class_names
-    description = 'nothing'
-    device = 'cpu'
-
-    def __init__(self, last=3):
-        self.frames, self._last = 0, last
-
-    def segment(self, frame):
-        self.frames += 1
-        if self.frames == self._last:
-            os.kill(os.getpid(), signal.SIGINT)
-        labels = np.full(frame.size, min(self.frames, 39), np.uint8)
-        return SegmentationResult(labels, np.ones(frame.size, np.float32), self.class_names)
-
-
 def test_after_ctrl_c_the_figures_are_of_what_was_seen(tiny_dataset, tmp_path, monkeypatch, capsys):
     from sgnet_core.evaluation import multi_scale
 
     data = FolderDataset(tiny_dataset.root, ids=list(tiny_dataset.ids) * 40)
     monkeypatch.setattr('sgnet_core.data.folder_dataset.FolderDataset', lambda *_: data)
-    monkeypatch.setattr(multi_scale, 'load_views', lambda *_: Interrupting())
-    figures = figures_of(tiny_dataset.root, tmp_path, status=130)
-    assert figures['interrupted'] is True
-    assert 2 <= figures['frames'] < 150
+    monkeypatch.setattr(multi_scale, 'load_segmenter', lambda *_: InterruptingSegmenter())
+    metrics = metrics_of(tiny_dataset.root, tmp_path, status=130)
+    assert metrics['interrupted'] is True
+    assert 2 <= metrics['frames'] < 150
     assert 'frames seen' in capsys.readouterr().out
     expected = ConfusionMatrix(NYU40.class_names)
-    for number in range(figures['frames']):
+    for number in range(metrics['frames']):
         truth = data[number].labels
         expected.update(truth, np.full_like(truth, min(number + 1, 39)))
-    assert figures['confusion'] == expected.counts.tolist()
-
-
-def interrupted_in_two(rank, port, root, out):
-    from sgnet_core.data import folder_dataset
-    from sgnet_core.evaluation import multi_scale
-
-    data = FolderDataset(root)
-    data = FolderDataset(root, ids=list(data.ids) * 40)
-    folder_dataset.FolderDataset = lambda *_: data
-    # Ctrl-C comes to all of them, in the middle of their shares.
-    multi_scale.load_views = lambda *_: Interrupting(last=3 + 2 * rank)
-    evaluate_in_two(rank, port, [root, '--json', out], status=130)
+    assert metrics['confusion'] == expected.counts.tolist()
 
 
 def test_after_ctrl_c_the_counts_of_all_processes_are_joined(tiny_dataset, tmp_path):
-    with socket.create_server(('127.0.0.1', 0)) as server:
-        port = server.getsockname()[1]
-    torch.multiprocessing.spawn(
-        interrupted_in_two, (port, tiny_dataset.root, tmp_path / 'two.json'), 2
-    )
-    figures = json.loads((tmp_path / 'two.json').read_text())
-    assert figures['interrupted'] is True
-    ids = [score['id'] for score in figures['frame_scores']]
-    assert len(ids) == figures['frames']
+    in_two_processes(interrupted_process, tiny_dataset.root, tmp_path / 'two.json')
+    metrics = json.loads((tmp_path / 'two.json').read_text())
+    assert metrics['interrupted'] is True
+    ids = [score['id'] for score in metrics['frame_scores']]
+    assert len(ids) == metrics['frames']
     assert 2 + 4 <= len(ids) < 150
 
 
 def test_after_ctrl_c_robustness_is_of_complete_corruptions(tiny_dataset, tmp_path, monkeypatch):
     """With five frames the second corruption begins after twenty."""
     monkeypatch.setattr(
-        'sgnet_core.evaluation.multi_scale.load_views', lambda *_: Interrupting(last=5 + 15 + 7)
+        'sgnet_core.evaluation.multi_scale.load_segmenter',
+        lambda *_: InterruptingSegmenter(last=5 + 15 + 7),
     )
-    figures = figures_of(tiny_dataset.root, tmp_path, '--robustness', status=130)
-    assert figures['frames'] == 5 and figures['interrupted'] is False
-    assert figures['robustness_interrupted'] is True
+    metrics = metrics_of(tiny_dataset.root, tmp_path, '--robustness', status=130)
+    assert metrics['frames'] == 5 and metrics['interrupted'] is False
+    assert metrics['robustness_interrupted'] is True
     first = next(iter(CORRUPTIONS))
-    assert [row['corruption'] for row in figures['robustness']] == 3 * [first]
-    assert figures['retained_miou'].keys() == {'mean', first}
-    assert figures['retained_miou']['mean'] is None
+    assert [row['corruption'] for row in metrics['robustness']] == 3 * [first]
+    assert metrics['retained_miou'].keys() == {'mean', first}
+    assert metrics['retained_miou']['mean'] is None

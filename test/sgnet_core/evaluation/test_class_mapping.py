@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sgnet_core.errors import ConfigError
-from sgnet_core.evaluation.class_mapping import ComparedClasses, read_class_remap
+from sgnet_core.evaluation.class_mapping import ScoredClasses, read_class_mapping
 from sgnet_core.labels import NYU13, NYU40, nyu40_to_nyu13
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample, SegmentationResult
 
@@ -20,17 +20,17 @@ PREDICTED = ('floor', 'rug', 'box', 'sky')
 def remap(tmp_path):
     path = tmp_path / 'classes.yaml'
     path.write_text('obstacle: [box]\nfree: [ground, floor, rug]\n')
-    return read_class_remap(path)
+    return read_class_mapping(path)
 
 
 def test_the_file_that_ships_is_the_mapping_of_nyuv2():
-    remap = read_class_remap(CONFIG / 'nyu40_to_nyu13.yaml')
+    remap = read_class_mapping(CONFIG / 'nyu40_to_nyu13.yaml')
     assert remap.class_names == NYU13.class_names
     np.testing.assert_array_equal(remap.lookup(NYU40.class_names), nyu40_to_nyu13)
 
 
 def test_truth_and_masks_of_different_classes_meet(remap):
-    compared = ComparedClasses(TRUTH, PREDICTED, remap)
+    compared = ScoredClasses(TRUTH, PREDICTED, remap)
     assert compared.class_names == ('obstacle', 'free')
     frame = RgbdFrame(
         np.zeros((2, 3, 3), np.uint8),
@@ -56,7 +56,7 @@ def test_truth_and_masks_of_different_classes_meet(remap):
 
 
 def test_without_a_file_everything_stays():
-    compared = ComparedClasses(TRUTH, TRUTH, None)
+    compared = ScoredClasses(TRUTH, TRUTH, None)
     labels, segmenter = np.zeros((2, 3), np.uint8), object()
     assert compared.class_names == TRUTH
     assert compared.mask(labels) is labels
@@ -65,7 +65,7 @@ def test_without_a_file_everything_stays():
 
 def test_a_class_that_nobody_has_is_named(remap):
     with pytest.raises(ConfigError, match="unknown key 'box'.*'boxes'"):
-        ComparedClasses(('ground', 'boxes'), ('floor', 'rug'), remap)
+        ScoredClasses(('ground', 'boxes'), ('floor', 'rug'), remap)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_bad_files(tmp_path, text, message):
     path = tmp_path / 'classes.yaml'
     path.write_text(text)
     with pytest.raises(ConfigError, match=message) as error:
-        read_class_remap(path)
+        read_class_mapping(path)
     assert str(path) in str(error.value)
     with pytest.raises(ConfigError, match='cannot be read'):
-        read_class_remap(tmp_path / 'none.yaml')
+        read_class_mapping(tmp_path / 'none.yaml')

@@ -10,13 +10,13 @@ import pytest
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.evaluation import evaluate
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from sgnet_core.evaluation.robustness import measure_robustness, retained
+from sgnet_core.evaluation.robustness import measure_robustness, relative_miou
 from sgnet_core.labels import NYU40
 from sgnet_core.types import SegmentationResult
 
 
 @pytest.fixture(scope='module')
-def film():
+def sequence():
     rooms = RoomDataset(12, (150, 256), frames_per_room=12, seed=4, rate_hz=5.0)
     return [rooms[i] for i in range(12)]
 
@@ -29,11 +29,11 @@ def damage(sample, worse):
 
 
 @pytest.mark.parametrize('name', CORRUPTIONS)
-def test_severities_grow_and_touch_only_what_they_name(film, name):
+def test_severities_grow_and_touch_only_what_they_name(sequence, name):
     index = 11
-    sample, found = film[index], []
+    sample, found = sequence[index], []
     for severity in SEVERITIES:
-        worse = CORRUPTIONS[name].apply(film, index, severity)
+        worse = CORRUPTIONS[name].apply(sequence, index, severity)
         colour, depth = damage(sample, worse)
         found.append(colour if name.startswith('colour') else depth)
         assert (depth if name.startswith('colour') else colour) == 0
@@ -45,29 +45,29 @@ def test_severities_grow_and_touch_only_what_they_name(film, name):
         assert (measured > 0).all()
         assert np.isfinite(measured).all()
     assert 0 < found[0] < found[1] < found[2]
-    again = CORRUPTIONS[name].apply(film, index, SEVERITIES[-1]).frame
+    again = CORRUPTIONS[name].apply(sequence, index, SEVERITIES[-1]).frame
     np.testing.assert_array_equal(worse.frame.rgb, again.rgb)
     np.testing.assert_array_equal(worse.frame.depth_m, again.depth_m)
 
 
 @pytest.mark.parametrize('name', ['depth_holes', 'depth_noise'])
-def test_what_is_random_is_another_for_another_id(film, name):
-    twins = [film[5], dataclasses.replace(film[5], id='another')]
+def test_what_is_random_is_another_for_another_id(sequence, name):
+    twins = [sequence[5], dataclasses.replace(sequence[5], id='another')]
     first, second = (CORRUPTIONS[name].apply(twins, i, 2).frame.depth_m for i in range(2))
     assert not np.array_equal(first, second, equal_nan=True)
 
 
-def test_holes_have_the_share_they_say(film):
+def test_holes_have_the_share_they_say(sequence):
     corruption = CORRUPTIONS['depth_holes']
     for severity, share in zip(SEVERITIES, corruption.levels, strict=True):
-        missing = np.isnan(corruption.apply(film, 0, severity).frame.depth_m).mean()
+        missing = np.isnan(corruption.apply(sequence, 0, severity).frame.depth_m).mean()
         assert missing == pytest.approx(share, abs=0.1)
 
 
-def test_late_depth_is_that_of_an_earlier_frame_of_the_film(film):
-    late = CORRUPTIONS['depth_delay'].apply(film, 7, 2).frame
-    assert late.rgb is film[7].frame.rgb
-    assert late.depth_m is film[4].frame.depth_m
+def test_late_depth_is_that_of_an_earlier_frame_of_the_film(sequence):
+    late = CORRUPTIONS['depth_delay'].apply(sequence, 7, 2).frame
+    assert late.rgb is sequence[7].frame.rgb
+    assert late.depth_m is sequence[4].frame.depth_m
 
 
 class NeedsDepth:
@@ -75,8 +75,8 @@ class NeedsDepth:
 
     class_names = NYU40.class_names
 
-    def __init__(self, film):
-        self._truth = {s.frame.rgb.tobytes(): s for s in film}
+    def __init__(self, sequence):
+        self._truth = {s.frame.rgb.tobytes(): s for s in sequence}
 
     def segment(self, frame):
         sample = self._truth[frame.rgb.tobytes()]
@@ -85,27 +85,29 @@ class NeedsDepth:
         return SegmentationResult(labels, np.ones(frame.size, np.float32), self.class_names)
 
 
-def clean(film):
+def clean(sequence):
     """Counts of its truth."""
-    return evaluate(NeedsDepth(film), film, progress=False)
+    return evaluate(NeedsDepth(sequence), sequence, progress=False)
 
 
-def test_what_is_left_of_a_network_that_needs_exact_depth(film, monkeypatch):
+def test_what_is_left_of_a_network_that_needs_exact_depth(sequence, monkeypatch):
     depth_only = {name: c for name, c in CORRUPTIONS.items() if name.startswith('depth')}
     monkeypatch.setattr('sgnet_core.evaluation.robustness.CORRUPTIONS', depth_only)
-    network = NeedsDepth(film)
-    rows = sum(measure_robustness(network, film, range(12), clean(film), progress=False), [])
+    network = NeedsDepth(sequence)
+    rows = sum(
+        measure_robustness(network, sequence, range(12), clean(sequence), progress=False), []
+    )
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     accuracy = {(row['corruption'], row['severity']): row['pixel_accuracy'] for row in rows}
     kept = 1 - np.array(CORRUPTIONS['depth_holes'].levels)
     assert [accuracy['depth_holes', s] for s in SEVERITIES] == pytest.approx(kept, abs=0.1)
     assert accuracy['depth_blackout', 3] < 0.1
-    shares = retained(rows)
+    shares = relative_miou(rows)
     assert shares['depth_scale'] < shares['depth_holes'] < 1
-    assert retained(rows, complete=False) == {**shares, 'mean': None}
+    assert relative_miou(rows, complete=False) == {**shares, 'mean': None}
 
 
-def test_depth_is_late_only_where_the_film_has_begun_long_enough_before(film, monkeypatch):
+def test_depth_is_late_only_where_the_film_has_begun_long_enough_before(sequence, monkeypatch):
     monkeypatch.setattr(
         'sgnet_core.evaluation.robustness.CORRUPTIONS', {'depth_delay': CORRUPTIONS['depth_delay']}
     )
@@ -116,12 +118,12 @@ def test_depth_is_late_only_where_the_film_has_begun_long_enough_before(film, mo
             seen.append(frame)
             return super().segment(frame)
 
-    # Of two films of five and seven frames, one, three and ten frames late.
-    moved = [dataclasses.replace(sample, pose=sample.pose + shift(9.0)) for sample in film[5:]]
-    cut = film[:5] + moved
+    # Of two sequence of five and seven frames, one, three and ten frames late.
+    moved = [dataclasses.replace(sample, pose=sample.pose + shift(9.0)) for sample in sequence[5:]]
+    cut = sequence[:5] + moved
     counts = clean(cut)
     (rows,) = measure_robustness(Watching(cut), cut, range(12), counts, progress=False)
-    assert [row['severity'] for row in rows] == [1, 2], 'no film has ten frames before any'
+    assert [row['severity'] for row in rows] == [1, 2], 'no sequence has ten frames before any'
     assert len(seen) == (4 + 6) + (2 + 4)
     depths = {id(sample.frame.depth_m): i for i, sample in enumerate(cut)}
     late = [depths[id(frame.depth_m)] for frame in seen]
@@ -136,5 +138,5 @@ def shift(distance_m):
 
 
 def test_nothing_is_left_of_nothing():
-    assert retained([]) is None
-    assert retained([{'corruption': 'depth_holes', 'miou': 0.0, 'clean_miou': 0.0}]) is None
+    assert relative_miou([]) is None
+    assert relative_miou([{'corruption': 'depth_holes', 'miou': 0.0, 'clean_miou': 0.0}]) is None

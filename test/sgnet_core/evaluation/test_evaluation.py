@@ -11,7 +11,7 @@ import pytest
 
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import ConfusionMatrix, Evaluation
-from sgnet_core.evaluation.boundary_iou import REACH, near_boundary
+from sgnet_core.evaluation.boundary_iou import DILATION_RATIO, boundary_region
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample, SegmentationResult
 
 NAMES = ('a', 'b', 'c', 'd')
@@ -81,7 +81,7 @@ def scores_of(masked):
 
 def naive_near_boundary(labels):
     height, width = labels.shape
-    reach = max(round(REACH * math.hypot(height, width)), 1)
+    reach = max(round(DILATION_RATIO * math.hypot(height, width)), 1)
     near = np.zeros(labels.shape, bool)
     for v in range(height):
         for u in range(width):
@@ -95,7 +95,7 @@ def test_near_boundary_equals_loops():
     for size in (SIZE, (31, 17)):
         labels = blobs(rng, size, unlabelled=0.4)
         labels[labels == 0] = 254  # the largest id that a mask can hold
-        near, known = near_boundary(labels), labels != UNLABELLED
+        near, known = boundary_region(labels), labels != UNLABELLED
         np.testing.assert_array_equal(near[known], naive_near_boundary(labels)[known])
         assert 0.1 < near[known].mean() < 0.9
 
@@ -103,11 +103,11 @@ def test_near_boundary_equals_loops():
 def test_edges_of_the_image_and_of_unlabelled_pixels_are_no_boundaries():
     labels = np.full((40, 61), 3, np.uint8)
     labels[10:20, 10:50] = UNLABELLED
-    assert not near_boundary(labels)[labels == 3].any()
+    assert not boundary_region(labels)[labels == 3].any()
 
 
 def test_boundary_iou_equals_sets_of_pixels(pairs):
-    figures = evaluated(pairs).to_json()
+    metrics = evaluated(pairs).to_json()
     inside, union = dict.fromkeys(range(4), 0), dict.fromkeys(range(4), 0)
     for sample, result in pairs:
         known = sample.labels != UNLABELLED
@@ -120,35 +120,35 @@ def test_boundary_iou_equals_sets_of_pixels(pairs):
             inside[index] += (true & predicted).sum()
             union[index] += (true | predicted).sum()
     expected = [inside[index] / union[index] for index in range(4)]
-    found = [figures['per_class'][name]['boundary_iou'] for name in NAMES]
+    found = [metrics['per_class'][name]['boundary_iou'] for name in NAMES]
     assert found == pytest.approx(expected)
-    assert figures['boundary_iou'] == pytest.approx(np.mean(expected))
+    assert metrics['boundary_iou'] == pytest.approx(np.mean(expected))
 
 
 def test_by_distance_equals_masks(pairs):
-    figures = evaluated(pairs).to_json()
+    metrics = evaluated(pairs).to_json()
     ranges = [(0, 2), (2, 4), (4, None)]
-    assert [(row['from_m'], row['to_m']) for row in figures['by_distance']] == ranges
-    for row, (start, end) in zip(figures['by_distance'], ranges, strict=True):
+    assert [(row['from_m'], row['to_m']) for row in metrics['by_distance']] == ranges
+    for row, (start, end) in zip(metrics['by_distance'], ranges, strict=True):
         expected = scores_of(
             (s.labels, r.labels, (s.frame.depth_m >= start) & (s.frame.depth_m < (end or np.inf)))
             for s, r in pairs
         )
         assert (row['miou'], row['pixel_accuracy'], row['pixels']) == pytest.approx(expected)
-    row = figures['without_depth']
+    row = metrics['without_depth']
     expected = scores_of((s.labels, r.labels, np.isnan(s.frame.depth_m)) for s, r in pairs)
     assert (row['miou'], row['pixel_accuracy'], row['pixels']) == pytest.approx(expected)
 
 
 def test_groups_of_frames_equal_evaluations_of_their_own(pairs):
-    figures = evaluated(pairs).to_json()
-    rows = figures['by_missing_depth']
+    metrics = evaluated(pairs).to_json()
+    rows = metrics['by_missing_depth']
     assert [row['frames'] for row in rows] == [2, 1, 2, 2]
     for row, chosen in zip(rows, ((0, 5), (1,), (2, 6), (3, 4)), strict=True):
         part = evaluated([pairs[i] for i in chosen]).to_json()
         assert row['miou'] == part['miou']
         assert row['pixel_accuracy'] == part['pixel_accuracy']
-    cameras = figures['per_camera']
+    cameras = metrics['per_camera']
     assert list(cameras) == ['75x52, focal length 60', '75x52, focal length 71']
     part = evaluated([pairs[i] for i in (0, 3, 6)]).to_json()
     assert cameras['75x52, focal length 71']['frames'] == 3
@@ -196,17 +196,17 @@ def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not():
 
 
 def test_intervals_hold_the_figures_and_shrink_with_more_frames(pairs):
-    figures, larger = (evaluated(pairs * times).to_json() for times in (1, 9))
-    assert figures['intervals'] == evaluated(pairs).to_json()['intervals']
+    metrics, larger = (evaluated(pairs * times).to_json() for times in (1, 9))
+    assert metrics['intervals'] == evaluated(pairs).to_json()['intervals']
     for key in ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou'):
-        assert larger[key] == pytest.approx(figures[key])
-        low, high = figures['intervals'][key]
-        assert low < figures[key] < high
+        assert larger[key] == pytest.approx(metrics[key])
+        low, high = metrics['intervals'][key]
+        assert low < metrics[key] < high
         low_9, high_9 = larger['intervals'][key]
         assert (high_9 - low_9) == pytest.approx((high - low) / 3, rel=0.25)
     for name in NAMES:
-        low, high = figures['intervals']['per_class_iou'][name]
-        assert low < figures['per_class_iou'][name] < high
+        low, high = metrics['intervals']['per_class_iou'][name]
+        assert low < metrics['per_class_iou'][name] < high
 
 
 def test_interval_of_a_known_distribution():
@@ -236,14 +236,14 @@ def test_classes_that_never_occur_are_null(pairs):
     evaluation = Evaluation((*NAMES, 'never'))
     for sample, result in pairs[:2]:
         evaluation.update(sample, result)
-    figures = evaluation.to_json()
-    assert figures['per_class']['never'] == {
+    metrics = evaluation.to_json()
+    assert metrics['per_class']['never'] == {
         'iou': None,
         'accuracy': None,
         'boundary_iou': None,
         'pixels': 0,
     }
-    assert figures['intervals']['per_class_iou']['never'] is None
+    assert metrics['intervals']['per_class_iou']['never'] is None
 
 
 def test_parts_add_up_to_the_whole(pairs):
@@ -255,23 +255,23 @@ def test_parts_add_up_to_the_whole(pairs):
 
 
 def test_figures_are_json_also_without_a_frame(pairs):
-    for figures in (evaluated(pairs).to_json(), Evaluation(NAMES).to_json()):
-        assert json.loads(json.dumps(figures, allow_nan=False)) == figures
-    assert figures['miou'] is None
-    assert figures['boundary_iou'] is None
-    assert figures['calibration'] is None
-    assert figures['latency_ms'] is None
+    for metrics in (evaluated(pairs).to_json(), Evaluation(NAMES).to_json()):
+        assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    assert metrics['miou'] is None
+    assert metrics['boundary_iou'] is None
+    assert metrics['calibration'] is None
+    assert metrics['latency_ms'] is None
 
 
 def test_scores_and_times_of_single_frames(pairs):
     evaluation = Evaluation(NAMES)
     for milliseconds, (sample, result) in enumerate(pairs, 20):
         evaluation.update(sample, result, milliseconds / 1000)
-    figures = evaluation.to_json()
-    assert [score['id'] for score in figures['frame_scores']] == [s.id for s, _ in pairs]
-    assert [score['ms'] for score in figures['frame_scores']] == pytest.approx(range(20, 27))
-    assert figures['latency_ms'] == pytest.approx({'p50': 23, 'p95': 25.7, 'p99': 25.94})
-    for score, pair in zip(figures['frame_scores'], pairs, strict=True):
+    metrics = evaluation.to_json()
+    assert [score['id'] for score in metrics['frame_scores']] == [s.id for s, _ in pairs]
+    assert [score['ms'] for score in metrics['frame_scores']] == pytest.approx(range(20, 27))
+    assert metrics['latency_ms'] == pytest.approx({'p50': 23, 'p95': 25.7, 'p99': 25.94})
+    for score, pair in zip(metrics['frame_scores'], pairs, strict=True):
         alone = evaluated([pair]).to_json()
         assert score['miou'] == alone['miou']
         assert score['pixel_accuracy'] == alone['pixel_accuracy']

@@ -8,7 +8,7 @@ import pytest
 
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import Evaluation, evaluate
-from sgnet_core.evaluation.evaluator import UNDER_WAY
+from sgnet_core.evaluation.evaluator import MAX_IN_FLIGHT
 from sgnet_core.labels import NYU40
 from sgnet_core.types import SegmentationResult
 
@@ -33,10 +33,10 @@ class Numbering:
 def test_frames_are_counted_in_order_and_watched(tiny_samples):
     seen = []
 
-    def watch(sample, result, counts):
+    def on_frame(sample, result, counts):
         seen.append((sample.id, int(result.labels[0, 0]), counts.id))
 
-    evaluation = evaluate(Numbering(), tiny_samples, progress=False, watch=watch)
+    evaluation = evaluate(Numbering(), tiny_samples, progress=False, on_frame=on_frame)
     assert seen == [(str(i), i, str(i)) for i in range(5)]
     assert [frame.id for frame in evaluation.frames] == list('01234')
     assert all(frame.seconds > 0 for frame in evaluation.frames)
@@ -55,7 +55,7 @@ def test_while_one_frame_is_segmented_the_next_is_read_and_the_last_is_counted(t
         read.set()
         yield from tiny_samples[2:]
 
-    evaluate(Numbering(segmenting), samples(), progress=False, watch=lambda *_: counted.set())
+    evaluate(Numbering(segmenting), samples(), progress=False, on_frame=lambda *_: counted.set())
     assert waited == [True, True]
 
 
@@ -68,10 +68,10 @@ def test_reading_does_not_run_away(tiny_samples):
             ahead.append(len(read) - len(counted))
             yield sample
 
-    evaluate(Numbering(), samples(), progress=False, watch=lambda *_: counted.append(1))
+    evaluate(Numbering(), samples(), progress=False, on_frame=lambda *_: counted.append(1))
     assert len(counted) == 30
     # The frame whose end let the next one be read has been counted, or is being watched.
-    assert max(ahead) <= UNDER_WAY
+    assert max(ahead) <= MAX_IN_FLIGHT
 
 
 def test_of_samples_that_break_off_all_that_came_are_counted(tiny_samples):

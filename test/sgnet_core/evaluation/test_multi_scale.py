@@ -10,7 +10,7 @@ from networks import bent, untrained
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import PROTOCOL
-from sgnet_core.evaluation.multi_scale import AveragedViews, load_views, mirror, protocol
+from sgnet_core.evaluation.multi_scale import MultiScaleSegmenter, load_segmenter, mirror, protocol
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.types import Gravity, RgbdFrame
 
@@ -26,7 +26,7 @@ OPTIONS = ('cpu', 'fp32', 'torch')
 
 
 def test_the_mirror_image_of_a_frame_has_the_mirror_image_of_its_mask(checkpoint, tiny_samples):
-    views = load_views(checkpoint, [1.0], True, *OPTIONS)
+    views = load_segmenter(checkpoint, [1.0], True, *OPTIONS)
     frame = tiny_samples[1].frame
     result, mirrored = views.segment(frame), views.segment(mirror(frame))
     assert (result.labels == mirrored.labels[:, ::-1]).mean() > 0.99
@@ -38,7 +38,7 @@ def test_the_mirror_image_of_a_frame_has_the_mirror_image_of_its_mask(checkpoint
 
 def test_averages_probabilities_of_every_view(checkpoint, tiny_samples):
     frame = tiny_samples[2].frame
-    views = load_views(checkpoint, [0.5, 1.0, 2.0], True, *OPTIONS)
+    views = load_segmenter(checkpoint, [0.5, 1.0, 2.0], True, *OPTIONS)
     total = 0
     for size in ((32, 64), (64, 96), (128, 192)):
         segmenter = Segmenter.from_checkpoint(checkpoint, *OPTIONS, size)
@@ -55,8 +55,8 @@ def test_averages_probabilities_of_every_view(checkpoint, tiny_samples):
 
 
 def test_one_view_is_the_plain_segmenter(checkpoint):
-    assert isinstance(load_views(checkpoint, [1.0], False, *OPTIONS), Segmenter)
-    assert isinstance(load_views(checkpoint, [1.0], True, *OPTIONS), AveragedViews)
+    assert isinstance(load_segmenter(checkpoint, [1.0], False, *OPTIONS), Segmenter)
+    assert isinstance(load_segmenter(checkpoint, [1.0], True, *OPTIONS), MultiScaleSegmenter)
     assert protocol([1.0], False) == PROTOCOL
     assert protocol([0.5, 1], True).startswith('mean over scales 0.5 1 and their mirror images, f')
 
@@ -77,4 +77,4 @@ def test_mirroring_twice_is_nothing(tiny_samples):
 @pytest.mark.parametrize('scale', [0.2, 5, float('nan')])
 def test_scales_that_make_no_sense_are_named(checkpoint, scale):
     with pytest.raises(InputError, match=r'scales must be from 0.25 to 4, got'):
-        load_views(checkpoint, [1.0, scale], False, *OPTIONS)
+        load_segmenter(checkpoint, [1.0, scale], False, *OPTIONS)

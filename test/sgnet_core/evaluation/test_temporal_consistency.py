@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masks of a film, carried from frame to frame by depth and poses."""
+"""Masks of a sequence, carried from frame to frame by depth and poses."""
 
 import dataclasses
 
@@ -12,8 +12,8 @@ from sgnet_core.errors import InputError
 from sgnet_core.evaluation import Evaluation
 from sgnet_core.evaluation.temporal_consistency import (
     DEPTH_TOLERANCE,
-    MOST_MOVED_M,
-    MOST_TURNED_RAD,
+    MAX_ROTATION_RAD,
+    MAX_TRANSLATION_M,
     STRIDE,
     TemporalConsistency,
 )
@@ -31,11 +31,11 @@ def wall(distance_m, moved_m=0.0):
     return Sample('0', RgbdFrame(rgb, np.full(SIZE, distance_m, np.float32), CAMERA), pose=pose)
 
 
-def counted(*film):
+def counted(*sequence):
     consistency = TemporalConsistency()
-    for sample, labels in film:
+    for sample, labels in sequence:
         consistency.update(sample, labels)
-    return consistency.figures()
+    return consistency.to_json()
 
 
 def labels_of(rng, share_unlabelled=0.0):
@@ -49,9 +49,9 @@ def test_a_mask_that_stays_on_the_wall_agrees_and_one_that_stays_in_the_image_do
     # 0.2 m at 2 m are 5 pixels of this camera.
     still, moved = wall(2.0), wall(2.0, 0.2)
     carried = np.roll(labels, -5, axis=1)
-    figures = counted((still, labels), (moved, carried))
+    metrics = counted((still, labels), (moved, carried))
     columns = len(range(0, SIZE[1] - 5, STRIDE))
-    assert figures == {'frames': 1, 'pixels': SIZE[0] // STRIDE * columns, 'agreement': 1.0}
+    assert metrics == {'frames': 1, 'pixels': SIZE[0] // STRIDE * columns, 'agreement': 1.0}
     assert counted((still, labels), (moved, labels))['agreement'] == pytest.approx(0.2, abs=0.05)
 
 
@@ -82,8 +82,8 @@ def turned(angle_rad):
 def test_a_jump_of_the_camera_cuts_the_film():
     labels = labels_of(np.random.default_rng(8))
     for near, far in (
-        (wall(2.0, 0.9 * MOST_MOVED_M), wall(2.0, 1.1 * MOST_MOVED_M)),
-        (turned(0.9 * MOST_TURNED_RAD), turned(-1.1 * MOST_TURNED_RAD)),
+        (wall(2.0, 0.9 * MAX_TRANSLATION_M), wall(2.0, 1.1 * MAX_TRANSLATION_M)),
+        (turned(0.9 * MAX_ROTATION_RAD), turned(-1.1 * MAX_ROTATION_RAD)),
     ):
         assert counted((wall(2.0), labels), (near, labels))['frames'] == 1
         assert counted((wall(2.0), labels), (far, labels)) is None
@@ -96,7 +96,7 @@ def test_rooms_are_films_of_their_own():
         truth = np.where(sample.labels == UNLABELLED, 0, sample.labels).astype(np.uint8)
         confidence = np.ones(truth.shape, np.float32)
         evaluation.update(sample, SegmentationResult(truth, confidence, rooms.class_names))
-    assert [frame.goes_on for frame in evaluation.frames] == 3 * [False, True, True]
+    assert [frame.is_continuation for frame in evaluation.frames] == 3 * [False, True, True]
     assert evaluation.to_json()['temporal_consistency']['frames'] == 6
 
 
@@ -137,14 +137,14 @@ def naive(before, labels_before, sample, labels):
 def test_equals_loops_on_a_walk_through_a_room():
     rng = np.random.default_rng(6)
     rooms = RoomDataset(3, frames_per_room=3, seed=5, size=(48, 64), rate_hz=4.0)
-    film = [(sample, sample.labels) for sample in rooms]
-    film = [(s, np.where(rng.random(t.shape) < 0.2, np.uint8(7), t)) for s, t in film]
-    expected = np.sum([naive(*film[i], *film[i + 1]) for i in range(2)], axis=0)
-    figures = counted(*film)
+    sequence = [(sample, sample.labels) for sample in rooms]
+    sequence = [(s, np.where(rng.random(t.shape) < 0.2, np.uint8(7), t)) for s, t in sequence]
+    expected = np.sum([naive(*sequence[i], *sequence[i + 1]) for i in range(2)], axis=0)
+    metrics = counted(*sequence)
     # Rounding in float32 may put a point into the next pixel.
-    assert figures['pixels'] == pytest.approx(expected[0], rel=0.005)
-    assert figures['agreement'] == pytest.approx(expected[1] / expected[0], abs=0.005)
-    assert figures['pixels'] > 1000
+    assert metrics['pixels'] == pytest.approx(expected[0], rel=0.005)
+    assert metrics['agreement'] == pytest.approx(expected[1] / expected[0], abs=0.005)
+    assert metrics['pixels'] > 1000
 
 
 def test_truth_agrees_with_itself_on_a_walk_through_a_room():
@@ -154,26 +154,26 @@ def test_truth_agrees_with_itself_on_a_walk_through_a_room():
 
 def test_parts_of_a_film_that_know_the_frame_before_add_up():
     rng = np.random.default_rng(7)
-    film = [(wall(2.0, 0.04 * i), labels_of(rng, 0.1)) for i in range(6)]
+    sequence = [(wall(2.0, 0.04 * i), labels_of(rng, 0.1)) for i in range(6)]
     confidence = np.ones(SIZE, np.float32)
-    film = [(s, SegmentationResult(t, confidence, tuple('abcde'))) for s, t in film]
+    sequence = [(s, SegmentationResult(t, confidence, tuple('abcde'))) for s, t in sequence]
     whole, first, second = (Evaluation('abcde') for _ in range(3))
-    second.start_after(*film[2])
-    for i, pair in enumerate(film):
+    second.start_after(*sequence[2])
+    for i, pair in enumerate(sequence):
         whole.update(*pair)
         (first if i < 3 else second).update(*pair)
     first.add(second)
-    figures = first.to_json()
-    assert figures == whole.to_json()
-    assert figures['temporal_consistency']['frames'] == 5
-    assert figures['frames'] == 6
-    assert figures['miou'] is None
+    metrics = first.to_json()
+    assert metrics == whole.to_json()
+    assert metrics['temporal_consistency']['frames'] == 5
+    assert metrics['frames'] == 6
+    assert metrics['miou'] is None
 
 
 def test_a_real_film_that_says_what_is_far_agrees(research_data):
     """A "mask" of depth alone: what is beyond 2 m stays so, whatever the camera's next pose."""
     data = FolderDataset(research_data / 'kinect_sequence')
-    film = [data[i] for i in range(3)]
-    figures = counted(*((s, (s.frame.depth_m > 2).astype(np.uint8)) for s in film))
-    assert figures['agreement'] > 0.95
-    assert figures['pixels'] > 50_000
+    sequence = [data[i] for i in range(3)]
+    metrics = counted(*((s, (s.frame.depth_m > 2).astype(np.uint8)) for s in sequence))
+    assert metrics['agreement'] > 0.95
+    assert metrics['pixels'] > 50_000

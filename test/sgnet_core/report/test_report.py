@@ -34,9 +34,9 @@ SECTIONS = [
 
 @pytest.fixture(scope='module')
 def run():
-    """Figures with everything known, and selected frames."""
+    """Metrics with everything known, and selected frames."""
     selector = FrameSelector()
-    metrics = evaluation_of(0.4, watch=selector.update).to_json()
+    metrics = evaluation_of(0.4, on_frame=selector.update).to_json()
     common = {'unit': '% <worse>', 'pixel_accuracy': 0.6}
     metrics['robustness'] = [
         {'corruption': name, 'severity': n, 'level': 10.0 * n, 'miou': 0.5 / n, **common}
@@ -102,7 +102,7 @@ def test_there_is_a_section_for_everything_known_and_no_other(run):
 @pytest.mark.parametrize('frames', [range(1), range(0)])
 def test_page_of_hardly_anything_is_still_whole(frames):
     selector = FrameSelector()
-    metrics = evaluation_of(0.0, frames, watch=selector.update).to_json()
+    metrics = evaluation_of(0.0, frames, on_frame=selector.update).to_json()
     StrictReader(report_page(metrics, selector.selected(), LABELS))
 
 
@@ -134,7 +134,7 @@ def test_folder_has_the_same_figures_for_programs(tmp_path):
     folder = tmp_path / 'new' / 'report'
     for frames in (range(3), range(4, 8)):
         report = ReportFolder(folder)
-        metrics = evaluation_of(0.3, frames, watch=report.selector.update).to_json()
+        metrics = evaluation_of(0.3, frames, on_frame=report.selector.update).to_json()
         report.write(metrics, LABELS)
     assert sorted(path.name for path in folder.iterdir()) == ['metrics.json', 'report.html']
     assert json.loads((folder / 'metrics.json').read_text()) == metrics

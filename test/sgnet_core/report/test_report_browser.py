@@ -66,7 +66,7 @@ def visit(browser: str, page: Path, width: int) -> tuple[list[int], list[str]]:
 @pytest.mark.parametrize('width', [1200, 500])
 def test_report_fits_and_fetches_nothing(browser, tmp_path, width):
     selector = FrameSelector()
-    metrics = evaluation_of(0.4, watch=selector.update).to_json()
+    metrics = evaluation_of(0.4, on_frame=selector.update).to_json()
     other = evaluation_of(0.6, seed=3).to_json()
     report = report_page(metrics, selector.selected(), label_set_of(NAMES))
     comparison = comparison_page(metrics, other, compare(metrics, other, 100))

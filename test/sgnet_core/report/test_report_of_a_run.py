@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate --out` and `report`, from the files to the pages; and where figures come from."""
+"""`evaluate --out` and `report`, from the files to the pages; and where metrics come from."""
 
 import hashlib
 import json
@@ -27,11 +27,11 @@ def run(command: str, *arguments) -> int:
 
 
 def test_evaluate_reports_what_made_its_figures(tiny_dataset, checkpoint, tmp_path, capsys):
-    out, figures = tmp_path / 'report', tmp_path / 'figures.json'
+    out, file = tmp_path / 'report', tmp_path / 'metrics.json'
     arguments = ['--data', tiny_dataset.root, '--checkpoint', checkpoint, '--backend', 'torch']
-    assert run('evaluate', *arguments, '--out', out, '--json', figures) == 0
+    assert run('evaluate', *arguments, '--out', out, '--json', file) == 0
     metrics = json.loads((out / 'metrics.json').read_text())
-    assert metrics == json.loads(figures.read_text())
+    assert metrics == json.loads(file.read_text())
     known = metrics['provenance']
     assert known['command'].startswith(f'python -m sgnet_core evaluate --data {tiny_dataset.root} ')
     assert known['checkpoint']['sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
