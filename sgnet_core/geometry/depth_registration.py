@@ -79,7 +79,7 @@ def register_depth(
             f'the colour image is {rgb_intrinsics.width}x{rgb_intrinsics.height}, more than '
             f'{_LARGEST_PX} pixels; register to a smaller one (CameraIntrinsics.resized)'
         )
-    columns, rows, nearness = _moved(
+    columns, rows, nearness = _project(
         depth_m,
         _camera_matrix(rgb_intrinsics) @ checked_transform(rgb_from_depth)[:3],
         depth_intrinsics,
@@ -125,7 +125,7 @@ def _camera_matrix(camera: CameraIntrinsics) -> np.ndarray:
     return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
 
 
-def _moved(
+def _project(
     depth_m: Tensor, projection: np.ndarray, camera: CameraIntrinsics
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Column, row and 1/Z of every measurement in the image of `projection` (3, 4).

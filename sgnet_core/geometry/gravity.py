@@ -21,7 +21,7 @@ GRAVITY_STEP = 4
 _WIDE_DEG, _NARROW_DEG = (45.0,) * 5, (15.0,) * 5
 """How far from horizontal or vertical a surface may be to count as floor or wall, pass by pass."""
 
-_FITS = 0.9
+_MIN_FIT = 0.9
 """A direction fits if it explains this share of the surfaces that the best one known explains."""
 
 
@@ -88,26 +88,26 @@ def estimate_down(normals: Tensor, start: Tensor | None = None) -> Tensor:
     if start is None:
         return down
     warm = _refine(normals, start.expand_as(down), _NARROW_DEG)
-    fits = _explained(normals, warm) >= _FITS * _explained(normals, down)
+    fits = _support(normals, warm) >= _MIN_FIT * _support(normals, down)
     return torch.where(fits, warm, down)
 
 
 def _refine(normals: Tensor, down: Tensor, tolerances_deg: tuple[float, ...]) -> Tensor:
     """One pass for each tolerance; normals (..., 3, P), down (..., 3)."""
     for tolerance_deg in tolerances_deg:
-        scatter = (normals * _kinds(normals, down, tolerance_deg)) @ normals.mT  # (..., 3, 3)
+        scatter = (normals * _classify(normals, down, tolerance_deg)) @ normals.mT  # (..., 3, 3)
         down = _smallest_eigenvector(scatter, down)
     return down
 
 
-def _explained(normals: Tensor, down: Tensor) -> Tensor:
+def _support(normals: Tensor, down: Tensor) -> Tensor:
     """Twice the number of normals that are of floors or walls, (..., 1)."""
-    kinds = _kinds(normals, down, _NARROW_DEG[-1])
+    classes = _classify(normals, down, _NARROW_DEG[-1])
     # A normal that is none has length 0.
-    return (kinds.abs() * normals.square().sum(-2, keepdim=True)).sum(-1)
+    return (classes.abs() * normals.square().sum(-2, keepdim=True)).sum(-1)
 
 
-def _kinds(normals: Tensor, down: Tensor, tolerance_deg: float) -> Tensor:
+def _classify(normals: Tensor, down: Tensor, tolerance_deg: float) -> Tensor:
     """2 for the normal of a wall, -2 of a floor or ceiling, 0 of neither; (..., 1, P)."""
     tolerance = math.radians(tolerance_deg)
     cosine = (down[..., None, :] @ normals).abs_()

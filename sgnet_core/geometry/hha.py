@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sgnet_core.errors import InputError
 from sgnet_core.geometry.gravity import GRAVITY_RADIUS_PX, GRAVITY_STEP, estimate_down
-from sgnet_core.geometry.normals import holes_as_zero, inverse_depth, of_planes, unit
+from sgnet_core.geometry.normals import inverse_depth, map_planes, missing_as_zero, normalized
 from sgnet_core.geometry.point_map import check_size
 from sgnet_core.types import CameraIntrinsics, Gravity
 
@@ -65,7 +65,7 @@ def encode_hha(
     """
     if compat not in (None, 'matlab'):
         raise InputError(f"compat must be None or 'matlab', got {compat!r}")
-    depth = holes_as_zero(torch.from_numpy(np.asarray(depth_m, np.float64)))
+    depth = missing_as_zero(torch.from_numpy(np.asarray(depth_m, np.float64)))
     inverse = inverse_depth(depth)
     if raw_depth_m is not None:
         raw = torch.from_numpy(np.asarray(raw_depth_m, np.float64))
@@ -74,7 +74,9 @@ def encode_hha(
     hha = _channels(depth, inverse, intrinsics, gravity, gravity_step=1)
     if compat == 'matlab':
         # Of a point at Z = 0, a normal away from the camera is one with positive z.
-        towards = (depth == 0) & (of_planes(unit, inverse, intrinsics, ANGLE_RADIUS_PX)[2] < 0)
+        towards = (depth == 0) & (
+            map_planes(normalized, inverse, intrinsics, ANGLE_RADIUS_PX)[2] < 0
+        )
         hha[2].sub_(2 * (hha[2] - 90.0 - _LEVEL_ANGLE) * towards).nan_to_num_(180.0 + _LEVEL_ANGLE)
     else:
         hha *= depth / depth
@@ -102,7 +104,7 @@ def depth_to_hha(
     Raises:
         InputError: the intrinsics are of another size.
     """
-    depth = holes_as_zero(depth_m)
+    depth = missing_as_zero(depth_m)
     hha = _channels(depth, inverse_depth(depth), intrinsics, gravity, gravity_step)
     return hha.mul_((depth / depth)[..., None, :, :])  # 1, and NaN in holes
 
@@ -125,7 +127,7 @@ def _channels(
     """(..., 3, H, W) in 0..255 of a depth whose holes are 0, and of planes fitted to 1/Z."""
     if gravity is None:
         coarse = torch.stack(
-            of_planes(unit, inverse, intrinsics, GRAVITY_RADIUS_PX, gravity_step), -3
+            map_planes(normalized, inverse, intrinsics, GRAVITY_RADIUS_PX, gravity_step), -3
         )
         down = estimate_down(coarse).to(depth.dtype)[..., None, None].unbind(-3)
     else:
@@ -157,7 +159,7 @@ def _angle_deg(inverse: Tensor, intrinsics: CameraIntrinsics, down: Sequence[Ten
         cosine = (x * down[0]).addcmul_(y, down[1]).addcmul_(z, down[2]).div_(length)
         return [cosine.clamp_(-1.0, 1.0).acos_().rad2deg_()]
 
-    return of_planes(angle, inverse, intrinsics, ANGLE_RADIUS_PX)[0]
+    return map_planes(angle, inverse, intrinsics, ANGLE_RADIUS_PX)[0]
 
 
 def _height_above_camera(

@@ -24,7 +24,7 @@ _STRIP_PIXELS = 1 << 15
 """So many pixels of all moments and what comes of them stay in the cache of a CPU's core."""
 
 
-def holes_as_zero(depth_m: Tensor) -> Tensor:
+def missing_as_zero(depth_m: Tensor) -> Tensor:
     """Depth with 0 wherever it is not finite and above 0."""
     # On scattered holes `where` costs a CPU ten times as much.
     return depth_m.nan_to_num(0.0, 0.0, 0.0).clamp_(min=0.0)
@@ -48,21 +48,23 @@ def surface_normals(
     Raises:
         InputError: the intrinsics are of another size.
     """
-    return torch.stack(of_planes(unit, inverse_depth(depth_m), intrinsics, radius_px, step), -3)
+    return torch.stack(
+        map_planes(normalized, inverse_depth(depth_m), intrinsics, radius_px, step), -3
+    )
 
 
-def unit(direction: list[Tensor], length: Tensor) -> list[Tensor]:
-    """For `of_planes`: the normals themselves."""
+def normalized(direction: list[Tensor], length: Tensor) -> list[Tensor]:
+    """For `map_planes`: the normals themselves."""
     return [part.div_(length) for part in direction]
 
 
 def inverse_depth(depth_m: Tensor) -> Tensor:
     """1/Z, and 0 where depth is not finite and above 0."""
-    return holes_as_zero(depth_m).reciprocal_().nan_to_num_(0.0, 0.0, 0.0)
+    return missing_as_zero(depth_m).reciprocal_().nan_to_num_(0.0, 0.0, 0.0)
 
 
-def of_planes(
-    what: Callable[[list[Tensor], Tensor], list[Tensor]],
+def map_planes(
+    compute: Callable[[list[Tensor], Tensor], list[Tensor]],
     inverse: Tensor,
     intrinsics: CameraIntrinsics,
     radius_px: int,
@@ -71,7 +73,7 @@ def of_planes(
     """What follows from the planes of `surface_normals`, on a CPU strip by strip.
 
     Args:
-        what: makes C images (..., h, w) of the x, y and z of normals and their length, NaN where
+        compute: makes C images (..., h, w) of the x, y and z of normals and their length, NaN where
             there is none; it may overwrite them.
         inverse: (..., H, W), see `inverse_depth`.
 
@@ -89,13 +91,13 @@ def of_planes(
     )
     rows, focal = rows[:, None], (intrinsics.fx, intrinsics.fy)
     if not _in_opencv(inverse):
-        return what(*_normals(sums, columns, rows, focal))
+        return compute(*_normals(sums, columns, rows, focal))
     *batch, height, width = sums[0].shape
     strip_rows = max(1, _STRIP_PIXELS * height // max(1, sums[0].numel()))
     found = []
     for top in range(0, height, strip_rows):
         strip = np.s_[..., top : top + strip_rows, :]
-        images = what(*_normals([moment[strip] for moment in sums], columns, rows[strip], focal))
+        images = compute(*_normals([moment[strip] for moment in sums], columns, rows[strip], focal))
         found = found or [torch.empty_like(sums[0]) for _ in images]
         for whole, image in zip(found, images, strict=True):
             whole[strip] = image

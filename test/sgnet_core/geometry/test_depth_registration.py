@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registered depth: against plain loops, by hand, against rooms rendered from both cameras."""
+"""Registered depth against loops, hand-computed values and rooms rendered from both cameras."""
 
 import torch
 import cv2
@@ -53,7 +53,7 @@ def naive_registration(depth_m, camera, rgb_camera, transform):
 
 
 @pytest.mark.parametrize('scale', [0.6, 1.0, 1.4, 2.0, 3.3])
-def test_it_does_what_plain_loops_do(scale):
+def test_registration_equals_naive_loops(scale):
     rng = np.random.default_rng(int(scale * 10))
     depth_m = rng.uniform(0.3, 3.0, CAMERA.size)
     invalid = [np.nan, np.inf, -np.inf, 0.0, -1.0, -0.05]
@@ -67,7 +67,7 @@ def test_it_does_what_plain_loops_do(scale):
     np.testing.assert_allclose(registered, expected, rtol=1e-12)
 
 
-def test_the_same_camera_sees_the_same():
+def test_identical_cameras_keep_the_depth():
     rng = np.random.default_rng(0)
     depth_m = rng.uniform(0.5, 9, (37, 53)).astype(np.float32)
     depth_m[10:12, 20:23] = np.nan
@@ -77,7 +77,7 @@ def test_the_same_camera_sees_the_same():
     np.testing.assert_allclose(registered, depth_m, rtol=3e-7)
 
 
-def test_a_step_to_the_side_by_hand():
+def test_sideways_offset_equals_hand_computed_depth():
     # The colour camera stands 0.2 m to the left: the wall at 2 m moves by one pixel of f = 10, the
     # post before it by two (at 1 m) or by four (at 0.5 m).
     camera = CameraIntrinsics(9, 5, 10.0, 10.0, 3.0, 2.0)
@@ -92,7 +92,7 @@ def test_a_step_to_the_side_by_hand():
     np.testing.assert_allclose(near, [[np.nan, 2, 2, 2, 1, 1, 2, 2, 2]] * 5)
 
 
-def test_a_step_back_makes_everything_farther_and_smaller():
+def test_camera_behind_sees_farther_and_smaller():
     camera = CameraIntrinsics(11, 7, 20.0, 20.0, 5.0, 3.0)
     registered = register_depth(np.full((7, 11), 1.0), camera, camera, moved(z=1.0))
     measured = np.isfinite(registered)
@@ -102,7 +102,7 @@ def test_a_step_back_makes_everything_farther_and_smaller():
 
 
 @pytest.mark.parametrize('factor', [2, 3])
-def test_a_larger_colour_image_has_no_holes(factor):
+def test_larger_colour_image_has_no_gaps(factor):
     camera = CameraIntrinsics(40, 30, 36.0, 36.0, 19.5, 14.5)
     columns, rows = np.meshgrid(np.arange(40), np.arange(30))
     depth_m = (1.5 + 0.04 * columns + 0.03 * rows).astype(np.float32)
@@ -120,7 +120,7 @@ def room():
 
 
 @pytest.mark.parametrize('width', [107, 160, 213])
-def test_a_room_seen_by_two_cameras(room, width):
+def test_registration_agrees_with_a_rendered_room(room, width):
     scene, pose = room
     transform = moved(0.05, -0.004, 0.006, (0.4, -0.7, 0.3))
     camera = CameraIntrinsics(160, 120, 131.0, 130.0, 79.0, 60.5).resized(width * 3 // 4, width)
@@ -148,7 +148,7 @@ def test_a_room_seen_by_two_cameras(room, width):
     assert wrong.mean() < 0.005
 
 
-def test_batches_and_tensors_are_registered_alike():
+def test_batches_and_arrays_register_alike():
     rng = np.random.default_rng(3)
     depth_m = rng.uniform(0.5, 4, (2, 3, 9, 13)).astype(np.float32)
     depth_m[rng.random(depth_m.shape) < 0.2] = np.nan
@@ -168,14 +168,14 @@ def test_batches_and_tensors_are_registered_alike():
     )
 
 
-def test_depth_without_any_measurement_stays_so():
+def test_depth_without_measurement_stays_nan():
     for value in (np.nan, 0.0, -2.0, np.inf):
         depth_m = np.full(CAMERA.size, value, np.float32)
         assert np.isnan(register_depth(depth_m, CAMERA, CAMERA, moved(0.1, z=0.3))).all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA GPU')
-def test_a_gpu_registers_alike():
+def test_gpu_registers_like_the_cpu():
     depth_m = torch.rand(3, 9, 13, generator=torch.Generator().manual_seed(0)) + 1
     args = CAMERA, CameraIntrinsics(17, 11, 14.0, 15.0, 8.1, 5.2), moved(0.1)
     on_gpu = register_depth(depth_m.cuda(), *args)
@@ -192,12 +192,12 @@ def test_a_gpu_registers_alike():
         (np.diag([1.0, 1.0, 1.0, 2.0]), r'last row .* 0.0, 2.0'),
     ],
 )
-def test_a_transform_that_is_not_rigid_is_refused(transform, message):
+def test_registration_rejects_transforms_that_are_not_rigid(transform, message):
     with pytest.raises(InputError, match=message):
         register_depth(np.ones(CAMERA.size), CAMERA, CAMERA, transform)
 
 
-def test_depth_of_another_size_or_type_is_refused_with_numbers():
+def test_registration_rejects_depth_of_another_size_or_type():
     with pytest.raises(InputError, match='depth is 9x13, its intrinsics are for 13x9'):
         register_depth(np.ones((13, 9)), CAMERA, CAMERA, np.eye(4))
     with pytest.raises(InputError, match='uint16'):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gravity in rooms that are known, in one frame and from frame to frame."""
+"""Gravity in known rooms, for single frames and for sequences."""
 
 import math
 
@@ -33,7 +33,7 @@ def coarse_normals(depth_m):
 
 @pytest.mark.parametrize('pitch_deg', [-30.0, -8.0, 0.0, 25.0])
 @pytest.mark.parametrize('roll_deg', [-20.0, 5.0])
-def test_gravity_of_a_tilted_camera(pitch_deg, roll_deg):
+def test_gravity_follows_a_tilted_camera(pitch_deg, roll_deg):
     depth_m, _, gravity = room(pitch_deg, roll_deg)
     assert degrees_between(estimate_down(coarse_normals(depth_m)).numpy(), gravity) < 1
 
@@ -47,7 +47,7 @@ def furnished_rooms():
 @pytest.mark.parametrize(
     ('pitch_deg', 'roll_deg'), [(0.0, 0.0), (-30.0, 0.0), (30.0, 0.0), (0.0, 30.0), (20.0, -20.0)]
 )
-def test_gravity_of_a_tilted_camera_in_furnished_rooms(furnished_rooms, pitch_deg, roll_deg):
+def test_gravity_is_accurate_in_furnished_rooms(furnished_rooms, pitch_deg, roll_deg):
     camera = CameraIntrinsics(640, 480, 520.0, 525.0, 318.0, 241.0)
     down = np.array([0.0, 0.0, -1.0])
     for scene, pose in furnished_rooms:
@@ -61,14 +61,14 @@ def test_gravity_of_a_tilted_camera_in_furnished_rooms(furnished_rooms, pitch_de
         assert degrees_between(estimate.down, tilted.T @ down) < 1
 
 
-def test_a_flat_wall_leaves_gravity_where_it_was():
+def test_wall_alone_keeps_the_start():
     wall = coarse_normals(np.full(CAMERA.size, 2.0))
     np.testing.assert_allclose(estimate_down(wall), [0, 1, 0], atol=1e-6)
     before = torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
     np.testing.assert_allclose(estimate_down(wall, before), before, atol=1e-6)
 
 
-def test_a_tracker_follows_where_a_single_frame_is_ambiguous():
+def test_tracker_follows_an_ambiguous_tilt():
     """Tilted by 45 degrees and more, a wall looks as much like a floor as the floor does."""
     tracker = GravityTracker()
     for pitch_deg in np.arange(30.0, 56.0, 5.0):
@@ -79,14 +79,14 @@ def test_a_tracker_follows_where_a_single_frame_is_ambiguous():
     assert degrees_between(tracker.update(depth_m, CAMERA).down, gravity) > 30
 
 
-def test_a_tracker_starts_anew_where_the_past_does_not_fit():
+def test_tracker_restarts_if_the_previous_estimate_does_not_fit():
     tracker = GravityTracker()
     for pitch_deg, roll_deg in [(-25.0, 0.0), (20.0, 18.0)]:
         depth_m, _, gravity = room(pitch_deg, roll_deg)
         assert degrees_between(tracker.update(depth_m, CAMERA).down, gravity) < 1
 
 
-def test_a_tracker_keeps_its_direction_through_frames_without_depth():
+def test_tracker_keeps_its_estimate_without_depth():
     tracker = GravityTracker()
     nothing = np.full(CAMERA.size, np.nan, np.float32)
     np.testing.assert_array_equal(tracker.update(nothing, CAMERA).down, [0, 1, 0])
@@ -97,7 +97,7 @@ def test_a_tracker_keeps_its_direction_through_frames_without_depth():
 
 
 @pytest.mark.parametrize('scale', [1e-9, 1.0, 1e9])
-def test_the_smallest_eigenvector_is_the_one_of_a_library(scale):
+def test_smallest_eigenvector_equals_eigh(scale):
     generator = torch.Generator().manual_seed(2)
     matrix = torch.randn(5, 3, 3, generator=generator, dtype=torch.float64) * scale
     matrix = matrix + matrix.mT
@@ -106,13 +106,13 @@ def test_the_smallest_eigenvector_is_the_one_of_a_library(scale):
     torch.testing.assert_close(found, expected * expected[:, 1:2].sign())
 
 
-def test_a_start_at_a_right_angle_to_the_eigenvector_stays():
+def test_smallest_eigenvector_keeps_an_orthogonal_start():
     matrix = torch.diag(torch.tensor([1.0, 2.0, -1.0]).double())
     start = torch.tensor([0.0, 1.0, 0.0]).double()
     torch.testing.assert_close(_smallest_eigenvector(matrix, start), start)
 
 
-def test_a_tracked_video_of_a_real_camera_holds_still(research_data):
+def test_tracked_gravity_is_stable_in_a_real_sequence(research_data):
     data = FolderDataset(research_data / 'kinect_sequence')
     tracker = GravityTracker()
     samples = [data[index] for index in range(100, 103)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HHA against its first program, scenes whose geometry is known, and planes fitted naively."""
+"""HHA against the MATLAB program, scenes of known geometry, and naive plane fits."""
 
 import math
 import warnings
@@ -28,7 +28,7 @@ def rounded(hha):
     return hha.nan_to_num(0.0).add(0.5).byte().permute(1, 2, 0).numpy().astype(int)
 
 
-def test_is_what_matlab_made_of_the_same_depth(research_data):
+def test_hha_equals_the_matlab_output(research_data):
     folder = research_data / 'golden' / 'hha'
     depth_m = cv2.imread(str(folder / 'nyu0001_depth.png'), cv2.IMREAD_UNCHANGED) / 10000
     golden = cv2.imread(str(folder / 'nyu0001_hha_matlab.png'))[..., ::-1].astype(int)
@@ -43,7 +43,7 @@ def assert_nearly(image, expected):
 
 
 @pytest.mark.parametrize('number', [2, 4])
-def test_float32_is_enough_for_depth_without_holes(research_data, number):
+def test_float32_is_accurate_without_missing_depth(research_data, number):
     path = research_data / 'golden' / 'depth16' / f'nyu000{number}.depth.png'
     depth_m = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000
     single = depth_to_hha(torch.from_numpy(depth_m), KINECT, gravity_step=1)
@@ -51,7 +51,7 @@ def test_float32_is_enough_for_depth_without_holes(research_data, number):
 
 
 @pytest.mark.parametrize('index', [0, 170])
-def test_float32_is_enough_for_a_real_sensor(research_data, index):
+def test_float32_is_accurate_for_a_real_sensor(research_data, index):
     frame = FolderDataset(research_data / 'kinect_sequence')[index].frame
     single = depth_to_hha(torch.from_numpy(frame.depth_m), frame.intrinsics, gravity_step=1)
     expected = encode_hha(frame.depth_m, frame.intrinsics)
@@ -63,7 +63,7 @@ def test_float32_is_enough_for_a_real_sensor(research_data, index):
 
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float64, 1e-9), (torch.float32, 2e-4)])
 @pytest.mark.parametrize('radius', [3, 10])
-def test_the_normal_of_a_plane_away_from_the_camera(dtype, tolerance, radius):
+def test_normals_of_a_plane_point_away_from_the_camera(dtype, tolerance, radius):
     normal = np.array([0.4, -0.3, 0.6])
     normal /= np.linalg.norm(normal)
     depth_m, _ = planes_depth(normal[None], [2.0])
@@ -74,7 +74,7 @@ def test_the_normal_of_a_plane_away_from_the_camera(dtype, tolerance, radius):
     assert error.max() < tolerance
 
 
-def test_normals_are_those_of_planes_fitted_one_by_one():
+def test_normals_equal_least_squares_fits():
     """Least squares of n . (X/Z, Y/Z, 1) = 1/Z, as published."""
     camera = CameraIntrinsics(width=13, height=9, fx=20.5, fy=19.5, cx=7.2, cy=3.9)
     rng = np.random.default_rng(1)
@@ -95,7 +95,7 @@ def test_normals_are_those_of_planes_fitted_one_by_one():
     np.testing.assert_allclose(normals.numpy(), expected, atol=1e-9)
 
 
-def test_every_nth_pixel_has_the_normal_it_has_among_all():
+def test_strided_normals_equal_dense_ones():
     """One is computed by OpenCV, the other by PyTorch."""
     depth_m = torch.from_numpy(room(10.0)[0])
     depth_m[20:41, 30:77] = math.nan
@@ -105,7 +105,7 @@ def test_every_nth_pixel_has_the_normal_it_has_among_all():
     torch.testing.assert_close(fourth, every[:, ::4, ::4], equal_nan=True)
 
 
-def test_channels_of_a_room():
+def test_channels_match_a_known_room():
     depth_m, plane, gravity = room(pitch_deg=20.0, roll_deg=-4.0)
     disparity, height, angle = encode_hha(depth_m, CAMERA).astype(float).transpose(2, 0, 1)
     np.testing.assert_allclose(disparity, np.minimum(310 / np.maximum(depth_m, 1), 255), atol=0.51)
@@ -121,7 +121,7 @@ def test_channels_of_a_room():
     np.testing.assert_allclose(height, np.clip(expected, 0, 255), atol=1.1)
 
 
-def test_known_gravity_and_camera_height_need_no_estimate():
+def test_given_gravity_and_camera_height_are_used():
     """A wall alone says nothing of either."""
     turn = rotation(15.0, 0.0)
     depth_m, _ = planes_depth(turn[:, 2][None], [3.0])
@@ -131,14 +131,14 @@ def test_known_gravity_and_camera_height_need_no_estimate():
     np.testing.assert_allclose(hha[..., 1], np.clip(200 - 100 * below, 0, 255), atol=0.51)
 
 
-def test_without_a_ground_the_camera_is_130_cm_above_it():
+def test_camera_is_130_cm_high_without_visible_ground():
     depth_m = np.full(CAMERA.size, 1.0)
     height = encode_hha(depth_m, CAMERA)[..., 1].astype(float)
     np.testing.assert_allclose(height, 130 - 100 * rays()[1], atol=0.51)
 
 
 @pytest.mark.parametrize('value', [np.nan, 0.0, -1.0, np.inf])
-def test_what_is_no_measurement_is_black_and_disturbs_nobody(value):
+def test_missing_depth_is_black_and_changes_no_other_pixel(value):
     depth_m = room(20.0)[0].astype(np.float32)
     depth_m[10:30, 40:90] = value
     hole = np.full(CAMERA.size, False)
@@ -154,7 +154,7 @@ def test_what_is_no_measurement_is_black_and_disturbs_nobody(value):
     np.testing.assert_array_equal(hha, encode_hha(depth_m, CAMERA))
 
 
-def test_pixels_without_neighbours_have_no_angle():
+def test_isolated_pixels_have_no_angle():
     depth_m = np.full(CAMERA.size, np.nan)
     depth_m[20, 30] = depth_m[60, 80:86] = 2.0  # a pixel, and a line
     hha = encode_hha(depth_m, CAMERA)
@@ -164,18 +164,18 @@ def test_pixels_without_neighbours_have_no_angle():
     assert not hha[~measured].any()
 
 
-def test_far_and_high_saturate():
+def test_far_and_high_points_saturate():
     hha = encode_hha(np.full(CAMERA.size, 1e6), CAMERA, Gravity(np.array([0.0, 1.0, 0.0]), 1.0))
     assert not hha[..., 0].any()
     assert set(hha[: int(CAMERA.cy) - 1, :, 1].flat) == {255}
 
 
-def test_intrinsics_of_another_size_are_refused():
+def test_encode_hha_rejects_intrinsics_of_another_size():
     with pytest.raises(InputError, match='117x90'):
         encode_hha(np.ones((90, 116)), CAMERA)
 
 
-def test_a_batch_is_its_frames_one_by_one():
+def test_batch_equals_single_frames():
     """Frames (2, 1), each with its own gravity and ground."""
     depth_m = torch.from_numpy(np.stack([room(20.0)[0], room(-15.0, 9.0, 0.7)[0]])).float()[:, None]
     depth_m[0, 0, 20:50, 30:41] = math.nan
@@ -188,7 +188,7 @@ def test_a_batch_is_its_frames_one_by_one():
         )
 
 
-def test_compilers_find_one_graph_and_the_same_image():
+def test_torch_compile_finds_one_graph_and_the_same_image():
     """What compiles is also what a GPU computes; OpenCV is only faster."""
     depth_m = torch.from_numpy(np.stack([room(20.0)[0], room(-15.0, 9.0, 0.7)[0]])).float()
     depth_m[:, 20:50, 30:41] = math.nan
@@ -260,7 +260,7 @@ def test_what_encode_hha_refuses():
         encode_hha(depth_m, CAMERA, raw_depth_m=np.ones((90, 116)))
 
 
-def test_depth_that_is_not_contiguous():
+def test_non_contiguous_depth_gives_the_same_image():
     depth_m = torch.from_numpy(room(12.0)[0]).float()
     sparse = torch.stack([depth_m, depth_m], -1)[..., 0]
     torch.testing.assert_close(depth_to_hha(sparse, CAMERA), depth_to_hha(depth_m, CAMERA))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth continued into holes."""
+"""Missing depth, interpolated from the measurements around it."""
 
 import torch
 import pytest
@@ -9,15 +9,15 @@ from sgnet_core.geometry.hole_filling import fill_missing_depth
 NAN = float('nan')
 
 
-def depth_with_holes(*shape, share=0.3, seed=0):
+def depth_with_missing(*shape, share=0.3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     depth_m = torch.rand(shape, generator=generator) * 5 + 0.5
     return torch.where(torch.rand(shape, generator=generator) < share, torch.tensor(NAN), depth_m)
 
 
 @pytest.mark.parametrize('shape', [(45, 61), (3, 33, 20), (2, 2, 7, 5), (1, 9)])
-def test_measurements_stay_and_holes_take_values_between_them(shape):
-    depth_m = depth_with_holes(*shape)
+def test_filling_keeps_measurements_and_interpolates_missing_depth(shape):
+    depth_m = depth_with_missing(*shape)
     filled = fill_missing_depth(depth_m)
     measured = depth_m.isfinite()
     assert filled.shape == depth_m.shape
@@ -26,13 +26,13 @@ def test_measurements_stay_and_holes_take_values_between_them(shape):
     assert ((filled >= lowest) & (filled <= highest)).all()
 
 
-def test_a_batch_is_its_images_one_by_one():
-    depth_m = depth_with_holes(3, 37, 50)
+def test_batch_equals_single_images():
+    depth_m = depth_with_missing(3, 37, 50)
     one_by_one = torch.stack([fill_missing_depth(image) for image in depth_m])
     torch.testing.assert_close(fill_missing_depth(depth_m), one_by_one, rtol=0, atol=0)
 
 
-def test_a_hole_takes_what_is_around_it_and_not_what_is_far_away():
+def test_missing_depth_takes_the_values_around_it():
     depth_m = torch.full((64, 96), 1.0)
     depth_m[:, 48:] = 4.0
     depth_m[20:30, 10:20] = depth_m[20:30, 75:85] = NAN
@@ -41,14 +41,14 @@ def test_a_hole_takes_what_is_around_it_and_not_what_is_far_away():
     torch.testing.assert_close(filled[20:30, 75:85], torch.full((10, 10), 4.0))
 
 
-def test_a_slope_goes_on_smoothly():
+def test_filling_continues_a_slope():
     slope = torch.linspace(1, 3, 96).expand(64, 96)
-    holey = slope.clone()
-    holey[25:33, 40:52] = NAN
-    assert (fill_missing_depth(holey) - slope).abs().max() < 0.15
+    incomplete = slope.clone()
+    incomplete[25:33, 40:52] = NAN
+    assert (fill_missing_depth(incomplete) - slope).abs().max() < 0.15
 
 
-def test_one_measurement_fills_the_image_and_none_leaves_it_empty():
+def test_single_measurement_fills_the_image_and_none_leaves_nan():
     depth_m = torch.full((2, 13, 30), NAN)
     depth_m[0, 4, 17] = 2.5
     depth_m[1, 3, 3] = float('inf')
