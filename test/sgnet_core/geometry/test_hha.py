@@ -197,69 +197,6 @@ def test_torch_compile_finds_one_graph_and_the_same_image():
     torch.testing.assert_close(found, expected, atol=0.05, rtol=0, equal_nan=True)
 
 
-def matlab(depth_m, raw_m, camera):
-    """The published program line by line, in centimetres, its windows one by one; y is level."""
-    points = rays(camera) * depth_m * 100
-    inverse = np.zeros(camera.size)
-    inverse[raw_m > 0] = 1 / depth_m[raw_m > 0]
-    angle = np.full(camera.size, np.nan)
-    for v, u in np.ndindex(*camera.size):
-        window = np.s_[max(v - 3, 0) : v + 4, max(u - 3, 0) : u + 4]
-        measured = raw_m[window] > 0
-        ray = rays(camera)[(slice(None), *window)][:, measured].T
-        if np.linalg.matrix_rank(ray) < 3:
-            continue
-        normal = np.linalg.lstsq(ray, inverse[window][measured], rcond=None)[0]
-        normal *= -1 if normal[2] < 0 else 1
-        normal *= -1 if normal @ points[:, v, u] < 0 else 1
-        angle[v, u] = np.degrees(np.arccos(normal[1] / np.linalg.norm(normal)))
-    height = -points[1]
-    lowest = -130 if height.min() > -90 else height.min()
-    hha = [31000 / np.maximum(points[2], 100), height - lowest, np.nan_to_num(angle, nan=180) + 38]
-    return np.clip(np.floor(np.stack(hha, -1) + 0.5), 0, 255)
-
-
-def test_holes_as_matlab_fills_them():
-    """The depth has one hole where the raw depth has it too, and another that is in-painted."""
-    camera = CameraIntrinsics(width=31, height=23, fx=20.5, fy=21.5, cx=14.2, cy=10.9)
-    rng = np.random.default_rng(4)
-    depth_m = rng.uniform(1.0, 3.0, camera.size)
-    raw_m = depth_m.copy()
-    raw_m[2:12, 3:15] = 0
-    depth_m[12:23, 18:31] = raw_m[12:23, 18:31] = 0
-    raw_m[6:8, 8:10] = depth_m[6:8, 8:10]
-    level = Gravity(np.array([0.0, 1.0, 0.0]))
-    hha = encode_hha(depth_m, camera, level, raw_m, compat='matlab')
-    np.testing.assert_allclose(hha, matlab(depth_m, raw_m, camera), atol=1)
-    far_inside = hha[16:, 22:].reshape(-1, 3)
-    assert len(np.unique(far_inside, axis=0)) == 1
-    np.testing.assert_array_equal(far_inside[0, [0, 2]], [255, 218])
-    depth_m[depth_m == 0] = np.nan
-    raw_m[raw_m == 0] = -1
-    np.testing.assert_array_equal(hha, encode_hha(depth_m, camera, level, raw_m, compat='matlab'))
-
-
-def test_surfaces_come_from_the_raw_depth_and_holes_from_the_in_painted():
-    depth_m = room(20.0)[0]
-    raw_m = depth_m.copy()
-    raw_m[10:40, 20:70] = np.nan
-    gravity = Gravity(rotation(20.0, 0.0)[:, 1], 1.5)
-    hha, of_raw = (encode_hha(depth_m, CAMERA, gravity, raw) for raw in (raw_m, None))
-    np.testing.assert_array_equal(hha[..., :2], of_raw[..., :2])
-    assert not hha[13:37, 23:67, 2].any()
-    assert of_raw[..., 2].all()
-    depth_m[50:60, 7:17] = 0
-    assert not encode_hha(depth_m, CAMERA, gravity, raw_m)[50:60, 7:17].any()
-
-
-def test_what_encode_hha_refuses():
-    depth_m = np.ones(CAMERA.size)
-    with pytest.raises(InputError, match="'octave'"):
-        encode_hha(depth_m, CAMERA, compat='octave')
-    with pytest.raises(InputError, match='116x90'):
-        encode_hha(depth_m, CAMERA, raw_depth_m=np.ones((90, 116)))
-
-
 def test_non_contiguous_depth_gives_the_same_image():
     depth_m = torch.from_numpy(room(12.0)[0]).float()
     sparse = torch.stack([depth_m, depth_m], -1)[..., 0]
