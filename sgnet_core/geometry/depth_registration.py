@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth as the colour camera sees it, for cameras that do not align it themselves.
+"""Registers depth to the colour camera, for cameras that do not align it themselves.
 
-Every measurement is a small square patch, moved to where the colour camera sees it; of several at
-one pixel the nearest stays. One definition in PyTorch, for CPU and GPU; it waits for no result on
-the way. Lenses are pinholes: undistort both images first, where distortion matters.
+Every measurement is projected into the colour image as a small square patch; the nearest patch wins
+a pixel. One PyTorch implementation serves CPU and GPU; it never synchronises with the GPU. Cameras
+are pinholes: undistort both images first if distortion matters.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sgnet_core.errors import InputError
-from sgnet_core.geometry.point_map import Array
+from sgnet_core.geometry.point_map import Array, check_size
 from sgnet_core.types import CameraIntrinsics
 
 CRACK_PX = 1
-"""Gaps so wide are closed: neighbours on a slanted surface move apart by that much."""
+"""Width of gaps that are closed: neighbours on a slanted surface move apart by that much."""
 
 _NEGLIGIBLE_PX = 0.1
-"""By which patches may be too small: every tenth row or column is then a crack, and closed."""
+"""Patches may be too small by this: every tenth row or column is then a crack, and closed."""
 
 _LARGEST_PX = 2**24
-"""Up to here a float32 counts pixels exactly."""
+"""float32 counts pixels exactly up to here."""
 
 _RIGID_TOLERANCE = 1e-3
-"""Of the entries of R R^T: a calibration printed with four digits passes, a scaled one does not."""
+"""Tolerance on R R^T: a calibration printed with four digits passes, a scaled one does not."""
 
 
 def register_depth(
@@ -43,37 +43,31 @@ def register_depth(
     """Depth at the pixels of the colour camera.
 
     Patches are as large as the ratio of the focal lengths, rounded up, so that a far surface does
-    not show between the samples of a near one. What is still empty between patches, no wider than
-    `CRACK_PX`, takes the depth of the farther side; holes that small are closed too, for nothing
-    tells them from the cracks.
+    not show between the samples of a near one. Gaps up to `CRACK_PX` wide take the depth of their
+    farther side, including gaps of missing depth.
 
     Args:
         depth_m: (..., H, W) floating point, metres along the optical axis of the depth camera;
-            NaN, infinite or not above 0 where there is no measurement.
-        depth_intrinsics: of this very resolution.
-        rgb_intrinsics: of the colour image (h, w).
+            NaN, infinite or not above 0 means no measurement.
+        depth_intrinsics: camera of this image size.
+        rgb_intrinsics: camera of the colour image (h, w).
         rgb_from_depth: (4, 4) rigid transform between the optical frames, metres:
             point_rgb = rgb_from_depth @ point_depth.
 
     Returns:
         (..., h, w) metres along the optical axis of the colour camera, of the type, dtype and
-        device of `depth_m`; NaN where nothing was measured. The same on every run.
+        device of `depth_m`; NaN without a measurement. The result is deterministic.
 
     Raises:
-        InputError: `depth_m` is not floating point or not of the size of its intrinsics, the colour
-            image has more than 16 million pixels, or the transform is not rigid.
+        InputError: `depth_m` is not floating point or does not have the size of its intrinsics, the
+            colour image has more than 16 million pixels, or the transform is not rigid.
     """
     if isinstance(depth_m, np.ndarray):
         depth = torch.from_numpy(np.ascontiguousarray(depth_m))
         return register_depth(depth, depth_intrinsics, rgb_intrinsics, rgb_from_depth).numpy()
     if not depth_m.is_floating_point():
         raise InputError(f'depth must be metres in floating point, got {depth_m.dtype}')
-    if tuple(depth_m.shape[-2:]) != depth_intrinsics.size:
-        raise InputError(
-            f'depth is {"x".join(map(str, depth_m.shape[:-3:-1]))}, its intrinsics are for '
-            f'{depth_intrinsics.width}x{depth_intrinsics.height}; give the camera_info of the '
-            'depth image'
-        )
+    check_size(depth_m, depth_intrinsics)
     if math.prod(rgb_intrinsics.size) > _LARGEST_PX:
         raise InputError(
             f'the colour image is {rgb_intrinsics.width}x{rgb_intrinsics.height}, more than '
@@ -84,13 +78,8 @@ def register_depth(
         _camera_matrix(rgb_intrinsics) @ checked_transform(rgb_from_depth)[:3],
         depth_intrinsics,
     )
-    patch = [
-        max(1, math.ceil(rgb / depth - _NEGLIGIBLE_PX))
-        for rgb, depth in (
-            (rgb_intrinsics.fx, depth_intrinsics.fx),
-            (rgb_intrinsics.fy, depth_intrinsics.fy),
-        )
-    ]
+    ratios = rgb_intrinsics.fx / depth_intrinsics.fx, rgb_intrinsics.fy / depth_intrinsics.fy
+    patch = [max(1, math.ceil(ratio - _NEGLIGIBLE_PX)) for ratio in ratios]
     nearest = _nearest_patches(columns, rows, nearness, patch, rgb_intrinsics.size)
     crack = (CRACK_PX + 1,) * 2
     closed = _window(F.pad(nearest, (CRACK_PX,) * 4), crack, torch.maximum)
@@ -100,10 +89,10 @@ def register_depth(
 
 
 def checked_transform(matrix: np.ndarray) -> np.ndarray:
-    """(4, 4) float64 of a rigid transform.
+    """A rigid transform as (4, 4) float64.
 
     Raises:
-        InputError: it is not (4, 4), not finite, or does more than turn and move.
+        InputError: it is not (4, 4), not finite, or not a rotation and a translation.
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
@@ -130,14 +119,14 @@ def _project(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Column, row and 1/Z of every measurement in the image of `projection` (3, 4).
 
-    1/Z is 0 for what is no measurement, and not above 0 for what is behind the image.
+    1/Z is 0 without a measurement, and not above 0 behind the camera.
     """
     u, v = (
         torch.arange(n, dtype=depth_m.dtype, device=depth_m.device)
         for n in (camera.width, camera.height)
     )
     nearness = depth_m.reciprocal().nan_to_num_(0.0, 0.0, 0.0).clamp_(min=0.0)
-    # Numbers, not tensors: on a GPU an upload of constants would wait for the CPU.
+    # Numbers, not tensors: an upload of constants would synchronise a GPU.
     per_pixel = (projection[:, :3] @ np.linalg.inv(_camera_matrix(camera))).tolist()
     x, y, z = (
         (u * a + (v * b + c)[:, None]).add(nearness, alpha=offset)
@@ -152,10 +141,10 @@ def _nearest_patches(
 ) -> Tensor:
     """(..., h, w): the largest 1/Z of the patches (width, height) that cover a pixel; 0 for none.
 
-    Without masks, which cost PyTorch more on a CPU than all the rest.
+    No masks: on a CPU they cost PyTorch more than everything else here.
     """
-    # A patch is its first pixel, and then a maximum over those to the left and above: the canvas
-    # begins so much earlier, and around it is a ring for whatever is outside.
+    # Each patch is written as its first pixel and spread by a maximum over the pixels to the left
+    # and above. The canvas begins one patch earlier; a ring around it takes everything outside.
     height, width = size[0] + patch[1] + 1, size[1] + patch[0] + 1
     column = columns.add_(patch[0] / 2).nan_to_num_(0.0).ceil_().clamp_(0, width - 1)
     row = rows.add_(patch[1] / 2).nan_to_num_(0.0).ceil_().clamp_(0, height - 1)

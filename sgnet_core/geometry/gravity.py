@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which way is down, from the surfaces that a depth image shows."""
+"""The direction of gravity, estimated from the surfaces in a depth image."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sgnet_core.geometry.normals import surface_normals
 from sgnet_core.types import CameraIntrinsics, Gravity
 
 GRAVITY_RADIUS_PX = 10
-"""Of the windows that gravity's normals come from."""
+"""Radius of the windows of the normals."""
 
 GRAVITY_STEP = 4
-"""Every n-th pixel along each axis says enough: 0.03 degrees from what all of them say."""
+"""Every n-th pixel along each axis is used: 0.03 degrees from the estimate of all pixels."""
 
 _WIDE_DEG, _NARROW_DEG = (45.0,) * 5, (15.0,) * 5
-"""How far from horizontal or vertical a surface may be to count as floor or wall, pass by pass."""
+"""Tolerance from horizontal or vertical for a surface to be a floor or wall, pass by pass."""
 
 _MIN_FIT = 0.9
-"""A direction fits if it explains this share of the surfaces that the best one known explains."""
+"""A start is kept if it explains this share of the surfaces that a full search explains."""
 
 
 def estimate_gravity(depth_m: np.ndarray, intrinsics: CameraIntrinsics) -> Gravity:
@@ -69,17 +69,15 @@ class GravityTracker:
 def estimate_down(normals: Tensor, start: Tensor | None = None) -> Tensor:
     """The direction of gravity: along the normals of floors and across those of walls.
 
-    Gupta, Arbelaez, Malik, "Perceptual Organization and Recognition of Indoor Scenes from RGB-D
-    Images" (CVPR 2013), section 3.1; from the image's own downward axis, first coarsely, then
-    finely.
+    The search starts at the downward axis of the image, first coarse, then fine.
 
     Args:
-        normals: (..., 3, h, w), NaN where there is none.
-        start: (..., 3) where gravity was a moment ago; from there finely only, unless the result
-            explains clearly fewer surfaces than that of the whole search.
+        normals: (..., 3, h, w), NaN without a normal.
+        start: (..., 3) the previous estimate. A fine search from there is kept unless it explains
+            clearly fewer surfaces than the full search.
 
     Returns:
-        (..., 3) float64 unit vector; where no normal says anything, the start.
+        (..., 3) float64 unit vector; the start if there are no normals.
     """
     normals = normals.flatten(-2).double().nan_to_num(0.0)  # (..., 3, P)
     level = torch.zeros_like(normals[..., 0])
@@ -101,9 +99,9 @@ def _refine(normals: Tensor, down: Tensor, tolerances_deg: tuple[float, ...]) ->
 
 
 def _support(normals: Tensor, down: Tensor) -> Tensor:
-    """Twice the number of normals that are of floors or walls, (..., 1)."""
+    """Twice the number of normals of floors and walls, (..., 1)."""
     classes = _classify(normals, down, _NARROW_DEG[-1])
-    # A normal that is none has length 0.
+    # A missing normal has length 0.
     return (classes.abs() * normals.square().sum(-2, keepdim=True)).sum(-1)
 
 
@@ -111,21 +109,21 @@ def _classify(normals: Tensor, down: Tensor, tolerance_deg: float) -> Tensor:
     """2 for the normal of a wall, -2 of a floor or ceiling, 0 of neither; (..., 1, P)."""
     tolerance = math.radians(tolerance_deg)
     cosine = (down[..., None, :] @ normals).abs_()
-    # PyTorch takes five times as long to compare.
+    # A comparison in PyTorch takes five times as long.
     wall, no_floor = (limit(tolerance) - cosine for limit in (math.sin, math.cos))
     return wall.sign_().add_(no_floor.sign_())
 
 
 def _smallest_eigenvector(matrix: Tensor, start: Tensor) -> Tensor:
-    """The unit eigenvector of symmetric (..., 3, 3) nearest to `start`, which also breaks ties.
+    """Unit eigenvector of the smallest eigenvalue of symmetric (..., 3, 3), on the side of `start`.
 
-    By squaring: on a GPU an eigenvalue routine would wait for the CPU. The start where it says
-    nothing of the eigenvector, being at a right angle to it.
+    Computed by squaring: an eigenvalue routine would synchronise a GPU. A `start` orthogonal to the
+    eigenvector is returned unchanged.
     """
     bound = torch.linalg.matrix_norm(matrix, keepdim=True) + torch.finfo(matrix.dtype).tiny
     power = torch.eye(3, dtype=matrix.dtype, device=matrix.device) - matrix / bound
     for _ in range(2):
-        power = torch.linalg.matrix_power(power, 256)  # more would leave the range of float64
+        power = torch.linalg.matrix_power(power, 256)  # more leaves the range of float64
         power = power / torch.linalg.matrix_norm(power, keepdim=True)
     nearest = (power @ start[..., None])[..., 0]
     length = torch.linalg.vector_norm(nearest, dim=-1, keepdim=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plausible depth where the camera measured none."""
+"""Fills missing depth from the measurements around it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor
 
 
 def fill_missing_depth(depth_m: Tensor) -> Tensor:
-    """Continue the measurements around a hole smoothly into it.
+    """Interpolate missing depth smoothly.
 
     Pull-push (Gortler, Grzeszczuk, Szeliski, Cohen, "The Lumigraph", SIGGRAPH 1996, section 3.4):
-    what has a value is averaged to half the size until nothing is missing, and on the way back
-    each level takes what it misses from the next smaller one.
+    measurements are averaged to half the size until none is missing; on the way back each level
+    takes its missing values from the next smaller one.
 
     Args:
-        depth_m: (..., H, W) float32 metres, not finite = no measurement.
+        depth_m: (..., H, W) float32 metres; not finite means no measurement.
 
     Returns:
-        The same shape. Measurements stay exactly as they are; an image without any is all NaN.
+        The same shape. Measurements are unchanged; an image without measurements is all NaN.
     """
     image = torch.where(depth_m.isfinite(), depth_m, torch.nan)
     image = image.reshape(-1, 1, *depth_m.shape[-2:])
@@ -29,7 +29,7 @@ def fill_missing_depth(depth_m: Tensor) -> Tensor:
             F.avg_pool2d(part, 2, ceil_mode=True)
             for part in ((~image.isnan()).to(image.dtype), image.nan_to_num(0.0))
         )
-        image = total / share  # NaN again where nothing is measured
+        image = total / share  # NaN if all four are missing
         levels.append(image)
     while len(levels) > 1:
         coarse, fine = levels.pop(), levels[-1]

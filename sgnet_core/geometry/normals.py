@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Surface normals from a depth image.
 
-A plane n . P = const. is linear in the pixel: n . (X/Z, Y/Z, 1) = 1/Z. Fitted in pixel offsets from
-the middle of the window, its moments are small whole numbers, and float32 suffices. (In the
-textbook's moments of X/Z and Y/Z the interesting digits cancel.)
+A plane n . P = const. is linear in the pixel: n . (X/Z, Y/Z, 1) = 1/Z. In pixel offsets from the
+centre of the window the moments of the fit are small integers, and float32 suffices; the usual
+moments of X/Z and Y/Z lose their significant digits by cancellation.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from sgnet_core.geometry.point_map import check_size
 from sgnet_core.types import CameraIntrinsics
 
 _STRIP_PIXELS = 1 << 15
-"""So many pixels of all moments and what comes of them stay in the cache of a CPU's core."""
+"""Pixels whose moments and results fit in the cache of a CPU core."""
 
 
 def missing_as_zero(depth_m: Tensor) -> Tensor:
     """Depth with 0 wherever it is not finite and above 0."""
-    # On scattered holes `where` costs a CPU ten times as much.
+    # `where` costs a CPU ten times as much if missing pixels are scattered.
     return depth_m.nan_to_num(0.0, 0.0, 0.0).clamp_(min=0.0)
 
 
@@ -36,17 +36,19 @@ def surface_normals(
     """Unit normals of the planes that fit best to 1/Z in square windows, away from the camera.
 
     Args:
-        depth_m: (..., H, W) float32 or float64; what is not finite and above 0 does not take part.
-        intrinsics: of this resolution.
+        depth_m: (..., H, W) float32 or float64, metres along the optical axis; NaN, infinite or not
+            above 0 means no measurement.
+        intrinsics: camera of this image size.
         radius_px: windows have 2 * radius_px + 1 pixels a side, fewer at the border.
-        step: every n-th pixel along each axis has a normal.
+        step: return the normal of every n-th pixel along each axis.
 
     Returns:
-        (..., 3, ceil(H / step), ceil(W / step)) in the optical frame; NaN where fewer than three
-        pixels, or only those of a line, have a measurement.
+        (..., 3, ceil(H / step), ceil(W / step)) in the optical frame (x right, y down, z forward),
+        of the dtype and device of `depth_m`; NaN if fewer than three measured pixels of the window
+        are in general position.
 
     Raises:
-        InputError: the intrinsics are of another size.
+        InputError: `intrinsics` are for another image size.
     """
     return torch.stack(
         map_planes(normalized, inverse_depth(depth_m), intrinsics, radius_px, step), -3
@@ -54,7 +56,7 @@ def surface_normals(
 
 
 def normalized(direction: list[Tensor], length: Tensor) -> list[Tensor]:
-    """For `map_planes`: the normals themselves."""
+    """Normals of unit length; a `compute` for `map_planes`."""
     return [part.div_(length) for part in direction]
 
 
@@ -70,18 +72,15 @@ def map_planes(
     radius_px: int,
     step: int = 1,
 ) -> list[Tensor]:
-    """What follows from the planes of `surface_normals`, on a CPU strip by strip.
+    """Apply `compute` to the planes of `surface_normals`, on a CPU strip by strip.
 
     Args:
-        compute: makes C images (..., h, w) of the x, y and z of normals and their length, NaN where
-            there is none; it may overwrite them.
+        compute: takes x, y and z of the normals and their length, each (..., h, w), NaN without a
+            plane; it may overwrite them and returns C images.
         inverse: (..., H, W), see `inverse_depth`.
 
     Returns:
         The C images, (..., ceil(H / step), ceil(W / step)).
-
-    Raises:
-        InputError: the intrinsics are of another size.
     """
     check_size(inverse, intrinsics)
     sums = _moments(inverse, radius_px, step)
@@ -109,13 +108,11 @@ def _normals(
 ) -> tuple[list[Tensor], Tensor]:
     """Solve the normal equations of every window: x, y and z of the normals, and their length.
 
-    Args:
-        sums: as `_moments` gives them, each (..., h, w).
-        columns, rows: (w,) and (h, 1) from the principal point, pixels.
-        focal: lengths along x and y, pixels.
+    `sums` are those of `_moments`; `columns` (w,) and `rows` (h, 1) count pixels from the principal
+    point; `focal` are the focal lengths along x and y in pixels.
     """
     s, sx, sxx, sy, sxy, syy, q, qx, qy = sums
-    # The adjugate: the solution times the determinant, which is positive.
+    # The adjugate gives the solution times the determinant, which is positive.
     c00 = (sxx * syy).addcmul_(sxy, sxy, value=-1)
     c01 = (sy * sxy).addcmul_(sx, syy, value=-1)
     c02 = (sx * sxy).addcmul_(sy, sxx, value=-1)
@@ -128,14 +125,14 @@ def _normals(
 
     z = middle.addcmul(per_column, columns, value=-1).addcmul_(per_row, rows, value=-1)
     x, y = per_column.mul_(focal[0]), per_row.mul_(focal[1])
-    # n . P > 0: where the fitted 1/Z is positive, it points away already.
+    # n . P > 0: a normal points away from the camera if the fitted 1/Z is positive.
     length = (x * x).addcmul_(y, y).addcmul_(z, z).sqrt_().copysign_(middle)
-    determinant = c00.mul_(s).addcmul_(sx, c01).addcmul_(sy, c02)  # a whole number, 0 on a line
+    determinant = c00.mul_(s).addcmul_(sx, c01).addcmul_(sy, c02)  # an integer, 0 on a line
     return [x, y, z], length.mul_(determinant.div_(determinant))
 
 
 def _in_opencv(image: Tensor) -> bool:
-    """OpenCV filters a single channel in a tenth of PyTorch's time; compilers cannot follow."""
+    """Whether OpenCV filters: ten times as fast as PyTorch, but opaque to torch.compile."""
     return image.device.type == 'cpu' and not torch.compiler.is_compiling()
 
 
@@ -145,21 +142,19 @@ def _moments(inverse: Tensor, radius_px: int, step: int) -> list[Tensor]:
     By j and then i: six with i + j <= 2, three with i + j <= 1; each (..., h, w).
     """
     if step == 1 and _in_opencv(inverse):
-        # PyTorch takes ten times as long to compare.
+        # A comparison in PyTorch takes ten times as long.
         mask = np.greater(inverse.numpy(), 0).view(np.uint8)
         filters = [(mask, *n) for n in _exponents(2)]
         filters += [(inverse.numpy(), *n) for n in _exponents(1)]
-        # OpenCV keeps each to one core.
+        # OpenCV runs each filter on one core.
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             return list(threads.map(lambda f: _filtered(*f, radius_px, inverse.dtype), filters))
-    return [
-        *_multiplied(inverse.sign(), 2, radius_px, step),
-        *_multiplied(inverse, 1, radius_px, step),
-    ]
+    sums = ((inverse.sign(), 2), (inverse, 1))
+    return [s for image, order in sums for s in _multiplied(image, order, radius_px, step)]
 
 
 def _filtered(images: np.ndarray, i: int, j: int, radius_px: int, dtype: torch.dtype) -> Tensor:
-    """Sums of images (..., H, W) * dx^i * dy^j over the windows of every pixel, by OpenCV."""
+    """Sums of images (..., H, W) * dx^i * dy^j over the window of every pixel, by OpenCV."""
     offsets = np.arange(-radius_px, radius_px + 1, dtype=np.float64)
     sums = torch.empty(images.shape, dtype=dtype)
     for index in np.ndindex(images.shape[:-2]):
@@ -175,8 +170,8 @@ def _filtered(images: np.ndarray, i: int, j: int, radius_px: int, dtype: torch.d
 
 
 def _multiplied(image: Tensor, order: int, radius_px: int, step: int) -> Iterator[Tensor]:
-    """Window sums at every n-th pixel, as products of matrices with the powers of offsets."""
-    # TF32, which a GPU may take for float32, has too few digits; float64 has no such thing.
+    """Window sums at every n-th pixel, as matrix products with the powers of the offsets."""
+    # TF32, which a GPU may use for float32, has too few digits; float64 has no such mode.
     work = F.pad(image.double() if image.is_cuda else image, (radius_px,) * 4)
     offsets = torch.arange(-radius_px, radius_px + 1, dtype=work.dtype, device=work.device)
     powers = torch.stack([offsets**n for n in range(order + 1)])  # (J, window)

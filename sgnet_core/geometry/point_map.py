@@ -19,14 +19,14 @@ def depth_to_xyz(depth_m: Array, intrinsics: CameraIntrinsics) -> Array:
     """Camera-frame coordinates of every pixel.
 
     Args:
-        depth_m: (..., H, W) floating point, metres along the optical axis, NaN = no measurement.
-        intrinsics: of this very resolution.
+        depth_m: (..., H, W) floating point, metres along the optical axis; NaN = no measurement.
+        intrinsics: camera of this image size.
 
     Returns:
-        (..., 3, H, W) metres, of the type, dtype and device of `depth_m`; NaN stays NaN.
+        (..., 3, H, W) metres, type, dtype and device of `depth_m`; NaN without a measurement.
 
     Raises:
-        InputError: the intrinsics are of another size.
+        InputError: `intrinsics` are for another image size.
     """
     check_size(depth_m, intrinsics)
     if isinstance(depth_m, np.ndarray):

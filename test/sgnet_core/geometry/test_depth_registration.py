@@ -92,15 +92,6 @@ def test_sideways_offset_equals_hand_computed_depth():
     np.testing.assert_allclose(near, [[np.nan, 2, 2, 2, 1, 1, 2, 2, 2]] * 5)
 
 
-def test_camera_behind_sees_farther_and_smaller():
-    camera = CameraIntrinsics(11, 7, 20.0, 20.0, 5.0, 3.0)
-    registered = register_depth(np.full((7, 11), 1.0), camera, camera, moved(z=1.0))
-    measured = np.isfinite(registered)
-    np.testing.assert_allclose(registered[measured], 2.0)
-    rows, columns = np.nonzero(measured)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1, 4, 2, 7)
-
-
 @pytest.mark.parametrize('factor', [2, 3])
 def test_larger_colour_image_has_no_gaps(factor):
     camera = CameraIntrinsics(40, 30, 36.0, 36.0, 19.5, 14.5)
@@ -198,7 +189,7 @@ def test_registration_rejects_transforms_that_are_not_rigid(transform, message):
 
 
 def test_registration_rejects_depth_of_another_size_or_type():
-    with pytest.raises(InputError, match='depth is 9x13, its intrinsics are for 13x9'):
+    with pytest.raises(InputError, match='depth is 9x13, the intrinsics are for 13x9'):
         register_depth(np.ones((13, 9)), CAMERA, CAMERA, np.eye(4))
     with pytest.raises(InputError, match='uint16'):
         register_depth(np.ones(CAMERA.size, np.uint16), CAMERA, CAMERA, np.eye(4))
