@@ -155,6 +155,7 @@ class Sample:
         frame: colour, depth and camera.
         labels: (H, W) uint8 class ids, 255 = unlabelled; None where the data set has none.
         pose: (4, 4) float64 camera-to-world, metres; None where unknown.
+        camera: name of the sensor; '' if unknown.
 
     Raises:
         InputError: shapes or dtypes do not fit.
@@ -164,6 +165,7 @@ class Sample:
     frame: RgbdFrame
     labels: np.ndarray | None = None
     pose: np.ndarray | None = None
+    camera: str = ''
 
     def __post_init__(self) -> None:
         labels, pose = self.labels, self.pose

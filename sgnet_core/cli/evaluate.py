@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluate checkpoints on a dataset folder: accuracy with labels, temporal consistency with poses.
 
-DistributedContext started by torchrun share the frames and give the same results. After Ctrl-C, the results
+Processes started by torchrun share the frames and give the same results. After Ctrl-C, the results
 cover the frames seen so far by all processes.
 """
 

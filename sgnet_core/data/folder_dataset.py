@@ -22,6 +22,7 @@ from sgnet_core.data.dataset_config import (
     read_split,
     read_text,
 )
+from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.images import read_depth, read_labels, read_rgb
 from sgnet_core.labels import label_set_of
@@ -95,7 +96,8 @@ class FolderDataset:
             labels = self.load_labels(sample_id)
             _check_size(self._path('label', sample_id), labels, camera)
         pose = read_pose(self._path('pose', sample_id)) if self.has_poses else None
-        return Sample(sample_id, RgbdFrame(rgb, depth_m, camera), labels, pose)
+        frame = RgbdFrame(rgb, depth_m, camera)
+        return Sample(sample_id, frame, labels, pose, camera_of(sample_id))
 
     def load_labels(self, sample_id: str) -> np.ndarray:
         """The labels of the frame of this id, (H, W) uint8, of a data set that has some.

@@ -109,7 +109,8 @@ class SunRgbdDataset:
         except InputError as error:
             raise DataError(f'{files["intrinsics.txt"]}: {error}') from error
         labels = self._labels(sample_id) if self.class_names else None
-        return Sample(sample_id, RgbdFrame(rgb, depth_m, camera), labels)
+        frame = RgbdFrame(rgb, depth_m, camera)
+        return Sample(sample_id, frame, labels, camera=camera_of(sample_id))
 
     def _labels(self, sample_id: str) -> np.ndarray:
         """(H, W) uint8 class ids."""
@@ -190,10 +191,10 @@ class SunRgbdDataset:
         return f'split: {SPLIT} of {toolbox.path.absolute().name}{missing}'
 
 
-def camera_of(sample_id: str) -> str | None:
-    """The camera that an id of `frame_id` names; None where it names none."""
+def camera_of(sample_id: str) -> str:
+    """The camera in an id of `frame_id`; '' if the id has none."""
     first = sample_id.partition('-')[0]
-    return first if first in CAMERAS else None
+    return first if first in CAMERAS else ''
 
 
 def frame_id(path: str, within: Path = Path()) -> str:

@@ -18,7 +18,6 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
-from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation.bootstrap import bootstrap_intervals
 from sgnet_core.evaluation.boundary_iou import boundary_region
@@ -305,4 +304,4 @@ def _camera(sample: Sample) -> str:
     """A name for what made the frame: frames of one camera share size and focal length."""
     intrinsics = sample.frame.intrinsics
     size = f'{intrinsics.width}x{intrinsics.height}'
-    return camera_of(sample.id) or f'{size}, focal length {intrinsics.fx:.0f}'
+    return sample.camera or f'{size}, focal length {intrinsics.fx:.0f}'

@@ -93,6 +93,7 @@ def test_archive_gives_the_same_folder_as_its_content(data, tmp_path, capsys):
         assert prepare(source, tmp_path / out, '--json', str(tmp_path / f'{out}.json')) == 0
     assert content(tmp_path / 'a') == content(tmp_path / 'b')
     dataset = FolderDataset(tmp_path / 'b')
+    assert all(sample.camera == sample.id.partition('-')[0] for sample in dataset)
     assert dataset.ids == IDS and dataset.intrinsics is None
     assert FolderDataset(tmp_path / 'b', 'train').ids
     summary = json.loads((tmp_path / 'b.json').read_text())

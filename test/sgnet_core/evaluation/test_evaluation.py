@@ -156,12 +156,12 @@ def test_groups_of_frames_equal_evaluations_of_their_own(pairs):
     assert part['per_camera'] is None
 
 
-def test_cameras_of_sun_rgbd_have_their_names(pairs):
-    renamed = [
-        (dataclasses.replace(sample, id=f'{name}-{sample.id}'), result)
+def test_named_cameras_keep_their_names(pairs):
+    named = [
+        (dataclasses.replace(sample, camera=name), result)
         for name, (sample, result) in zip(('kv2', 'xtion', 'kv2'), pairs[:3], strict=True)
     ]
-    cameras = evaluated(renamed).to_json()['per_camera']
+    cameras = evaluated(named).to_json()['per_camera']
     assert {name: part['frames'] for name, part in cameras.items()} == {'kv2': 2, 'xtion': 1}
 
 
