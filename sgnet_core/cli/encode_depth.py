@@ -179,13 +179,13 @@ def _of_files(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
 
 
 def _png_files(paths: list[Path]) -> list[Path]:
-    from sgnet_core.data.folder_dataset import counting_order
+    from sgnet_core.data.folder_dataset import natural_order
     from sgnet_core.errors import DataError
 
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(path.glob('*.png'), key=lambda file: counting_order(file.name))
+            found = sorted(path.glob('*.png'), key=lambda file: natural_order(file.name))
             if not found:
                 raise DataError(f'{path}: neither dataset.yaml nor .png files; give their folder')
             files += found

@@ -17,7 +17,7 @@ from sgnet_core.cli.options import add_options
 from sgnet_core.io.files import check_json_destination, write_json
 
 if TYPE_CHECKING:
-    from sgnet_core.data.conversion import Originals
+    from sgnet_core.data.conversion import SourceDataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,33 +136,33 @@ def prepare_rooms(args: argparse.Namespace) -> None:
 
 def prepare_nyuv2(args: argparse.Namespace) -> None:
     """Write the frames of nyu_depth_v2_labeled.mat as a folder data set."""
-    from sgnet_core.data.conversion import check_free
+    from sgnet_core.data.conversion import check_output_folder
     from sgnet_core.data.nyuv2 import Nyuv2Dataset
 
-    check_free(args.out)
-    originals = Nyuv2Dataset(args.file, args.meta, args.depth, args.classes)
+    check_output_folder(args.out)
+    source = Nyuv2Dataset(args.file, args.meta, args.depth, args.classes)
     recipe = f'nyuv2 from {args.file.name}, {args.file.stat().st_size} bytes'
-    _prepare(args, originals, f'{recipe}, {args.classes} classes')
+    _prepare(args, source, f'{recipe}, {args.classes} classes')
 
 
 def prepare_sunrgbd(args: argparse.Namespace) -> None:
     """Write the frames of SUNRGBD.zip as a folder data set."""
-    from sgnet_core.data.conversion import check_free
+    from sgnet_core.data.conversion import check_output_folder
     from sgnet_core.data.sunrgbd import SunRgbdDataset
 
-    check_free(args.out)
-    originals = SunRgbdDataset(args.source, args.toolbox, args.depth)
-    recipe = f'sunrgbd from {args.source.name}, {len(originals.ids)} frames'
-    _prepare(args, originals, ', '.join((recipe, *originals.notes)))
+    check_output_folder(args.out)
+    source = SunRgbdDataset(args.source, args.toolbox, args.depth)
+    recipe = f'sunrgbd from {args.source.name}, {len(source.ids)} frames'
+    _prepare(args, source, ', '.join((recipe, *source.notes)))
 
 
-def _prepare(args: argparse.Namespace, originals: Originals, recipe: str) -> None:
-    from sgnet_core.data.conversion import prepare
+def _prepare(args: argparse.Namespace, source: SourceDataset, recipe: str) -> None:
+    from sgnet_core.data.conversion import convert
 
     check_json_destination(args.json)
     suffix = '.png' if args.png else '.jpg'
-    summary = prepare(originals, args.out, f'{recipe}, {args.depth} depth, {suffix}', suffix)
-    for note in originals.notes:
+    summary = convert(source, args.out, f'{recipe}, {args.depth} depth, {suffix}', suffix)
+    for note in source.notes:
         print(note)
     classes = len(summary['classes_seen'])
     print(f'{args.out}: {summary["frames"]} frames, {summary["skipped"]} skipped')
@@ -172,10 +172,10 @@ def _prepare(args: argparse.Namespace, originals: Originals, recipe: str) -> Non
             f'{name}: {camera["frames"]} frames of {" ".join(camera["sizes"])}, depth {near:.2f} '
             f'to {far:.2f} m, {camera["missing"]:.1%} missing'
         )
-    if originals.class_names:
+    if source.class_names:
         unseen = ', '.join(summary['classes_missing'])
         print(
-            f'classes: {classes} of {len(originals.class_names)} seen'
+            f'classes: {classes} of {len(source.class_names)} seen'
             f'{", not " + unseen if unseen else ""}'
         )
     if summary['splits']:

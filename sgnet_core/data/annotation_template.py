@@ -22,7 +22,7 @@ CLASSES_FILE = 'classes.txt'
 SPLITS = {'fit': 'fit.txt', 'val': 'val.txt'}
 
 
-def read_own_classes(path: Path) -> tuple[str, ...]:
+def read_class_list(path: Path) -> tuple[str, ...]:
     """The names of a file with one a line, whether or not "void" is the first.
 
     Raises:
@@ -36,7 +36,7 @@ def read_own_classes(path: Path) -> tuple[str, ...]:
         raise DataError(f'{path}: {error}') from error
 
 
-def await_labels(root: Path, class_names: Sequence[str]) -> None:
+def write_annotation_template(root: Path, class_names: Sequence[str]) -> None:
     """Add to the data set: `classes.txt`, an empty folder `label`, and empty lists `fit`, `val`.
 
     Raises:

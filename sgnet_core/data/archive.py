@@ -59,7 +59,7 @@ class Archive:
         """The first file that is called so, in whichever folder; None where there is none."""
         return next((name for name in self.names if PurePosixPath(name).name == file_name), None)
 
-    def seekable(self, name: str) -> Path | BinaryIO:
+    def open_seekable(self, name: str) -> Path | BinaryIO:
         """A file for a reader that jumps about in it.
 
         One out of a ZIP archive is copied to a temporary file without a name (where TMPDIR says),

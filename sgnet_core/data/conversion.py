@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Originals of a data set, written as a folder data set; an interrupted run is gone on with.
+"""SourceDataset of a data set, written as a folder data set; an interrupted run is gone on with.
 
 What is finished stands in a journal inside the folder, which goes when the last frame is written.
 """
@@ -22,8 +22,8 @@ from sgnet_core.io.files import atomic_write
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, Sample
 
 JOURNAL = 'unfinished.jsonl'
-SKIPPED_AT_MOST = 0.01
-"""More frames than this share cannot be read: something is wrong with the originals."""
+MAX_SKIPPED = 0.01
+"""More frames than this share cannot be read: something is wrong with the source."""
 
 BLOCK = 8
 BLOCKS_PER_VAL_BLOCK = 8
@@ -33,7 +33,7 @@ _VAL_BLOCK = 6
 _FRAME_BYTES = {'.jpg': 400_000, '.png': 800_000}
 
 
-class Originals(Protocol):
+class SourceDataset(Protocol):
     """A data set as it is published."""
 
     name: str
@@ -62,7 +62,7 @@ def fit_and_val(ids: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return fit, val
 
 
-def check_free(out: Path) -> None:
+def check_output_folder(out: Path) -> None:
     """Raise InputError where `out` is neither new, nor empty, nor left unfinished."""
     if out.exists() and (
         not out.is_dir() or (any(out.iterdir()) and not (out / JOURNAL).is_file())
@@ -70,8 +70,8 @@ def check_free(out: Path) -> None:
         raise InputError(f'{out}: not an empty folder; delete it or choose another one')
 
 
-def prepare(originals: Originals, out: Path, recipe: str, image_suffix: str) -> dict[str, Any]:
-    """Write all frames of `originals` to the folder `out`, and return what is in it.
+def convert(source: SourceDataset, out: Path, recipe: str, image_suffix: str) -> dict[str, Any]:
+    """Write all frames of `source` to the folder `out`, and return what is in it.
 
     Args:
         recipe: one line that says from what and how; an unfinished folder of the same recipe is
@@ -88,27 +88,27 @@ def prepare(originals: Originals, out: Path, recipe: str, image_suffix: str) -> 
         SgnetError: the folder cannot be written to.
     """
     journal = Journal(out, recipe)
-    todo = [name for name in originals.ids if name not in journal.entries]
+    todo = [name for name in source.ids if name not in journal.entries]
     _check_space(out, len(todo) * _FRAME_BYTES[image_suffix])
     writer = FolderWriter(
         out,
-        originals.name,
-        originals.intrinsics,
-        originals.class_names,
+        source.name,
+        source.intrinsics,
+        source.class_names,
         image_suffix=image_suffix,
-        already=journal.entries,
+        written=journal.entries,
     )
     try:
-        skipped = _write_frames(originals, todo, writer, journal)
+        skipped = _write_frames(source, todo, writer, journal)
     except KeyboardInterrupt:
         print(
-            f'{out}: {len(journal.entries)} of {len(originals.ids)} frames; '
+            f'{out}: {len(journal.entries)} of {len(source.ids)} frames; '
             'the same command goes on from here',
             file=sys.stderr,
         )
         raise
     written = {}
-    for name, ids in originals.splits.items():
+    for name, ids in source.splits.items():
         kept = [sample_id for sample_id in ids if sample_id in journal.entries]
         if kept:
             writer.write_split(name, kept)
@@ -116,34 +116,34 @@ def prepare(originals: Originals, out: Path, recipe: str, image_suffix: str) -> 
     writer.close()
     journal.remove()
     entries = list(journal.entries.values())
-    return {**summarise(entries, originals.class_names), 'skipped': skipped, 'splits': written}
+    return {**summarise(entries, source.class_names), 'skipped': skipped, 'splits': written}
 
 
 def _write_frames(
-    originals: Originals, todo: list[str], writer: FolderWriter, journal: Journal
+    source: SourceDataset, todo: list[str], writer: FolderWriter, journal: Journal
 ) -> int:
     """Write the frames that are left; return how many cannot be read."""
     skipped = 0
-    done = len(originals.ids) - len(todo)
-    bar = tqdm(todo, originals.name, len(originals.ids), initial=done, unit='frame', disable=None)
+    done = len(source.ids) - len(todo)
+    bar = tqdm(todo, source.name, len(source.ids), initial=done, unit='frame', disable=None)
     for sample_id in bar:
         try:
-            sample = originals.load(sample_id)
+            sample = source.load(sample_id)
         except InputError as error:
             skipped += 1
             tqdm.write(f'frame {sample_id} skipped: {error}', file=sys.stderr)
-            if skipped > SKIPPED_AT_MOST * len(originals.ids):
+            if skipped > MAX_SKIPPED * len(source.ids):
                 raise DataError(
-                    f'{skipped} of {len(originals.ids)} frames cannot be read, more than '
-                    f'{SKIPPED_AT_MOST:.0%}; the last is frame {sample_id}: {error}'
+                    f'{skipped} of {len(source.ids)} frames cannot be read, more than '
+                    f'{MAX_SKIPPED:.0%}; the last is frame {sample_id}: {error}'
                 ) from error
             continue
         writer.write(sample)
-        journal.append(_entry(sample, originals.camera(sample_id)))
+        journal.append(_journal_entry(sample, source.camera(sample_id)))
     return skipped
 
 
-def _entry(sample: Sample, camera: str) -> dict[str, Any]:
+def _journal_entry(sample: Sample, camera: str) -> dict[str, Any]:
     depth_m = sample.frame.depth_m
     measured = depth_m[np.isfinite(depth_m)]
     labels = np.unique(sample.labels) if sample.labels is not None else np.array([], np.uint8)
@@ -172,9 +172,9 @@ class Journal:
         """
         self._path = out / JOURNAL
         self.entries: dict[str, dict[str, Any]] = {}
-        check_free(out)
+        check_output_folder(out)
         if self._path.is_file():
-            self._take_up(out, recipe)
+            self._resume(out, recipe)
         out.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps(line) for line in ({'recipe': recipe}, *self.entries.values())]
         with atomic_write(self._path) as partial:
@@ -190,15 +190,15 @@ class Journal:
         """The folder is a data set now."""
         self._path.unlink()
 
-    def _take_up(self, out: Path, recipe: str) -> None:
+    def _resume(self, out: Path, recipe: str) -> None:
         first, *lines = self._path.read_text(encoding='utf-8').splitlines() or ['']
-        begun = _parsed(first).get('recipe')
+        begun = _parse_line(first).get('recipe')
         if begun != recipe:
             raise InputError(
                 f'{out}: begun as {begun!r}, this is {recipe!r}; repeat that command, '
                 'delete the folder or choose another one'
             )
-        for entry in map(_parsed, lines):
+        for entry in map(_parse_line, lines):
             if 'id' in entry:
                 self.entries[entry['id']] = entry
         # What was being written when the run was killed.
@@ -206,7 +206,7 @@ class Journal:
             partial.unlink()
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def _parse_line(line: str) -> dict[str, Any]:
     """A line of the journal; empty where it was being written when the run was killed."""
     try:
         return json.loads(line)
@@ -225,7 +225,7 @@ def _check_space(out: Path, needed: int) -> None:
 def summarise(
     entries: Sequence[dict[str, Any]], class_names: tuple[str, ...] | None
 ) -> dict[str, Any]:
-    """What the frames of a journal hold together; see `prepare`."""
+    """What the frames of a journal hold together; see `convert`."""
     seen = {number for entry in entries for number in entry['classes']}
     names = list(enumerate(class_names or ()))
     cameras: dict[str, Any] = {}

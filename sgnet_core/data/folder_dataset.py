@@ -175,7 +175,7 @@ def ids_on_disk(root: Path, pattern: str) -> tuple[str, ...]:
     expression = re.escape(first) + '(?P<id>[^/]+)' + '(?P=id)'.join(map(re.escape, rest))
     files = root.glob('*'.join(map(glob.escape, (first, *rest))))
     matches = (re.fullmatch(expression, file.relative_to(root).as_posix()) for file in files)
-    return tuple(sorted((match['id'] for match in matches if match), key=counting_order))
+    return tuple(sorted((match['id'] for match in matches if match), key=natural_order))
 
 
 def read_pose(path: Path) -> np.ndarray:
@@ -194,7 +194,7 @@ def read_pose(path: Path) -> np.ndarray:
     return pose
 
 
-def counting_order(sample_id: str) -> list[str | int]:
+def natural_order(sample_id: str) -> list[str | int]:
     """Sorts frame-2 before frame-10."""
     parts = re.split(r'(\d+)', sample_id)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]

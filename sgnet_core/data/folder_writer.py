@@ -44,7 +44,7 @@ class FolderWriter:
         *,
         with_pose: bool = False,
         image_suffix: str = '.jpg',
-        already: Collection[str] | None = None,
+        written: Collection[str] | None = None,
     ) -> None:
         """Start a data set in an empty or new folder, or go on with an unfinished one.
 
@@ -53,7 +53,7 @@ class FolderWriter:
             class_names: without "void"; None for frames without labels.
             with_pose: whether every sample has a pose.
             image_suffix: `.jpg` (quality 95, small) or `.png` (exact, large).
-            already: ids that an interrupted writer of the same data set wrote; None: the folder
+            written: ids that an interrupted writer of the same data set wrote; None: the folder
                 must be empty.
 
         Raises:
@@ -62,7 +62,7 @@ class FolderWriter:
         """
         self.root = Path(root)
         taken = self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir()))
-        if already is None and taken:
+        if written is None and taken:
             raise InputError(f'{self.root}: not an empty folder; delete it or choose another one')
         if image_suffix not in ('.jpg', '.png'):
             raise InputError(f'image_suffix {image_suffix!r} must be .jpg or .png')
@@ -82,7 +82,7 @@ class FolderWriter:
             pose='pose/{id}.txt' if with_pose else None,
             rate_hz=rate_hz,
         )
-        self._ids = dict.fromkeys(already or ())
+        self._ids = dict.fromkeys(written or ())
         self._closed = False
 
     def __enter__(self) -> FolderWriter:

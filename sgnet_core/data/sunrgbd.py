@@ -162,7 +162,7 @@ class SunRgbdDataset:
         # .../FRAME/image/*.jpg on the authors' machine.
         owners = [str(PurePosixPath(entry.rgbpath).parents[1]) for entry in np.atleast_1d(meta)]
         path = f'{toolbox.path}: {name}'
-        self._segmentation = open_hdf5(path, toolbox.seekable(name), ('SUNRGBD2Dseg',))
+        self._segmentation = open_hdf5(path, toolbox.open_seekable(name), ('SUNRGBD2Dseg',))
         references = np.ravel(self._segmentation['SUNRGBD2Dseg/seglabel'][()])
         if len(references) != len(owners):
             raise DataError(

@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     check_positive(args, 'every', 'limit', 'rate')
     from tqdm import tqdm
 
-    from sgnet_core.data.annotation_template import read_own_classes
+    from sgnet_core.data.annotation_template import read_class_list
 
     # isort: split
     from sgnet_ros.bag.reader import Bag
     from sgnet_ros.compat.signals import interruptible
 
-    own_classes = None if args.classes is None else read_own_classes(args.classes)
+    own_classes = None if args.classes is None else read_class_list(args.classes)
     with Bag(args.bag) as bag, interruptible() as stop:
         frames = _open(bag, args, labels=own_classes is None)
         bar = tqdm(frames, total=length_hint(frames), unit='frame', disable=None)
@@ -133,7 +133,7 @@ def _write(
     own_classes: tuple[str, ...] | None,
 ) -> tuple[float | None, int]:
     """Write a data set of what can be written; returns the median rate and the number of frames."""
-    from sgnet_core.data.annotation_template import await_labels
+    from sgnet_core.data.annotation_template import write_annotation_template
     from sgnet_core.data.folder_writer import FolderWriter
     from sgnet_ros.bag.frames import stamp_of
 
@@ -159,7 +159,7 @@ def _write(
         if writer is not None and stamps:
             writer.close(rate_hz)
             if own_classes:
-                await_labels(args.out, own_classes)
+                write_annotation_template(args.out, own_classes)
     return rate_hz, len(stamps)
 
 

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from sgnet_core.data.dataset_config import DATASET_FILE, DatasetConfig, read_split
-from sgnet_core.data.folder_dataset import counting_order, ids_on_disk
+from sgnet_core.data.folder_dataset import ids_on_disk, natural_order
 from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import DataError
 
@@ -46,7 +46,7 @@ def list_frames(root: Path, file: DatasetConfig, split: str | None = None) -> Fr
     splits, findings = _read_splits(root, file)
     on_disk = {kind: set(ids_on_disk(root, getattr(file, kind))) for kind in file.kinds}
     if split is None:
-        ids = sorted(on_disk['image'].union(*splits.values()), key=counting_order)
+        ids = sorted(on_disk['image'].union(*splits.values()), key=natural_order)
     else:
         ids = list(splits.get(split, ()))
     if not ids and split is None:
@@ -118,7 +118,7 @@ def _missing_files(
 
 def _files_without_image(file: DatasetConfig, on_disk: dict[str, set[str]]) -> Iterator[Finding]:
     for kind, there in on_disk.items():
-        if alone := sorted(there - on_disk['image'], key=counting_order):
+        if alone := sorted(there - on_disk['image'], key=natural_order):
             number, example = counted(len(alone), f'{kind} file'), file.file_of(kind, alone[0])
             yield warning(
                 'files_without_image',
@@ -130,7 +130,7 @@ def _files_without_image(file: DatasetConfig, on_disk: dict[str, set[str]]) -> I
 
 def _shared_ids(splits: Splits) -> Iterator[Finding]:
     for first, second in combinations(splits, 2):
-        if both := sorted(set(splits[first]) & set(splits[second]), key=counting_order):
+        if both := sorted(set(splits[first]) & set(splits[second]), key=natural_order):
             yield error(
                 'splits_overlap',
                 f'splits {first!r} and {second!r} share {counted(len(both), "frame")}',
@@ -144,7 +144,7 @@ def _interleaved(file: DatasetConfig, splits: Splits) -> Iterator[Finding]:
     split_of = {i: name for name, ids in splits.items() for i in ids}
     if file.rate_hz is None or len(set(split_of.values())) < 2:
         return
-    ids = sorted(split_of, key=counting_order)
+    ids = sorted(split_of, key=natural_order)
     changes = sum(split_of[a] != split_of[b] for a, b in pairwise(ids))
     smallest = min(len(ids) for ids in splits.values())
     # A random split changes twice per frame of the smaller split; blocks of 8 frames or more

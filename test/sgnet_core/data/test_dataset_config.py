@@ -27,14 +27,14 @@ def two_cameras(tmp_path):
     return tmp_path / 'set'
 
 
-def test_every_frame_comes_back_with_its_own_camera(two_cameras):
+def test_frames_keep_their_own_intrinsics(two_cameras):
     dataset = FolderDataset(two_cameras)
     assert dataset.intrinsics is None
     assert [sample.frame.intrinsics for sample in dataset] == CAMERAS
     assert [sample.frame.depth_m.shape for sample in dataset] == [(24, 36), (30, 20)]
 
 
-def test_text_is_exact_and_may_have_any_line_breaks():
+def test_intrinsics_text_round_trips():
     for camera in CAMERAS:
         text = intrinsics_to_text(camera)
         assert intrinsics_from_text(text, camera.size) == camera
@@ -54,7 +54,7 @@ def test_text_is_exact_and_may_have_any_line_breaks():
         ('0 0 0 0 0 0 0 0 1', 'focal lengths must be positive'),
     ],
 )
-def test_what_is_no_camera_is_refused_and_the_file_named(two_cameras, text, message):
+def test_invalid_intrinsics_are_named(two_cameras, text, message):
     with pytest.raises(InputError, match=message):
         intrinsics_from_text(text, (24, 36))
     (two_cameras / 'intrinsics' / 'f1.txt').write_text(text)
@@ -62,7 +62,7 @@ def test_what_is_no_camera_is_refused_and_the_file_named(two_cameras, text, mess
         FolderDataset(two_cameras)[1]
 
 
-def test_missing_camera_and_wrong_size_are_named(two_cameras):
+def test_missing_intrinsics_and_wrong_size_are_named(two_cameras):
     (two_cameras / 'depth' / 'f0.png').write_bytes((two_cameras / 'depth' / 'f1.png').read_bytes())
     with pytest.raises(DataError, match=r'depth/f0\.png: 20x30 pixels, .* are for 36x24'):
         FolderDataset(two_cameras)[0]
@@ -71,12 +71,12 @@ def test_missing_camera_and_wrong_size_are_named(two_cameras):
         FolderDataset(two_cameras)
 
 
-def test_writer_goes_on_with_the_frames_of_an_interrupted_one(tmp_path, tiny_samples):
+def test_writer_resumes_an_interrupted_dataset(tmp_path, tiny_samples):
     camera = tiny_samples[0].frame.intrinsics
     with pytest.raises(KeyboardInterrupt), FolderWriter(tmp_path / 's', 's', camera) as writer:
         writer.write(Sample('0', tiny_samples[0].frame))
         raise KeyboardInterrupt
-    with FolderWriter(tmp_path / 's', 's', camera, already=['0']) as writer:
+    with FolderWriter(tmp_path / 's', 's', camera, written=['0']) as writer:
         with pytest.raises(InputError, match="'0' is already written"):
             writer.write(Sample('0', tiny_samples[0].frame))
         writer.write(Sample('1', tiny_samples[1].frame))

@@ -49,7 +49,7 @@ def test_round_trip_is_exact(tiny_dataset, tiny_samples):
         assert read.frame.intrinsics == written.frame.intrinsics
 
 
-def test_attributes(tiny_dataset, tiny_samples):
+def test_dataset_reads_attributes(tiny_dataset, tiny_samples):
     read = tiny_dataset
     assert (read.name, read.rate_hz, read.splits) == ('tiny', 30.0, ('fit', 'val'))
     assert (read.ids, read.class_names) == (('0', '1', '2', '3', '4'), NYU40.class_names)
@@ -57,7 +57,7 @@ def test_attributes(tiny_dataset, tiny_samples):
     assert read.has_labels and read.has_poses
 
 
-def test_splits_and_ids(tiny_dataset):
+def test_dataset_selects_splits_and_ids(tiny_dataset):
     assert FolderDataset(tiny_dataset.root, 'val').ids == ('3', '4')
     assert FolderDataset(tiny_dataset.root, ids=['4', '1'])[0].id == '4'
     assert FolderDataset(str(tiny_dataset.root), 'fit')[-1].id == '2'
@@ -76,7 +76,7 @@ def write_frame(root: Path, rgb: np.ndarray, depth_m: np.ndarray) -> FolderDatas
     return FolderDataset(root)
 
 
-def test_jpeg_is_close_and_without_labels_and_poses_there_are_none(tmp_path):
+def test_jpeg_is_close_and_labels_and_poses_are_optional(tmp_path):
     ramp = np.tile(np.arange(0, 240, 6, dtype=np.uint8), (24, 1))
     rgb = np.stack([ramp, ramp // 2, 255 - ramp], -1)
     dataset = write_frame(tmp_path / 'set', rgb, np.full((24, 40), 2.5, np.float32))
@@ -87,14 +87,14 @@ def test_jpeg_is_close_and_without_labels_and_poses_there_are_none(tmp_path):
     assert np.abs(dataset[0].frame.rgb.astype(int) - rgb).mean() < 4
 
 
-def test_depth_that_16_bits_cannot_hold_is_no_measurement(tmp_path):
+def test_writer_drops_depth_beyond_16_bits(tmp_path):
     depth_m = np.array([[0.001, 65.535, 65.536, 70.0], [np.nan, np.inf, -1.0, 0.0]], np.float32)
     read = write_frame(tmp_path / 'set', np.zeros((2, 4, 3), np.uint8), depth_m)[0].frame.depth_m
     np.testing.assert_allclose(read[0, :2], [0.001, 65.535], rtol=1e-6)
     assert np.isnan(read).sum() == 6
 
 
-def test_every_depth_value_comes_back_from_a_second_writing(tmp_path):
+def test_depth_values_survive_writing(tmp_path):
     raw = np.arange(65536, dtype=np.uint16).reshape(128, 512)
     depth_m = raw.astype(np.float32) * np.float32(0.001)
     write_frame(tmp_path / 'set', np.zeros((128, 512, 3), np.uint8), depth_m)
@@ -105,7 +105,7 @@ def test_every_depth_value_comes_back_from_a_second_writing(tmp_path):
 # --- the format
 
 
-def test_scale_and_every_invalid_value(tiny_dataset):
+def test_depth_scale_and_invalid_values_apply(tiny_dataset):
     raw = np.full((24, 36), 10000, np.uint16)
     raw[0, :3] = (0, 65535, 7)
     cv2.imwrite(str(tiny_dataset.root / 'depth' / '0.png'), raw)
@@ -124,7 +124,7 @@ def test_scale_and_every_invalid_value(tiny_dataset):
         (1, np.array([0, 40, 1, 2], np.uint16), [UNLABELLED, 39, 0, 1]),  # 16 bits
     ],
 )
-def test_labels_of_either_offset(tiny_dataset, offset, values, ids):
+def test_label_offset_applies(tiny_dataset, offset, values, ids):
     for sample_id in tiny_dataset.ids:
         labels = np.tile(values, (24, 9))
         cv2.imwrite(str(tiny_dataset.root / 'label' / f'{sample_id}.png'), labels)
@@ -137,7 +137,7 @@ def test_labels_of_either_offset(tiny_dataset, offset, values, ids):
 
 
 @pytest.mark.parametrize('bits', [1, 2, 4, 8])
-def test_indexed_labels_are_their_indices_whatever_their_colours(tiny_dataset, bits):
+def test_indexed_png_gives_its_indices(tiny_dataset, bits):
     """As annotation tools write them; few classes make them pack several pixels in a byte."""
     rng = np.random.default_rng(bits)
     indices = rng.integers(0, min(2**bits, 41), (24, 36)).astype(np.uint8)
@@ -165,7 +165,7 @@ def indexed_png(indices: np.ndarray, bits: int) -> bytes:
     )
 
 
-def test_ids_of_a_pattern_are_in_counting_order(tiny_dataset):
+def test_ids_are_in_natural_order(tiny_dataset):
     image = tiny_dataset.root / 'image'
     for old, new in (('0', '10'), ('1', '9'), ('2', '100')):
         for kind in ('image', 'depth', 'label'):
@@ -176,7 +176,7 @@ def test_ids_of_a_pattern_are_in_counting_order(tiny_dataset):
     assert FolderDataset(tiny_dataset.root).ids == ('3', '4', '9', '10', '100')
 
 
-def test_patterns_may_have_characters_that_glob_and_format_know(tiny_dataset):
+def test_patterns_accept_glob_and_format_characters(tiny_dataset):
     folder = tiny_dataset.root / 'shots [1] {x}'
     folder.mkdir()
     for file in (tiny_dataset.root / 'image').iterdir():
@@ -197,7 +197,7 @@ def test_exif_rotation_is_not_applied(tiny_dataset):
     assert tiny_dataset[0].frame.rgb.shape == (24, 36, 3)
 
 
-def test_optional_keys_may_be_left_out_or_empty(tiny_dataset):
+def test_optional_keys_have_defaults(tiny_dataset):
     edit_yaml(tiny_dataset.root, name=None, rate_hz=None, splits=None, depth_invalid=None)
     path = tiny_dataset.root / 'dataset.yaml'
     path.write_text(path.read_text() + 'rate_hz:\n')
@@ -207,7 +207,7 @@ def test_optional_keys_may_be_left_out_or_empty(tiny_dataset):
     assert dataset.splits == ()
 
 
-def test_scale_in_the_notation_that_yaml_takes_for_text(tiny_dataset):
+def test_depth_scale_accepts_1e_3(tiny_dataset):
     path = tiny_dataset.root / 'dataset.yaml'
     path.write_text(path.read_text().replace('depth_scale: 0.001', 'depth_scale: 1e-3'))
     assert yaml.safe_load(path.read_text())['depth_scale'] == '1e-3'
@@ -216,7 +216,7 @@ def test_scale_in_the_notation_that_yaml_takes_for_text(tiny_dataset):
     )
 
 
-def test_byte_order_mark_of_windows_editors(tiny_dataset):
+def test_files_with_a_byte_order_mark_are_read(tiny_dataset):
     for name in ('dataset.yaml', 'classes.txt', 'split_val.txt'):
         path = tiny_dataset.root / name
         path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b'\n', b'\r\n'))
@@ -229,7 +229,7 @@ def test_byte_order_mark_of_windows_editors(tiny_dataset):
 
 
 @pytest.mark.parametrize(('folder', 'problem'), [('nowhere', 'folder'), ('.', 'file')])
-def test_missing_folder_and_missing_dataset_yaml(tmp_path, folder, problem):
+def test_missing_folder_or_dataset_yaml_is_named(tmp_path, folder, problem):
     with pytest.raises(DataError, match=rf'dataset\.yaml: no such {problem}; give the folder of'):
         FolderDataset(tmp_path / folder)
 
@@ -263,7 +263,7 @@ def test_missing_folder_and_missing_dataset_yaml(tmp_path, folder, problem):
         ({'splits': 'fit.txt'}, r"splits: 'fit\.txt' must look like \{fit: fit\.txt"),
     ],
 )
-def test_bad_dataset_yaml_is_an_error_that_names_it(tiny_dataset, changes, message):
+def test_bad_value_in_dataset_yaml_is_named(tiny_dataset, changes, message):
     edit_yaml(tiny_dataset.root, **changes)
     with pytest.raises(DataError, match=r'dataset\.yaml: .*' + message) as caught:
         FolderDataset(tiny_dataset.root)
@@ -291,7 +291,7 @@ def test_bad_dataset_yaml_is_an_error_that_names_it(tiny_dataset, changes, messa
         ('split_val.txt', None, r'no such file; restore it, or correct dataset\.yaml'),
     ],
 )
-def test_bad_text_file(tiny_dataset, name, content, message):
+def test_bad_text_file_is_named(tiny_dataset, name, content, message):
     path = tiny_dataset.root / name
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(DataError, match=f'^{re.escape(str(path))}: {message}') as caught:
@@ -301,7 +301,7 @@ def test_bad_text_file(tiny_dataset, name, content, message):
         assert len(FolderDataset(tiny_dataset.root, 'fit')) == 3
 
 
-def test_split_of_missing_and_unknown_split(tiny_dataset):
+def test_unknown_split_and_missing_frames_are_named(tiny_dataset):
     (tiny_dataset.root / 'split_val.txt').write_text('3\n9\n')
     missing = r'image.9\.png: no such file \(and 3 more are missing\); restore it, or leave'
     with pytest.raises(DataError, match=missing):
@@ -314,7 +314,7 @@ def test_split_of_missing_and_unknown_split(tiny_dataset):
 
 
 @pytest.mark.parametrize('kind', ['image', 'depth', 'label', 'pose'])
-def test_missing_file_is_found_when_the_data_set_is_opened(tiny_dataset, kind):
+def test_missing_file_is_found_on_opening(tiny_dataset, kind):
     path = next((tiny_dataset.root / kind).glob('3.*'))
     path.unlink()
     expected = r'no such file; restore it, or leave its id out'
@@ -324,7 +324,7 @@ def test_missing_file_is_found_when_the_data_set_is_opened(tiny_dataset, kind):
         tiny_dataset.load('3')
 
 
-def test_labels_that_nobody_asks_for_may_be_missing(tiny_dataset):
+def test_unused_labels_may_be_missing(tiny_dataset):
     """Frames are painted a few at a time; the others can be predicted all the same."""
     (tiny_dataset.root / 'label' / '3.png').unlink()
     (tiny_dataset.root / 'classes.txt').write_text('void')
@@ -333,7 +333,7 @@ def test_labels_that_nobody_asks_for_may_be_missing(tiny_dataset):
     assert all(sample.labels is None for sample in dataset)
 
 
-def test_folder_without_images_and_empty_list_of_ids(tiny_dataset):
+def test_dataset_without_frames_is_rejected(tiny_dataset):
     with pytest.raises(DataError, match='list of ids is empty'):
         FolderDataset(tiny_dataset.root, ids=[])
     edit_yaml(tiny_dataset.root, image='rgb/{id}.jpg')
@@ -372,7 +372,7 @@ def out_of_range() -> np.ndarray:
         ('depth', ones(12, 18, dtype=np.uint16), '18x12 pixels, but .* for 36x24; .*register'),
     ],
 )
-def test_image_that_does_not_fit(tiny_dataset, kind, image, message):
+def test_wrong_image_is_named(tiny_dataset, kind, image, message):
     path = tiny_dataset.root / kind / '1.png'
     cv2.imwrite(str(path), image)
     with pytest.raises(DataError, match=f'{re.escape(str(path))}: {message}') as caught:
@@ -390,14 +390,14 @@ def test_image_that_does_not_fit(tiny_dataset, kind, image, message):
     ],
     ids=['empty', 'text', 'half'],
 )
-def test_damaged_image(tiny_dataset, kind, damage, message):
+def test_damaged_image_is_named(tiny_dataset, kind, damage, message):
     path = tiny_dataset.root / kind / '1.png'
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=re.escape(str(path)) + ': ' + message):
         tiny_dataset[1]
 
 
-def test_jpeg_cut_off_is_not_read_as_grey(tiny_dataset):
+def test_truncated_jpeg_is_rejected(tiny_dataset):
     path = tiny_dataset.root / 'image' / '1.png'
     jpeg = cv2.imencode('.jpg', tiny_dataset[1].frame.rgb)[1].tobytes()
     path.write_bytes(jpeg)
@@ -410,7 +410,7 @@ def test_jpeg_cut_off_is_not_read_as_grey(tiny_dataset):
 @pytest.mark.parametrize(
     'text', ['', '1 0 0\n0 1 0\n0 0 1\n', '1 0 0 x\n' * 4, '1 0 0 0\n1 0\n', '1 0 0 nan\n' * 4]
 )
-def test_bad_pose(tiny_dataset, text):
+def test_bad_pose_is_named(tiny_dataset, text):
     (tiny_dataset.root / 'pose' / '1.txt').write_text(text)
     with pytest.raises(DataError, match=r'1\.txt: no 4x4 matrix.*; write four lines of four'):
         tiny_dataset[1]
@@ -420,7 +420,7 @@ def test_bad_pose(tiny_dataset, text):
 
 
 @pytest.mark.parametrize('name', ['tiny_dataset', 'file'])
-def test_writer_refuses_a_folder_that_is_not_empty(tmp_path, tiny_dataset, name):
+def test_writer_rejects_a_folder_that_is_not_empty(tmp_path, tiny_dataset, name):
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='not an empty folder; delete it or choose another'):
         FolderWriter(tmp_path / name, 'again', tiny_dataset.intrinsics)
@@ -431,7 +431,7 @@ def writer_of(root: Path, samples: list[Sample]) -> FolderWriter:
     return FolderWriter(root, 'cut', camera, NYU40.class_names, with_pose=True)
 
 
-def test_interrupted_writing_leaves_no_data_set(tmp_path, tiny_samples):
+def test_interrupted_writer_leaves_no_dataset(tmp_path, tiny_samples):
     with pytest.raises(KeyboardInterrupt), writer_of(tmp_path / 'set', tiny_samples) as writer:
         writer.write(tiny_samples[0])
         raise KeyboardInterrupt
@@ -479,12 +479,12 @@ def test_writer_checks_every_sample(tmp_path, tiny_samples):
         ({'class_names': ['a', 'a']}, "'a' is given twice"),
     ],
 )
-def test_writer_refuses_values_the_reader_would_refuse(tmp_path, tiny_samples, changes, message):
+def test_writer_rejects_invalid_values(tmp_path, tiny_samples, changes, message):
     with pytest.raises(InputError, match=message):
         FolderWriter(tmp_path / 'set', 's', tiny_samples[0].frame.intrinsics, **changes)
 
 
-def test_folder_that_cannot_be_written_to(tmp_path, tiny_samples):
+def test_writer_reports_an_unwritable_folder(tmp_path, tiny_samples):
     (tmp_path / 'file').write_text('')
     sample = dataclasses.replace(tiny_samples[0], labels=None, pose=None)
     writer = FolderWriter(tmp_path / 'file' / 'set', 's', sample.frame.intrinsics)
@@ -503,7 +503,7 @@ def test_sample_checks_its_parts(tiny_samples):
 # --- research data
 
 
-def test_nyuv2(research_data):
+def test_research_nyuv2_is_read(research_data):
     dataset = FolderDataset(research_data / 'nyuv2')
     assert len(dataset) == 795
     assert dataset.class_names == NYU40.class_names
@@ -520,7 +520,7 @@ def test_nyuv2(research_data):
     assert not np.isnan(sample.frame.depth_m).any()
 
 
-def test_kinect_sequence(research_data):
+def test_research_sequence_is_read(research_data):
     dataset = FolderDataset(research_data / 'kinect_sequence')
     assert len(dataset) == 300
     assert dataset.ids[:2] == ('000000', '000001')
@@ -533,9 +533,7 @@ def test_kinect_sequence(research_data):
 
 
 @pytest.mark.parametrize('part', ['write_depth', 'write_labels', 'write_rgb'])
-def test_an_interruption_within_a_frame_leaves_the_others_whole(
-    tmp_path, tiny_samples, monkeypatch, part
-):
+def test_interrupted_frame_leaves_the_others_intact(tmp_path, tiny_samples, monkeypatch, part):
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -37,7 +37,7 @@ def classes40(labels):
     return np.array([UNLABELLED, *(n - 1 for n in published.NYU_CLASSES)], np.uint8)[labels]
 
 
-def test_folder_holds_what_the_file_holds(tmp_path, mat, arrays, capsys):
+def test_converted_folder_equals_the_file(tmp_path, mat, arrays, capsys):
     assert prepare(mat, tmp_path / 'out', '--png', '--json', str(tmp_path / 's.json')) == 0
     dataset = FolderDataset(tmp_path / 'out')
     assert dataset.ids == ('0001', '0002', '0003', '0004', '0005', '0006')
@@ -62,19 +62,19 @@ def test_folder_holds_what_the_file_holds(tmp_path, mat, arrays, capsys):
     assert '6 frames, 0 skipped' in capsys.readouterr().out
 
 
-def test_raw_depth_has_holes(mat, arrays):
+def test_raw_depth_has_missing_pixels(mat, arrays):
     sample = nyuv2.Nyuv2Dataset(mat, depth='raw').load('0002')
     holes = arrays['labels'][1] == 2
     assert 0 < holes.sum() < holes.size
     np.testing.assert_array_equal(np.isnan(sample.frame.depth_m), holes)
 
 
-def test_camera_counts_pixels_from_zero(research_data):
+def test_intrinsics_use_zero_based_pixels(research_data):
     assert FolderDataset(research_data / 'nyuv2').intrinsics == nyuv2.CAMERA
 
 
 @pytest.mark.parametrize('classes', [37, 13])
-def test_fewer_classes_are_those_of_the_40(mat, arrays, classes):
+def test_fewer_classes_follow_from_the_40(mat, arrays, classes):
     dataset = nyuv2.Nyuv2Dataset(mat, classes=classes)
     assert len(dataset.class_names) == classes
     of40 = {
@@ -88,7 +88,7 @@ def test_fewer_classes_are_those_of_the_40(mat, arrays, classes):
 # --- interrupted
 
 
-def test_interrupted_run_goes_on_and_ends_with_the_same_folder(tmp_path, mat, monkeypatch, capsys):
+def test_interrupted_conversion_resumes_to_the_same_folder(tmp_path, mat, monkeypatch, capsys):
     whole, cut = tmp_path / 'whole', tmp_path / 'cut'
     assert prepare(mat, whole) == 0
     load = nyuv2.Nyuv2Dataset.load
@@ -121,7 +121,7 @@ def test_interrupted_run_goes_on_and_ends_with_the_same_folder(tmp_path, mat, mo
         assert (whole / file).read_bytes() == (cut / file).read_bytes()
 
 
-def test_other_options_do_not_go_on(tmp_path, mat, monkeypatch, capsys):
+def test_conversion_does_not_resume_with_other_options(tmp_path, mat, monkeypatch, capsys):
     def interrupted(self, sample_id):
         raise KeyboardInterrupt
 
@@ -136,7 +136,7 @@ def test_other_options_do_not_go_on(tmp_path, mat, monkeypatch, capsys):
     assert 'not an empty folder' in capsys.readouterr().err
 
 
-def test_full_disk_is_said_before_anything_is_written(tmp_path, mat, monkeypatch, capsys):
+def test_full_disk_is_reported_before_writing(tmp_path, mat, monkeypatch, capsys):
     usage = shutil.disk_usage(tmp_path)._replace(free=2_000_000)
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
     assert prepare(mat, tmp_path / 'out') == 2
@@ -189,7 +189,7 @@ def test_files_of_another_kind_are_named(tmp_path, mat, capsys):
     assert not (tmp_path / 'out').exists()
 
 
-def test_each_missing_file_beside_it_is_named_and_where_it_is_published(tmp_path, mat):
+def test_missing_meta_files_are_named(tmp_path, mat):
     shutil.copy(mat, tmp_path)
     with pytest.raises(DataError, match=r'no classMapping40\.mat and no splits\.mat; .*--meta'):
         nyuv2.Nyuv2Dataset(tmp_path / 'nyu_depth_v2_labeled.mat')
@@ -199,7 +199,7 @@ def test_each_missing_file_beside_it_is_named_and_where_it_is_published(tmp_path
         nyuv2.Nyuv2Dataset(tmp_path / 'nyu_depth_v2_labeled.mat')
 
 
-def test_mapping_of_other_labels_and_splits_of_other_frames_are_refused(tmp_path, arrays):
+def test_mismatched_mapping_and_splits_are_rejected(tmp_path, arrays):
     other = published.NYU_NAMES[::-1]
     mat = published.write_nyuv2(tmp_path, small(arrays), names=other)
     with pytest.raises(DataError, match=r'maps 6 labels, 0 of which are named as'):
@@ -209,7 +209,7 @@ def test_mapping_of_other_labels_and_splits_of_other_frames_are_refused(tmp_path
         nyuv2.Nyuv2Dataset(mat)
 
 
-def test_label_that_does_not_exist_stops_a_small_data_set(tmp_path, arrays, capsys):
+def test_unknown_label_stops_a_small_dataset(tmp_path, arrays, capsys):
     labels = arrays['labels'][:2].copy()
     labels[1, 7, 9] = 895
     two = {name: array[:2] for name, array in arrays.items()} | {'labels': labels}
@@ -220,7 +220,7 @@ def test_label_that_does_not_exist_stops_a_small_data_set(tmp_path, arrays, caps
 # --- the real meta data
 
 
-def test_cut_of_the_training_frames_is_that_of_the_research_data(research_data):
+def test_fit_and_val_equal_the_research_splits(research_data):
     splits = nyuv2._read_splits(research_data / 'nyuv2_meta' / 'splits.mat', 1449)
     assert (len(splits['train']), len(splits['test'])) == (795, 654)
     for name in ('fit', 'val'):

@@ -41,7 +41,7 @@ def content(folder):
 
 
 @pytest.mark.parametrize('depth', ['filled', 'raw'])
-def test_every_frame_has_its_camera_size_depth_and_labels(data, depth):
+def test_frames_have_intrinsics_depth_and_labels(data, depth):
     dataset = SunRgbdDataset(data, depth=depth)
     assert dataset.ids == IDS
     assert dataset.class_names == NYU37.class_names
@@ -66,7 +66,7 @@ def test_every_frame_has_its_camera_size_depth_and_labels(data, depth):
         np.testing.assert_array_equal(sample.labels, published.sun_labels(folder) - np.uint8(1))
 
 
-def test_toolbox_labels_and_official_split_win(data, tmp_path):
+def test_toolbox_overrides_labels_and_splits(data, tmp_path):
     toolbox = published.write_sun_toolbox(data.parent)
     dataset = SunRgbdDataset(data)
     for name in published.SUN_FRAMES:
@@ -86,7 +86,7 @@ def test_toolbox_labels_and_official_split_win(data, tmp_path):
     np.testing.assert_array_equal(again.load(IDS[0]).labels, dataset.load(IDS[0]).labels)
 
 
-def test_archive_gives_the_same_folder_as_its_content(data, tmp_path, capsys):
+def test_archive_and_folder_convert_alike(data, tmp_path, capsys):
     published.write_sun_toolbox(data.parent)
     archive = published.zip_folder(data, data.parent / 'SUNRGBD.zip')
     for source, out in ((data, 'a'), (archive, 'b')):
@@ -135,7 +135,7 @@ def test_real_frames_are_read(research_data, tmp_path):
     assert np.median(difference) < 0.05
 
 
-def test_frames_are_called_the_same_wherever_the_folder_begins(data, tmp_path):
+def test_frame_ids_do_not_depend_on_the_folder(data, tmp_path):
     toolbox = published.write_sun_toolbox(data.parent)
     part = SunRgbdDataset(data / 'kv1', toolbox)
     assert part.ids == tuple(name for name in IDS if name.startswith('kv1-'))
@@ -153,7 +153,7 @@ def many_frames(root, count):
     return published.write_sunrgbd(root, frames)
 
 
-def test_one_bad_frame_in_a_hundred_is_named_skipped_and_counted(tmp_path, capsys):
+def test_one_bad_frame_in_a_hundred_is_skipped(tmp_path, capsys):
     data = many_frames(tmp_path, 100)
     cut = data / 'kv2' / 'kinect2data' / 'f041' / 'image' / 'f.jpg'
     cut.write_bytes(cut.read_bytes()[:300])
@@ -189,7 +189,7 @@ def test_damaged_file_of_a_frame_is_named(data, file, damage, message):
         SunRgbdDataset(data).load('kv1-NYUdata-NYU0001')
 
 
-def test_label_beyond_the_names_and_sizes_that_differ_are_named(data):
+def test_unknown_label_and_other_size_are_named(data):
     frame = data / 'kv1' / 'NYUdata' / 'NYU0001'
     seg = published.scipy.io.loadmat(frame / 'seg.mat')
     seg['seglabel'][3, 4] = 5
@@ -204,7 +204,7 @@ def test_label_beyond_the_names_and_sizes_that_differ_are_named(data):
         SunRgbdDataset(data).load('kv1-NYUdata-NYU0001')
 
 
-def test_archive_that_leads_outside_is_refused_and_writes_nothing(data, tmp_path, capsys):
+def test_archive_with_outside_paths_is_rejected(data, tmp_path, capsys):
     link = zipfile.ZipInfo('SUNRGBD/kv1/link')
     link.external_attr = 0o120777 << 16
     for number, member in enumerate(
@@ -258,7 +258,7 @@ def test_bad_toolbox_is_named(data, tmp_path):
         SunRgbdDataset(data, toolbox)
 
 
-def test_two_folders_of_one_frame_are_refused(data):
+def test_duplicate_frame_is_rejected(data):
     shutil.copytree(data / 'kv1', data / 'copy' / 'SUNRGBD' / 'kv1')
     with pytest.raises(DataError, match=r"are both frame 'kv1-NYUdata-NYU0001'; keep one"):
         SunRgbdDataset(data)
