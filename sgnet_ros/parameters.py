@@ -45,14 +45,14 @@ class NodeParameter:
     range: tuple[float, float] | None = None
     dynamic: bool = False
 
-    def checked(self, value: Any) -> Any:
+    def validated(self, value: Any) -> Any:
         """`value` in the type of the parameter.
 
         Raises:
             ConfigError: another type, or out of range.
         """
         if isinstance(self.default, list):
-            return self._checked_list(value)
+            return self._validated_list(value)
         if isinstance(self.default, float) and type(value) is int:
             value = float(value)
         if type(value) is not type(self.default):
@@ -69,7 +69,7 @@ class NodeParameter:
             )
         return value
 
-    def _checked_list(self, value: Any) -> list[float] | list[int]:
+    def _validated_list(self, value: Any) -> list[float] | list[int]:
         numbers = list(value) if isinstance(value, (list, tuple, array.array)) else []
         kind = type(self.default[0])
         if len(numbers) != len(self.default) or not all(
@@ -271,29 +271,33 @@ class NodeParameters:
         reject_unknown_keys(ours, known, f'the parameters of {node.get_fully_qualified_name()}')
         for name in ours:
             node.undeclare_parameter(name)
-        values = {name: item.checked(given.get(name, item.default)) for name, item in known.items()}
-        _check_together(values)
+        values = {
+            name: item.validated(given.get(name, item.default)) for name, item in known.items()
+        }
+        _check_consistency(values)
         for name, parameter in known.items():
             node.declare_parameter(name, values[name], parameter.descriptor(), ignore_override=True)
         self._known = known
-        self._held = threading.local()
+        self._frozen = threading.local()
         node.add_on_set_parameters_callback(self._check)
 
     def __getitem__(self, name: str) -> Any:
-        held = getattr(self._held, 'values', {})
+        held = getattr(self._frozen, 'values', {})
         if name in held:
             return held[name]
         value = self._node.get_parameter(name).value
         return list(value) if isinstance(value, array.array) else value
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def frozen(self) -> Iterator[None]:
         """Inside, no value changes for this thread, so that one frame sees one set of values."""
-        self._held.values = {name: self[name] for name, item in self._known.items() if item.dynamic}
+        self._frozen.values = {
+            name: self[name] for name, item in self._known.items() if item.dynamic
+        }
         try:
             yield
         finally:
-            self._held.values = {}
+            self._frozen.values = {}
 
     @property
     def depth_range_m(self) -> tuple[float, float]:
@@ -303,14 +307,14 @@ class NodeParameters:
     def _check(self, changes: list[Parameter]) -> SetParametersResult:
         ours = {change.name: change.value for change in changes if change.name in self._known}
         try:
-            checked = {name: self._known[name].checked(value) for name, value in ours.items()}
-            _check_together({name: self[name] for name in self._known} | checked)
+            checked = {name: self._known[name].validated(value) for name, value in ours.items()}
+            _check_consistency({name: self[name] for name in self._known} | checked)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
 
-def _check_together(values: Mapping[str, Any]) -> None:
+def _check_consistency(values: Mapping[str, Any]) -> None:
     """Raise ConfigError if two parameters contradict each other."""
     nearest, farthest = values['depth.min'], values['depth.max']
     if 0 < farthest <= nearest:

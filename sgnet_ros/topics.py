@@ -32,7 +32,7 @@ TRANSPORTS = {
     DEPTH: ('depth_transport', (RAW, 'compressedDepth')),
 }
 """Topic of images -> its transport parameter and the choices of that parameter."""
-MOST_NAMED = 3
+MAX_SUGGESTIONS = 3
 
 SENSOR_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """REP 2003, unless `qos.input` says otherwise."""
@@ -171,7 +171,7 @@ SERVICES = (ENABLE, RELOAD_MODEL, SAVE_SNAPSHOT)
 
 def declared_topic(node: Node, topic: str) -> str:
     """`rgb/image`, or `rgb/image/compressed` for the compressed transport."""
-    return _of_transport(topic, _transport(node, topic))
+    return _with_suffix(topic, _transport(node, topic))
 
 
 def resolved_topic(node: Node, topic: str) -> str:
@@ -221,22 +221,22 @@ def same_type_topics(node: Node, topic: str) -> str:
         and node.count_publishers(other)
     ]
     others.sort(key=lambda other: -SequenceMatcher(None, name, other).ratio())
-    return ', '.join(others[:MOST_NAMED])
+    return ', '.join(others[:MAX_SUGGESTIONS])
 
 
 def other_types(node: Node, topic: str, publishers: Iterable[TopicEndpointInfo]) -> str:
     """Other types of these publishers, the expected type and the remedy; '' if all match."""
     expected = _type_name(node, topic)
-    foreign = sorted({publisher.topic_type for publisher in publishers} - {expected})
+    unexpected = sorted({publisher.topic_type for publisher in publishers} - {expected})
     remedy = ''
     if expected == 'sensor_msgs/msg/Image' and any(
-        name.endswith('/CompressedImage') for name in foreign
+        name.endswith('/CompressedImage') for name in unexpected
     ):
         parameter, (_, transport) = TRANSPORTS[topic]
         remedy = (
             f'; remap {topic} to the raw topic, without its suffix, and {parameter}:={transport}'
         )
-    return f'{", ".join(foreign)}, not {expected}{remedy}' if foreign else ''
+    return f'{", ".join(unexpected)}, not {expected}{remedy}' if unexpected else ''
 
 
 def _type_name(node: Node, topic: str) -> str:
@@ -247,13 +247,13 @@ def _transport(node: Node, topic: str) -> str:
     return node.get_parameter(TRANSPORTS[topic][0]).value if topic in TRANSPORTS else RAW
 
 
-def _of_transport(topic: str, transport: str) -> str:
+def _with_suffix(topic: str, transport: str) -> str:
     return topic if transport == RAW else f'{topic}/{transport}'
 
 
 def _resolved(node: Node, topic: str, transport: str) -> str:
-    name = _of_transport(topic, transport)
+    name = _with_suffix(topic, transport)
     resolved = node.resolve_topic_name(name)
     if transport == RAW or resolved != node.resolve_topic_name(name, only_expand=True):
         return resolved
-    return node.resolve_topic_name(_of_transport(node.resolve_topic_name(topic), transport))
+    return node.resolve_topic_name(_with_suffix(node.resolve_topic_name(topic), transport))

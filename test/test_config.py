@@ -73,7 +73,7 @@ def test_a_cameras_file_says_what_differs_and_names_its_topics(camera):
     assert f'camera:={camera}' in text or 'realsense.launch.py' in text
     changed = flattened(yaml.safe_load(text)['/**']['ros__parameters'])
     for name, value in changed.items():
-        assert known[name].checked(value) != known[name].default, name
+        assert known[name].validated(value) != known[name].default, name
     topics = cameras()[camera]
     assert topics['rgb_topic'] in text
     assert topics['depth_topic'] in text

@@ -19,7 +19,7 @@ from sgnet_ros.bag.reader import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, heade
 from sgnet_ros.conversions.camera_info import intrinsics_from_msg, is_rectified
 from sgnet_ros.conversions.compressed_images import raw_pair
 from sgnet_ros.conversions.images import about, images_from_msgs, not_aligned, registered_frame
-from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, RgbdSync
+from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, RgbdPairing
 from sgnet_ros.topics import DEPTH, RGB
 
 _logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class BagFrames:
         self._skip_invalid = skip_invalid
         self.topics = topics or FrameTopics()
         self._camera = camera
-        self._new_sync = lambda: RgbdSync(slop_s, QUEUE_SIZE, sync_mode)
+        self._new_sync = lambda: RgbdPairing(slop_s, QUEUE_SIZE, sync_mode)
         self._new_sync()  # raises at once where mode or slop are out of range
         for name in (self.topics.rgb, self.topics.depth):
             bag.topic(name, IMAGE, COMPRESSED_IMAGE)

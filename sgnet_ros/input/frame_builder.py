@@ -22,7 +22,7 @@ from sgnet_ros.conversions.images import (
 )
 from sgnet_ros.conversions.poses import extrinsics
 from sgnet_ros.input.gravity_source import GravitySource
-from sgnet_ros.input.tf_lookup import NoTransformError, Transforms
+from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.topics import DEPTH
 
@@ -30,7 +30,7 @@ FROM_TF = [0.0] * 7
 """`depth.extrinsics` that select TF. A quaternion of zeros is not a rotation."""
 
 
-class FrameSource:
+class FrameBuilder:
     """Makes frames for one thread, from construction until `close()`.
 
     Args:
@@ -49,16 +49,16 @@ class FrameSource:
         self._extrinsics = None if pose == FROM_TF else extrinsics(pose, 'depth.extrinsics')
         from_tf = parameters['depth.register'] and self._extrinsics is None
         needs_tf = from_tf or parameters['hha.gravity_source'] == 'tf'
-        self._transforms = Transforms(node) if needs_tf else None
-        self._gravity = GravitySource(parameters, self._transforms)
+        self._tf = TfLookup(node) if needs_tf else None
+        self._gravity = GravitySource(parameters, self._tf)
         self._newest_ns = 0
 
     def close(self) -> None:
         """Stop listening to TF."""
-        if self._transforms is not None:
-            self._transforms.close()
+        if self._tf is not None:
+            self._tf.close()
 
-    def frame(
+    def build(
         self,
         image: Image,
         depth: Image,
@@ -74,7 +74,7 @@ class FrameSource:
         Raises:
             MessageError: a message is invalid, their sizes differ, or TF has no transform.
         """
-        self._follow_time(stamp_ns(image.header))
+        self._reset_if_time_jumped_back(stamp_ns(image.header))
         parameters = self._parameters
         rgb, depth_m = images_from_msgs(
             image, depth, parameters['depth.scale'], parameters.depth_range_m
@@ -88,8 +88,8 @@ class FrameSource:
                     .cpu()
                     .numpy()
                 )
-        elif doubt := not_aligned(image.header, depth.header):
-            self._logger.warning(doubt, once=True)
+        elif warning := not_aligned(image.header, depth.header):
+            self._logger.warning(warning, once=True)
         return registered_frame(rgb, depth_m, intrinsics)
 
     def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:
@@ -101,7 +101,7 @@ class FrameSource:
         Raises:
             NoTransformError: TF has no transform.
         """
-        return dataclasses.replace(frame, gravity=self._gravity.of(frame, header))
+        return dataclasses.replace(frame, gravity=self._gravity.gravity(frame, header))
 
     def describe(self) -> dict[str, str]:
         """A readable description of the geometry."""
@@ -110,23 +110,23 @@ class FrameSource:
             known['gravity.down'] = ' '.join(f'{axis:.3f}' for axis in gravity.down)
             if gravity.camera_height_m is not None:
                 known['gravity.camera_height_m'] = f'{gravity.camera_height_m:.2f}'
-        if self._transforms is not None:
-            known['tf.not_at_stamp'] = str(self._transforms.not_at_stamp)
+        if self._tf is not None:
+            known['tf.not_at_stamp'] = str(self._tf.not_at_stamp)
         return known
 
-    def _follow_time(self, now_ns: int) -> None:
+    def _reset_if_time_jumped_back(self, now_ns: int) -> None:
         """Reset gravity and TF when the clock jumps backwards."""
         if now_ns < self._newest_ns:
-            self._gravity.restart()
-            if self._transforms is not None:
-                self._transforms.clear()
+            self._gravity.reset()
+            if self._tf is not None:
+                self._tf.clear()
         self._newest_ns = now_ns
 
     def _rgb_from_depth(self, rgb: Header, depth: Header) -> np.ndarray:
         if self._extrinsics is not None:
             return self._extrinsics
         try:
-            return self._transforms.lookup(rgb.frame_id, depth.frame_id, stamp_ns(rgb))
+            return self._tf.lookup(rgb.frame_id, depth.frame_id, stamp_ns(rgb))
         except NoTransformError as error:
             raise NoTransformError(
                 f'{error}; publish it, or give depth.extrinsics', DEPTH

@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 from sgnet_core.geometry.gravity import GravityTracker
 from sgnet_core.types import Gravity, RgbdFrame
 from sgnet_ros.conversions.images import stamp_ns
-from sgnet_ros.input.tf_lookup import NoTransformError, Transforms
+from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
 from sgnet_ros.parameters import NodeParameters
 
 LEVEL = (0.0, 1.0, 0.0)
@@ -20,7 +20,7 @@ class GravitySource:
     """Determines the gravity of successive frames, in the optical frame.
 
     Args:
-        transforms: needed if `hha.gravity_source` is tf.
+        tf: needed if `hha.gravity_source` is tf.
 
     Attributes:
         latest: the latest result, or None.
@@ -29,9 +29,9 @@ class GravitySource:
         InputError: `hha.gravity_vector` is not a direction.
     """
 
-    def __init__(self, parameters: NodeParameters, transforms: Transforms | None) -> None:
+    def __init__(self, parameters: NodeParameters, tf: TfLookup | None) -> None:
         source = parameters['hha.gravity_source']
-        self._transforms = transforms if source == 'tf' else None
+        self._tf = tf if source == 'tf' else None
         self._tracker = GravityTracker() if source == 'estimate' else None
         self._level_frame = parameters['hha.gravity_frame']
         self._height_m = parameters['hha.camera_height'] or None
@@ -39,7 +39,7 @@ class GravitySource:
         self._constant = Gravity(np.array(down), self._height_m)
         self.latest: Gravity | None = None
 
-    def of(self, frame: RgbdFrame, header: Header) -> Gravity:
+    def gravity(self, frame: RgbdFrame, header: Header) -> Gravity:
         """The gravity of `frame`.
 
         Args:
@@ -48,7 +48,7 @@ class GravitySource:
         Raises:
             NoTransformError: TF has no transform.
         """
-        if self._transforms is not None:
+        if self._tf is not None:
             self.latest = self._from_tf(header)
         elif self._tracker is not None:
             down = self._tracker.update(frame.depth_m, frame.intrinsics).down
@@ -57,14 +57,14 @@ class GravitySource:
             self.latest = self._constant
         return self.latest
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the earlier frames, because time went back."""
         if self._tracker is not None:
             self._tracker.reset()
 
     def _from_tf(self, header: Header) -> Gravity:
         try:
-            camera_from_level = self._transforms.lookup(
+            camera_from_level = self._tf.lookup(
                 header.frame_id, self._level_frame, stamp_ns(header)
             )
         except NoTransformError as error:

@@ -21,8 +21,8 @@ from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.monitoring.counters import Counters
 from sgnet_ros.monitoring.messages import REMEDIES
 from sgnet_ros.parameters import NodeParameters
-from sgnet_ros.sync.pairing import RgbdSync
-from sgnet_ros.sync.pairing_filter import RgbdFilter
+from sgnet_ros.sync.pairing import RgbdPairing
+from sgnet_ros.sync.pairing_filter import RgbdPairingFilter
 from sgnet_ros.topics import (
     CAMERA_INFO,
     DEPTH,
@@ -46,7 +46,7 @@ class NoCameraInfoError(MessageError):
         super().__init__(f'nothing received yet; publish it{REMEDIES.get(topic, "")}', topic)
 
 
-class Inputs:
+class RgbdSubscriber:
     """Subscribes from construction until `close()`.
 
     A pair waits for the first message of every needed camera_info, and after a change of the
@@ -55,10 +55,11 @@ class Inputs:
     Args:
         on_pair: called with raw or compressed (colour, depth) messages and their cameras, in the
             thread of the executor; may only store.
-        on_bad_pair: called with a NoCameraInfoError when a pair without camera_info is replaced.
+        on_missing_camera_info: called with a NoCameraInfoError if a pair without camera_info is
+            replaced.
 
     Attributes:
-        sync: the pairing policy, with its counts.
+        pairing: the pairing policy, with its counts.
         qos: the QoS of the subscriptions, volatile (REP 2003).
         topics: the topics that frames need, colour first.
         cameras: the cameras of the next images.
@@ -71,18 +72,18 @@ class Inputs:
         parameters: NodeParameters,
         counters: Counters,
         on_pair: Callable[[Image, Image, Cameras], None],
-        on_bad_pair: Callable[[InputError], None],
+        on_missing_camera_info: Callable[[InputError], None],
     ) -> None:
         self._node = node
         self._parameters = parameters
         self._counters = counters
         self._on_pair = on_pair
-        self._on_bad_pair = on_bad_pair
+        self._on_missing_camera_info = on_missing_camera_info
         self._waiting: tuple[Image, Image] | None = None
         self.cameras = Cameras(node, parameters)
         self.topics = (RGB, DEPTH, *self.cameras.needed)
         self.unstamped: set[str] = set()
-        self.sync = RgbdSync(
+        self.pairing = RgbdPairing(
             parameters['sync.slop'], parameters['sync.queue_size'], parameters['sync.mode']
         )
         self._subscriptions: tuple[Subscription, ...] = ()
@@ -103,7 +104,7 @@ class Inputs:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self.qos = QoSProfile(depth=SENSOR_QOS.depth, reliability=reliability)
         rgb, depth = (self._subscriber(topic) for topic in (RGB, DEPTH))
-        pairs = RgbdFilter(rgb, depth, self.sync, self._counters.dropped)
+        pairs = RgbdPairingFilter(rgb, depth, self.pairing, self._counters.dropped)
         pairs.registerCallback(self._store_pair)
         infos = [
             self._node.create_subscription(
@@ -155,7 +156,7 @@ class Inputs:
     def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
         self._counters.received(STREAMS[topic])
         self.cameras = replace(self.cameras, infos={**self.cameras.infos, topic: message})
-        if self._waiting is not None and not self._is_early(*self._waiting):
+        if self._waiting is not None and not self._needs_camera_info(*self._waiting):
             waiting, self._waiting = self._waiting, None
             self._on_pair(*waiting, self.cameras)
 
@@ -163,13 +164,13 @@ class Inputs:
         self._counters.paired()
         waiting, self._waiting = self._waiting, None
         if waiting is not None and self.cameras.missing:
-            self._on_bad_pair(NoCameraInfoError(self.cameras.missing))
+            self._on_missing_camera_info(NoCameraInfoError(self.cameras.missing))
         elif waiting is not None:
             self._on_pair(*waiting, self.cameras)  # its error names the camera_info
-        if self._is_early(image, depth):
+        if self._needs_camera_info(image, depth):
             self._waiting = (image, depth)
         else:
             self._on_pair(image, depth, self.cameras)
 
-    def _is_early(self, image: Image, depth: Image) -> bool:
+    def _needs_camera_info(self, image: Image, depth: Image) -> bool:
         return self.cameras.missing is not None or self.cameras.stale(image)

@@ -23,7 +23,7 @@ class NoTransformError(MessageError):
     cause = 'no_transform'
 
 
-class Transforms:
+class TfLookup:
     """Listens to TF from construction until `close()`. Safe to use from several threads.
 
     Attributes:

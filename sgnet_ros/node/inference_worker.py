@@ -12,12 +12,12 @@ from typing import Any
 from sgnet_core.errors import InputError
 
 
-class Worker:
+class InferenceWorker:
     """Passes offered items to `handle`, one at a time, in its own thread.
 
     Args:
         handle: called with each item, in the thread. An InputError concerns that item alone.
-        on_bad_item: called in the thread with the InputError.
+        on_input_error: called in the thread with the InputError.
         on_failure: called in the thread with any other exception; then the thread ends.
         on_dropped: called with a cause: 'newer_frame' (a later item replaced this one, capacity
             1), 'queue_full' (the same with a larger capacity), 'stopped' (or failed).
@@ -29,14 +29,14 @@ class Worker:
     def __init__(
         self,
         handle: Callable[[Any], None],
-        on_bad_item: Callable[[InputError], None],
+        on_input_error: Callable[[InputError], None],
         on_failure: Callable[[BaseException], None],
         on_dropped: Callable[[str], None],
         capacity: int = 1,
         max_rate_hz: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._handle = handle
-        self._on_bad_item = on_bad_item
+        self._on_input_error = on_input_error
         self._on_failure = on_failure
         self._on_dropped = on_dropped
         self._capacity = capacity
@@ -97,7 +97,7 @@ class Worker:
             try:
                 self._handle(item)
             except InputError as error:
-                self._on_bad_item(error)
+                self._on_input_error(error)
             except Exception as error:
                 with self._changed:
                     stopped, self._stopping = self._stopping, True

@@ -12,17 +12,17 @@ from rclpy.lifecycle import LifecycleNode
 from sgnet_core.errors import first_line
 
 
-def refuse_impossible_transitions(node: LifecycleNode) -> None:
+def reject_invalid_transitions(node: LifecycleNode) -> None:
     """Let `~/change_state` answer every request.
 
     In rclpy, the error of an invalid transition number leaves the executor.
     """
     for service in node.services:
         if service.srv_type is ChangeState:
-            service.callback = partial(_answer, node, service.callback)
+            service.callback = partial(_respond, node, service.callback)
 
 
-def _answer(
+def _respond(
     node: LifecycleNode,
     change: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response],
     request: ChangeState.Request,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one pair of messages to a frame, its segmentation and the outputs."""
+"""From one pair of messages to a frame, its segmentation and the publishers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.types import RgbdFrame
 from sgnet_ros.conversions.compressed_images import raw_pair
 from sgnet_ros.input.camera_info import Cameras
-from sgnet_ros.input.frame_builder import FrameSource
+from sgnet_ros.input.frame_builder import FrameBuilder
 from sgnet_ros.monitoring.stage_timer import CONVERT, PUBLISH, SEGMENT, StageTimer
-from sgnet_ros.node.publishers import Outputs, Segmented
+from sgnet_ros.node.publishers import Publishers, SegmentedFrame
 from sgnet_ros.parameters import NodeParameters
 
 NO_HHA_WARNING_PERIOD_S = 5.0
@@ -37,11 +37,11 @@ class Pipeline:
     node: Node
     parameters: NodeParameters
     cameras: Cameras
-    frames: FrameSource
+    frame_builder: FrameBuilder
     segmenter: Segmenter
-    outputs: Outputs
+    publishers: Publishers
 
-    def run(self, image: Image, depth: Image, times: StageTimer) -> Segmented:
+    def run(self, image: Image, depth: Image, times: StageTimer) -> SegmentedFrame:
         """Segment and publish one pair, raw or compressed.
 
         Raises:
@@ -56,22 +56,24 @@ class Pipeline:
             on_device = on_device.confident(self.parameters['confidence_threshold'])
             result = on_device.to_numpy()
             times.end(SEGMENT)
-            segmented = Segmented(frame, result, on_device, self.segmenter.palette, camera_info)
-            self.outputs.publish(segmented)
+            segmented = SegmentedFrame(
+                frame, result, on_device, self.segmenter.palette, camera_info
+            )
+            self.publishers.publish(segmented)
             times.end(PUBLISH)
         return segmented
 
     def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
         """The frame, with gravity if the network or an output needs it."""
-        cameras, frames = self.cameras, self.frames
-        frame = frames.frame(
+        cameras, builder = self.cameras, self.frame_builder
+        frame = builder.build(
             image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics(depth)
         )
         if self.segmenter.input_spec.spatial == 'hha':
-            return frames.with_gravity(frame, image.header)
-        if self.outputs.wants_gravity():
+            return builder.with_gravity(frame, image.header)
+        if self.publishers.needs_gravity():
             try:
-                return frames.with_gravity(frame, image.header)
+                return builder.with_gravity(frame, image.header)
             except InputError as error:
                 # Masks need no gravity.
                 self.node.get_logger().warning(

@@ -17,8 +17,8 @@ from sgnet_ros.compat.signals import ended_in_time
 from sgnet_ros.node.segmentation_node import SegmentationNode
 
 SIGNAL_PERIOD_S = 0.2
-LAST_FRAME_S = 0.4
-END_S = 0.8
+MAX_LAST_FRAME_S = 0.4
+MAX_EXIT_S = 0.8
 """Longest time from a signal to the end of the process."""
 
 
@@ -32,14 +32,14 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> None:
     executor.add_node(node)
     # Once: spin_until_future_complete would add another one for every message.
     node.failed.add_done_callback(lambda _: executor.wake())
-    leave = partial(_leave, node, json_file, threading.Lock())
+    exit_early = partial(_exit_early, node, json_file, threading.Lock())
     try:
-        with ended_in_time(END_S, leave) as asked_to_end:
+        with ended_in_time(MAX_EXIT_S, exit_early) as stop_requested:
             node.start()
-            while node.context.ok() and not (asked_to_end.is_set() or node.failed.done()):
+            while node.context.ok() and not (stop_requested.is_set() or node.failed.done()):
                 executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)
-            if not node.stop(LAST_FRAME_S):
-                leave()
+            if not node.stop(MAX_LAST_FRAME_S):
+                exit_early()
         _report(node, json_file)
     finally:
         node.destroy_node()
@@ -54,16 +54,16 @@ def _report(node: SegmentationNode, json_file: str | None) -> None:
         write_json(json_file, counts.to_json())
 
 
-def _leave(node: SegmentationNode, json_file: str | None, only_one: threading.Lock) -> NoReturn:
+def _exit_early(node: SegmentationNode, json_file: str | None, lock: threading.Lock) -> NoReturn:
     """End the process while a thread still loads a network or processes a frame.
 
     Python would wait for that thread, or crash under it. A second caller waits here for the end.
     """
-    only_one.acquire()
+    lock.acquire()
     status = 1
     try:
         _report(node, json_file)
-        node.leave()
+        node.leave_ros()
         status = 1 if node.failed.done() else 0
     except Exception as error:
         print(f'segmentation_node: {error}', file=sys.stderr)

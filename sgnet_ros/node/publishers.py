@@ -37,7 +37,7 @@ from sgnet_ros.topics import FRAME_OUTPUTS, LABEL_INFO, LABELS, Topic
 
 
 @dataclass(frozen=True)
-class Segmented:
+class SegmentedFrame:
     """One frame and its segmentation.
 
     Attributes:
@@ -68,13 +68,13 @@ class Segmented:
 
 
 @dataclass(frozen=True)
-class _Output:
+class _FrameOutput:
     publisher: Any
     switch: str
-    make: Callable[[Segmented], Any]
+    make: Callable[[SegmentedFrame], Any]
 
 
-class Outputs:
+class Publishers:
     """Publishes frames, their segmentation and the class names.
 
     Args:
@@ -97,7 +97,7 @@ class Outputs:
             '~/debug/hha': self._hha,
         }
         self._frame_outputs = tuple(
-            _Output(self._publisher(topic), topic.switch, makers[topic.name])
+            _FrameOutput(self._publisher(topic), topic.switch, makers[topic.name])
             for topic in FRAME_OUTPUTS
         )
         self._labels = self._publisher(LABELS)
@@ -139,25 +139,25 @@ class Outputs:
                     reasons[topic] = reason
         return reasons
 
-    def wanted(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether an output of frames has a subscriber."""
-        return any(map(self._is_wanted, self._frame_outputs))
+        return any(map(self._is_subscribed, self._frame_outputs))
 
-    def wants_gravity(self) -> bool:
+    def needs_gravity(self) -> bool:
         """Whether ~/debug/hha, which needs gravity, has a subscriber."""
-        return any(self._is_wanted(one) for one in self._frame_outputs if one.make == self._hha)
+        return any(self._is_subscribed(one) for one in self._frame_outputs if one.make == self._hha)
 
     def publish_labels(self, class_names: tuple[str, ...], palette: np.ndarray) -> None:
         """Publish the classes of the network, also for later subscribers."""
         self._classes = class_names, palette
         self._publish_labels()
 
-    def publish(self, segmented: Segmented) -> None:
+    def publish(self, segmented: SegmentedFrame) -> None:
         """Publish the outputs of one frame. ~/debug/hha needs its gravity."""
         for output in self._frame_outputs:
             if output.make == self._hha and segmented.frame.gravity is None:
                 continue
-            if self._is_wanted(output):
+            if self._is_subscribed(output):
                 output.publisher.publish(output.make(segmented))
 
     def _publisher(self, topic: Topic) -> Any:
@@ -167,7 +167,7 @@ class Outputs:
         self._publishers.append(publisher)
         return publisher
 
-    def _is_wanted(self, output: _Output) -> bool:
+    def _is_subscribed(self, output: _FrameOutput) -> bool:
         return output.publisher.get_subscription_count() > 0 and self._parameters[output.switch]
 
     def _publish_labels(self) -> None:
@@ -177,21 +177,21 @@ class Outputs:
         if self._label_info is not None:
             self._label_info.publish(label_info_to_msg(self._classes[0], Header()))
 
-    def _confidence(self, segmented: Segmented) -> Image:
+    def _confidence(self, segmented: SegmentedFrame) -> Image:
         encoding = self._parameters['confidence.encoding']
         return confidence_to_msg(segmented.result.confidence, segmented.header, encoding)
 
-    def _points(self, segmented: Segmented) -> PointCloud2:
+    def _points(self, segmented: SegmentedFrame) -> PointCloud2:
         stride = self._parameters['points.stride']
         return points_to_msg(segmented.frame, segmented.result, segmented.header, stride)
 
-    def _hha(self, segmented: Segmented) -> Image:
+    def _hha(self, segmented: SegmentedFrame) -> Image:
         frame = segmented.frame
         depth_m = torch.from_numpy(frame.depth_m).to(self._device)
         hha = depth_to_hha(depth_m, frame.intrinsics, frame.gravity)
         return rgb_to_msg(hha_image(hha), segmented.header)
 
-    def _overlay(self, segmented: Segmented) -> Image:
+    def _overlay(self, segmented: SegmentedFrame) -> Image:
         picture = segmented.overlay(self._parameters['overlay.alpha']).cpu().numpy()
         if self._parameters['overlay.legend']:
             result, palette = segmented.result, segmented.palette

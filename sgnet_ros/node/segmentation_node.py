@@ -18,17 +18,17 @@ from sgnet_ros.compat import ros_api
 from sgnet_ros.compat.logging_bridge import forward_logging, stop_forwarding
 from sgnet_ros.conversions.images import stamp_ns
 from sgnet_ros.input.camera_info import Cameras
-from sgnet_ros.input.frame_builder import FrameSource
-from sgnet_ros.input.rgbd_subscriber import Inputs
+from sgnet_ros.input.frame_builder import FrameBuilder
+from sgnet_ros.input.rgbd_subscriber import RgbdSubscriber
 from sgnet_ros.monitoring.causes import NO_SUBSCRIBER
 from sgnet_ros.monitoring.counters import Counters
 from sgnet_ros.monitoring.diagnostics import Diagnostics
 from sgnet_ros.monitoring.input_errors import InputErrors
 from sgnet_ros.monitoring.stage_timer import WAIT, StageTimer
-from sgnet_ros.node.inference_worker import Worker
-from sgnet_ros.node.lifecycle import refuse_impossible_transitions
+from sgnet_ros.node.inference_worker import InferenceWorker
+from sgnet_ros.node.lifecycle import reject_invalid_transitions
 from sgnet_ros.node.pipeline import Pipeline
-from sgnet_ros.node.publishers import Outputs, Segmented
+from sgnet_ros.node.publishers import Publishers, SegmentedFrame
 from sgnet_ros.node.services import Services
 from sgnet_ros.node.snapshot import environment, snapshot_folder, write_snapshot
 from sgnet_ros.node.watchdog import OutputWatchdog
@@ -64,11 +64,11 @@ class SegmentationNode(LifecycleNode):
         self._log_forwarding = forward_logging(self.get_logger())
         self._load_segmenter = load_segmenter
         self.segmenter: Segmenter | None = None
-        self.latest: Segmented | None = None
-        self._frames: FrameSource | None = None
-        self._inputs: Inputs | None = None
-        self._outputs: Outputs | None = None
-        self._worker: Worker | None = None
+        self.latest: SegmentedFrame | None = None
+        self._frame_builder: FrameBuilder | None = None
+        self._subscriber: RgbdSubscriber | None = None
+        self._output_publishers: Publishers | None = None
+        self._worker: InferenceWorker | None = None
         self._watchdog: OutputWatchdog | None = None
         self.counters = Counters()
         self.failed = Future()
@@ -92,7 +92,7 @@ class SegmentationNode(LifecycleNode):
             raise
         for package, choice in ros_api.CHOICES.items():
             self.get_logger().info(f'{package}: {choice}')
-        refuse_impossible_transitions(self)
+        reject_invalid_transitions(self)
 
     def start(self) -> None:
         """Configure and activate, unless `autostart` is false.
@@ -139,7 +139,7 @@ class SegmentationNode(LifecycleNode):
         stop_forwarding(self._log_forwarding)
         self._destroy_rclpy_node()
 
-    def leave(self) -> None:
+    def leave_ros(self) -> None:
         """Leave ROS from any thread, just before the process ends.
 
         Otherwise other nodes would see this node for another 20 s.
@@ -157,11 +157,11 @@ class SegmentationNode(LifecycleNode):
         Returns:
             False if the worker or a thread of a service still runs.
         """
-        for resource in (self._watchdog, self._inputs):
+        for resource in (self._watchdog, self._subscriber):
             if resource is not None:
                 resource.close()
         worker = self._worker
-        self._watchdog = self._inputs = self._worker = None
+        self._watchdog = self._subscriber = self._worker = None
         if worker is None:
             return not self._service_calls.busy
         ended = worker.stop(timeout_s)
@@ -193,14 +193,14 @@ class SegmentationNode(LifecycleNode):
 
     async def _reload_model(self) -> str:
         present = self._require_segmenter()
-        loaded = await self._service_calls.in_thread(self.load_segmenter)
+        loaded = await self._service_calls.run_in_thread(self.load_segmenter)
         if self.segmenter is not present:
             raise SgnetError('the network was released during loading; configure the node')
         self.segmenter = loaded
-        self._outputs.publish_labels(tuple(loaded.class_names), loaded.palette)
+        self._output_publishers.publish_labels(tuple(loaded.class_names), loaded.palette)
         self.get_logger().info(loaded.description)
         del present
-        await self._service_calls.in_thread(free_memory)
+        await self._service_calls.run_in_thread(free_memory)
         return loaded.description
 
     async def _save_snapshot(self) -> str:
@@ -212,7 +212,7 @@ class SegmentationNode(LifecycleNode):
         stamp = stamp_ns(header)
         folder = snapshot_folder(self.parameters['snapshot.folder'], self.get_name())
         about = {'stamp_ns': stamp, 'frame_id': header.frame_id, **self._describe()}
-        await self._service_calls.in_thread(
+        await self._service_calls.run_in_thread(
             lambda: write_snapshot(folder, f'{stamp:019d}', latest.frame, latest.result, about)
         )
         age_s = (self.get_clock().now().nanoseconds - stamp) / 1e9
@@ -247,23 +247,25 @@ class SegmentationNode(LifecycleNode):
     def _release(self) -> None:
         """Stop, and release the network, TF and the outputs."""
         self.stop()
-        for resource in (self._outputs, self._frames):
+        for resource in (self._output_publishers, self._frame_builder):
             if resource is not None:
                 resource.close()
-        self._outputs = self._frames = self.segmenter = self.latest = None
+        self._output_publishers = self._frame_builder = self.segmenter = self.latest = None
 
     def _configure(self) -> None:
         p = self.parameters
         # Before the slow network: TF starts to fill, and invalid parameters fail early.
-        self._frames = FrameSource(self, p, resolve_device(p['device']))
+        self._frame_builder = FrameBuilder(self, p, resolve_device(p['device']))
         self.segmenter = self.load_segmenter()
-        self._outputs = Outputs(self, p, self.segmenter.device)
+        self._output_publishers = Publishers(self, p, self.segmenter.device)
         self.get_logger().info(self.segmenter.description)
 
     def _activate(self) -> None:
         # Not by a local name: the traceback of an error here would keep the network alive.
-        self._outputs.publish_labels(tuple(self.segmenter.class_names), self.segmenter.palette)
-        self._worker = Worker(
+        self._output_publishers.publish_labels(
+            tuple(self.segmenter.class_names), self.segmenter.palette
+        )
+        self._worker = InferenceWorker(
             self._segment,
             self._input_errors.add,
             self._fail,
@@ -272,24 +274,35 @@ class SegmentationNode(LifecycleNode):
             lambda: self.parameters['max_rate'],
         )
         self._worker.start()
-        self._inputs = Inputs(
+        self._subscriber = RgbdSubscriber(
             self, self.parameters, self.counters, self._store, self._input_errors.add
         )
         self._watchdog = OutputWatchdog(
-            self, self.parameters, self.counters, self._inputs, self._outputs, self._worker
+            self,
+            self.parameters,
+            self.counters,
+            self._subscriber,
+            self._output_publishers,
+            self._worker,
         )
 
     def _store(self, image: Image, depth: Image, cameras: Cameras) -> None:
         times = StageTimer(stamp_ns(image.header), self.get_clock().now().nanoseconds)
-        parts = (self.parameters, cameras, self._frames, self.segmenter, self._outputs)
+        parts = (
+            self.parameters,
+            cameras,
+            self._frame_builder,
+            self.segmenter,
+            self._output_publishers,
+        )
         self._worker.offer((Pipeline(self, *parts), image, depth, times))
 
     def _segment(self, item: tuple[Pipeline, Image, Image, StageTimer]) -> None:
         """Process one frame in the thread of the worker."""
         pipeline, image, depth, times = item
         times.end(WAIT)
-        with self.parameters.held():
-            if not pipeline.outputs.wanted():
+        with self.parameters.frozen():
+            if not pipeline.publishers.has_subscribers():
                 self.counters.dropped(NO_SUBSCRIBER)
                 return
             self.latest = pipeline.run(image, depth, times)
@@ -326,5 +339,5 @@ class SegmentationNode(LifecycleNode):
             'device': self.segmenter.device,
             'checkpoint': self.parameters['checkpoint'] or BUNDLED_MODEL,
             'classes': str(len(self.segmenter.class_names)),
-            **self._frames.describe(),
+            **self._frame_builder.describe(),
         }

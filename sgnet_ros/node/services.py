@@ -55,7 +55,7 @@ class Services:
         """Whether a thread works for a service."""
         return self._threads > 0
 
-    async def in_thread(self, work: Callable[[], Any]) -> Any:
+    async def run_in_thread(self, work: Callable[[], Any]) -> Any:
         """Run `work` in a thread; returns its result or raises its exception."""
         done = Future()
 

@@ -9,13 +9,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
-from sgnet_ros.input.rgbd_subscriber import Inputs
+from sgnet_ros.input.rgbd_subscriber import RgbdSubscriber
 from sgnet_ros.monitoring.causes import NO_SUBSCRIBER, InputFacts, diagnose, difference, warnings
 from sgnet_ros.monitoring.counters import Counters, Counts
 from sgnet_ros.monitoring.messages import NO_CAUSE, NOT_WANTED
 from sgnet_ros.monitoring.stage_timer import ARRIVE
-from sgnet_ros.node.inference_worker import Worker
-from sgnet_ros.node.publishers import Outputs
+from sgnet_ros.node.inference_worker import InferenceWorker
+from sgnet_ros.node.publishers import Publishers
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.topics import (
     STREAMS,
@@ -39,15 +39,15 @@ class OutputWatchdog:
         node: Node,
         parameters: NodeParameters,
         counters: Counters,
-        inputs: Inputs,
-        outputs: Outputs,
-        worker: Worker,
+        subscriber: RgbdSubscriber,
+        publishers: Publishers,
+        worker: InferenceWorker,
     ) -> None:
         self._node = node
         self._parameters = parameters
         self._counters = counters
-        self._inputs = inputs
-        self._outputs = outputs
+        self._subscriber = subscriber
+        self._publishers = publishers
         self._worker = worker
         self._before, self._before_s = counters.counts(), time.monotonic()
         self.problem = ''
@@ -72,22 +72,22 @@ class OutputWatchdog:
             self.problem, self._unwanted = '', False
             return
         causes = diagnose(
-            tuple(self._facts(topic, since_last) for topic in self._inputs.topics),
+            tuple(self._facts(topic, since_last) for topic in self._subscriber.topics),
             since_last,
             period_s,
-            self._inputs.sync.nearest_gap_ns,
+            self._subscriber.pairing.nearest_gap_ns,
             self._parameters['sync.slop'],
             self._worker.busy_s,
             self._clock_is_silent(),
         )
-        wanted = self._outputs.wanted()
+        wanted = self._publishers.has_subscribers()
         # Drops of this cause show that the subscriber is new.
         if causes or (wanted and NO_SUBSCRIBER not in since_last.dropped):
             self.problem = ' · '.join(causes) or NO_CAUSE.format()
             self._node.get_logger().warning(f'no output for {period_s:.0f} s: {self.problem}')
             return
         if not wanted and not self._unwanted:
-            topics = ', '.join(self._outputs.topics)
+            topics = ', '.join(self._publishers.topics)
             self._node.get_logger().info(NOT_WANTED.format(topics=topics))
         self.problem, self._unwanted = '', not wanted
 
@@ -98,7 +98,7 @@ class OutputWatchdog:
             self._node.get_fully_qualified_name(),
             self._node.get_node_names_and_namespaces().count(own),
             -now.stages_ms[ARRIVE][-1] / 1e3 if now.masks else 0.0,
-            self._outputs.qos_mismatches(),
+            self._publishers.qos_mismatches(),
         )
         for subject in found.keys() - self._warned:
             self._node.get_logger().warning(found[subject])
@@ -111,7 +111,7 @@ class OutputWatchdog:
     def _facts(self, topic: str, since_last: Counts) -> InputFacts:
         node = self._node
         publishers = node.get_publishers_info_by_topic(resolved_topic(node, topic))
-        checks = [qos_check_compatible(one.qos_profile, self._inputs.qos) for one in publishers]
+        checks = [qos_check_compatible(one.qos_profile, self._subscriber.qos) for one in publishers]
         reasons = [reason for level, reason in checks if level == QoSCompatibility.ERROR]
         return InputFacts(
             topic,
@@ -119,7 +119,7 @@ class OutputWatchdog:
             len(publishers),
             '; '.join(reasons) if len(reasons) == len(publishers) else '',
             since_last.received.get(STREAMS[topic], 0),
-            topic in self._inputs.unstamped,
+            topic in self._subscriber.unstamped,
             other_types(node, topic, publishers),
             other_transport(node, topic),
             '' if publishers else same_type_topics(node, topic),

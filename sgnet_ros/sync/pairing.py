@@ -65,7 +65,7 @@ class _Stream:
         return self.newest_ns + interval
 
 
-class RgbdSync:
+class RgbdPairing:
     """Pairs colour with depth by stamp.
 
     Args:
@@ -125,19 +125,19 @@ class RgbdSync:
             self.dropped['duplicate_stamp'] += 1
             return []
         if stream.newest_ns is not None and stamp_ns < stream.newest_ns:
-            self._jump(stream, other)
+            self._handle_time_jump(stream, other)
         stream.add(stamp_ns, message)
-        self._note_gap(other, stamp_ns)
+        self._update_nearest_gap(other, stamp_ns)
         pairs = []
-        while (stamps := self._decided()) is not None:
+        while (stamps := self._next_final_pair()) is not None:
             pairs.append(self._take(*stamps))
-        self._expire(self._rgb, self._depth)
-        self._expire(self._depth, self._rgb)
+        self._drop_unmatchable(self._rgb, self._depth)
+        self._drop_unmatchable(self._depth, self._rgb)
         while len(stream.waiting) > self._queue_size:
             self._drop(stream, next(iter(stream.waiting)))
         return pairs
 
-    def _jump(self, stream: _Stream, other: _Stream) -> None:
+    def _handle_time_jump(self, stream: _Stream, other: _Stream) -> None:
         """Time of `stream` went back: clear what belongs to the time before."""
         cleared = stream.restart()
         if other.jumped and not stream.jumped:
@@ -151,24 +151,24 @@ class RgbdSync:
         self._unequal = None
         self.nearest_gap_ns = None
 
-    def _note_gap(self, other: _Stream, stamp_ns: int) -> None:
+    def _update_nearest_gap(self, other: _Stream, stamp_ns: int) -> None:
         nearest = other.nearest(stamp_ns)
         if nearest is not None:
             gap = abs(nearest - stamp_ns)
             known = self.nearest_gap_ns
             self.nearest_gap_ns = gap if known is None else min(known, gap)
 
-    def _reach_ns(self) -> int:
+    def _max_gap_ns(self) -> int:
         """How far apart the stamps of a pair may be now."""
         if self._mode == 'exact' or (self._mode == 'auto' and self._unequal is not None):
             return 0
         return self._slop_ns
 
-    def _decided(self) -> tuple[int, int] | None:
+    def _next_final_pair(self) -> tuple[int, int] | None:
         """The earliest (colour, depth) stamps that nothing can better any more."""
-        reach = self._reach_ns()
+        max_gap = self._max_gap_ns()
         for rgb_ns in self._rgb.waiting:
-            depth_ns = self._best_depth(rgb_ns, reach)
+            depth_ns = self._best_depth(rgb_ns, max_gap)
             if depth_ns is None:
                 continue
             gap = abs(rgb_ns - depth_ns)
@@ -178,9 +178,9 @@ class RgbdSync:
                 return rgb_ns, depth_ns
         return None
 
-    def _best_depth(self, rgb_ns: int, reach: int) -> int | None:
-        """The nearest depth within reach that is nearer to no other colour."""
-        within = [d for d in self._depth.waiting if abs(d - rgb_ns) <= reach]
+    def _best_depth(self, rgb_ns: int, max_gap: int) -> int | None:
+        """The nearest depth within max_gap that is nearer to no other colour."""
+        within = [d for d in self._depth.waiting if abs(d - rgb_ns) <= max_gap]
         own = [d for d in within if self._rgb.nearest(d) == rgb_ns]
         return min(own, key=lambda d: abs(d - rgb_ns), default=None)
 
@@ -196,15 +196,15 @@ class RgbdSync:
         self.nearest_gap_ns = None
         return pair
 
-    def _expire(self, stream: _Stream, other: _Stream) -> None:
+    def _drop_unmatchable(self, stream: _Stream, other: _Stream) -> None:
         """Drop what no message of `other`, waiting or to come, can pair with."""
         if other.newest_ns is None or (stream.jumped and not other.jumped):
             return
-        reach = self._reach_ns()
+        max_gap = self._max_gap_ns()
         for stamp_ns in list(stream.waiting):
             nearest = other.nearest(stamp_ns)
-            reachable = nearest is not None and abs(nearest - stamp_ns) <= reach
-            if not reachable and other.newest_ns >= stamp_ns + reach:
+            reachable = nearest is not None and abs(nearest - stamp_ns) <= max_gap
+            if not reachable and other.newest_ns >= stamp_ns + max_gap:
                 self._drop(stream, stamp_ns)
 
     def _drop(self, stream: _Stream, stamp_ns: int) -> None:

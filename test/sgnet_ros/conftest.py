@@ -24,11 +24,11 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture
-def lone_node(ros):
+def unspun_node(ros):
     """A node that nobody spins but what is given it."""
     from rclpy.node import Node
 
-    node = Node('lone_node', context=ros.context)
+    node = Node('unspun_node', context=ros.context)
     yield node
     node.destroy_node()
 
@@ -39,18 +39,18 @@ def ros(ros_domain_id, capfd):
     import rclpy
     from rclpy.context import Context
     from rclpy.executors import SingleThreadedExecutor
-    from ros_world import World
+    from ros_harness import RosHarness
 
     context = Context()
     rclpy.init(context=context, domain_id=ros_domain_id)
     executor = SingleThreadedExecutor(context=context)
-    world = World(context, executor, lambda: capfd.readouterr().err)
+    world = RosHarness(context, executor, lambda: capfd.readouterr().err)
     yield world
     counters = [node.counters for node in world.nodes if hasattr(node, 'counters')]
     for node in world.nodes:
         executor.remove_node(node)
         node.destroy_node()
-    for node in world.strangers:
+    for node in world.external_nodes:
         node.destroy_node()
         rclpy.try_shutdown(context=node.context)
     executor.shutdown()

@@ -16,7 +16,7 @@ TOPICS = FrameTopics()
 DEADLINE_S = 60.0
 
 
-def test_waits_for_answers_however_slow(ros, lone_node, tiny_samples, tmp_path):
+def test_waits_for_answers_however_slow(ros, unspun_node, tiny_samples, tmp_path):
     """A listener that answers only when nothing else comes: the player never runs ahead."""
     from rclpy.node import Node
     from sensor_msgs.msg import Image
@@ -29,9 +29,11 @@ def test_waits_for_answers_however_slow(ros, lone_node, tiny_samples, tmp_path):
         Image, TOPICS.rgb, lambda m: (received.append(m), unanswered.append(m)), 20
     )
     with Bag(tmp_path / 'long') as bag:
-        back_pressure = BackPressure(lone_node, '/slow_listener/mask')
-        player = BagPlayer(bag, lone_node, [TOPICS.rgb, TOPICS.depth], back_pressure=back_pressure)
-        ros.spin_until(lambda: lone_node.count_publishers('/slow_listener/mask'), 'discovery')
+        back_pressure = BackPressure(unspun_node, '/slow_listener/mask')
+        player = BagPlayer(
+            bag, unspun_node, [TOPICS.rgb, TOPICS.depth], back_pressure=back_pressure
+        )
+        ros.spin_until(lambda: unspun_node.count_publishers('/slow_listener/mask'), 'discovery')
         ros.spin_until(lambda: answer.get_subscription_count(), 'discovery')
         thread = threading.Thread(target=player.play, args=(threading.Event(),))
         thread.start()
@@ -60,9 +62,9 @@ def send(back_pressure, topic, stamps):
 
 
 @pytest.fixture
-def back_pressure(lone_node):
+def back_pressure(unspun_node):
     """Of a node that never answers, for streams `rgb` and `depth`."""
-    back_pressure = BackPressure(lone_node, '/nobody/mask', timeout_s=0.3)
+    back_pressure = BackPressure(unspun_node, '/nobody/mask', timeout_s=0.3)
     back_pressure.limit(('rgb', 'depth'))
     return back_pressure
 
@@ -82,11 +84,11 @@ def test_gives_up_once_until_there_is_an_answer(back_pressure, caplog):
     assert caplog.text.count('nothing on /nobody/mask for 0.3 s') == 1
 
 
-def test_goes_on_without_answers_that_never_come(lone_node, bag_path, caplog):
+def test_goes_on_without_answers_that_never_come(unspun_node, bag_path, caplog):
     with Bag(bag_path) as bag:
-        back_pressure = BackPressure(lone_node, '/nobody/mask', timeout_s=0.1)
+        back_pressure = BackPressure(unspun_node, '/nobody/mask', timeout_s=0.1)
         topics = [TOPICS.rgb, TOPICS.label_names]
-        player = BagPlayer(bag, lone_node, topics, back_pressure=back_pressure)
+        player = BagPlayer(bag, unspun_node, topics, back_pressure=back_pressure)
         player.play(threading.Event())
     assert player.sent == {TOPICS.rgb: 5, TOPICS.label_names: 1}
     assert caplog.text.count('nothing on /nobody/mask for 0.1 s') == 1

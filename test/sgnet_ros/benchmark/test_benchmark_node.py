@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rclpy.node import Node
-from ros_world import image
+from ros_harness import image
 
 from sgnet_core.cli.runner import run_command
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
@@ -90,7 +90,7 @@ def test_wrong_usage(argv, message, capsys):
 
 def test_the_listener_waits_for_the_last_output(ros):
     listener = Listener(Node('benchmark_test', context=ros.context), ['mask', 'color'])
-    ros.strangers.append(listener._executor.get_nodes()[0])
+    ros.external_nodes.append(listener._executor.get_nodes()[0])
     for output, stamp in (('mask', 5), ('color', 5), ('mask', 7), ('color', 9), ('mask', 9)):
         message = image('mono8', bytes(24))
         message.header.stamp.nanosec = stamp

@@ -11,7 +11,7 @@ from sgnet_core.errors import ConfigError
 from sgnet_ros.compat import ros_api
 from sgnet_ros.conversions.poses import rigid_transform
 from sgnet_ros.input import tf_lookup
-from sgnet_ros.input.tf_lookup import NoTransformError, Transforms
+from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
 
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND + 7
@@ -28,7 +28,7 @@ def tf(request, ros, monkeypatch):
     elif ros_api.tf2_ros is None:
         pytest.skip(f'tf2_ros: {ros_api.CHOICES["tf2_ros"]}')
     node = ros.add(Node('listener', context=ros.context))
-    reader = Transforms(node)
+    reader = TfLookup(node)
     yield reader, reader._buffer
     reader.close()
 
@@ -99,7 +99,7 @@ def test_without_tf2_ros_the_remedy_is_said(monkeypatch):
     monkeypatch.setattr(tf_lookup, 'tf2_ros', None)
     monkeypatch.setitem(ros_api.CHOICES, 'tf2_ros', 'absent (for this test)')
     with pytest.raises(ConfigError, match=r'absent \(for this test\): install the tf2_ros_py'):
-        Transforms(None)
+        TfLookup(None)
 
 
 def test_rigid_transform_is_scipys():

@@ -173,7 +173,7 @@ def test_the_page_on_troubles_has_every_sentence_and_no_other():
 
 
 def test_a_frame_that_waits_for_its_turn_is_no_known_cause(ros):
-    node, camera = ros.started(max_rate=0.001, watchdog__timeout=3600.0)
+    node, camera = ros.node_and_camera(max_rate=0.001, watchdog__timeout=3600.0)
     camera.send(10**9)
     camera.wait()
     node._watchdog._check()
@@ -185,7 +185,7 @@ def test_a_frame_that_waits_for_its_turn_is_no_known_cause(ros):
 
 
 def test_the_page_on_troubles_has_every_cause_of_drops_and_no_other():
-    """World checks it while tests run; here, that none is left over."""
+    """RosHarness checks it while tests run; here, that none is left over."""
     made = {f'bad_{stream}' for stream in STREAMS.values()} | {'bad_frame'}
     made |= {'rgb_unmatched', 'depth_unmatched'}
     package = Path(__file__).resolve().parents[3] / 'sgnet_ros'

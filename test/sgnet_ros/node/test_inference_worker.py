@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sgnet_core.errors import InputError
-from sgnet_ros.node.inference_worker import Worker
+from sgnet_ros.node.inference_worker import InferenceWorker
 
 DEADLINE_S = 20.0
 
@@ -21,7 +21,7 @@ class Harness:
         self.entered = queue.Queue()
         self.allowed = threading.Semaphore(0)
         self.handled, self.bad, self.failures, self.dropped = [], [], queue.Queue(), []
-        self.worker = Worker(
+        self.worker = InferenceWorker(
             self._handle, self.bad.append, self.failures.put, self.dropped.append, **options
         )
         self.worker.start()
@@ -131,7 +131,7 @@ def test_an_error_after_stop_is_no_failure(harness):
 
 
 def test_a_worker_that_never_started_stops():
-    assert Worker(print, print, print, print).stop()
+    assert InferenceWorker(print, print, print, print).stop()
 
 
 def test_max_rate_holds_items_back_and_the_newest_still_wins(harness):
@@ -159,7 +159,7 @@ def test_every_item_is_handled_or_counted(seed):
             raise InputError(str(item))
         handled.append(item)
 
-    worker = Worker(handle, bad.append, pytest.fail, dropped.append)
+    worker = InferenceWorker(handle, bad.append, pytest.fail, dropped.append)
     worker.start()
     for item in range(500):
         worker.offer(item)

@@ -18,7 +18,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rclpy.utilities import get_rmw_implementation_identifier
-from ros_world import DEADLINE_S, MASK
+from ros_harness import DEADLINE_S, MASK
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool, Trigger
@@ -27,7 +27,7 @@ from sgnet_core.errors import SgnetError
 from sgnet_ros.compat.dds_profile import large_image_profile, profile_text
 from sgnet_ros.node.process import serve
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 REPOSITORY = HERE.parents[1]
 DROPPED_BEFORE_PAIRING = {'rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump'}
 COMMAND = [sys.executable, '-m', 'sgnet_ros', 'segmentation_node']

@@ -13,7 +13,7 @@ from fake_node import CLASS_NAMES, FakeSegmenter
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_world import MASK, SECOND, T0, image, stamps
+from ros_harness import MASK, SECOND, T0, image, stamps
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
@@ -33,7 +33,7 @@ def send_and_pair(ros, node, camera, stamp_ns):
 
 
 def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
-    node, camera = ros.started()
+    node, camera = ros.node_and_camera()
     images = ('color', 'overlay', 'confidence', 'debug/hha')
     outputs = dict.fromkeys(images, Image)
     outputs |= {'camera_info': CameraInfo, 'points': PointCloud2}
@@ -72,14 +72,14 @@ def test_only_what_is_subscribed_to_is_made(ros, monkeypatch):
     made = []
     monkeypatch.setattr('sgnet_ros.node.publishers.overlay', lambda *_: made.append('overlay'))
     monkeypatch.setattr('sgnet_ros.node.publishers.class_colors', lambda *_: made.append('color'))
-    node, camera = ros.started()
+    node, camera = ros.node_and_camera()
     camera.send(T0)
     camera.wait()
     assert made == []
 
 
 def test_the_legend_leaves_the_overlay_its_size(ros):
-    node, camera = ros.started(overlay__legend=True)
+    node, camera = ros.node_and_camera(overlay__legend=True)
     camera.listen(Image, '/segmentation/overlay')
     ros.subscribed(node, 2)
     wide = {
@@ -119,16 +119,16 @@ BAD['short data'][0]['rgb'].data.pop()
 @pytest.mark.parametrize('case', BAD)
 def test_a_bad_message_is_counted_named_and_survived(ros, case):
     messages, cause, topic, text = BAD[case]
-    node, camera = ros.started()
+    node, camera = ros.node_and_camera()
     for i in range(3):
         camera.send(T0 + i * SECOND, **messages)
-        ros.dropped(node, **{cause: i + 1})
-    ros.said(topic, text)
+        ros.wait_for_drops(node, **{cause: i + 1})
+    ros.wait_for_log(topic, text)
     # The newest camera_info counts, whatever its stamp: it must not come after its images.
     camera.info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
 
     def known():
-        info = node._inputs.cameras.infos['rgb/camera_info']
+        info = node._subscriber.cameras.infos['rgb/camera_info']
         return (info.width, info.k[0]) == (6, 5)
 
     ros.spin_until(known, 'the good camera_info')
@@ -142,19 +142,19 @@ def test_a_bad_message_is_counted_named_and_survived(ros, case):
 
 
 def test_the_newest_pair_waits_for_the_first_camera_info(ros):
-    node, camera = ros.started()
+    node, camera = ros.node_and_camera()
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
     for i in range(3):
         send_and_pair(ros, node, camera, T0 + i * SECOND)
     assert node.counters.counts().dropped == {'no_camera_info': 2}
-    ros.said('/cam/info')
+    ros.wait_for_log('/cam/info')
     info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
     camera.wait()
     assert stamps(camera.received[MASK]) == [T0 + 2 * SECOND]
 
 
 def test_pairs_that_wait_for_camera_info_are_counted_at_the_end(ros):
-    node, camera = ros.started()
+    node, camera = ros.node_and_camera()
     camera.info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10)
     send_and_pair(ros, node, camera, T0)
     node.stop()
@@ -168,9 +168,9 @@ def test_qos_auto_follows_the_publishers(ros, reliable):
     camera.listen(Image, MASK)
     camera.connect(MASK)
     if reliable:
-        ros.said('inputs are reliable')
+        ros.wait_for_log('inputs are reliable')
         late = ros.camera(reliable=False)
-        ros.said('inputs are best effort')
+        ros.wait_for_log('inputs are best effort')
         assert late.rgb.topic_name == '/cam/rgb'
     stamps_s = iter(range(10_000))
 
@@ -207,7 +207,7 @@ def test_the_newest_frame_wins_and_the_others_are_counted(ros):
         entered.set()
         release.wait(20)
 
-    node, camera = ros.started(FakeSegmenter(hold))
+    node, camera = ros.node_and_camera(FakeSegmenter(hold))
     camera.send(T0)
     ros.spin_until(entered.is_set, 'the first frame is being segmented')
     for i in range(1, 6):
@@ -221,13 +221,15 @@ def test_the_newest_frame_wins_and_the_others_are_counted(ros):
 def test_callbacks_run_while_a_frame_is_in_the_making(ros):
     """Trap 2: inference in a callback starves parameters and services."""
     entered, release = threading.Event(), threading.Event()
-    node, camera = ros.started(FakeSegmenter(lambda frame: (entered.set(), release.wait(20))))
+    node, camera = ros.node_and_camera(
+        FakeSegmenter(lambda frame: (entered.set(), release.wait(20)))
+    )
     camera.send(T0)
     ros.spin_until(entered.is_set, 'the frame is being segmented')
     change = Parameter('max_rate', value=5.0).to_parameter_msg()
     request = SetParametersAtomically.Request(parameters=[change])
     service = '/segmentation/set_parameters_atomically'
-    assert ros.answer(camera, SetParametersAtomically, service, request).result.successful
+    assert ros.call(camera, SetParametersAtomically, service, request).result.successful
     assert node.parameters['max_rate'] == 5.0
     assert camera.received[MASK] == []
     release.set()
@@ -235,7 +237,7 @@ def test_callbacks_run_while_a_frame_is_in_the_making(ros):
 
 
 def test_confidence_threshold_and_depth_range_apply_at_once(ros):
-    node, camera = ros.started()
+    node, camera = ros.node_and_camera()
     node.set_parameters(
         [Parameter('confidence_threshold', value=0.5), Parameter('depth.min', value=0.5)]
     )
@@ -249,15 +251,15 @@ def test_an_error_about_no_frame_ends_the_node(ros):
     def defect(frame):
         raise RuntimeError('a defect in the network')
 
-    node, camera = ros.started(FakeSegmenter(defect))
+    node, camera = ros.node_and_camera(FakeSegmenter(defect))
     camera.send(T0)
     ros.spin_until(node.failed.done, 'the node fails')
     assert str(node.failure) == 'a defect in the network'
-    ros.said('Traceback', 'defect')
+    ros.wait_for_log('Traceback', 'defect')
 
 
 def test_diagnostics_say_what_became_of_the_frames(ros):
-    node, camera = ros.started()
+    node, camera = ros.node_and_camera()
     camera.listen(DiagnosticArray, '/diagnostics')
     camera.send(T0)
     ros.spin_until(lambda: node.counters.counts().masks == 1, 'the mask')
@@ -344,12 +346,12 @@ def test_the_watchdog_names_the_cause_and_the_topic_as_resolved(ros, missing, pa
     camera = ros.camera(reliable=False)
     if missing:
         camera.node.destroy_publisher(getattr(camera, missing))
-    ros.said(*texts)
+    ros.wait_for_log(*texts)
 
 
 def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
     segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter, listen=(), watchdog__timeout=3600.0)
+    node, camera = ros.node_and_camera(segmenter, listen=(), watchdog__timeout=3600.0)
     for count in (1, 2):
         camera.send(T0 + count * SECOND)
 
@@ -370,7 +372,7 @@ def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
 
 
 def test_the_watchdog_tells_how_far_stamps_are_apart(ros):
-    node, camera = ros.started(watchdog__timeout=0.2)
+    node, camera = ros.node_and_camera(watchdog__timeout=0.2)
     sent = []
 
     def told():

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 from fake_node import FakeSegmenter
-from ros_world import MASK, SECOND, T0
+from ros_harness import MASK, SECOND, T0
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -35,7 +35,7 @@ class Fewer(FakeSegmenter):
 def running(ros):
     """The node, told by `networks` what it loads next, and a camera that listens to it."""
     networks = [FakeSegmenter()]
-    node, camera = ros.started(networks[0])
+    node, camera = ros.node_and_camera(networks[0])
 
     def load(*options):
         network = networks[-1]
@@ -54,17 +54,17 @@ def ask(ros, camera, name):
 
 
 def answer(ros, camera, name):
-    return ros.answer(camera, Trigger, f'/segmentation/{name}')
+    return ros.call(camera, Trigger, f'/segmentation/{name}')
 
 
 def enable(ros, camera, data):
-    return ros.answer(camera, SetBool, '/segmentation/enable', SetBool.Request(data=data))
+    return ros.call(camera, SetBool, '/segmentation/enable', SetBool.Request(data=data))
 
 
 def mask_of(camera, stamp_ns):
     """The mask of a frame sent now."""
     camera.send(stamp_ns)
-    return mask_from_msg(camera.output_of(stamp_ns))
+    return mask_from_msg(camera.output_at(stamp_ns))
 
 
 def test_disabled_it_hears_nothing_and_enabled_it_goes_on(ros, running):

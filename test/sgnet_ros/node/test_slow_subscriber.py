@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from fake_node import FakeSegmenter
-from ros_world import image
+from ros_harness import image
 from sensor_msgs.msg import CameraInfo
 
 WIDTH, HEIGHT = 640, 480
@@ -29,7 +29,7 @@ def feed(ros, node, stamps):
     depth = image('16UC1', struct.pack('<H', 1000) * WIDTH * HEIGHT, WIDTH, HEIGHT)
     for stamp in stamps:
         for subscription, message in zip(
-            node._inputs._subscriptions, (rgb, depth, info), strict=True
+            node._subscriber._subscriptions, (rgb, depth, info), strict=True
         ):
             message.header.stamp.sec = stamp
             subscription.callback(message)
@@ -42,7 +42,7 @@ def test_a_subscriber_that_hangs_does_not_hold_up_the_node(ros, ros_domain_id, m
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
     node = ros.segmentation(FakeSegmenter(), 'patient', watchdog__timeout=3600.0)
     with subprocess.Popen([sys.executable, '-c', SUBSCRIBER]) as process:
-        ros.spin_until(node._outputs.wanted, 'the node sees its subscriber')
+        ros.spin_until(node._output_publishers.wanted, 'the node sees its subscriber')
         stamps = itertools.count(1)
         feed(ros, node, itertools.islice(stamps, 1))
         process.send_signal(signal.SIGSTOP)

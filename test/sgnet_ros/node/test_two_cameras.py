@@ -6,7 +6,7 @@ import struct
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import FakeSegmenter
-from ros_world import T0, image, stamps
+from ros_harness import T0, image, stamps
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
@@ -63,7 +63,7 @@ def test_two_nodes_serve_two_cameras_without_mixing_them(ros):
 def test_each_of_two_nodes_has_services_of_its_own(ros):
     nodes, cameras = side_by_side(ros)
     request = SetBool.Request(data=False)
-    assert ros.answer(cameras['/left'], SetBool, '/left/segmentation/enable', request).success
+    assert ros.call(cameras['/left'], SetBool, '/left/segmentation/enable', request).success
     assert nodes['/left'].describe_problem() == 'not active'
     cameras['/right'].send(T0)
     cameras['/right'].wait(1, '/right/segmentation/mask')

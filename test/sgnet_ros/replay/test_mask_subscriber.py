@@ -13,7 +13,7 @@ from sgnet_ros.replay.mask_subscriber import MaskSubscriber
 from sgnet_ros.topics import LATCHED_QOS, OUTPUT_QOS
 
 
-def test_keeps_masks_overlays_names_and_counts(ros, lone_node):
+def test_keeps_masks_overlays_names_and_counts(ros, unspun_node):
     from builtin_interfaces.msg import Time
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.node import Node
@@ -30,7 +30,7 @@ def test_keeps_masks_overlays_names_and_counts(ros, lone_node):
     palette = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
     publishers['labels'].publish(label_names_to_msg(('near', 'far'), palette))
     overlays = {}
-    subscriber = MaskSubscriber(lone_node, overlays.__setitem__)
+    subscriber = MaskSubscriber(unspun_node, overlays.__setitem__)
 
     def spin_until(happened, what):
         ros.spin_until(lambda: subscriber.spin(0.01) or happened(), what)
@@ -58,6 +58,6 @@ def test_keeps_masks_overlays_names_and_counts(ros, lone_node):
     assert subscriber.under_way == 7 - 3 - 2 - 1, 'messages that never paired are no pairs'
 
 
-def test_nothing_is_under_way_before_the_first_report(lone_node):
-    subscriber = MaskSubscriber(lone_node, lambda *_: None)
+def test_nothing_is_under_way_before_the_first_report(unspun_node):
+    subscriber = MaskSubscriber(unspun_node, lambda *_: None)
     assert (subscriber.under_way, subscriber.reports, subscriber.class_names) == (0, 0, None)

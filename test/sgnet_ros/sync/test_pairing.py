@@ -8,18 +8,18 @@ import pytest
 
 from sgnet_core.errors import ConfigError
 from sgnet_ros.compat.ros_api import SimpleFilter
-from sgnet_ros.sync.pairing import RgbdSync
-from sgnet_ros.sync.pairing_filter import RgbdFilter
+from sgnet_ros.sync.pairing import RgbdPairing
+from sgnet_ros.sync.pairing_filter import RgbdPairingFilter
 
 MS = 1_000_000
 PERIOD = 33 * MS
 
 
-def feed(sync, events):
+def feed(pairing, events):
     """Add ('rgb' | 'depth', stamp) events in order; returns the pairs of stamps."""
     pairs = []
     for kind, stamp in events:
-        add = sync.add_rgb if kind == 'rgb' else sync.add_depth
+        add = pairing.add_rgb if kind == 'rgb' else pairing.add_depth
         pairs += add(stamp, stamp)
     return pairs
 
@@ -39,10 +39,10 @@ def interleaved(rng, rgb, depth, lag=3):
     return result
 
 
-def assert_bookkeeping(sync, events, pairs):
+def assert_bookkeeping(pairing, events, pairs):
     """Every message is in one pair, counted as dropped, or waiting."""
-    assert sync.pairs == len(pairs)
-    assert 2 * sync.pairs + sum(sync.dropped.values()) + sync.waiting == len(events)
+    assert pairing.pairs == len(pairs)
+    assert 2 * pairing.pairs + sum(pairing.dropped.values()) + pairing.waiting == len(events)
 
 
 @pytest.mark.parametrize('seed', range(60))
@@ -50,18 +50,18 @@ def assert_bookkeeping(sync, events, pairs):
 def test_arbitrary_streams_keep_the_invariants(seed, mode):
     rng = random.Random(seed)
     slop_ms, queue_size = rng.choice([0, 1, 5, 15, 40]), rng.choice([1, 2, 5, 10])
-    sync = RgbdSync(slop_ms / 1000, queue_size, mode)
+    pairing = RgbdPairing(slop_ms / 1000, queue_size, mode)
     now = {'rgb': 0, 'depth': 0}
     events = []
     for _ in range(300):
         kind = rng.choice(['rgb', 'depth'])
         now[kind] += rng.choice([0, 1, 3, 7, 33, 34]) * MS
         events.append((kind, now[kind]))
-    pairs = feed(sync, events)
-    assert_bookkeeping(sync, events, pairs)
-    assert sync.waiting <= 2 * queue_size
-    reach = 0 if mode == 'exact' else slop_ms * MS
-    assert all(abs(c - d) <= reach for c, d in pairs)
+    pairs = feed(pairing, events)
+    assert_bookkeeping(pairing, events, pairs)
+    assert pairing.waiting <= 2 * queue_size
+    max_gap = 0 if mode == 'exact' else slop_ms * MS
+    assert all(abs(c - d) <= max_gap for c, d in pairs)
     for side in zip(*pairs, strict=True):
         assert list(side) == sorted(set(side)), 'a message twice, or out of order'
 
@@ -74,16 +74,16 @@ def test_equal_stamps_always_pair_whatever_is_lost(seed, mode, slop_ms):
     stamps = [i * PERIOD for i in range(100)]
     rgb = [s for s in stamps if rng.random() > 0.2]
     depth = [s for s in stamps if rng.random() > 0.2]
-    sync = RgbdSync(slop_ms / 1000, 10, mode)
+    pairing = RgbdPairing(slop_ms / 1000, 10, mode)
     events = interleaved(rng, rgb, depth)
-    pairs = feed(sync, events)
+    pairs = feed(pairing, events)
     common = sorted(set(rgb) & set(depth))
     if mode != 'exact' and slop_ms == 100:
         # A slop of three frames allows pairs of neighbours where the equal one was lost.
         assert [p for p in pairs if p[0] == p[1]] == [(s, s) for s in common]
     else:
         assert pairs == [(s, s) for s in common]
-    assert_bookkeeping(sync, events, pairs)
+    assert_bookkeeping(pairing, events, pairs)
 
 
 def mutually_nearest(rgb, depth, slop):
@@ -104,7 +104,7 @@ def test_near_stamps_pair_with_the_nearest(seed):
     jitter = [rng.randrange(-1 * MS, 1 * MS) for _ in range(200)]
     rgb = [i * PERIOD + jitter[i] for i in range(100) if rng.random() > 0.1]
     depth = [i * PERIOD + offset + jitter[100 + i] for i in range(100) if rng.random() > 0.1]
-    pairs = feed(RgbdSync(0.015, 10, 'approximate'), interleaved(rng, rgb, depth))
+    pairs = feed(RgbdPairing(0.015, 10, 'approximate'), interleaved(rng, rgb, depth))
     assert pairs == mutually_nearest(rgb, depth, 15 * MS)
 
 
@@ -150,24 +150,24 @@ def disturbed(rng, loops=3):
 def test_disturbed_streams_keep_the_invariants_and_recover_within_one_frame(seed, mode):
     rng = random.Random(seed)
     slop_ms, queue_size = rng.choice([1, 5, 15, 40]), rng.choice([1, 2, 5, 10])
-    sync = RgbdSync(slop_ms / 1000, queue_size, mode)
+    pairing = RgbdPairing(slop_ms / 1000, queue_size, mode)
     events = disturbed(rng)
     # Messages are told apart by their place: stamps come again.
     pairs = []
     for place, (kind, stamp) in enumerate(events):
-        pairs += (sync.add_rgb if kind == 'rgb' else sync.add_depth)(stamp, place)
-        assert sync.waiting <= 2 * queue_size
-    assert_bookkeeping(sync, events, pairs)
-    reach = 0 if mode == 'exact' else slop_ms * MS
+        pairs += (pairing.add_rgb if kind == 'rgb' else pairing.add_depth)(stamp, place)
+        assert pairing.waiting <= 2 * queue_size
+    assert_bookkeeping(pairing, events, pairs)
+    max_gap = 0 if mode == 'exact' else slop_ms * MS
     for colour, depth in pairs:
         assert (events[colour][0], events[depth][0]) == ('rgb', 'depth')
-        assert abs(events[colour][1] - events[depth][1]) <= reach
+        assert abs(events[colour][1] - events[depth][1]) <= max_gap
     for side in zip(*pairs, strict=True):
         assert len(side) == len(set(side)), 'a message twice'
     # Now time goes back once more, to clean streams.
     clean = [i * PERIOD for i in range(1, 12)]
     first, second = rng.sample(['rgb', 'depth'], 2)
-    after = feed(sync, [(kind, stamp) for stamp in clean for kind in (first, second)])
+    after = feed(pairing, [(kind, stamp) for stamp in clean for kind in (first, second)])
     assert after[-10:] == [(stamp, stamp) for stamp in clean[-10:]]
 
 
@@ -184,47 +184,47 @@ def test_a_late_message_of_a_stream_costs_two_pairs_at_most(seed):
             if rng.random() < 0.2:
                 events[one], events[other] = events[other], events[one]
                 late += 1
-    pairs = feed(RgbdSync(0.015, 10, 'auto'), events)
+    pairs = feed(RgbdPairing(0.015, 10, 'auto'), events)
     assert all(colour == depth for colour, depth in pairs)
     assert len(pairs) >= len(stamps) - 2 * late
 
 
 def test_a_constant_offset_pairs_without_waiting_for_the_next_frame():
     for offset in (-5 * MS, 5 * MS):
-        sync = RgbdSync(0.015, 10, 'auto')
+        pairing = RgbdPairing(0.015, 10, 'auto')
         for i in range(10):
             first, second = sorted([('rgb', i * PERIOD), ('depth', i * PERIOD + offset)], key=str)
-            assert len(feed(sync, [first, second])) == 1
+            assert len(feed(pairing, [first, second])) == 1
 
 
 def test_one_lost_depth_does_not_shift_the_following_pairs():
     """Trap 1 of message_filters: 89 of 89 pairs were off by one."""
     for mode in ('auto', 'approximate'):
-        sync = RgbdSync(0.040, 10, mode)
+        pairing = RgbdPairing(0.040, 10, mode)
         events = []
         for i in range(90):
             events.append(('rgb', i * PERIOD))
             if i != 20:
                 events.append(('depth', i * PERIOD))
-        pairs = feed(sync, events)
+        pairs = feed(pairing, events)
         assert pairs == [(i * PERIOD, i * PERIOD) for i in range(90) if i != 20]
 
 
 def test_slop_zero_pairs_equal_stamps():
-    assert feed(RgbdSync(0.0, 10, 'approximate'), [('rgb', 5), ('depth', 5)]) == [(5, 5)]
+    assert feed(RgbdPairing(0.0, 10, 'approximate'), [('rgb', 5), ('depth', 5)]) == [(5, 5)]
 
 
 def test_stamps_further_apart_than_the_slop_never_pair_and_the_gap_is_known():
-    sync = RgbdSync(0.015, 10, 'auto')
+    pairing = RgbdPairing(0.015, 10, 'auto')
     events = [
         (kind, i * PERIOD + (16 * MS if kind == 'depth' else 0))
         for i in range(20)
         for kind in ('rgb', 'depth')
     ]
-    assert feed(sync, events) == []
-    assert sync.nearest_gap_ns == 16 * MS
-    assert sync.dropped['rgb_unmatched'] >= 19
-    assert sync.dropped['depth_unmatched'] >= 18
+    assert feed(pairing, events) == []
+    assert pairing.nearest_gap_ns == 16 * MS
+    assert pairing.dropped['rgb_unmatched'] >= 19
+    assert pairing.dropped['depth_unmatched'] >= 18
 
 
 @pytest.mark.parametrize('mode', ['auto', 'exact', 'approximate'])
@@ -232,44 +232,44 @@ def test_stamps_further_apart_than_the_slop_never_pair_and_the_gap_is_known():
 def test_every_loop_of_a_bag_pairs_completely(mode, seed):
     """Trap 1 of message_filters: 85 pairs in the first loop, then none for ever."""
     rng = random.Random(seed)
-    sync = RgbdSync(0.015, 10, mode)
+    pairing = RgbdPairing(0.015, 10, mode)
     loops = 4 * [i * PERIOD for i in range(85)]
     order = merged(rng, {kind: [(kind, s) for s in loops] for kind in ('rgb', 'depth')})
-    pairs = feed(sync, order)
+    pairs = feed(pairing, order)
     assert all(c == d for c, d in pairs)
     # What waited for its partner when time went back is lost: at most the lead of one stream.
     assert len(pairs) >= 4 * 85 - 3 * 3
-    assert_bookkeeping(sync, order, pairs)
+    assert_bookkeeping(pairing, order, pairs)
 
 
 def test_messages_from_before_a_jump_never_pair_with_those_after():
-    sync = RgbdSync(0.015, 10, 'auto')
-    assert feed(sync, [('rgb', 100 * MS), ('rgb', 133 * MS)]) == []
-    assert feed(sync, [('rgb', 67 * MS), ('depth', 100 * MS), ('depth', 133 * MS)]) == []
-    assert sync.dropped['time_jump'] == 2
-    assert feed(sync, [('rgb', 166 * MS), ('depth', 166 * MS)]) == [(166 * MS, 166 * MS)]
+    pairing = RgbdPairing(0.015, 10, 'auto')
+    assert feed(pairing, [('rgb', 100 * MS), ('rgb', 133 * MS)]) == []
+    assert feed(pairing, [('rgb', 67 * MS), ('depth', 100 * MS), ('depth', 133 * MS)]) == []
+    assert pairing.dropped['time_jump'] == 2
+    assert feed(pairing, [('rgb', 166 * MS), ('depth', 166 * MS)]) == [(166 * MS, 166 * MS)]
 
 
 def test_equal_stamps_switch_auto_to_exact_and_their_absence_switches_back():
-    sync = RgbdSync(0.015, 3, 'auto')
-    assert feed(sync, [('rgb', 0), ('depth', 0)]) == [(0, 0)]
-    assert feed(sync, [('rgb', PERIOD), ('depth', PERIOD + 5 * MS)]) == []
+    pairing = RgbdPairing(0.015, 3, 'auto')
+    assert feed(pairing, [('rgb', 0), ('depth', 0)]) == [(0, 0)]
+    assert feed(pairing, [('rgb', PERIOD), ('depth', PERIOD + 5 * MS)]) == []
     for i in range(2, 12):
-        pairs = feed(sync, [('rgb', i * PERIOD), ('depth', i * PERIOD + 5 * MS)])
+        pairs = feed(pairing, [('rgb', i * PERIOD), ('depth', i * PERIOD + 5 * MS)])
     assert pairs == [(11 * PERIOD, 11 * PERIOD + 5 * MS)]
 
 
 def test_duplicate_stamps_are_counted():
-    sync = RgbdSync()
-    assert feed(sync, [('rgb', 0), ('rgb', 0), ('depth', 0), ('depth', 0)]) == [(0, 0)]
-    assert sync.dropped['duplicate_stamp'] == 2
+    pairing = RgbdPairing()
+    assert feed(pairing, [('rgb', 0), ('rgb', 0), ('depth', 0), ('depth', 0)]) == [(0, 0)]
+    assert pairing.dropped['duplicate_stamp'] == 2
 
 
 def test_the_queue_is_bounded():
-    sync = RgbdSync(queue_size=4)
-    feed(sync, [('rgb', i * PERIOD) for i in range(100)])
-    assert sync.waiting == 4
-    assert sync.dropped['rgb_unmatched'] == 96
+    pairing = RgbdPairing(queue_size=4)
+    feed(pairing, [('rgb', i * PERIOD) for i in range(100)])
+    assert pairing.waiting == 4
+    assert pairing.dropped['rgb_unmatched'] == 96
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_the_queue_is_bounded():
 )
 def test_values_out_of_range_are_refused(arguments):
     with pytest.raises(ConfigError):
-        RgbdSync(**arguments)
+        RgbdPairing(**arguments)
 
 
 def stamped(stamp):
@@ -288,7 +288,7 @@ def stamped(stamp):
 def test_filter_signals_pairs_and_survives_a_callback_that_raises():
     """Trap 1 of message_filters: after an exception the next message blocks for ever."""
     rgb, depth = SimpleFilter(), SimpleFilter()
-    pairs = RgbdFilter(rgb, depth, RgbdSync())
+    pairs = RgbdPairingFilter(rgb, depth, RgbdPairing())
     seen = []
 
     def callback(colour_msg, depth_msg):

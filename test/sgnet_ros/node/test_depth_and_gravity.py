@@ -10,7 +10,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import FakeSegmenter
 from fake_tf2 import stamped
-from ros_world import MASK, SECOND, T0, image
+from ros_harness import MASK, SECOND, T0, image
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -40,7 +40,7 @@ def hha_segmenter():
 
 def registering(ros, segmenter, **parameters):
     """Node and camera with depth of a camera of its own, 8x4, and its camera_info."""
-    node, camera = ros.started(segmenter, depth__register=True, **parameters)
+    node, camera = ros.node_and_camera(segmenter, depth__register=True, **parameters)
     camera.depth_frame = 'depth frame'
     ros.spin_until(camera.depth_info.get_subscription_count, 'the node hears depth/camera_info')
     return node, camera
@@ -64,7 +64,7 @@ def test_depth_is_registered_by_the_extrinsics_given(ros):
     send_unaligned(camera, T0)
     dropped_before_info = node.counters.counts().dropped
     camera.depth_info.publish(DEPTH_CAMERA)
-    camera.output_of(T0)
+    camera.output_at(T0)
     depth_m = segmenter.frames[0].depth_m
     assert dropped_before_info == {}, 'the pair waits for depth/camera_info'
     assert depth_m.shape == (4, 6)
@@ -79,9 +79,9 @@ def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
     camera.depth_info.publish(DEPTH_CAMERA)
     for i in range(2):
         send_unaligned(camera, T0 + i * SECOND)
-        ros.dropped(node, no_transform=i + 1)
+        ros.wait_for_drops(node, no_transform=i + 1)
     text = "no transform from 'depth frame' to 'optical frame'"
-    ros.said(text)
+    ros.wait_for_log(text)
     (warning,) = [line for line in ros.log() if text in line]
     assert 'depth/image (-> /cam/depth)' in warning
     assert 'give depth.extrinsics' in warning
@@ -90,7 +90,7 @@ def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
 
     tf().set_transform_static(stamped('optical frame', 'depth frame', (-0.4, 0, 0)), 'test')
     send_unaligned(camera, T0 + 5 * SECOND)
-    camera.output_of(T0 + 5 * SECOND)
+    camera.output_at(T0 + 5 * SECOND)
     # To the left by one: column u is u - 2 there, and of the seven the last is at 4.
     depth_m = segmenter.frames[0].depth_m
     np.testing.assert_allclose(depth_m[:, :5], 2.0, rtol=1e-6)
@@ -105,15 +105,15 @@ def test_a_missing_depth_camera_info_is_named(ros):
         ros.spin_until(lambda n=i + 1: node.counters.counts().pairs == n, 'a pair')
     assert node.counters.counts().dropped == {'no_camera_info': 1}
     name = 'depth/camera_info (-> /cam/depth_info)'
-    ros.said(name)
+    ros.wait_for_log(name)
 
 
 def test_a_depth_camera_info_of_another_size_is_named(ros):
     node, camera = registering(ros, FakeSegmenter(), depth__extrinsics=TO_THE_RIGHT)
     camera.depth_info.publish(CameraInfo(width=6, height=4, k=DEPTH_CAMERA.k))
     send_unaligned(camera, T0)
-    ros.dropped(node, bad_depth=1)
-    ros.said('depth is 8x4', '6x4')
+    ros.wait_for_drops(node, bad_depth=1)
+    ros.wait_for_log('depth is 8x4', '6x4')
     aligned = CameraInfo(width=8, height=4)
     aligned.header.frame_id = 'color frame'
     camera.depth_info.publish(aligned)
@@ -122,17 +122,17 @@ def test_a_depth_camera_info_of_another_size_is_named(ros):
         lambda: node.counters.counts().received != received, 'the second depth/camera_info'
     )
     send_unaligned(camera, T0 + SECOND)
-    ros.dropped(node, bad_depth=1, bad_depth_camera_info=1)
+    ros.wait_for_drops(node, bad_depth=1, bad_depth_camera_info=1)
     doubt = "is in frame 'color frame', depth/image in 'depth frame': two cameras?"
-    ros.said(doubt)
+    ros.wait_for_log(doubt)
 
 
 def test_depth_of_another_frame_makes_doubt_once(ros):
-    node, camera = ros.started(FakeSegmenter(), (MASK,))
+    node, camera = ros.node_and_camera(FakeSegmenter(), (MASK,))
     camera.depth_frame = 'depth frame'
     for i in range(2):
         camera.send(T0 + i * SECOND)
-        camera.output_of(T0 + i * SECOND)
+        camera.output_at(T0 + i * SECOND)
     doubt = "depth is in frame 'depth frame', colour in 'optical frame': not aligned"
     assert len([line for line in ros.log() if doubt in line]) == 1
 
@@ -144,11 +144,11 @@ def test_depth_of_another_frame_makes_doubt_once(ros):
 )  # fmt: skip
 def test_debug_hha_is_what_the_network_would_see(ros, parameters, down):
     segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter, (MASK, HHA), hha__camera_height=1.1, **parameters)
+    node, camera = ros.node_and_camera(segmenter, (MASK, HHA), hha__camera_height=1.1, **parameters)
     noise = np.random.default_rng(2).integers(1000, 2000, 24).astype(np.uint16)
     noise[5] = 0
     camera.send(T0, depth=image('16UC1', noise.tobytes()))
-    camera.output_of(T0, HHA)
+    camera.output_at(T0, HHA)
     (message,) = camera.received[HHA]
     assert (message.encoding, message.header.frame_id) == ('rgb8', 'optical frame')
     gravity = Gravity(np.array(down), 1.1)
@@ -163,20 +163,20 @@ def test_debug_hha_is_what_the_network_would_see(ros, parameters, down):
 def test_gravity_is_asked_for_only_where_it_is_needed(ros, tf):
     """A network that takes depth does without TF, and so do its masks while ~/debug/hha waits."""
     segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter, hha__gravity_source='tf')
+    node, camera = ros.node_and_camera(segmenter, hha__gravity_source='tf')
     camera.send(T0)
-    camera.output_of(T0)
+    camera.output_at(T0)
     assert segmenter.frames[0].gravity is None
     camera.listen(Image, HHA)
-    ros.spin_until(node._outputs.wants_gravity, 'the subscriber of ~/debug/hha')
+    ros.spin_until(node._output_publishers.needs_gravity, 'the subscriber of ~/debug/hha')
     camera.send(T0 + SECOND)
-    camera.output_of(T0 + SECOND)
+    camera.output_at(T0 + SECOND)
     text = "no ~/debug/hha: no transform from 'odom' to 'optical frame'"
-    ros.said(text)
+    ros.wait_for_log(text)
     assert node.counters.counts().dropped == {}
     tf().set_transform_static(stamped('odom', 'optical frame', (0, 0, 1.5)), 'test')
     camera.send(T0 + 2 * SECOND)
-    camera.output_of(T0 + 2 * SECOND, HHA)
+    camera.output_at(T0 + 2 * SECOND, HHA)
     assert len(camera.received[HHA]) == 1
 
 
@@ -184,9 +184,9 @@ def test_gravity_and_height_come_from_tf(ros, tf):
     """A camera 0.8 m above the floor that looks down by 20 degrees, rolled by 5."""
     segmenter = hha_segmenter()
     parameters = {'hha__gravity_source': 'tf', 'hha__gravity_frame': 'base_footprint'}
-    node, camera = ros.started(segmenter, **parameters)
+    node, camera = ros.node_and_camera(segmenter, **parameters)
     camera.send(T0)
-    ros.dropped(node, no_transform=1)
+    ros.wait_for_drops(node, no_transform=1)
     pitch, roll = np.radians([20.0, 5.0])
     optical = Rotation.from_matrix([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
     pose = Rotation.from_euler('y', pitch) * optical * Rotation.from_euler('z', roll)
@@ -195,7 +195,7 @@ def test_gravity_and_height_come_from_tf(ros, tf):
     )
     camera.listen(DiagnosticArray, '/diagnostics')
     camera.send(T0 + SECOND)
-    camera.output_of(T0 + SECOND)
+    camera.output_at(T0 + SECOND)
     gravity = segmenter.frames[0].gravity
     expected = [np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), np.sin(pitch)]
     np.testing.assert_allclose(gravity.down, expected, atol=1e-9)
@@ -212,9 +212,9 @@ def test_gravity_and_height_come_from_tf(ros, tf):
 def test_gravity_is_estimated_for_a_network_that_takes_hha(ros):
     """A wall ahead says nothing, so down is down; the height is the parameter's."""
     segmenter = hha_segmenter()
-    node, camera = ros.started(segmenter, hha__camera_height=0.6)
+    node, camera = ros.node_and_camera(segmenter, hha__camera_height=0.6)
     camera.send(T0, depth=image('16UC1', struct.pack('<H', 1500) * 24))
-    camera.output_of(T0)
+    camera.output_at(T0)
     gravity = segmenter.frames[0].gravity
     np.testing.assert_allclose(gravity.down, [0, 1, 0], atol=1e-6)
     assert gravity.camera_height_m == 0.6
@@ -231,7 +231,7 @@ def test_what_was_known_is_forgotten_when_time_goes_back(ros, tf, monkeypatch):
     camera.depth_info.publish(DEPTH_CAMERA)
     for stamp, expected in ((T0, []), (T0 + SECOND, []), (T0 - 5 * SECOND, ['gravity', 'tf'])):
         send_unaligned(camera, stamp)
-        camera.output_of(stamp)
+        camera.output_at(stamp)
         assert resets == expected
 
 

@@ -9,7 +9,7 @@ from compressed_bytes import compressed_depth, png
 from fake_node import FakeSegmenter
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from ros_world import MASK, SECOND, T0, stamps
+from ros_harness import MASK, SECOND, T0, stamps
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sgnet_ros.topics import message_type, resolved_topic, topic_text
@@ -67,10 +67,10 @@ def test_intrinsics_from_parameters_know_the_size_of_a_compressed_image(ros):
 def test_damage_is_counted_named_and_survived(ros):
     node, camera = started(ros, FakeSegmenter())
     send(camera, T0, 'rvl', rgb=compressed('jpeg', b'\xff\xd8 and no more'))
-    ros.dropped(node, bad_rgb=1)
+    ros.wait_for_drops(node, bad_rgb=1)
     cut = compressed('16UC1; compressedDepth rvl', compressed_depth(DEPTH, 'rvl')[:-8])
     send(camera, T0 + SECOND, 'rvl', depth=cut)
-    ros.dropped(node, bad_rgb=1, bad_depth=1)
+    ros.wait_for_drops(node, bad_rgb=1, bad_depth=1)
     send(camera, T0 + 2 * SECOND, 'rvl')
     camera.wait()
     assert node.counters.counts().dropped == {'bad_rgb': 1, 'bad_depth': 1}
@@ -79,7 +79,7 @@ def test_damage_is_counted_named_and_survived(ros):
         'bytes, is cut off',
         'depth/image/compressedDepth (-> /cam/depth/compressedDepth): RVL runs of',
     ):
-        ros.said(text)
+        ros.wait_for_log(text)
 
 
 def test_the_watchdog_finds_images_of_the_other_transport(ros):
@@ -93,19 +93,19 @@ def test_the_watchdog_finds_images_of_the_other_transport(ros):
         'depth/image/compressedDepth (-> /cam/depth/compressedDepth): 0 publishers; /cam/depth is '
         'published: depth_transport:=raw',
     )
-    ros.said(*texts)
+    ros.wait_for_log(*texts)
 
 
 def test_the_watchdog_names_a_topic_of_another_type(ros):
     ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2)
     # In one process a topic has one type.
-    ros.stranger('camera').create_publisher(CompressedImage, '/cam/rgb', 10)
+    ros.external_node('camera').create_publisher(CompressedImage, '/cam/rgb', 10)
     text = (
         'rgb/image (-> /cam/rgb): 1 publisher of sensor_msgs/msg/CompressedImage, not '
         'sensor_msgs/msg/Image; remap rgb/image to the raw topic, without its suffix, and '
         'image_transport:=compressed'
     )
-    ros.said(text)
+    ros.wait_for_log(text)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ T0 = 1_700_000_000 * SECOND + 7
 MASK = '/segmentation/mask'
 
 
-class World:
+class RosHarness:
     """The nodes of a test, spun together in the test's own thread."""
 
     def __init__(self, context, executor, read_stderr):
         self.context = context
         self.executor = executor
         self.nodes = []
-        self.strangers = []
+        self.external_nodes = []
         self._read_stderr = read_stderr
         self._stderr = ''
 
@@ -37,7 +37,7 @@ class World:
         self.executor.add_node(node)
         return node
 
-    def stranger(self, name):
+    def external_node(self, name):
         """A node of another process, as far as DDS can tell; nobody spins it."""
         import rclpy
         from rclpy.context import Context
@@ -45,8 +45,8 @@ class World:
 
         context = Context()
         rclpy.init(context=context, domain_id=self.context.get_domain_id())
-        self.strangers.append(Node(name, context=context))
-        return self.strangers[-1]
+        self.external_nodes.append(Node(name, context=context))
+        return self.external_nodes[-1]
 
     def spin_until(self, happened, what):
         """Let callbacks run until `happened()` is true; fail at the deadline."""
@@ -88,7 +88,7 @@ class World:
     def camera(self, reliable=True, name='/cam'):
         return Camera(self, reliable, name)
 
-    def started(self, segmenter=None, listen=(MASK,), **parameters):
+    def node_and_camera(self, segmenter=None, listen=(MASK,), **parameters):
         """Node and camera, connected, the camera listening to images or to `listen`: topic -> kind.
 
         Inputs are reliable unless told otherwise.
@@ -107,12 +107,12 @@ class World:
 
     def subscribed(self, node, count=1):
         """Wait until `node` sees `count` subscribers to its outputs."""
-        publishers = [output.publisher for output in node._outputs._frame_outputs]
+        publishers = [output.publisher for output in node._output_publishers._frame_outputs]
         self.spin_until(
             lambda: sum(p.get_subscription_count() for p in publishers) == count, 'subscribers'
         )
 
-    def said(self, *texts):
+    def wait_for_log(self, *texts):
         """Wait for a log message that contains all these texts; returns it."""
 
         def found():
@@ -121,11 +121,11 @@ class World:
         self.spin_until(found, f'{texts} in the log')
         return found()[0]
 
-    def dropped(self, node, **causes):
+    def wait_for_drops(self, node, **causes):
         """Wait until `node` has dropped just so many by each cause."""
         self.spin_until(lambda: node.counters.counts().dropped == causes, f'{causes}')
 
-    def answer(self, camera, kind, service, request=None):
+    def call(self, camera, kind, service, request=None):
         """The response of a service."""
         client = camera.node.create_client(kind, service)
         self.spin_until(client.service_is_ready, service)
@@ -162,7 +162,7 @@ class Camera:
         self.world.spin_until(lambda: len(messages) >= count, f'{count} messages on {topic}')
         return messages
 
-    def output_of(self, stamp_ns, topic=MASK):
+    def output_at(self, stamp_ns, topic=MASK):
         """The latest message of `topic`, when the one of this stamp has come."""
         messages = self.received[topic]
         self.world.spin_until(lambda: stamp_ns in stamps(messages), f'{topic} of {stamp_ns}')

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 from fake_node import FakeSegmenter
-from ros_world import SECOND, T0, image
+from ros_harness import SECOND, T0, image
 
 WIDTH, HEIGHT = 6, 4
 R, G, B = 200, 120, 30
@@ -61,7 +61,7 @@ def depth_images():
 
 def test_every_encoding_reaches_the_network(ros):
     segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter)
+    node, camera = ros.node_and_camera(segmenter)
     colours, depths = list(colour_images()), list(depth_images())
     for index in range(max(len(colours), len(depths))):
         colour, depth = colours[index % len(colours)], depths[index % len(depths)]

@@ -8,19 +8,19 @@ from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import CLASS_NAMES, PALETTE, FakeSegmenter
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_world import MASK, SECOND, T0
+from ros_harness import MASK, SECOND, T0
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
 from sgnet_ros.monitoring.stage_timer import STAGES, StageTimer
-from sgnet_ros.node.publishers import Segmented
+from sgnet_ros.node.publishers import SegmentedFrame
 
 POINTS, CONFIDENCE = '/segmentation/points', '/segmentation/confidence'
 
 
 def test_points_and_exact_confidence_by_parameters_that_change(ros):
-    node, camera = ros.started(
+    node, camera = ros.node_and_camera(
         listen={POINTS: PointCloud2, CONFIDENCE: Image, MASK: Image},
         confidence__encoding='32FC1',
         points__stride=2,
@@ -50,12 +50,12 @@ def test_points_and_exact_confidence_by_parameters_that_change(ros):
 
 def test_nothing_is_computed_for_outputs_that_are_switched_off(ros):
     segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter)
+    node, camera = ros.node_and_camera(segmenter)
     node.set_parameters([Parameter('publish.mask', value=False)])
-    assert not node._outputs.wanted()
-    assert MASK not in node._outputs.topics
+    assert not node._output_publishers.has_subscribers()
+    assert MASK not in node._output_publishers.topics
     camera.send(T0)
-    ros.dropped(node, no_subscriber=1)
+    ros.wait_for_drops(node, no_subscriber=1)
     assert segmenter.frames == []
 
 
@@ -69,9 +69,9 @@ def test_a_frame_without_memory_is_dropped_and_the_next_is_not(ros, error):
         if errors:
             raise errors.pop()
 
-    node, camera = ros.started(FakeSegmenter(short))
+    node, camera = ros.node_and_camera(FakeSegmenter(short))
     camera.send(T0)
-    ros.dropped(node, out_of_memory=1)
+    ros.wait_for_drops(node, out_of_memory=1)
     camera.send(T0 + SECOND)
     camera.wait()
     assert camera.received[MASK][0].header.stamp.sec == T0 // SECOND + 1
@@ -82,7 +82,7 @@ def test_a_frame_without_memory_is_dropped_and_the_next_is_not(ros, error):
 
 
 def test_stages_add_up_to_the_latency(ros):
-    node, camera = ros.started(diagnostics__period=0.1)
+    node, camera = ros.node_and_camera(diagnostics__period=0.1)
     camera.listen(DiagnosticArray, '/diagnostics')
     now_ns = node.get_clock().now().nanoseconds
     camera.send(now_ns - 3 * SECOND)
@@ -111,7 +111,7 @@ def test_a_stage_takes_what_passed_since_the_one_before(monkeypatch):
 
 def test_a_subscriber_that_asks_for_too_much_is_told_once(ros):
     """rclpy's own warning would cost every message time: this one takes its place."""
-    node, camera = ros.started(watchdog__timeout=3600.0)
+    node, camera = ros.node_and_camera(watchdog__timeout=3600.0)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera.listen(Image, '/segmentation/overlay', latched)
     text = '/segmentation/overlay: a subscriber requests incompatible QoS (ERROR: '
@@ -134,6 +134,6 @@ def test_pictures_are_made_of_what_is_on_the_device():
         SegmentationResult(np.full(shape, i, np.uint8), confidence, CLASS_NAMES) for i in (0, 1)
     )
     on_device = DeviceResult.from_numpy(rgb, ones)
-    segmented = Segmented(frame, zeros, on_device, PALETTE, CameraInfo())
+    segmented = SegmentedFrame(frame, zeros, on_device, PALETTE, CameraInfo())
     assert (segmented.colors.numpy() == PALETTE[1]).all()
     np.testing.assert_allclose(segmented.overlay(0.5), 0.5 * rgb + 0.5 * PALETTE[1], atol=1)

@@ -10,7 +10,7 @@ import pytest
 from fake_node import FakeSegmenter
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from ros_world import MASK, SECOND, T0, image
+from ros_harness import MASK, SECOND, T0, image
 from sensor_msgs.msg import CameraInfo, Image
 
 from sgnet_core.types import CameraIntrinsics
@@ -32,25 +32,25 @@ def view(width, height):
 def test_a_camera_that_changes_its_resolution(ros):
     """With all three messages, and with a camera_info that stays behind."""
     segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter, **QUIET)
+    node, camera = ros.node_and_camera(segmenter, **QUIET)
     camera.send(T0, **view(6, 4))
-    camera.output_of(T0)
+    camera.output_at(T0)
     camera.send(T0 + SECOND, **view(8, 5))
-    mask = camera.output_of(T0 + SECOND)
+    mask = camera.output_at(T0 + SECOND)
     assert (mask.width, mask.height) == (8, 5)
     assert segmenter.frames[-1].intrinsics.cx == 4.0
     camera.send(T0 + 2 * SECOND, **{**view(6, 4), 'info': view(8, 5)['info']})
-    ros.said('rgb/camera_info (-> /cam/info): intrinsics are for 8x5')
+    ros.wait_for_log('rgb/camera_info (-> /cam/info): intrinsics are for 8x5')
     assert node.counters.counts().dropped == {'bad_camera_info': 1}
     camera.send(T0 + 3 * SECOND, **view(6, 4))
-    assert camera.output_of(T0 + 3 * SECOND).width == 6
+    assert camera.output_at(T0 + 3 * SECOND).width == 6
 
 
 def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
     segmenter = FakeSegmenter()
-    node, camera = ros.started(segmenter, **QUIET)
+    node, camera = ros.node_and_camera(segmenter, **QUIET)
     camera.send(T0, **view(6, 4))
-    camera.output_of(T0)
+    camera.output_at(T0)
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
     for second in (1, 2):
         camera.send(T0 + second * SECOND, **view(8, 5))
@@ -59,18 +59,18 @@ def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
     counts = node.counters.counts()
     assert (counts.masks, counts.dropped) == (1, {'bad_camera_info': 1})
     info.publish(view(8, 5)['info'])
-    assert camera.output_of(T0 + 2 * SECOND).width == 8
+    assert camera.output_at(T0 + 2 * SECOND).width == 8
     assert [frame.intrinsics.cx for frame in segmenter.frames] == [3.0, 4.0]
 
 
 def test_a_wrong_camera_info_delays_nothing_where_parameters_say_the_camera(ros):
     segmenter = FakeSegmenter()
     given = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
-    node, camera = ros.started(segmenter, **given, **QUIET)
+    node, camera = ros.node_and_camera(segmenter, **given, **QUIET)
     camera.info.publish(view(8, 5)['info'])
     ros.spin_until(lambda: node.counters.counts().received.get('camera_info'), 'camera_info')
     camera.send(T0, **view(6, 4))
-    camera.output_of(T0)
+    camera.output_at(T0)
     assert segmenter.frames[0].intrinsics == CameraIntrinsics(6, 4, 7.0, 8.0, 2.0, 1.0)
 
 
@@ -78,42 +78,42 @@ def test_pairs_that_wait_keep_their_camera(ros):
     """A resolution that changes while frames of the former one wait for their turn."""
     entered, release = threading.Event(), threading.Event()
     segmenter = FakeSegmenter(lambda frame: (entered.set(), release.wait(20)))
-    node, camera = ros.started(segmenter, queue__policy='all', **QUIET)
+    node, camera = ros.node_and_camera(segmenter, queue__policy='all', **QUIET)
     sizes = [(6, 4), (6, 4), (8, 5), (8, 5), (6, 4)]
     for second, size in enumerate(sizes):
         camera.send(T0 + second * SECOND, **view(*size))
         ros.spin_until(lambda n=second: node.counters.counts().pairs == n + 1, 'the pair')
         ros.spin_until(entered.is_set, 'the first frame is in the making')
     release.set()
-    camera.output_of(T0 + 4 * SECOND)
+    camera.output_at(T0 + 4 * SECOND)
     assert [(f.intrinsics.width, f.intrinsics.height) for f in segmenter.frames] == sizes
     assert node.counters.counts().dropped == {}
 
 
 def test_frames_that_are_renamed(ros):
-    _, camera = ros.started(**QUIET)
+    _, camera = ros.node_and_camera(**QUIET)
     for second, name in enumerate(('left_optical', 'right_optical', '')):
         camera.frame = camera.depth_frame = name
         camera.send(T0 + second * SECOND)
-        assert camera.output_of(T0 + second * SECOND).header.frame_id == name
+        assert camera.output_at(T0 + second * SECOND).header.frame_id == name
 
 
 def test_a_publisher_that_dies_and_returns(ros):
-    node, camera = ros.started(**LOUD)
+    node, camera = ros.node_and_camera(**LOUD)
     camera.send(T0)
-    camera.output_of(T0)
+    camera.output_at(T0)
     qos, topic = camera.depth.qos_profile, camera.depth.topic_name
     camera.node.destroy_publisher(camera.depth)
-    ros.said('depth/image (-> /cam/depth): 0 publishers')
+    ros.wait_for_log('depth/image (-> /cam/depth): 0 publishers')
     camera.depth = camera.node.create_publisher(Image, topic, qos)
     camera.connect()
     camera.send(T0 + 60 * SECOND)
-    camera.output_of(T0 + 60 * SECOND)
+    camera.output_at(T0 + 60 * SECOND)
     ros.spin_until(lambda: node._watchdog.problem == '', 'no problem any more')
 
 
 def test_stamps_of_zero_are_named_and_survived(ros):
-    _, camera = ros.started(**LOUD)
+    _, camera = ros.node_and_camera(**LOUD)
 
     def named():
         camera.send(0)
@@ -125,20 +125,20 @@ def test_stamps_of_zero_are_named_and_survived(ros):
 
     ros.spin_until(named, 'the cause')
     camera.send(T0)
-    camera.output_of(T0)
+    camera.output_at(T0)
 
 
 def test_stamps_in_the_future_are_told_once_and_survived(ros):
-    node, camera = ros.started(**QUIET)
+    node, camera = ros.node_and_camera(**QUIET)
     now = time.time_ns()
     for stamp in (now, now + 3600 * SECOND, now + 3601 * SECOND):
         camera.send(stamp)
-        camera.output_of(stamp)
+        camera.output_at(stamp)
         node._watchdog._check()
     back = now + SECOND // 2
     camera.send(back)
-    camera.output_of(back)
-    ros.said('s in the future; synchronise the clocks')
+    camera.output_at(back)
+    ros.wait_for_log('s in the future; synchronise the clocks')
     warnings = [line for line in ros.log() if 'in the future' in line]
     assert len(warnings) == 1
     assert 'rgb/image is stamped 3' in warnings[0]
@@ -154,7 +154,7 @@ def test_the_watchdog_finds_topics_that_were_renamed(ros):
     for name in names:
         camera.node.create_publisher(Image, name, 10)
     camera.listen(Image, '/only/heard')
-    ros.said(
+    ros.wait_for_log(
         'depth/image (-> /cam/depth): 0 publishers; RealSense: align_depth.enable:=true; published '
         'topics of its type: /cam/depths, /cam/depth/image_rect_raw, /elsewhere/x'
     )
@@ -163,7 +163,7 @@ def test_the_watchdog_finds_topics_that_were_renamed(ros):
 
 
 def test_the_watchdog_names_sizes_that_are_not_aligned(ros):
-    node, camera = ros.started(**LOUD)
+    node, camera = ros.node_and_camera(**LOUD)
     sent = []
 
     def named():
@@ -181,11 +181,11 @@ def test_the_watchdog_names_sizes_that_are_not_aligned(ros):
 
 def test_the_watchdog_names_a_frame_that_takes_for_ever(ros):
     release = threading.Event()
-    _, camera = ros.started(FakeSegmenter(lambda frame: release.wait(20)), **LOUD)
+    _, camera = ros.node_and_camera(FakeSegmenter(lambda frame: release.wait(20)), **LOUD)
     camera.send(T0)
-    ros.said('the current frame has taken')
+    ros.wait_for_log('the current frame has taken')
     release.set()
-    camera.output_of(T0)
+    camera.output_at(T0)
 
 
 NONSENSE = [
@@ -202,17 +202,17 @@ NONSENSE = [
 
 
 def test_parameters_set_to_nonsense_are_refused_with_a_reason(ros):
-    node, camera = ros.started(**QUIET)
+    node, camera = ros.node_and_camera(**QUIET)
     before = {name: node.parameters[name] for name in ('max_rate', 'depth.max', 'overlay.alpha')}
     changes = [Parameter(name, value=value).to_parameter_msg() for name, value, _ in NONSENSE]
     request = SetParameters.Request(parameters=changes)
-    answer = ros.answer(camera, SetParameters, '/segmentation/set_parameters', request)
+    answer = ros.call(camera, SetParameters, '/segmentation/set_parameters', request)
     for result, (name, value, reason) in zip(answer.results, NONSENSE, strict=True):
         assert not result.successful, (name, value)
         assert reason in result.reason, name
     assert {name: node.parameters[name] for name in before} == before
     camera.send(T0)
-    camera.output_of(T0)
+    camera.output_at(T0)
 
 
 def test_parameters_that_change_in_the_middle_of_a_frame_count_from_the_next(ros):
@@ -222,19 +222,19 @@ def test_parameters_that_change_in_the_middle_of_a_frame_count_from_the_next(ros
         together = [Parameter('depth.max', value=1.0), Parameter('confidence_threshold', value=0.5)]
         assert node.set_parameters_atomically(together).successful
 
-    node, camera = ros.started(FakeSegmenter(change), **QUIET)
+    node, camera = ros.node_and_camera(FakeSegmenter(change), **QUIET)
     values = []
     for second in (0, 1):
         camera.send(T0 + second * SECOND)
-        values.append(set(camera.output_of(T0 + second * SECOND).data))
+        values.append(set(camera.output_at(T0 + second * SECOND).data))
     assert values == [{0, 1, 255}, {0, 255}], 'far was unsure, and then out of range'
 
 
 def test_a_second_node_of_the_same_name_is_told_once(ros):
     # Nodes of earlier tests may not be quite gone: this name is of this test alone.
     node = ros.segmentation(FakeSegmenter(), 'twin', **LOUD)
-    ros.stranger('twin')
-    ros.said('2 nodes have the name /twin')
+    ros.external_node('twin')
+    ros.wait_for_log('2 nodes have the name /twin')
     checks = iter(range(3))
     ros.spin_until(lambda: node._watchdog._check() or next(checks) == 2, 'more checks')
     assert sum('nodes have the name' in line for line in ros.log()) == 1
@@ -243,7 +243,7 @@ def test_a_second_node_of_the_same_name_is_told_once(ros):
 @pytest.mark.parametrize('frames', [120])
 def test_every_frame_of_a_disturbed_stream_is_accounted_for(ros, frames):
     """Good ones, sizes that differ, damage, duplicates and jumps back, in any order."""
-    node, camera = ros.started(queue__policy='all', **QUIET)
+    node, camera = ros.node_and_camera(queue__policy='all', **QUIET)
     rng = np.random.default_rng(0)
     stamp = T0
     for index in range(frames):

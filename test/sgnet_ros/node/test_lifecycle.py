@@ -9,15 +9,15 @@ from fake_node import FakeSegmenter
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.lifecycle import TransitionCallbackReturn
-from ros_world import MASK, SECOND, T0, stamps
+from ros_harness import MASK, SECOND, T0, stamps
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT
 from sgnet_core.errors import CheckpointError, InputError, SgnetError
 from sgnet_core.inference.segmenter import Segmenter
-from sgnet_ros.node.process import LAST_FRAME_S
-from sgnet_ros.node.publishers import Outputs
+from sgnet_ros.node.process import MAX_LAST_FRAME_S
+from sgnet_ros.node.publishers import Publishers
 
 
 def listening(ros, node, camera=None):
@@ -34,11 +34,11 @@ def change_state(ros, camera, label):
     """`label` of a transition, or its number."""
     asked = Transition(**{'label' if isinstance(label, str) else 'id': label})
     request = ChangeState.Request(transition=asked)
-    return ros.answer(camera, ChangeState, '/segmentation/change_state', request).success
+    return ros.call(camera, ChangeState, '/segmentation/change_state', request).success
 
 
 def state_of(ros, camera):
-    return ros.answer(camera, GetState, '/segmentation/get_state').current_state.id
+    return ros.call(camera, GetState, '/segmentation/get_state').current_state.id
 
 
 def test_lifecycle_by_hand(ros):
@@ -72,7 +72,7 @@ def test_deactivation_waits_for_the_frame_in_the_making(ros):
     def hold(frame):
         entered.set()
         # Twice the patience of a process that ends.
-        deactivated.wait(2 * LAST_FRAME_S)
+        deactivated.wait(2 * MAX_LAST_FRAME_S)
 
     node = ros.segmentation(FakeSegmenter(hold), qos__input='reliable')
     camera = listening(ros, node)
@@ -107,7 +107,7 @@ def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_no
     camera = ros.camera()
     assert not change_state(ros, camera, 'configure')
     assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    ros.said('x.safetensors')
+    ros.wait_for_log('x.safetensors')
 
 
 @pytest.mark.parametrize('mistake', ['cut off', 'of something else', 'a size of 288x385'])
@@ -123,7 +123,7 @@ def test_a_network_that_cannot_be_made_is_named(ros, tmp_path, mistake):
     node._load_segmenter = Segmenter.from_checkpoint
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert isinstance(node.failure, CheckpointError if mistake in data else InputError)
-    ros.said('cannot configure: ', name)
+    ros.wait_for_log('cannot configure: ', name)
     assert not any('Traceback' in line for line in ros.log())
 
 
@@ -181,7 +181,7 @@ def test_a_network_that_is_replaced_is_let_go_of_before_the_next_frame(ros, netw
     listening(ros, node, camera)
     camera.send(T0)
     camera.wait(1)
-    assert ros.answer(camera, Trigger, '/segmentation/reload_model').success
+    assert ros.call(camera, Trigger, '/segmentation/reload_model').success
     assert alive(loaded) == [False, True]
 
 
@@ -189,11 +189,11 @@ def test_an_error_lets_go_of_everything_and_can_be_recovered_from(ros, networks,
     node, camera, loaded = networks
     assert change_state(ros, camera, 'configure')
     with monkeypatch.context() as broken:
-        broken.setattr(Outputs, 'publish_labels', lambda *_: 1 / 0)
+        broken.setattr(Publishers, 'publish_labels', lambda *_: 1 / 0)
         assert not change_state(ros, camera, 'activate')
     assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
     assert alive(loaded) == [False]
-    ros.said('ZeroDivisionError')
+    ros.wait_for_log('ZeroDivisionError')
     assert not node.count_publishers(MASK)
     assert change_state(ros, camera, 'configure')
     assert change_state(ros, camera, 'activate')
