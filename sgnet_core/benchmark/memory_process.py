@@ -11,9 +11,9 @@ import gc
 import multiprocessing
 import signal
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,14 +23,9 @@ from sgnet_core.errors import SgnetError
 
 Result = TypeVar('Result')
 
-RESET_HIGH_WATER_MARK = '5'
-"""Written into /proc/self/clear_refs; see proc(5)."""
-
 
 def in_fresh_process(function: Callable[..., Result], *args: object) -> Result:
     """`function(*args)`, a function of a module, in a process that has only imported modules.
-
-    A server imports them once; each call runs in a fork of it.
 
     Raises:
         Exception: whatever `function` raises.
@@ -38,21 +33,16 @@ def in_fresh_process(function: Callable[..., Result], *args: object) -> Result:
     """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([__name__, function.__module__])
-    _start_server()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_result, args=(sender, function, args))
-    process.start()
-    sender.close()
-    try:
-        result, error = receiver.recv()
-    except EOFError:
-        raise SgnetError('the process that measures memory was killed') from None
-    finally:
-        process.kill()
-        process.join()
-    if error is not None:
-        raise error
-    return result
+    ignore_sigint = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(1, context, signal.signal, ignore_sigint) as pool:
+        try:
+            return pool.submit(function, *args).result()
+        except BrokenProcessPool:
+            raise SgnetError('the process that measures memory was killed') from None
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 def peak_mb(call: Callable[[], object], device: str) -> float | None:
@@ -69,7 +59,7 @@ def peak_mb(call: Callable[[], object], device: str) -> float | None:
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     try:
-        Path('/proc/self/clear_refs').write_text(RESET_HIGH_WATER_MARK)
+        Path('/proc/self/clear_refs').write_text('5')  # reset VmHWM, see proc(5)
         before = memory_status('VmRSS')
         result = call()
         peak = memory_status('VmHWM')
@@ -89,22 +79,3 @@ def memory_status(field: str) -> int:
         if line.startswith(field + ':'):
             return 1024 * int(line.split()[1])
     raise OSError(f'/proc/self/status has no {field}')
-
-
-def _start_server() -> None:
-    """Start the server and its children with SIGINT ignored: the parent kills them on Ctrl-C."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-def _send_result(sender: Connection, function: Callable[..., object], args: tuple) -> None:
-    try:
-        answer = function(*args), None
-    except Exception as error:
-        answer = None, error
-    # The parent may have been interrupted before it knew this process.
-    with suppress(BrokenPipeError):
-        sender.send(answer)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmark: groups of networks that are timed by turns, then their memory."""
+"""Runs the benchmark: backends and precisions of a network by turns, then their memory."""
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,172 +14,152 @@ import torch
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.benchmark.config import DEFAULT_SIZE, HALF_SIZE, BenchmarkConfig
+from sgnet_core.benchmark import networks
 from sgnet_core.benchmark.memory_process import in_fresh_process
-from sgnet_core.benchmark.networks import (
-    SHIPPED,
-    NetworkCase,
-    architecture,
-    build,
-    measure_memory,
-    segment_call,
-)
-from sgnet_core.benchmark.timing import Budget, take_turns, working
-from sgnet_core.checkpoint.checkpoint import load_checkpoint
+from sgnet_core.benchmark.networks import SHIPPED
+from sgnet_core.benchmark.report import environment
+from sgnet_core.benchmark.synthetic_frames import Size
+from sgnet_core.benchmark.timing import time_by_turns
 from sgnet_core.errors import InputError, first_line
-from sgnet_core.runtime.environment import load_average
+from sgnet_core.model.sgnet import VARIANTS
+from sgnet_core.runtime.environment import bf16_is_fast
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
+
+BACKENDS = ('torch', 'onnxruntime')
+DEFAULT_VARIANTS = (SHIPPED, 'sgnet_lite0', 'sgnet_r50', 'sgnet_r101', 'sgnet_aspp_r101')
+DEFAULT_SIZE = (480, 640)
+SMALLEST_LENGTH = 64
 
 
 @dataclass(frozen=True)
-class Row:
-    """Times and memory of one network.
+class BenchmarkConfig:
+    """What a run measures: every combination of the lists.
 
     Attributes:
-        times_ms: one for each round.
-        input_size: of the network, `HEIGHTxWIDTH`.
-        peak_mb: peak memory in 10^6 bytes; None if it could not be measured.
+        device: as resolved, for example `cpu`, `cuda`.
+        variants: keys of `VARIANTS`, or `SHIPPED` for the bundled checkpoint.
+        precisions: keys of `PRECISIONS`; ratios without a suffix use the first.
+        sizes: (height, width) of frames; ratios without a suffix use the first.
+        seconds: duration of one comparison.
+
+    Raises:
+        InputError: unknown variant, a size below 64 or a negative duration.
     """
 
-    case: NetworkCase
-    times_ms: Sequence[float]
-    input_size: str
-    peak_mb: float | None = None
+    device: str
+    variants: Sequence[str] = DEFAULT_VARIANTS
+    backends: Sequence[str] = BACKENDS
+    precisions: Sequence[str] = ('fp32',)
+    sizes: Sequence[Size] = (DEFAULT_SIZE,)
+    seconds: float = 8.0
 
-    @property
-    def median_ms(self) -> float:
-        return float(np.median(self.times_ms))
-
-    def as_json(self, device: str) -> dict[str, Any]:
-        """Values of one row of `benchmark --json`."""
-        return {
-            'name': self.case.name,
-            'variant': architecture(self.case),
-            'backend': self.case.backend,
-            'device': device,
-            'precision': self.case.precision,
-            'size': self.case.size_text,
-            'input_size': self.input_size,
-            'median_ms': round(self.median_ms, 4),
-            'p95_ms': round(float(np.percentile(self.times_ms, 95)), 4),
-            'min_ms': round(min(self.times_ms), 4),
-            'fps': round(1e3 / self.median_ms, 4),
-            'rounds': len(self.times_ms),
-            'peak_mb': None if self.peak_mb is None else round(self.peak_mb, 4),
-        }
+    def __post_init__(self) -> None:
+        known = (SHIPPED, *VARIANTS)
+        for name in self.variants:
+            if name not in known:
+                raise InputError(f'unknown variant {name!r}; choose from {", ".join(known)}')
+        for height, width in self.sizes:
+            if min(height, width) < SMALLEST_LENGTH:
+                raise InputError(
+                    f'height and width must be at least {SMALLEST_LENGTH}, got {height}x{width}'
+                )
+        if not 0 <= self.seconds < float('inf'):
+            raise InputError(f'--seconds must be 0 or more, got {self.seconds}')
 
 
-@dataclass
-class Results:
-    """Grows during a run and stays valid when the run is interrupted.
-
-    Attributes:
-        not_measured: case -> reason.
-        notes: problems that did not end the run.
-        load_before: load average of the machine before the run.
-    """
-
-    rows: dict[NetworkCase, Row] = field(default_factory=dict)
-    not_measured: dict[NetworkCase, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    load_before: float | None = field(default_factory=load_average)
-    interrupted: bool = False
-
-
-def run_suite(config: BenchmarkConfig) -> Results:
-    """Measure everything in `config`. Ctrl-C ends the run early and keeps finished groups."""
-    return run_groups(groups(config), config.device, config.budget)
-
-
-def run_groups(found: list[list[NetworkCase]], device: str, budget: Budget) -> Results:
-    """Measure the cases of each group by turns."""
+def default_precisions(device: str) -> tuple[str, ...]:
+    """The precisions that are fast on a device."""
     if device.startswith('cuda'):
-        torch.cuda.set_device(device)
+        return ('fp16', 'bf16', 'fp32')
+    return ('fp32', 'bf16') if bf16_is_fast() else ('fp32',)
+
+
+def run_suite(config: BenchmarkConfig) -> dict[str, Any]:
+    """Measure everything in `config`. Ctrl-C ends the run early and keeps finished networks.
+
+    Returns:
+        `protocol`, `rows`, `ratios` and `not_measured`, as in `--json`.
+    """
+    if config.device.startswith('cuda'):
+        torch.cuda.set_device(config.device)
     else:
         keep_freed_memory()
-    results = Results()
+    protocol = {**environment(config.device), 'seconds': config.seconds, 'interrupted': False}
+    values: dict[str, Any] = {'protocol': protocol, 'rows': [], 'ratios': {}, 'not_measured': {}}
+    pairs = list(itertools.product(config.variants, config.sizes))
     try:
-        for cases in (bar := tqdm(found, 'benchmark', unit='group', disable=None)):
-            bar.set_postfix_str(f'{cases[0].variant} {cases[0].size_text}')
-            with tempfile.TemporaryDirectory() as graphs:
-                _time(cases, device, budget, Path(graphs), results)
-                _add_memory(cases, device, Path(graphs), results)
+        for name, size in (bar := tqdm(pairs, 'benchmark', unit='network', disable=None)):
+            bar.set_postfix_str(f'{name} {size_text(size)}')
+            with tempfile.TemporaryDirectory() as folder:
+                rows, not_measured = measure(name, size, config, Path(folder) / 'graph.onnx')
+            values['rows'] += rows
+            values['not_measured'] |= {
+                f'{name} {size_text(size)} {k}': v for k, v in not_measured.items()
+            }
     except KeyboardInterrupt:
-        results.interrupted = True
-    return results
+        protocol['interrupted'] = True
+    values['ratios'] = ratios(values['rows'], config)
+    return values
 
 
-def groups(config: BenchmarkConfig) -> list[list[NetworkCase]]:
-    """What is compared: all backends and precisions of one variant at one size."""
-    variants = list(config.variants)
-    if not config.quick and load_checkpoint().config.variant in variants:
-        variants.append(SHIPPED)
-    return [
-        [
-            NetworkCase(variant, size, backend, precision)
-            for precision in config.precisions
-            for backend in config.backends
-        ]
-        for variant in variants
-        for size in _sizes(config, variant)
-    ]
+def measure(
+    name: str, size: Size, config: BenchmarkConfig, graph: Path
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """A row for each backend and precision that runs on this machine; the others' reasons."""
+    checkpoint = networks.benchmark_checkpoint(name, size)
+    calls, not_measured = {}, {}
+    for engine in itertools.product(config.backends, config.precisions):
+        try:
+            segmenter = networks.build(checkpoint, engine, config.device, graph)
+            calls[engine] = networks.segment_call(segmenter, size)
+        except InputError as error:
+            not_measured[' '.join(engine)] = str(error)
+    times, failed = time_by_turns(calls, config.seconds)
+    not_measured |= {' '.join(engine): reason for engine, reason in failed.items()}
+    peaks: list[float | None] = [None] * len(times)
+    run = (lambda call, *args: call(*args)) if config.device != 'cpu' else in_fresh_process
+    try:
+        peaks = run(networks.measure_memory, name, size, list(times), config.device, graph)
+    except Exception as error:  # the times are valid without it
+        not_measured['peak_mb'] = first_line(error)
+    rows = []
+    for ((backend, precision), times_ms), peak in zip(times.items(), peaks, strict=True):
+        median, p95 = np.percentile(times_ms, [50, 95]).tolist()
+        rows.append(
+            {
+                'name': name,
+                'variant': checkpoint.config.variant,
+                'backend': backend,
+                'device': config.device,
+                'precision': precision,
+                'size': size_text(size),
+                'input_size': size_text(checkpoint.input_spec.size),
+                'median_ms': round(median, 4),
+                'p95_ms': round(p95, 4),
+                'fps': round(1e3 / median, 4),
+                'peak_mb': None if peak is None else round(peak, 4),
+            }
+        )
+    return rows, not_measured
 
 
-def ratios(results: Results, config: BenchmarkConfig) -> dict[str, float]:
+def ratios(rows: Sequence[dict[str, Any]], config: BenchmarkConfig) -> dict[str, float]:
     """Quotients of medians: backends, and precisions of PyTorch, on frames of equal size."""
-    found = {}
-    first = config.precisions[0]
-    for case, row in results.rows.items():
-        if case.variant == SHIPPED:
-            continue
-        if case.backend != 'torch':
-            other = replace(case, backend='torch')
-            name = f'{case.backend}_over_torch.{case.name}'
-            name += '' if case.precision == first else f'.{case.precision}'
+    keys = ('name', 'size', 'backend', 'precision')
+    medians = {tuple(row[key] for key in keys): row['median_ms'] for row in rows}
+    first, found = config.precisions[0], {}
+    for (name, size, backend, precision), median in medians.items():
+        if backend == 'torch':
+            base, label = (name, size, backend, first), f'{precision}_over_{first}.{name}'
         else:
-            other = replace(case, precision=first)
-            name = f'{case.precision}_over_{first}.{case.name}'
-        if other != case and other in results.rows:
-            name += '' if case.size == config.sizes[0] else f'.{case.size_text}'
-            found[name] = round(row.median_ms / results.rows[other].median_ms, 4)
+            base, label = (name, size, 'torch', precision), f'{backend}_over_torch.{name}'
+            label += '' if precision == first else f'.{precision}'
+        label += '' if size == size_text(config.sizes[0]) else f'.{size}'
+        if base in medians and base != (name, size, backend, precision):
+            found[label] = round(median / medians[base], 4)
     return found
 
 
-def _sizes(config: BenchmarkConfig, variant: str) -> Sequence[tuple[int, int]]:
-    both = variant.startswith('sgnet_lite') and tuple(config.sizes) == (DEFAULT_SIZE,)
-    return (DEFAULT_SIZE, HALF_SIZE) if both else config.sizes[: 1 if variant == SHIPPED else None]
-
-
-def _time(
-    cases: list[NetworkCase], device: str, budget: Budget, graphs: Path, results: Results
-) -> None:
-    """Add a row for each case that runs on this machine."""
-    calls, input_sizes = {}, {}
-    for case in cases:
-        try:
-            segmenter = build(case, device, graphs)
-        except InputError as error:
-            results.not_measured[case] = str(error)
-            continue
-        calls[case] = segment_call(segmenter, case.size)
-        input_sizes[case] = '{}x{}'.format(*segmenter.input_spec.size)
-    calls, problems = working(calls)
-    results.not_measured |= problems
-    for case, times in take_turns(calls, budget).items():
-        results.rows[case] = Row(case, times, input_sizes[case])
-
-
-def _add_memory(cases: list[NetworkCase], device: str, graphs: Path, results: Results) -> None:
-    timed = [case for case in cases if case in results.rows]
-    if not timed:
-        return
-    try:
-        if device.startswith('cuda'):
-            peaks = measure_memory(timed, device, graphs)
-        else:
-            peaks = in_fresh_process(measure_memory, timed, device, graphs)
-    except Exception as error:  # the times are valid without it
-        results.notes.append(f'memory of {cases[0].variant}: {first_line(error)}')
-        return
-    for case, peak in zip(timed, peaks, strict=True):
-        results.rows[case] = replace(results.rows[case], peak_mb=peak)
+def size_text(size: Size) -> str:
+    """`HEIGHTxWIDTH`."""
+    return '{}x{}'.format(*size)

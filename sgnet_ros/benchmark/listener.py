@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subscriber that takes the time of arrival."""
+"""The subscriber that measures latency."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from sgnet_ros.benchmark.config import OUTPUTS
 from sgnet_ros.conversions.images import stamp_ns
-from sgnet_ros.topics import LABELS
+from sgnet_ros.topics import FRAME_OUTPUTS, LABELS
 
 QUEUE_DEPTH = 10
+OUTPUTS = {topic.name.removeprefix('~/'): topic for topic in FRAME_OUTPUTS}
 
 
 class Listener:
@@ -37,7 +37,7 @@ class Listener:
             topic = f'/segmentation/{output}'
             callback = partial(self._store, output)
             node.create_subscription(OUTPUTS[output].kind, topic, callback, QUEUE_DEPTH)
-        # The last one: the node discovers subscriptions in the order of their creation.
+        # This one comes last: the node discovers subscriptions in the order of their creation.
         labels_topic = LABELS.name.replace('~', '/segmentation')
         node.create_subscription(LABELS.kind, labels_topic, self._note_labels, LABELS.qos)
 

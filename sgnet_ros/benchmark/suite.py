@@ -4,23 +4,22 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import math
 import os
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions
-from tqdm import tqdm
 
-from sgnet_core.errors import SgnetError
-from sgnet_ros.benchmark.config import Case
-from sgnet_ros.benchmark.listener import Listener
+from sgnet_core.errors import InputError, SgnetError
+from sgnet_ros.benchmark.listener import OUTPUTS, Listener
 from sgnet_ros.replay.child_process import READY_TIMEOUT_S, ChildProcess
 
 SPIN_S = 0.1
@@ -30,6 +29,45 @@ QUIET_S = 0.5
 """The last mask has arrived if none has for this time and twice the longest latency."""
 USER_TIME, SYSTEM_TIME, RESIDENT_PAGES = 11, 12, 21
 """Fields of /proc/PID/stat after the name of the program, counted from 0; see proc(5)."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of camera, node and listener.
+
+    Attributes:
+        size: (height, width) of colour and depth.
+        rate_hz: of the camera; inf = without pauses.
+        outputs: topics that the listener subscribes to, without `~/`.
+        seconds: how long the camera publishes.
+        fake_network_ms: latency of a fake network; None = the network itself.
+
+    Raises:
+        InputError: an unknown output, or a rate or time out of range.
+    """
+
+    size: tuple[int, int]
+    rate_hz: float
+    outputs: tuple[str, ...]
+    seconds: float
+    fake_network_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rate_hz > 0:
+            raise InputError(f'--rate must be above 0 Hz, got {self.rate_hz:g}')
+        if not 0 < self.seconds < math.inf:
+            raise InputError(f'--seconds must be above 0, got {self.seconds:g}')
+        if self.fake_network_ms is not None and not 0 <= self.fake_network_ms < math.inf:
+            raise InputError(f'--stand-in must be 0 ms or more, got {self.fake_network_ms:g}')
+        for name in self.outputs:
+            if name not in OUTPUTS:
+                raise InputError(f'unknown output {name!r}; choose from {", ".join(OUTPUTS)}')
+
+    @property
+    def name(self) -> str:
+        """A name for people, different for every case of a run."""
+        rate = 'max' if math.isinf(self.rate_hz) else f'{self.rate_hz:g} Hz'
+        return f'{self.size[0]}x{self.size[1]} {",".join(self.outputs)} {rate}'
 
 
 class Usage(NamedTuple):
@@ -52,38 +90,14 @@ class Observation:
     Attributes:
         sent: number of frames that the camera published.
         latency_ms: of each frame, from its stamp to the arrival of its last output.
-        outputs_ms: output -> latency of each message, in order of arrival.
         node: the counters of the node, as `segmentation_node --json` writes them.
         samples: monotonic seconds and usage of each process, from the first arrival to the last.
     """
 
     sent: int
     latency_ms: list[float]
-    outputs_ms: dict[str, list[float]]
     node: dict[str, Any]
     samples: list[Sample]
-
-
-def run_cases(
-    cases: Sequence[Case], parameters: Mapping[str, str], stop: threading.Event
-) -> tuple[dict[str, Observation], BaseException | None]:
-    """Run the cases one after the other, up to the first that fails or is interrupted.
-
-    Returns:
-        Name -> observation; and what `run_case` raised, if anything.
-    """
-    seen: dict[str, Observation] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix='benchmark_node_') as folder,
-        tqdm(cases, 'benchmark_node', unit='case', disable=None) as bar,
-    ):
-        for case in bar:
-            bar.set_postfix_str(case.name)
-            try:
-                seen[case.name] = run_case(case, parameters, Path(folder), stop)
-            except (SgnetError, KeyboardInterrupt) as end:
-                return seen, end
-    return seen, None
 
 
 def run_case(
@@ -101,7 +115,13 @@ def run_case(
     """
     node_json, camera_json = folder / 'node.json', folder / 'camera.json'
     with _listener(case) as listener, _start_node(case, parameters, folder, node_json) as node:
-        _wait_until_ready(listener, node, stop)
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        while not listener.node_is_ready:
+            _spin(listener, node, stop)
+            if time.monotonic() > deadline_s:
+                raise SgnetError(
+                    f'{node.name} was not ready after {READY_TIMEOUT_S:g} s: {node.describe_end()}'
+                )
         with _start_camera(case, folder, camera_json) as camera:
             samples = _watch(listener, node, camera, stop)
             camera.check()
@@ -113,20 +133,9 @@ def run_case(
         return Observation(
             json.loads(camera_json.read_text())['sent'],
             listener.end_to_end_ms(),
-            {output: list(ms.values()) for output, ms in listener.latency_ms.items()},
             json.loads(node_json.read_text()),
             samples,
         )
-
-
-def _wait_until_ready(listener: Listener, node: ChildProcess, stop: threading.Event) -> None:
-    deadline_s = time.monotonic() + READY_TIMEOUT_S
-    while not listener.node_is_ready:
-        _spin(listener, node, stop)
-        if time.monotonic() > deadline_s:
-            raise SgnetError(
-                f'{node.name} was not ready after {READY_TIMEOUT_S:g} s: {node.describe_end()}'
-            )
 
 
 def _watch(
@@ -134,13 +143,17 @@ def _watch(
 ) -> list[Sample]:
     """Listen while the camera publishes."""
     samples: list[Sample] = []
-    looked_s = 0.0
+    looked_s = -SAMPLE_S
     while camera.running:
         _spin(listener, node, stop)
-        # Neither before the first arrival nor after the last: start and end of a process cost more.
-        if listener.last_arrival_s is not None and listener.last_arrival_s > looked_s:
-            looked_s = time.monotonic()
-            _sample(samples, {'camera': camera.pid, 'node': node.pid, 'listener': os.getpid()})
+        now_s = time.monotonic()
+        # Not before the first arrival nor after the last: start and end of a process cost more.
+        if now_s >= looked_s + SAMPLE_S and (listener.last_arrival_s or -math.inf) > looked_s:
+            looked_s = now_s
+            pids = {'camera': camera.pid, 'node': node.pid, 'listener': os.getpid()}
+            used = {name: usage_of(pid) for name, pid in pids.items()}
+            if all(used.values()):
+                samples.append((looked_s, used))
     return samples
 
 
@@ -183,15 +196,6 @@ def _spin(listener: Listener, node: ChildProcess, stop: threading.Event) -> None
         raise SgnetError(f'{node.name} ended: {node.describe_end()}')
 
 
-def _sample(samples: list[Sample], pids: Mapping[str, int]) -> None:
-    now_s = time.monotonic()
-    if samples and now_s < samples[-1][0] + SAMPLE_S:
-        return
-    used = {name: usage_of(pid) for name, pid in pids.items()}
-    if all(used.values()):
-        samples.append((now_s, used))
-
-
 def usage_of(pid: int) -> Usage | None:
     """CPU time and memory of a process; None without such a process or without /proc."""
     try:
@@ -207,6 +211,6 @@ def usage_of(pid: int) -> Usage | None:
 
 def _is_quiet(listener: Listener, ended_s: float) -> bool:
     """Whether no message has arrived for a while after the end of the camera."""
-    longest_ms = max((ms for of in listener.latency_ms.values() for ms in of.values()), default=0.0)
+    longest_ms = max(itertools.chain(*(ms.values() for ms in listener.latency_ms.values()), [0.0]))
     latest_s = max(ended_s, listener.last_arrival_s or 0.0)
     return time.monotonic() > latest_s + QUIET_S + 2e-3 * longest_ms

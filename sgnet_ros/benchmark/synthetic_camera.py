@@ -18,7 +18,7 @@ from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
-from sgnet_core.benchmark.synthetic_frames import synthetic_images
+from sgnet_core.benchmark.synthetic_frames import frame_from_images, synthetic_images
 from sgnet_core.errors import SgnetError
 from sgnet_core.io.files import write_json
 from sgnet_ros.bag.reader import with_header_stamp
@@ -33,14 +33,14 @@ POLL_S = 0.05
 
 
 class SyntheticCamera:
-    """Publishes one synthetic view again and again with the current time stamp.
+    """Publishes one synthetic view repeatedly with the current time stamp.
 
-    Messages are encoded once, so that the camera needs hardly more CPU time than a driver.
-    Publishers are reliable, which subscribers of either reliability accept.
+    Messages are encoded once, so that the camera needs little more CPU time than a driver.
+    Publishers are reliable, which all subscribers accept.
     """
 
     def __init__(self, node: Node, height: int, width: int) -> None:
-        view = synthetic_images((height, width)).frame()
+        view = frame_from_images(*synthetic_images((height, width)))
         header = Header(frame_id='camera')
         qos = QoSProfile(depth=QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         self._outputs = [

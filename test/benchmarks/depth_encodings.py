@@ -7,53 +7,53 @@ Depth is float32 metres and gravity is estimated. The sizes are --size and 240x3
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import numpy as np
 import study
 
 from sgnet_core.benchmark.memory_process import in_fresh_process, memory_status
-from sgnet_core.benchmark.synthetic_frames import Size, synthetic_images
+from sgnet_core.benchmark.synthetic_frames import Size, frame_from_images, synthetic_images
+from sgnet_core.benchmark.timing import Call
 from sgnet_core.geometry.depth_registration import register_depth
 from sgnet_core.geometry.hha import ANGLE_RADIUS_PX, depth_to_hha
 from sgnet_core.geometry.normals import surface_normals
 from sgnet_core.geometry.point_map import depth_to_xyz
-from sgnet_core.types import CameraIntrinsics
 
 OTHER_SIZES = ((240, 320), (720, 1280), (1080, 1920))
 HHA, FLOAT64 = 'hha', 'hha float64'
 SMALL = (120, 160)
 """A leak of one image a frame shows at this size."""
-MANY_FRAMES = (100, 1000)
+FRAMES = (100, 1000)
+COLOUR_FROM_DEPTH = np.eye(4)
+COLOUR_FROM_DEPTH[:3] = [[0.9998, 0, 0.0175, 0.05], [0, 1, 0, 0], [-0.0175, 0, 0.9998, 0]]
+"""5 cm beside the colour camera and turned by one degree."""
 
 
-def calls(size: Size, device: str) -> dict[str, Callable[[], object]]:
+def calls(size: Size, device: str) -> dict[str, Call]:
     """Each encoding of a synthetic frame that is on the device."""
-    frame = synthetic_images(size).frame()
+    frame = frame_from_images(*synthetic_images(size))
     depth_m = torch.from_numpy(frame.depth_m).to(device)
     double_m, camera = depth_m.double(), frame.intrinsics
-    colour = CameraIntrinsics(
-        camera.width, camera.height, 1.1 * camera.fx, 1.1 * camera.fy, camera.cx, camera.cy
-    )
+    colour = replace(camera, fx=1.1 * camera.fx, fy=1.1 * camera.fy)
     return {
         HHA: lambda: depth_to_hha(depth_m, camera),
         FLOAT64: lambda: depth_to_hha(double_m, camera, gravity_step=1),
         'xyz': lambda: depth_to_xyz(depth_m, camera),
         'normals': lambda: surface_normals(depth_m, camera, ANGLE_RADIUS_PX),
-        'registration': lambda: register_depth(depth_m, camera, colour, _five_cm_apart()),
+        'registration': lambda: register_depth(depth_m, camera, colour, COLOUR_FROM_DEPTH),
     }
 
 
+@torch.inference_mode()
 def resident_mb(device: str, frames: tuple[int, ...]) -> list[float]:
     """10^6 bytes of the process after each number of frames."""
     call, found = calls(SMALL, device)[HHA], []
-    with torch.inference_mode():
-        for done in range(1, frames[-1] + 1):
-            call()
-            if done in frames:
-                found.append(memory_status('VmRSS') / 1e6)
+    for done in range(1, frames[-1] + 1):
+        call()
+        if done in frames:
+            found.append(memory_status('VmRSS') / 1e6)
     return found
 
 
@@ -62,28 +62,20 @@ def main() -> None:
     rows = []
     for size in dict.fromkeys((args.size, *OTHER_SIZES)):
         with torch.inference_mode():
-            times, _ = study.time_by_turns(calls(size, args.device), args.device, args.seconds / 6)
-        text = f'{size[0]}x{size[1]}'
+            seconds = args.seconds / 6
+            times, _ = study.time_operators(calls(size, args.device), args.device, seconds)
+        text = '{}x{}'.format(*size)
         rows += [study.row(ms, encoding=name, size=text) for name, ms in times.items()]
     medians = {row['encoding']: row['median_ms'] for row in reversed(rows)}
     ratios = {'hha_over_float64': medians[HHA] / medians[FLOAT64]}
     if args.device == 'cpu':
-        first, last = in_fresh_process(resident_mb, args.device, MANY_FRAMES)
+        first, last = peaks = in_fresh_process(resident_mb, args.device, FRAMES)
         rows += [
             study.row(None, peak, encoding=f'hha after {frames} frames', size='120x160')
-            for frames, peak in zip(MANY_FRAMES, (first, last), strict=True)
+            for frames, peak in zip(FRAMES, peaks, strict=True)
         ]
         ratios['hha_memory_1000_over_100_frames'] = last / first
     study.show(args, rows, ratios)
-
-
-def _five_cm_apart() -> np.ndarray:
-    """Pose of one camera in the other: 5 cm beside it and turned by one degree."""
-    pose = np.eye(4)
-    cosine, sine = math.cos(math.radians(1.0)), math.sin(math.radians(1.0))
-    pose[:3, :3] = [[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]]
-    pose[0, 3] = 0.05
-    return pose
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from pathlib import Path
 import study
 
 from sgnet_core.benchmark.synthetic_frames import Size
-from sgnet_core.benchmark.timing import Budget, take_turns
+from sgnet_core.benchmark.timing import time_by_turns
 from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
@@ -53,7 +53,7 @@ def main() -> None:
     args = study.start(study.options(__doc__))
     with tempfile.TemporaryDirectory() as folder:
         found = calls(args.size, args.device, Path(folder) / 'rooms')
-        times = take_turns(found, Budget(args.seconds))
+        times, _ = time_by_turns(found, args.seconds)
     size = '{}x{}'.format(*args.size)
     rows = [
         study.row([ms / FRAMES for ms in of_rounds], part=name, size=size)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The usual implementation of the operator: im2col of four gathered corners, then one product.
 
-It uses no more memory than the method needs: bilinear weights and mask are one factor for each
-sample, and all channels share the indices.
+Bilinear weights and mask are one factor for each sample, and all channels share the indices.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from sgnet_core.ops.deform_conv_reference import Pair
+Pair = tuple[int, int]
 
 
 def im2col_deform_conv2d(
@@ -24,70 +23,46 @@ def im2col_deform_conv2d(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    keep_corners: bool = True,
 ) -> Tensor:
     """Like `sgnet_core.model.modulated_deform_conv2d`, differentiable by autograd alone.
 
-    Autograd keeps the column buffer and the four gathered corners until the backward pass.
+    Autograd keeps the column buffer until the backward pass, and the four gathered corners unless
+    `keep_corners` is false: then it gathers them again.
     """
-    window = tuple(_pair(value) for value in (stride, padding, dilation))
-    columns = deformable_columns(x, offset, mask, weight.shape[2:], *window)
-    return _product(columns, offset, weight.to(x.dtype), bias)
-
-
-def im2col_deform_conv2d_keeping_columns(
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: int | Pair = 1,
-    padding: int | Pair = 0,
-    dilation: int | Pair = 1,
-) -> Tensor:
-    """The same, but only the column buffer is kept for the backward pass."""
-    window = tuple(_pair(value) for value in (stride, padding, dilation))
-    columns = _Columns.apply(x, offset, mask, weight.shape[2:], *window)
-    return _product(columns, offset, weight.to(x.dtype), bias)
+    window = [
+        (value, value) if isinstance(value, int) else value for value in (stride, padding, dilation)
+    ]
+    sample = deformable_columns if keep_corners else _Columns.apply
+    columns = sample(x, offset, mask, weight.shape[2:], *window)
+    y = weight.to(x.dtype).flatten(1) @ columns.flatten(1, 2)
+    y = y.unflatten(2, offset.shape[2:])
+    return y if bias is None else y + bias.to(y.dtype).view(1, -1, 1, 1)
 
 
 def deformable_columns(
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    kernel: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
+    x: Tensor, offset: Tensor, mask: Tensor, kernel: Pair, *window: Pair
 ) -> Tensor:
     """(N, C, H, W) at the sampling locations: (N, C, K, H'W')."""
     row, column = (
-        _sampling_locations(offset, axis, kernel, stride[axis], padding[axis], dilation[axis])
+        _sampling_locations(offset, axis, kernel, *(value[axis] for value in window))
         .nan_to_num(-2.0)
         .clamp(-2.0, x.shape[2 + axis] + 1.0)
         for axis in (0, 1)
     )  # (N, K, H'W')
     top, left = row.detach().floor(), column.detach().floor()
     down, right = row - top, column - left
-    rows, lines = ((top, 1 - down), (top + 1, down)), ((left, 1 - right), (left + 1, right))
-    columns = None
-    for (r, share_of_row), (c, share_of_column) in itertools.product(rows, lines):
+    columns = 0
+    for (r, row_weight), (c, column_weight) in itertools.product(
+        ((top, 1 - down), (top + 1, down)), ((left, 1 - right), (left + 1, right))
+    ):
         inside = (r >= 0) & (r < x.shape[2]) & (c >= 0) & (c < x.shape[3])
-        factor = share_of_row * share_of_column * inside * mask.flatten(2)
+        factor = row_weight * column_weight * inside * mask.flatten(2)
         index = (r.clamp(0, x.shape[2] - 1) * x.shape[3] + c.clamp(0, x.shape[3] - 1)).long()
-        corner = _gather(x, index) * factor[:, None].to(x.dtype)
-        columns = corner if columns is None else columns + corner
+        flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
+        corner = x.flatten(2).gather(2, flat).unflatten(2, index.shape[1:])
+        columns = columns + corner * factor[:, None].to(x.dtype)
     return columns
-
-
-def _gather(x: Tensor, index: Tensor) -> Tensor:
-    """x (N, C, H, W) at flat indices (N, K, P) -> (N, C, K, P)."""
-    flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
-    return x.flatten(2).gather(2, flat).unflatten(2, index.shape[1:])
-
-
-def _product(columns: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    y = (weight.flatten(1) @ columns.flatten(1, 2)).unflatten(2, offset.shape[2:])
-    return y if bias is None else y + bias.to(y.dtype).view(1, -1, 1, 1)
 
 
 class _Columns(torch.autograd.Function):
@@ -121,7 +96,3 @@ def _sampling_locations(
     )
     regular = pixels * stride - padding + positions[:, None] * dilation  # (K, P)
     return regular + offset[:, axis::2].flatten(2).to(dtype)
-
-
-def _pair(value: int | Pair) -> Pair:
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -3,32 +3,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import study
 
-from sgnet_core.benchmark.networks import NetworkCase
-from sgnet_core.benchmark.suite import run_groups
-from sgnet_core.benchmark.timing import Budget
+from sgnet_core.benchmark.networks import random_checkpoint, segment_call
+from sgnet_core.benchmark.timing import Call, time_by_turns
+from sgnet_core.inference.segmenter import Segmenter
+
+
+def calls(variant: str, size: tuple[int, int], device: str) -> dict[str, Call]:
+    """Network -> call that segments a frame; the first is the usual one."""
+    cases = {variant: ('depth', True), 'none': ('none', True), 'unfused': ('depth', False)}
+    found = {}
+    for name, (spatial, fused) in cases.items():
+        checkpoint = random_checkpoint(variant, size, spatial)
+        described = checkpoint.input_spec, checkpoint.label_set, device, 'fp32', fused
+        name = name if name == variant else f'{variant}_{name}'
+        found[name] = segment_call(Segmenter(checkpoint.build(), *described), size)
+    return found
 
 
 def main() -> None:
     parser = study.options(__doc__)
     parser.add_argument('--variant', default='sgnet_r50')
     args = study.start(parser)
-    case = NetworkCase(args.variant, args.size)
-    none, unfused = replace(case, spatial='none'), replace(case, fused=False)
-    results = run_groups([[case, none, unfused]], args.device, Budget(args.seconds))
-    rows = [
-        study.row(list(row.times_ms), row.peak_mb, network=case.name, size=case.size_text)
-        for case, row in results.rows.items()
-    ]
-    median = results.rows[case].median_ms
+    times, problems = time_by_turns(calls(args.variant, args.size, args.device), args.seconds)
+    rows = [study.row(times_ms, network=name) for name, times_ms in times.items()]
     ratios = {
-        f'{case.name}_over_{other.name}': median / results.rows[other].median_ms
-        for other in (none, unfused)
+        f'{args.variant}_over_{row["network"]}': rows[0]['median_ms'] / row['median_ms']
+        for row in rows[1:]
     }
-    study.show(args, rows, ratios)
+    study.show(args, rows, ratios, problems)
 
 
 if __name__ == '__main__':

@@ -7,8 +7,8 @@ same operator, at every S-Conv of sgnet_r50.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from typing import NamedTuple
 
 import torch
 import study
@@ -17,9 +17,10 @@ from torch import Tensor
 from im2col import im2col_deform_conv2d
 from tqdm import tqdm
 
-from sgnet_core.benchmark.memory_process import in_fresh_process, peak_mb
+from sgnet_core.benchmark.memory_process import peak_mb
 from sgnet_core.benchmark.networks import OFFSET_STD
 from sgnet_core.benchmark.synthetic_frames import Size, network_size
+from sgnet_core.benchmark.timing import Call
 from sgnet_core.model.sconv import Geometry, SConv2d
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
 from sgnet_core.ops.deform_conv import modulated_deform_conv2d
@@ -27,49 +28,25 @@ from sgnet_core.ops.deform_conv_reference import forward as reference_forward
 
 VARIANT = 'sgnet_r50'
 OURS, PLAIN = 'sgnet', 'conv2d'
+CONTIGUOUS = f'{PLAIN} contiguous'
 
-Call = Callable[[], object]
 
-
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """One S-Conv of a network at one input size.
 
     Attributes:
         name: as in `SGNet.sconv_positions`.
         x_shape: (C, H, W) of its input.
         weight_shape: (D, C, kernel height, kernel width).
+        out_size: (H', W').
         window: `stride`, `padding`, `dilation`.
     """
 
     name: str
-    x_shape: tuple[int, int, int]
-    weight_shape: tuple[int, int, int, int]
+    x_shape: tuple[int, ...]
+    weight_shape: tuple[int, ...]
+    out_size: tuple[int, ...]
     window: dict[str, int]
-
-    @property
-    def out_size(self) -> Size:
-        """(H', W')."""
-        stride, padding, dilation = (self.window[k] for k in ('stride', 'padding', 'dilation'))
-        height, width = (
-            (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-            for length, kernel in zip(self.x_shape[1:], self.weight_shape[2:], strict=True)
-        )
-        return height, width
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Arguments of the operator, channels last as in the networks."""
-
-    x: Tensor
-    offset: Tensor
-    mask: Tensor
-    weight: Tensor
-    window: dict[str, int]
-
-    def contiguous(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.x.contiguous(), self.offset, self.mask, self.weight.contiguous()
 
 
 def positions(variant: str, size: Size) -> list[Position]:
@@ -80,44 +57,56 @@ def positions(variant: str, size: Size) -> list[Position]:
         channels = SPATIAL_CHANNELS[network.config.spatial]
         found: list[Position] = []
 
-        def note(conv: SConv2d, x: Tensor) -> Geometry:
-            shapes = tuple(x.shape[1:]), tuple(conv.weight.shape)
-            found.append(Position(names[conv], *shapes, dict(conv.window)))
-            return conv.geometry(torch.empty(1, channels, *x.shape[2:]))
+        def record(conv: SConv2d, x: Tensor) -> Geometry:
+            geometry = conv.geometry(torch.empty(1, channels, *x.shape[2:]))
+            shapes = x.shape[1:], conv.weight.shape, geometry[0].shape[2:]
+            found.append(Position(names[conv], *map(tuple, shapes), dict(conv.window)))
+            return geometry
 
-        network.guided_forward(torch.empty(1, 3, *network_size(size)), note)
+        network.guided_forward(torch.empty(1, 3, *network_size(size)), record)
     return found
 
 
-def random_inputs(position: Position, device: str) -> Inputs:
-    """Features, offsets of some pixels, masks between 0 and 1; equal in every call."""
+def random_inputs(position: Position, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features, offsets, masks between 0 and 1, weights; equal in every call."""
     generator = torch.Generator().manual_seed(7)
-    d, c, kernel_h, kernel_w = position.weight_shape
-    k, out = kernel_h * kernel_w, position.out_size
+    kernel_positions = position.weight_shape[2] * position.weight_shape[3]
     x = torch.randn(1, *position.x_shape, generator=generator)
     # Zero offsets would need less memory traffic than real ones.
-    offset = OFFSET_STD * torch.randn(1, 2 * k, *out, generator=generator)
-    mask = torch.rand(1, k, *out, generator=generator)
-    weight = torch.randn(d, c, kernel_h, kernel_w, generator=generator) / (c * k) ** 0.5
-    # The networks run in half precision on a GPU.
+    offset = OFFSET_STD * torch.randn(
+        1, 2 * kernel_positions, *position.out_size, generator=generator
+    )
+    mask = torch.rand(1, kernel_positions, *position.out_size, generator=generator)
+    fan_in = position.weight_shape[1] * kernel_positions
+    weight = torch.randn(position.weight_shape, generator=generator) / fan_in**0.5
+    # The networks run in half precision on a GPU, and with channels last.
     dtype = torch.float32 if device == 'cpu' else torch.float16
     x, weight = (t.to(device, dtype, memory_format=torch.channels_last) for t in (x, weight))
-    return Inputs(x, offset.to(device), mask.to(device), weight, position.window)
+    return x, offset.to(device), mask.to(device), weight
 
 
-def calls_at(inputs: Inputs) -> tuple[dict[str, Call], dict[str, str]]:
-    """Backend -> call of the operator, and backend -> reason of those that do not exist here."""
+def calls_at(position: Position, device: str) -> tuple[dict[str, Call], dict[str, str]]:
+    """Backend -> call of the operator; and backend -> reason of those that are not available."""
+    inputs = x, offset, mask, weight = random_inputs(position, device)
+    plain_x, plain_weight = x.contiguous(), weight.contiguous()
+    plain = plain_x, offset, mask, plain_weight
+    window = position.window
+    pairs = [(value, value) for value in window.values()]
     calls = {
-        OURS: lambda: modulated_deform_conv2d(
-            inputs.x, inputs.offset, inputs.mask, inputs.weight, **inputs.window
-        ),
-        PLAIN: lambda: F.conv2d(inputs.x, inputs.weight, None, **inputs.window),
-        f'{PLAIN} contiguous': _contiguous_conv2d(inputs),
+        OURS: lambda: modulated_deform_conv2d(*inputs, **window),
+        PLAIN: lambda: F.conv2d(x, weight, None, **window),
+        CONTIGUOUS: lambda: F.conv2d(plain_x, plain_weight, None, **window),
+        'reference': lambda: reference_forward(*plain, None, *pairs),
+        'im2col': lambda: im2col_deform_conv2d(*plain, **window),
     }
     missing: dict[str, str] = {}
-    for backend, prepare in BASELINES.items():
+    for backend, prepare, arguments in (
+        ('onnxruntime', _onnxruntime, plain),
+        ('torchvision', _torchvision, plain),
+        ('triton', _triton, inputs),
+    ):
         try:
-            calls[backend] = prepare(inputs)
+            calls[backend] = prepare(arguments, window)
         # A torchvision wheel for another build of torch fails while it loads its library.
         except (ImportError, RuntimeError, OSError) as error:
             missing[backend] = str(error)
@@ -126,8 +115,8 @@ def calls_at(inputs: Inputs) -> tuple[dict[str, Call], dict[str, str]]:
 
 def memory_at(position: Position, device: str) -> dict[str, float | None]:
     """Backend -> peak memory of one call above its inputs, 10^6 bytes."""
-    calls, _ = calls_at(random_inputs(position, device))
-    # It keeps its buffers between calls.
+    calls, _ = calls_at(position, device)
+    # ONNX Runtime keeps its buffers between calls.
     calls.pop('onnxruntime', None)
     for call in calls.values():
         call()
@@ -139,16 +128,12 @@ def measure(position: Position, device: str, seconds: float) -> tuple[list[study
     # fp32 as fp32: the product of our operator does not round to TF32 either.
     cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
     with torch.inference_mode(), cudnn:
-        calls, missing = calls_at(random_inputs(position, device))
-        times, problems = study.time_by_turns(calls, device, seconds)
-    peaks = (
-        in_fresh_process(memory_at, position, device)
-        if device == 'cpu'
-        else memory_at(position, device)
-    )
-    if sum(times[f'{PLAIN} contiguous']) < sum(times[PLAIN]):
-        times[PLAIN], peaks[PLAIN] = (of[f'{PLAIN} contiguous'] for of in (times, peaks))
-    del times[f'{PLAIN} contiguous']
+        calls, missing = calls_at(position, device)
+        times, problems = study.time_operators(calls, device, seconds)
+    peaks = study.run_alone(memory_at, position, device, device=device)
+    if sum(times[CONTIGUOUS]) < sum(times[PLAIN]):
+        times[PLAIN], peaks[PLAIN] = times[CONTIGUOUS], peaks[CONTIGUOUS]
+    del times[CONTIGUOUS]
     rows = [
         study.row(ms, peaks.get(backend), position=position.name, backend=backend)
         for backend, ms in times.items()
@@ -158,78 +143,56 @@ def measure(position: Position, device: str, seconds: float) -> tuple[list[study
 
 def main() -> None:
     args = study.start(study.options(__doc__))
-    found = positions(VARIANT, args.size)
-    rows, missing = [], {}
-    for position in tqdm(found, 'positions', disable=None):
+    rows, missing, sums = [], {}, Counter()
+    for position in tqdm(positions(VARIANT, args.size), 'positions', disable=None):
         of_position, problems = measure(position, args.device, args.seconds / 6)
         rows += of_position
         missing |= problems
-    sums: dict[str, float] = {}
-    for one in rows:
-        sums[one['backend']] = sums.get(one['backend'], 0.0) + one['median_ms']
-    ratios = {f'{backend}_over_{OURS}': ms / sums[OURS] for backend, ms in sums.items()}
-    ratios |= {f'{OURS}_over_{PLAIN}': sums[OURS] / sums[PLAIN]}
+        sums.update({row['backend']: row['median_ms'] for row in of_position})
+    ratios = {f'{name}_over_{OURS}': ms / sums[OURS] for name, ms in sums.items() if name != OURS}
+    ratios[f'{OURS}_over_{PLAIN}'] = sums[OURS] / sums[PLAIN]
     rows += [
-        {'position': 'sum', 'backend': backend, 'median_ms': ms, 'p95_ms': None, 'peak_mb': None}
-        for backend, ms in sums.items()
+        study.row([ms], position='sum', backend=name) | {'p95_ms': None}
+        for name, ms in sums.items()
     ]
-    del ratios[f'{OURS}_over_{OURS}']
     study.show(args, rows, ratios, missing)
 
 
-def _contiguous_conv2d(inputs: Inputs) -> Call:
-    x, _, _, weight = inputs.contiguous()
-    return lambda: F.conv2d(x, weight, None, **inputs.window)
-
-
-def _reference(inputs: Inputs) -> Call:
-    window = [(value, value) for value in inputs.window.values()]
-    arguments = inputs.contiguous()
-    return lambda: reference_forward(*arguments, None, *window)
-
-
-def _im2col(inputs: Inputs) -> Call:
-    arguments = inputs.contiguous()
-    return lambda: im2col_deform_conv2d(*arguments, **inputs.window)
-
-
-def _torchvision(inputs: Inputs) -> Call:
+def _torchvision(inputs: tuple[Tensor, ...], window: dict[str, int]) -> Call:
     from torchvision.ops import deform_conv2d
 
     # It needs one dtype for all tensors, coordinates included.
-    x, offset, mask, weight = (tensor.to(inputs.x.dtype) for tensor in inputs.contiguous())
-    return lambda: deform_conv2d(x, offset, weight, mask=mask, **inputs.window)
+    x, offset, mask, weight = (tensor.to(inputs[0].dtype) for tensor in inputs)
+    return lambda: deform_conv2d(x, offset, weight, mask=mask, **window)
 
 
-def _triton(inputs: Inputs) -> Call:
-    if not inputs.x.is_cuda:
+def _triton(inputs: tuple[Tensor, ...], window: dict[str, int]) -> Call:
+    if not inputs[0].is_cuda:
         raise RuntimeError('needs a CUDA device')
     from sgnet_core.ops.deform_conv_triton import forward
 
-    window = [(value, value) for value in inputs.window.values()]
-    arguments = inputs.x, inputs.offset, inputs.mask, inputs.weight, None
-    return lambda: forward(*arguments, *window)
+    return lambda: forward(*inputs, None, *((value, value) for value in window.values()))
 
 
-def _onnxruntime(inputs: Inputs) -> Call:
+def _onnxruntime(inputs: tuple[Tensor, ...], window: dict[str, int]) -> Call:
     """DeformConv of ONNX Runtime; the weights are constants, as in an exported network."""
-    if inputs.x.is_cuda:
+    if inputs[0].is_cuda:
         raise RuntimeError('has DeformConv on a CPU only')
     from onnx import TensorProto, helper, numpy_helper
 
     from sgnet_core.onnx.export import IR_VERSION, OPSET
     from sgnet_core.onnx.session import import_onnxruntime, make_session
 
-    x, offset, mask, weight = (tensor.numpy() for tensor in inputs.contiguous())
+    x, offset, mask, weight = (tensor.numpy() for tensor in inputs)
     feeds = {'x': x, 'offset': offset, 'mask': mask}
     node = helper.make_node(
         'DeformConv',
         ['x', 'weight', 'offset', '', 'mask'],
         ['y'],
         kernel_shape=weight.shape[2:],
-        strides=[inputs.window['stride']] * 2,
-        pads=[inputs.window['padding']] * 4,
-        dilations=[inputs.window['dilation']] * 2,
+        strides=[window['stride']] * 2,
+        pads=[window['padding']] * 4,
+        dilations=[window['dilation']] * 2,
     )
     shapes = {name: array.shape for name, array in feeds.items()}
     graph = helper.make_graph(
@@ -244,15 +207,6 @@ def _onnxruntime(inputs: Inputs) -> Call:
     session = make_session(import_onnxruntime(), model.SerializeToString(), torch.device('cpu'))
     return lambda: session.run(None, feeds)
 
-
-BASELINES = {
-    'reference': _reference,
-    'im2col': _im2col,
-    'onnxruntime': _onnxruntime,
-    'torchvision': _torchvision,
-    'triton': _triton,
-}
-"""Backend -> function that makes a call of it, or raises the reason."""
 
 if __name__ == '__main__':
     main()

@@ -11,28 +11,28 @@ from typing import Any
 import torch
 import numpy as np
 
-from sgnet_core.benchmark.report import environment, list_text, protocol_text, table
-from sgnet_core.benchmark.timing import Budget, Call, Key, take_turns, working
-from sgnet_core.cli.options import add_options, image_size
+from sgnet_core.benchmark.memory_process import in_fresh_process
+from sgnet_core.benchmark.report import as_text, environment
+from sgnet_core.benchmark.timing import Call, Key, time_by_turns
+from sgnet_core.cli.options import add_options
 from sgnet_core.io.files import write_json
 from sgnet_core.runtime.device import resolve_device
-from sgnet_core.runtime.environment import load_average
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 
 GRAPH_CALLS = 10
 """Calls in one CUDA graph: a single kernel is shorter than the resolution of the clock."""
-
 # glibc: blocks of 64 KiB and more are mapped one by one and unmapped when they are freed.
 RETURN_FREED_MEMORY = {'MALLOC_MMAP_THRESHOLD_': '65536', 'MALLOC_MMAP_MAX_': '1000000'}
+NUMBERS = ('median_ms', 'p95_ms', 'peak_mb')
 
 Row = dict[str, Any]
 
 
-def options(description: str | None, size: str = '480x640') -> argparse.ArgumentParser:
+def options(description: str | None) -> argparse.ArgumentParser:
     """The options of a study that times something."""
     parser = argparse.ArgumentParser(description=description)
     add_options(parser, 'device', 'json')
-    parser.add_argument('--size', type=image_size, default=size, metavar='HxW')
+    add_options(parser, 'size', default=(480, 640))
     parser.add_argument('--seconds', type=float, default=8.0, help='duration of each comparison')
     return parser
 
@@ -50,19 +50,22 @@ def start(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return args
 
 
-def time_by_turns(
+def time_operators(
     calls: Mapping[Key, Call], device: str, seconds: float
 ) -> tuple[dict[Key, list[float]], dict[Key, str]]:
-    """Milliseconds of the calls that run, and the errors of the others; kernels alone on a GPU."""
+    """As `time_by_turns`; on a GPU kernels alone, without Python and launches."""
     if device == 'cpu':
-        ready, problems = working(calls)
-        return take_turns(ready, Budget(seconds, rest_s=0.02)), problems
-    ready, problems = working(calls, _captured)
-    return take_turns(ready, Budget(seconds), _graph_ms), problems
+        return time_by_turns(calls, seconds)
+    return time_by_turns(calls, seconds, _captured, _graph_ms)
+
+
+def run_alone(function: Any, *args: Any, device: str) -> Any:
+    """`function(*args)`, for a CPU in a process of its own, whose memory is measured."""
+    return in_fresh_process(function, *args) if device == 'cpu' else function(*args)
 
 
 def row(times_ms: list[float] | None = None, peak_mb: float | None = None, **names: str) -> Row:
-    """One line of the table: `names`, then `median_ms`, `p95_ms`, `peak_mb`."""
+    """One line of the table: `names`, then `NUMBERS`."""
     median, p95 = np.percentile(times_ms, [50, 95]).tolist() if times_ms else (None, None)
     return {**names, 'median_ms': median, 'p95_ms': p95, 'peak_mb': peak_mb}
 
@@ -74,19 +77,14 @@ def show(
     not_measured: Mapping[str, str] | None = None,
 ) -> None:
     """Print protocol, rows and ratios, and write them to `--json`."""
-    options = {'load': load_average(), 'seconds': args.seconds}
     values = {
-        'protocol': {**environment(args.device), **options},
+        'protocol': {**environment(args.device), 'seconds': args.seconds},
         'rows': rows,
         'ratios': dict(ratios),
         'not_measured': dict(not_measured or {}),
     }
-    numbers = ('median_ms', 'p95_ms', 'peak_mb')
-    names = [name for name in rows[0] if name not in numbers]
-    parts = [protocol_text(values['protocol']), table(rows, names, numbers)]
-    parts += [list_text(key, values[key]) for key in ('ratios', 'not_measured')]
     if args.json != '-':
-        print('\n\n'.join(part for part in parts if part))
+        print(as_text(values, [name for name in rows[0] if name not in NUMBERS], NUMBERS))
     if args.json:
         write_json(args.json, values)
 
@@ -102,7 +100,7 @@ def _graph_ms(call: Call) -> float:
 
 
 def _captured(call: Call) -> Call:
-    """`GRAPH_CALLS` calls as one CUDA graph: kernels without Python and launches."""
+    """`GRAPH_CALLS` calls as one CUDA graph."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -115,7 +113,7 @@ def _captured(call: Call) -> Call:
             call()
 
     def replay(_kept: Call = call) -> None:
-        # The graph knows addresses only: the tensors behind them must live as long as the call.
+        # The graph stores addresses only: `_kept` keeps the tensors at them alive.
         graph.replay()
 
     return replay

@@ -4,6 +4,7 @@
 import importlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ import sconv_operator
 import study
 import training_step
 import yaml
-from im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
+from im2col import im2col_deform_conv2d
 
 from sgnet_core.checkpoint.checkpoint import load_checkpoint
 from sgnet_core.data.folder_writer import FolderWriter
@@ -65,7 +66,7 @@ def run_study(tmp_path, monkeypatch):
 def test_a_study_times_and_compares(name, column, rows, ratio, run_study, monkeypatch, capsys):
     monkeypatch.setattr(sconv_operator, 'VARIANT', 'sgnet_lite0')
     monkeypatch.setattr(depth_encodings, 'OTHER_SIZES', ())
-    monkeypatch.setattr(depth_encodings, 'MANY_FRAMES', (2, 3))
+    monkeypatch.setattr(depth_encodings, 'FRAMES', (2, 3))
     monkeypatch.setattr(evaluation_cost, 'FRAMES', 1)
     options = ['--device', 'cpu', '--size', '64x96', '--seconds', '0']
     if name in ('sconv_network', 'training_step'):
@@ -78,10 +79,8 @@ def test_a_study_times_and_compares(name, column, rows, ratio, run_study, monkey
 
 
 @pytest.mark.parametrize('window', WINDOWS)
-@pytest.mark.parametrize(
-    'im2col', [im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns], ids=lambda f: f.__name__
-)
-def test_im2col_and_its_gradients_equal_those_of_the_operator(im2col, window):
+@pytest.mark.parametrize('keep_corners', [True, False])
+def test_im2col_and_its_gradients_equal_those_of_the_operator(keep_corners, window):
     torch.manual_seed(2)
     x, weight, bias = torch.randn(3, 4, 7, 9), torch.randn(5, 4, 3, 2), torch.randn(5)
     out = torch.nn.functional.conv2d(x, weight, **window).shape[2:]
@@ -89,6 +88,7 @@ def test_im2col_and_its_gradients_equal_those_of_the_operator(im2col, window):
     offset[0, :2] = 100.0
     tensors = [t.double() for t in (x, offset, torch.rand(3, 6, *out), weight, bias)]
     results = []
+    im2col = partial(im2col_deform_conv2d, keep_corners=keep_corners)
     for convolve in (modulated_deform_conv2d, im2col):
         inputs = [t.clone().requires_grad_() for t in tensors]
         y = convolve(*inputs, **window)
@@ -121,8 +121,9 @@ def test_positions_are_those_of_the_network():
 @pytest.mark.parametrize('stride', [1, 2])
 def test_every_implementation_of_the_operator_computes_the_same(stride):
     window = {'stride': stride, 'padding': 1, 'dilation': 1}
-    position = sconv_operator.Position('p', (4, 9, 14), (6, 4, 3, 3), window)
-    calls, missing = sconv_operator.calls_at(sconv_operator.random_inputs(position, 'cpu'))
+    out_size = (9, 14) if stride == 1 else (5, 7)
+    position = sconv_operator.Position('p', (4, 9, 14), (6, 4, 3, 3), out_size, window)
+    calls, missing = sconv_operator.calls_at(position, 'cpu')
     assert not set(calls) & set(missing)
     plain = calls.pop('conv2d')()
     torch.testing.assert_close(calls.pop('conv2d contiguous')(), plain)
@@ -147,7 +148,7 @@ def test_a_zeroed_half_of_s_conv_does_nothing():
     spatial, image = torch.rand(2, 1, 64, 96) * 5, torch.rand(2, 3, 64, 96)
     for name in ('offsets_only', 'weights_only'):
         network = SGNet(SGNetConfig('sgnet_lite0'))
-        training_step.warm_up(network)
+        training_step.randomize(network)
         ablation.zero_layer(network, ablation.VARIANTS[name].zeroed)
         with torch.no_grad():
             geometry = network.geometry(image, spatial)

@@ -8,33 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 import study
 from torch import Tensor
-from im2col import im2col_deform_conv2d, im2col_deform_conv2d_keeping_columns
+from im2col import im2col_deform_conv2d
 
-from sgnet_core.benchmark.memory_process import in_fresh_process, peak_mb
-from sgnet_core.benchmark.networks import warm_up
+from sgnet_core.benchmark.memory_process import peak_mb
+from sgnet_core.benchmark.networks import randomize
 from sgnet_core.benchmark.synthetic_frames import Size, network_size
-from sgnet_core.benchmark.timing import Budget, take_turns
+from sgnet_core.benchmark.timing import time_by_turns
 from sgnet_core.model import sconv
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
 
 OURS, PLAIN = 'sgnet', 'none'
 SUBSTITUTES: dict[str, Callable[..., Tensor]] = {
     'im2col': im2col_deform_conv2d,
-    'im2col_columns': im2col_deform_conv2d_keeping_columns,
+    'im2col_columns': partial(im2col_deform_conv2d, keep_corners=False),
 }
 """Backend -> function in place of the operator."""
-
 WARM_UP_SIZE = (64, 96)
 
 
 def make_step(variant: str, backend: str, batch: int, size: Size, device: str) -> Callable:
     """Forward and backward of one random batch; `PLAIN` is the network without S-Conv."""
     network = SGNet(SGNetConfig(variant, spatial='none' if backend == PLAIN else 'depth'))
-    warm_up(network)
+    randomize(network)
     network.train().to(device, memory_format=torch.channels_last)
     channels = SPATIAL_CHANNELS[network.config.spatial]
 
@@ -71,33 +71,28 @@ def operator_replaced(backend: str) -> Iterator[None]:
         sconv.modulated_deform_conv2d = ours
 
 
-def measure(
-    variant: str, backends: tuple[str, ...], batch: int, size: Size, device: str, seconds: float
-) -> dict[str, list[float]]:
-    """Milliseconds of a step of each backend, by turns."""
-    steps = {name: make_step(variant, name, batch, size, device) for name in backends}
-    return take_turns(steps, Budget(seconds, min_rounds=3))
-
-
 def main() -> None:
     parser = study.options(__doc__)
     parser.add_argument('--variant', default='sgnet_r50')
     parser.add_argument('--batch', type=int, default=1)
     args = study.start(parser)
-    variant, batch, backends = args.variant, args.batch, (OURS, PLAIN, *SUBSTITUTES)
-    size = network_size(args.size)
-    run = in_fresh_process if args.device == 'cpu' else lambda call, *rest: call(*rest)
-    times = measure(variant, backends, batch, size, args.device, args.seconds)
-    peaks = {name: run(step_memory, variant, name, batch, size, args.device) for name in backends}
-    rows = [study.row(times[name], peaks[name], step=variant, backend=name) for name in backends]
+    case = args.batch, network_size(args.size), args.device
+    steps = {name: make_step(args.variant, name, *case) for name in (OURS, PLAIN, *SUBSTITUTES)}
+    times, problems = time_by_turns(steps, args.seconds)
+    rows = []
+    for name, times_ms in times.items():
+        peak = study.run_alone(step_memory, args.variant, name, *case, device=args.device)
+        rows.append(study.row(times_ms, peak, step=args.variant, backend=name))
     ratios = {
-        f'{figure}_{OURS}_over_{other["backend"]}': rows[0][figure] / other[figure]
-        for figure in ('median_ms', 'peak_mb')
+        f'{number}_{OURS}_over_{other["backend"]}': rows[0][number] / other[number]
+        for number in ('median_ms', 'peak_mb')
         for other in rows[1:]
-        if other[figure]
+        if other[number]
     }
-    ratios |= {f'images_per_s.{row["backend"]}': 1e3 * batch / row['median_ms'] for row in rows}
-    study.show(args, rows, ratios)
+    ratios |= {
+        f'images_per_s.{row["backend"]}': 1e3 * args.batch / row['median_ms'] for row in rows
+    }
+    study.show(args, rows, ratios, problems)
 
 
 if __name__ == '__main__':
