@@ -7,20 +7,22 @@ exact depth into measured depth.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache
 
 import numpy as np
 
 from sgnet_core.data.depth_noise import kinect_depth
-from sgnet_core.data.synthetic.camera import Trajectory, plan_trajectory, room_camera
-from sgnet_core.data.synthetic.renderer import Room, build_room, interest, metered, render
+from sgnet_core.data.synthetic.camera import room_camera
+from sgnet_core.data.synthetic.renderer import Room, build_room, render
 from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import RgbdFrame, Sample
 
-_CACHED_ROOMS = 4
+
+@lru_cache(maxsize=4)
+def _room(seed: int, number: int) -> Room:
+    return build_room(np.random.default_rng([seed, number]))
 
 
 class RoomDataset:
@@ -48,18 +50,22 @@ class RoomDataset:
             size: (height, width), at least 16 x 16.
             seed: 0 or more; each seed gives other rooms.
             frames_per_room: length of one sequence; the camera then starts in the next room.
-            sensor_noise: depth with noise, steps and NaN holes instead of exact depth. Labels and
-                colours do not change.
+            sensor_noise: depth with noise, steps and missing pixels (NaN) instead of exact depth.
+                Labels and colours do not change.
             rate_hz: frames per second of the sequence. At 30, neighbours are almost equal.
 
         Raises:
             InputError: a value is out of range.
         """
-        _check(frames >= 1, f'frames must be at least 1, got {frames}')
-        _check(min(size) >= 16, f'size must be at least 16x16 (height x width), got {size}')
-        _check(seed >= 0, f'seed must be 0 or more, got {seed}')
-        _check(frames_per_room >= 1, f'frames_per_room must be at least 1, got {frames_per_room}')
-        _check(0 < rate_hz < 1e6, f'rate_hz must be positive, got {rate_hz}')
+        for valid, message in (
+            (frames >= 1, f'frames must be at least 1, got {frames}'),
+            (min(size) >= 16, f'size must be at least 16x16 (height x width), got {size}'),
+            (seed >= 0, f'seed must be 0 or more, got {seed}'),
+            (frames_per_room >= 1, f'frames_per_room must be at least 1, got {frames_per_room}'),
+            (0 < rate_hz < 1e6, f'rate_hz must be positive, got {rate_hz}'),
+        ):
+            if not valid:
+                raise InputError(message)
         self.name = 'rooms'
         self.class_names = NYU40.class_names
         self.ids = tuple(f'{i:06d}' for i in range(frames))
@@ -68,7 +74,6 @@ class RoomDataset:
         self.seed = seed
         self.frames_per_room = frames_per_room
         self.sensor_noise = sensor_noise
-        self._rooms: OrderedDict[int, tuple[Room, Trajectory]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,9 +84,7 @@ class RoomDataset:
         Raises:
             IndexError: there is no such frame.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f'frame {index} of a data set of {len(self)}')
-        return self._frame(index % len(self))
+        return self._frame(range(len(self))[index])
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
@@ -92,27 +95,17 @@ class RoomDataset:
         Raises:
             InputError: there is no such id.
         """
-        if not (sample_id.isdecimal() and len(sample_id) == 6 and int(sample_id) < len(self)):
+        if sample_id not in self.ids:
             raise InputError(f'no frame {sample_id!r}; ids go from {self.ids[0]} to {self.ids[-1]}')
         return self._frame(int(sample_id))
 
-    def room(self, index: int) -> tuple[Room, Trajectory]:
-        """The room of frame `index` and the trajectory of the camera."""
-        number = index // self.frames_per_room
-        if number not in self._rooms:
-            rng = np.random.default_rng([self.seed, number])
-            room = build_room(rng)
-            trajectory = plan_trajectory(rng, room.layout.plan, partial(interest, room))
-            room = metered(room, trajectory.pose(0.0))
-            self._rooms[number] = room, trajectory
-        self._rooms.move_to_end(number)
-        while len(self._rooms) > _CACHED_ROOMS:
-            self._rooms.popitem(last=False)
-        return self._rooms[number]
+    def room(self, index: int) -> Room:
+        """The room of frame `index`."""
+        return _room(self.seed, index // self.frames_per_room)
 
     def _frame(self, index: int) -> Sample:
-        room, trajectory = self.room(index)
-        pose = trajectory.pose(index % self.frames_per_room / self.rate_hz)
+        room = self.room(index)
+        pose = room.trajectory.pose(index % self.frames_per_room / self.rate_hz)
         # Separate streams: colours must not depend on the noise of the depth.
         for_colour, for_depth = np.random.SeedSequence([self.seed, index, 1]).spawn(2)
         view = render(room, pose, self.intrinsics, np.random.default_rng(for_colour))
@@ -122,8 +115,3 @@ class RoomDataset:
             depth_m = kinect_depth(depth_m, view.rgb, view.dropout, self.intrinsics, rng)
         frame = RgbdFrame(view.rgb, depth_m, self.intrinsics)
         return Sample(self.ids[index], frame, view.labels, pose)
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sgnet_core.data.synthetic.furniture import Piece, build
-from sgnet_core.data.synthetic.materials import Palette
+from sgnet_core.data.synthetic.furniture import Materials, Piece, build
 from sgnet_core.data.synthetic.solids import Solid, rotation_z
 
 
@@ -19,10 +18,11 @@ class Item(NamedTuple):
     Attributes:
         kind: name in `furniture.KINDS`, or alternatives separated by '|'.
         at: `wall` or `floor`; relative to the piece it belongs to: `left`, `right`, `front`,
-            `facing` (in front, turned to it), `around` (facing, on all sides), `above` or `on`.
+            `facing` (turned to it), `above` or `on`.
         chance: probability that the room has it.
         then: items that belong to this one.
         gap_m: distance to the wall or to the piece it belongs to.
+        side: of `facing`: 0 in front, 1 to 3 the other sides.
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Item(NamedTuple):
     chance: float = 1.0
     then: tuple[Item, ...] = ()
     gap_m: float = 0.02
+    side: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,55 +107,47 @@ class Plan:
                 return self.add(piece, spot)
         return None
 
-    def furnish(self, rng, room: Palette, items: tuple[Item, ...], base=None) -> None:
+    def furnish(self, rng, room: Materials, items: tuple[Item, ...], base=None) -> None:
         """Place `items` and what belongs to them; `base` is the (piece, spot) they belong to."""
         for item in items:
             if rng.random() >= item.chance:
                 continue
-            kind = rng.choice(item.kind.split('|'))
-            for side in range(4 if item.at == 'around' else 1):
-                piece = build(rng, kind, room)
-                margin_m = 0.0 if item.at == 'on' else 0.01
-                spot = self.try_spots(piece, self._spots(rng, item, piece, base, side), margin_m)
-                if spot:
-                    self.furnish(rng, room, item.then, (piece, spot))
+            piece = build(rng, rng.choice(item.kind.split('|')), room)
+            if base:
+                spots = self._spots(rng, item, piece, *base)
+            elif item.at == 'wall':
+                spots = self.at_walls(rng, piece, item.gap_m)
+            else:
+                places = rng.uniform(0.6, np.array(self.size_m[:2]) - 0.6, (10, 2))
+                spots = [Spot(*place, float(rng.integers(4)) * np.pi / 2) for place in places]
+            if spot := self.try_spots(piece, spots, 0.0 if item.at == 'on' else 0.01):
+                self.furnish(rng, room, item.then, (piece, spot))
 
-    def _spots(self, rng, item: Item, piece: Piece, base, side: int):
-        """Candidate spots of an item, best first."""
-        if base is None:
-            spots = (
-                self.at_walls(rng, piece, item.gap_m) if item.at == 'wall' else self._on_floor(rng)
-            )
-            return [spot.moved(0, 0, 0, piece.mount_m) for spot in spots]
-        (carrier, spot), (w, d, _) = base, piece.size_m
-        width, depth, height = carrier.size_m
+    def _spots(self, rng, item: Item, piece: Piece, carrier: Piece, spot: Spot):
+        """Candidate spots of an item that belongs to `carrier` at `spot`, best first."""
+        (w, d, _), (width, depth, height) = piece.size_m, carrier.size_m
         beside, before = (width + w) / 2 + item.gap_m, depth + item.gap_m
-        turn = np.pi + rng.uniform(-0.15, 0.15)
         if item.at == 'on':
             across, back = max(width - w, 0) / 2, max(depth - d, 0)
             places = zip(rng.uniform(-across, across, 4), rng.uniform(0, back, 4), strict=True)
-            return [spot.moved(x, y, 0, height) for x, y in places] if carrier.carries else []
-        if item.at == 'around':
-            middle = spot.moved(0, depth / 2, side * np.pi / 2)
-            reach = (width if side % 2 else depth) / 2 + d + item.gap_m
-            return [middle.moved(0, reach, turn)] if rng.random() < 0.8 else []
+            return [spot.moved(x, y, 0, height) for x, y in places]
+        if item.at == 'facing':
+            middle = spot.moved(0, depth / 2, item.side * np.pi / 2)
+            reach = (width if item.side % 2 else depth) / 2 + d + item.gap_m
+            return [middle.moved(0, reach, np.pi + rng.uniform(-0.15, 0.15))]
         return {
             'left': [spot.moved(-beside, 0)],
             'right': [spot.moved(beside, 0)],
-            'front': [spot.moved(rng.uniform(-0.2, 0.2), before)],
-            'facing': [spot.moved(rng.uniform(-0.1, 0.1), before + d, turn)],
+            'front': [spot.moved(0, before)],
             'above': [spot.moved(0, 0, 0, piece.mount_m)],
         }[item.at]
 
     def at_walls(self, rng, piece: Piece, gap_m: float):
+        """Spots with their back to a wall, at the height of the piece, in random order."""
         for wall in rng.permutation(4):
             free = self.size_m[wall % 2] - piece.size_m[0]
             if free > 0:
                 # One corner as well: that is where people put things.
                 places = [*rng.uniform(-free / 2, free / 2, 4), 0.03 - free / 2]
-                yield from (self.wall_spot(wall, along, gap_m) for along in rng.permutation(places))
-
-    def _on_floor(self, rng):
-        for _ in range(10):
-            x, y = rng.uniform(0.6, np.array(self.size_m[:2]) - 0.6)
-            yield Spot(x, y, float(rng.integers(4)) * np.pi / 2)
+                for along in rng.permutation(places):
+                    yield self.wall_spot(wall, along, gap_m).moved(0, 0, 0, piece.mount_m)

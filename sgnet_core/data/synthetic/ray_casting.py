@@ -46,6 +46,13 @@ def assemble(solids: list[Solid], shell: list[Solid]) -> Scene:
     )
 
 
+def ray_slopes(intrinsics: CameraIntrinsics) -> tuple[np.ndarray, np.ndarray]:
+    """(W,) x and (H,) y float32 of the rays through the pixels, at a depth of 1."""
+    u = (np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx
+    v = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
+    return u.astype(np.float32), v.astype(np.float32)
+
+
 def cast(
     scene: Scene, rotation: np.ndarray, position: np.ndarray, intrinsics: CameraIntrinsics
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -63,24 +70,19 @@ def cast(
     # A camera exactly on a plane sees it edge on.
     gap = np.where(np.abs(gap) < 1e-9, 1e-9, gap)
     slopes = ((scene.normals @ rotation) / gap[:, None]).astype(np.float32)
-    u = ((np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)
-    v = ((np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)
+    u, v = ray_slopes(intrinsics)
     seen = np.full(intrinsics.size, 1e-6, np.float32), np.full(intrinsics.size, -1, np.int32)
     shell = np.arange(len(gap) - scene.shell, len(gap))
     for rows in _row_blocks(0, intrinsics.height, len(shell) * intrinsics.width):
         _cast_shell(_inverse_depths(slopes[shell], u, v[rows]), shell, [b[rows] for b in seen])
-    rectangles = projected_rectangles(scene.corners, rotation, position, intrinsics)
+    rectangles = _projected_rectangles(scene.corners, rotation, position, intrinsics)
     for index in np.flatnonzero(np.all(rectangles[:, 2:] > rectangles[:, :2], axis=1)):
         left, top, right, bottom = rectangles[index].tolist()
         faces = np.arange(scene.starts[index], scene.starts[index + 1])
-        facing = gap[faces] < 0
-        if not facing.any():
-            continue
-        faces = np.concatenate([faces[facing], faces[~facing]])
-        for rows in _row_blocks(top, bottom, len(faces) * (right - left)):
-            values = _inverse_depths(slopes[faces], u[left:right], v[rows])
-            window = [buffer[rows, left:right] for buffer in seen]
-            _cast_solid(values, faces[: np.count_nonzero(facing)], window)
+        front, back = faces[gap[faces] < 0], faces[gap[faces] >= 0]
+        for rows in _row_blocks(top, bottom, len(faces) * (right - left)) if len(front) else ():
+            values = _inverse_depths(slopes[[*front, *back]], u[left:right], v[rows])
+            _cast_solid(values, front, [buffer[rows, left:right] for buffer in seen])
     return seen
 
 
@@ -122,29 +124,24 @@ def _cast_solid(values, front, window) -> None:
     if not len(rows):
         return
     part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    seen, near, face = seen[part], near[part], face[part]
+    seen, near = seen[part], near[part]
     np.copyto(inverse[part], near, where=seen)
     for index, value in zip(front, values, strict=False):
-        np.copyto(face, index, where=seen & (value[part] == near), casting='same_kind')
+        np.copyto(face[part], index, where=seen & (value[part] == near), casting='same_kind')
 
 
-def projected_rectangles(corners, rotation, position, intrinsics: CameraIntrinsics) -> np.ndarray:
+def _projected_rectangles(corners, rotation, position, intrinsics: CameraIntrinsics) -> np.ndarray:
     """(S, 4) int: left, top, right, bottom (exclusive) of pixels that can see each box of corners.
 
     A box that reaches behind the camera gets the whole image.
     """
-    width, height = intrinsics.width, intrinsics.height
+    size = intrinsics.width, intrinsics.height
     points = (corners - position) @ rotation
     depth = points[..., 2]
-    safe = np.maximum(depth, NEAR_M)
-    u = points[..., 0] / safe * intrinsics.fx + intrinsics.cx
-    v = points[..., 1] / safe * intrinsics.fy + intrinsics.cy
-    low = np.stack([u.min(axis=1), v.min(axis=1)], axis=1)
-    high = np.stack([u.max(axis=1), v.max(axis=1)], axis=1)
-    crossing = depth.min(axis=1) < NEAR_M
-    low[crossing], high[crossing] = 0, (width, height)
-    low = np.clip(np.floor(low), 0, (width, height))
-    high = np.clip(np.ceil(high) + 1, 0, (width, height))
-    behind = depth.max(axis=1) < NEAR_M
-    high[behind] = low[behind]
-    return np.concatenate([low, high], axis=1).astype(int)
+    focal, centre = (intrinsics.fx, intrinsics.fy), (intrinsics.cx, intrinsics.cy)
+    pixels = points[..., :2] / np.maximum(depth, NEAR_M)[..., None] * focal + centre
+    low, high = pixels.min(axis=1), pixels.max(axis=1) + 1
+    low[depth.min(axis=1) < NEAR_M], high[depth.min(axis=1) < NEAR_M] = 0, size
+    high[depth.max(axis=1) < NEAR_M] = 0
+    clipped = np.clip(np.floor(low), 0, size), np.clip(np.ceil(high), 0, size)
+    return np.concatenate(clipped, axis=1).astype(int)

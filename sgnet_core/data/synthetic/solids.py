@@ -13,6 +13,11 @@ import numpy as np
 
 from sgnet_core.data.synthetic.materials import Material
 
+_CORNERS = np.array(list(product((False, True), repeat=3)))
+_AXES = np.vstack([np.eye(3), -np.eye(3)])
+_EDGES = [n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2]
+_BEVELLED = np.vstack([_AXES, np.array(_EDGES) / np.sqrt(2)])
+
 
 @dataclass(frozen=True)
 class Solid:
@@ -62,12 +67,6 @@ def rotation_x(angle_rad: float) -> np.ndarray:
     return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
 
-_CORNERS = np.array(list(product((False, True), repeat=3)))
-_AXES = np.vstack([np.eye(3), -np.eye(3)])
-_EDGES = [n for n in product((-1.0, 0.0, 1.0), repeat=3) if np.count_nonzero(n) == 2]
-_BEVELLED = np.vstack([_AXES, np.array(_EDGES) / np.sqrt(2)])
-
-
 def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Solid:
     """The axis-aligned box from corner `low` to corner `high`, with edges cut by `bevel_m`."""
     low, high = np.asarray(low, float), np.asarray(high, float)
@@ -75,7 +74,7 @@ def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Soli
     normals = _BEVELLED if bevel_m > 0 else _AXES
     offsets = np.abs(normals) @ half
     offsets[6:] -= min(bevel_m, 0.9 * half.min()) / np.sqrt(2)
-    return _solid(normals, offsets + normals @ (low + half), (low, high), label, material)
+    return _solid(normals, offsets + normals @ (low + half), low, high, label, material)
 
 
 def cone(centre, radii, heights, label: int, material: Material, sides: int = 16) -> Solid:
@@ -88,49 +87,39 @@ def cone(centre, radii, heights, label: int, material: Material, sides: int = 16
     """
     (r0, r1), (z0, z1) = radii, heights
     angle = np.arange(sides) * (2 * np.pi / sides)
-    slope = np.full(sides, (r0 - r1) / (z1 - z0))
-    around = np.stack([np.cos(angle), np.sin(angle), slope], axis=1)
-    around /= np.linalg.norm(around, axis=1, keepdims=True)
-    bottom = np.stack([r0 * np.cos(angle), r0 * np.sin(angle), np.full(sides, z0)], axis=1)
-    normals = np.vstack([around, [[0, 0, 1], [0, 0, -1]]])
-    on_face = np.vstack([bottom, [[0, 0, z1], [0, 0, z0]]]) + (*centre, 0)
+    # Normals of the sides before scaling; (r0, z0) is on each side.
+    around = np.stack([np.cos(angle), np.sin(angle), np.full(sides, (r0 - r1) / (z1 - z0))], axis=1)
+    length = np.linalg.norm(around, axis=1)
+    normals = np.vstack([around / length[:, None], [[0, 0, 1], [0, 0, -1]]])
+    offsets = np.concatenate([(r0 + around[:, 2] * z0) / length, [z1, -z0]])
     # The facets touch the circle, so their edges stand out by 1 / cos(pi / sides).
-    reach = max(r0, r1) / np.cos(np.pi / sides)
-    bounds = tuple(
-        np.array([centre[0] + s, centre[1] + s, z]) for s, z in ((-reach, z0), (reach, z1))
-    )
-    return _solid(normals, np.sum(normals * on_face, axis=1), bounds, label, material)
+    reach, middle = max(r0, r1) / np.cos(np.pi / sides), np.array([*centre, 0.0])
+    low, high = middle + (-reach, -reach, z0), middle + (reach, reach, z1)
+    return _solid(normals, offsets + normals @ middle, low, high, label, material)
 
 
-def _solid(normals, offsets, bounds, label: int, material: Material) -> Solid:
-    low, high = bounds
-    corners = np.where(_CORNERS, high, low)
-    axes = _BOX_AXES[: len(normals)] if normals is _AXES or normals is _BEVELLED else _axes(normals)
-    if material.grain and np.argmax(high - low) == 2:
+def _solid(normals, offsets, low, high, label: int, material: Material) -> Solid:
+    corners, axes = np.where(_CORNERS, high, low), _texture_axes(normals)
+    # Wood grain follows the longest side of a board.
+    if material.texture == 'wood' and np.argmax(high - low) == 2:
         axes = axes[:, ::-1]
-    return Solid(normals, offsets, corners, _uv(axes, corners, material), label, material)
+    if (tile_m := material.finish.tile_m) is None:
+        reach = axes @ corners.T
+        start = reach.min(axis=2, keepdims=True)
+        tile_m = np.maximum(reach.max(axis=2, keepdims=True) - start, 1e-3)
+        shift = -start / tile_m
+    else:
+        # Each solid has its own shift, so equal pieces do not show the same knots.
+        shift = np.full((len(axes), 2, 1), np.sum(corners[0]) * 7.31 % 1.0)
+    uv = np.concatenate([axes / tile_m, shift], axis=2)
+    return Solid(normals, offsets, corners, uv, label, material)
 
 
-def _axes(normals: np.ndarray) -> np.ndarray:
-    """(F, 2, 3): to the right and downwards for someone who faces the face."""
+def _texture_axes(normals: np.ndarray) -> np.ndarray:
+    """(F, 2, 3): right and down for a viewer who faces the face."""
     flat = np.abs(normals[:, 2]) > 0.8
     right = np.stack([-normals[:, 1], normals[:, 0], np.zeros(len(normals))], axis=1)
     right[flat] = (1.0, 0.0, 0.0)
     right /= np.linalg.norm(right, axis=1, keepdims=True)
     down = np.where(flat[:, None], (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
     return np.stack([right, down], axis=1)
-
-
-_BOX_AXES = _axes(_BEVELLED)
-
-
-def _uv(axes: np.ndarray, corners: np.ndarray, material: Material) -> np.ndarray:
-    """(F, 2, 4) texture coordinates u and v, in tiles, along `axes` (F, 2, 3)."""
-    if material.tile_m is None:
-        reach = axes @ corners.T
-        low = reach.min(axis=2)
-        extent = np.maximum(reach.max(axis=2) - low, 1e-3)
-        return np.concatenate([axes / extent[..., None], -(low / extent)[..., None]], axis=2)
-    # Each solid has its own shift, so equal pieces do not show the same knots.
-    shift = np.full((len(axes), 2, 1), np.sum(corners[0]) * 7.31 % 1.0)
-    return np.concatenate([axes / material.tile_m, shift], axis=2)

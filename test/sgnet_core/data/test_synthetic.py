@@ -124,7 +124,7 @@ def test_frame_is_a_valid_sample():
 
 def test_shell_normals_point_inwards():
     # They once had their outer sides lit, and every room was gloomy.
-    room, _ = RoomDataset(1, SIZE, seed=1).room(0)
+    room = RoomDataset(1, SIZE, seed=1).room(0)
     shell_faces = room.scene.shell
     centre = np.array(room.layout.plan.size_m) / 2
     gap = room.scene.offsets[-shell_faces:] - room.scene.normals[-shell_faces:] @ centre
@@ -203,8 +203,8 @@ def test_other_sizes_show_the_same_scene():
 def test_camera_moves_smoothly_and_avoids_furniture():
     rooms = RoomDataset(20, SIZE, seed=21, frames_per_room=1)
     for index in range(20):
-        room, trajectory = rooms.room(index)
-        poses = np.array([trajectory.pose(i / 30) for i in range(600)])
+        room = rooms.room(index)
+        poses = np.array([room.trajectory.pose(i / 30) for i in range(600)])
         low, high = np.split(np.array(room.layout.plan.taken), 2, axis=1)
         positions = poses[::15, None, :3, 3]
         apart = np.maximum(np.maximum(low - positions, positions - high), 0)

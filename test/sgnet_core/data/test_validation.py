@@ -218,14 +218,14 @@ FAULTS: dict[str, list[Step]] = {
     ],
     'labels_empty error: no pixel has a class (in 8 frames: ': [label(np.zeros_like)],
     'labels_sparse warning: 75 % of the pixels are unlabelled': [label(one_of_four)],
-    "label_places warning: the mean height of 'floor' is at 17 % of the image from the top": [
+    "label_places warning: the mean height of 'floor' is at * of the image from the top": [
         *(image(np.flipud), depth(np.flipud), label(np.flipud))
     ],
     "classes_file error: classes.txt: the first line is 'wall'*; add that": [classes('wall', 'a')],
     # depth
     'depth_unit error: median depth is *like whole metres': [depth(lambda x: x * 0.001)],
     'depth_unit warning: 5 % of the depth is beyond *unless this is outdoors: set depth_scale': [
-        depth(lambda x: x * np.linspace(6, 1, 60).round()[:, None])
+        depth(lambda x: x * np.where(np.arange(60) < 12, 9, 1)[:, None])
     ],
     'depth_kind error: depth is 8-bit, 1 channel*has lost the metres': [depth(in_8_bits)],
     'depth_kind error: depth is 8-bit, 3 channels*has lost the metres': [

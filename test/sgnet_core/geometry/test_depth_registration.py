@@ -106,7 +106,8 @@ def test_larger_colour_image_has_no_gaps(factor):
 @pytest.fixture(scope='module')
 def room():
     """A generated room and where its camera stands."""
-    room, trajectory = RoomDataset(1, (48, 64), seed=5, frames_per_room=1).room(0)
+    room = RoomDataset(1, (48, 64), seed=5, frames_per_room=1).room(0)
+    trajectory = room.trajectory
     return room.scene, trajectory.pose(0.0)
 
 

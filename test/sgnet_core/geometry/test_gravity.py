@@ -41,7 +41,7 @@ def test_gravity_follows_a_tilted_camera(pitch_deg, roll_deg):
 @pytest.fixture(scope='module')
 def furnished_rooms():
     data = RoomDataset(4, (48, 64), seed=5, frames_per_room=1)
-    return [(room.scene, camera.pose(0.0)) for room, camera in map(data.room, range(len(data)))]
+    return [(r.scene, r.trajectory.pose(0.0)) for r in map(data.room, range(len(data)))]
 
 
 @pytest.mark.parametrize(
