@@ -33,6 +33,7 @@ TRANSPORTS = {
 }
 """Topic of images -> its transport parameter and the choices of that parameter."""
 MAX_SUGGESTIONS = 3
+HHA = '~/debug/hha'
 
 SENSOR_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """REP 2003, unless `qos.input` says otherwise."""
@@ -125,7 +126,7 @@ FRAME_OUTPUTS = (
     ),
     Topic('~/camera_info', CameraInfo, 'Intrinsics of the mask.', OUTPUT_QOS),
     Topic(
-        '~/debug/hha',
+        HHA,
         Image,
         'rgb8: disparity, height, angle to gravity; 0 without depth.',
         OUTPUT_QOS,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refuses invalid lifecycle transitions, which would end the process in rclpy."""
+"""Rejects invalid lifecycle transitions, which would end the process in rclpy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgnet_core.errors import first_line
 
 
 def reject_invalid_transitions(node: LifecycleNode) -> None:
-    """Let `~/change_state` answer every request.
+    """Let `~/change_state` respond to every request.
 
     In rclpy, the error of an invalid transition number leaves the executor.
     """
@@ -24,13 +24,13 @@ def reject_invalid_transitions(node: LifecycleNode) -> None:
 
 def _respond(
     node: LifecycleNode,
-    change: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response],
+    change_state: Callable[..., ChangeState.Response],
     request: ChangeState.Request,
     response: ChangeState.Response,
 ) -> ChangeState.Response:
     try:
-        return change(request, response)
+        return change_state(request, response)
     except RuntimeError as error:
-        node.get_logger().warning(f'transition refused: {first_line(error)}')
+        node.get_logger().warning(f'transition rejected: {first_line(error)}')
         response.success = False
         return response

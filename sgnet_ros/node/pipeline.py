@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one pair of messages to a frame, its segmentation and the publishers."""
+"""The stages of one frame: convert, segment, publish."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.input.frame_builder import FrameBuilder
 from sgnet_ros.monitoring.stage_timer import CONVERT, PUBLISH, SEGMENT, StageTimer
 from sgnet_ros.node.publishers import Publishers, SegmentedFrame
-from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.topics import HHA
 
 NO_HHA_WARNING_PERIOD_S = 5.0
 
@@ -35,13 +35,12 @@ class Pipeline:
     """The stages of one frame, fixed when its pair was complete."""
 
     node: Node
-    parameters: NodeParameters
     cameras: Cameras
     frame_builder: FrameBuilder
     segmenter: Segmenter
     publishers: Publishers
 
-    def run(self, image: Image, depth: Image, times: StageTimer) -> SegmentedFrame:
+    def run(self, image: Image, depth: Image, timer: StageTimer) -> SegmentedFrame:
         """Segment and publish one pair, raw or compressed.
 
         Raises:
@@ -51,16 +50,16 @@ class Pipeline:
             image, depth = raw_pair(image, depth)
             camera_info = self.cameras.camera_info(image)
             frame = self._frame(image, depth, camera_info)
-            times.end(CONVERT)
+            timer.end(CONVERT)
             on_device = self.segmenter.segment_on_device(frame)
-            on_device = on_device.confident(self.parameters['confidence_threshold'])
+            on_device = on_device.confident(self.node.parameters['confidence_threshold'])
             result = on_device.to_numpy()
-            times.end(SEGMENT)
+            timer.end(SEGMENT)
             segmented = SegmentedFrame(
                 frame, result, on_device, self.segmenter.palette, camera_info
             )
             self.publishers.publish(segmented)
-            times.end(PUBLISH)
+            timer.end(PUBLISH)
         return segmented
 
     def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
@@ -69,17 +68,18 @@ class Pipeline:
         frame = builder.build(
             image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics(depth)
         )
-        if self.segmenter.input_spec.spatial == 'hha':
+        network_needs_gravity = self.segmenter.input_spec.spatial == 'hha'
+        if not network_needs_gravity and HHA not in self.publishers.subscribed():
+            return frame
+        try:
             return builder.with_gravity(frame, image.header)
-        if self.publishers.needs_gravity():
-            try:
-                return builder.with_gravity(frame, image.header)
-            except InputError as error:
-                # Masks need no gravity.
-                self.node.get_logger().warning(
-                    f'no ~/debug/hha: {error}', throttle_duration_sec=NO_HHA_WARNING_PERIOD_S
-                )
-        return frame
+        except InputError as error:
+            if network_needs_gravity:
+                raise
+            self.node.get_logger().warning(
+                f'no ~/debug/hha: {error}', throttle_duration_sec=NO_HHA_WARNING_PERIOD_S
+            )
+            return frame
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from sgnet_ros.conversions.masks import (
 )
 from sgnet_ros.conversions.point_clouds import points_to_msg
 from sgnet_ros.parameters import NodeParameters
-from sgnet_ros.topics import FRAME_OUTPUTS, LABEL_INFO, LABELS, Topic
+from sgnet_ros.topics import FRAME_OUTPUTS, HHA, LABEL_INFO, LABELS, Topic
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,6 @@ class SegmentedFrame:
         return overlay(self.on_device.rgb, self.on_device.labels, self.colors, alpha)
 
 
-@dataclass(frozen=True)
-class _FrameOutput:
-    publisher: Any
-    switch: str
-    make: Callable[[SegmentedFrame], Any]
-
-
 class Publishers:
     """Publishes frames, their segmentation and the class names.
 
@@ -86,22 +79,17 @@ class Publishers:
         self._parameters = parameters
         self._device = device
         self._classes: tuple[tuple[str, ...], np.ndarray] | None = None
-        self._publishers: list[Any] = []
-        makers = {
+        self._make_message: dict[str, Callable[[SegmentedFrame], Any]] = {
             '~/mask': lambda one: mask_to_msg(one.result.labels, one.header),
             '~/color': lambda one: rgb_to_msg(one.colors.cpu().numpy(), one.header),
             '~/overlay': self._overlay,
             '~/confidence': self._confidence,
             '~/points': self._points,
             '~/camera_info': lambda one: one.camera_info,
-            '~/debug/hha': self._hha,
+            HHA: self._hha,
         }
-        self._frame_outputs = tuple(
-            _FrameOutput(self._publisher(topic), topic.switch, makers[topic.name])
-            for topic in FRAME_OUTPUTS
-        )
-        self._labels = self._publisher(LABELS)
-        self._label_info = vision_msgs and self._publisher(LABEL_INFO)
+        topics = (*FRAME_OUTPUTS, LABELS, *([LABEL_INFO] if vision_msgs else []))
+        self._publishers = {topic.name: self._publisher(topic) for topic in topics}
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
@@ -111,24 +99,21 @@ class Publishers:
         )
 
     def close(self) -> None:
-        """End the publishers."""
+        """Destroy the publishers."""
         self._jumps.unregister()
-        for publisher in self._publishers:
+        for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
 
     @property
-    def topics(self) -> tuple[str, ...]:
+    def enabled_topics(self) -> tuple[str, ...]:
         """Resolved names of the enabled outputs of frames."""
-        return tuple(
-            output.publisher.topic_name
-            for output in self._frame_outputs
-            if self._parameters[output.switch]
-        )
+        enabled = [topic for topic in FRAME_OUTPUTS if self._parameters[topic.switch]]
+        return tuple(self._publishers[topic.name].topic_name for topic in enabled)
 
     def qos_mismatches(self) -> dict[str, str]:
         """Resolved names of topics with an incompatible subscriber -> the reason."""
         reasons = {}
-        for publisher in self._publishers:
+        for publisher in self._publishers.values():
             topic = publisher.topic_name
             for subscriber in self._node.get_subscriptions_info_by_topic(topic):
                 qos = subscriber.qos_profile
@@ -139,13 +124,14 @@ class Publishers:
                     reasons[topic] = reason
         return reasons
 
-    def has_subscribers(self) -> bool:
-        """Whether an output of frames has a subscriber."""
-        return any(map(self._is_subscribed, self._frame_outputs))
-
-    def needs_gravity(self) -> bool:
-        """Whether ~/debug/hha, which needs gravity, has a subscriber."""
-        return any(self._is_subscribed(one) for one in self._frame_outputs if one.make == self._hha)
+    def subscribed(self) -> set[str]:
+        """Names of the enabled outputs of frames that have a subscriber."""
+        return {
+            topic.name
+            for topic in FRAME_OUTPUTS
+            if self._publishers[topic.name].get_subscription_count()
+            and self._parameters[topic.switch]
+        }
 
     def publish_labels(self, class_names: tuple[str, ...], palette: np.ndarray) -> None:
         """Publish the classes of the network, also for later subscribers."""
@@ -154,28 +140,24 @@ class Publishers:
 
     def publish(self, segmented: SegmentedFrame) -> None:
         """Publish the outputs of one frame. ~/debug/hha needs its gravity."""
-        for output in self._frame_outputs:
-            if output.make == self._hha and segmented.frame.gravity is None:
-                continue
-            if self._is_subscribed(output):
-                output.publisher.publish(output.make(segmented))
+        subscribed = self.subscribed()
+        for topic in FRAME_OUTPUTS:
+            possible = topic.name != HHA or segmented.frame.gravity is not None
+            if possible and topic.name in subscribed:
+                self._publishers[topic.name].publish(self._make_message[topic.name](segmented))
 
     def _publisher(self, topic: Topic) -> Any:
-        publisher = self._node.create_lifecycle_publisher(
+        return self._node.create_lifecycle_publisher(
             topic.kind, topic.name, topic.qos, event_callbacks=no_publisher_events()
         )
-        self._publishers.append(publisher)
-        return publisher
-
-    def _is_subscribed(self, output: _FrameOutput) -> bool:
-        return output.publisher.get_subscription_count() > 0 and self._parameters[output.switch]
 
     def _publish_labels(self) -> None:
         if self._classes is None:
             return
-        self._labels.publish(label_names_to_msg(*self._classes))
-        if self._label_info is not None:
-            self._label_info.publish(label_info_to_msg(self._classes[0], Header()))
+        self._publishers[LABELS.name].publish(label_names_to_msg(*self._classes))
+        if LABEL_INFO.name in self._publishers:
+            message = label_info_to_msg(self._classes[0], Header())
+            self._publishers[LABEL_INFO.name].publish(message)
 
     def _confidence(self, segmented: SegmentedFrame) -> Image:
         encoding = self._parameters['confidence.encoding']

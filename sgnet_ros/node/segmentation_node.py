@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lifecycle node `segmentation`: connects inputs, worker, network and outputs."""
+"""The lifecycle node `segmentation`: connects subscriber, worker, network and publishers."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from sgnet_ros.topics import BUNDLED_MODEL
 
 
 class SegmentationNode(LifecycleNode):
-    """Colour, depth and camera_info to class masks. Callbacks only store; a worker computes.
+    """Publishes class masks of RGB-D frames. Callbacks only store messages; a worker computes.
 
-    `interface.py` lists the topics and services.
+    `topics.py` lists the topics and services.
 
     Args:
         load_segmenter: called on configuration with (checkpoint, device, precision, backend,
@@ -109,7 +109,7 @@ class SegmentationNode(LifecycleNode):
                 raise SgnetError(f'the node did not start: {self.failure!r}') from self.failure
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the network and create the outputs."""
+        """Load the network and create the publishers."""
         done = self._attempt('configure', self._configure)
         return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.FAILURE
 
@@ -121,7 +121,7 @@ class SegmentationNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.ERROR
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End the subscriptions; the network stays loaded."""
+        """Unsubscribe; the network stays loaded."""
         self.stop()
         return super().on_deactivate(state)
 
@@ -148,7 +148,7 @@ class SegmentationNode(LifecycleNode):
         self.context.try_shutdown()
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """End inputs and worker.
+        """Stop the subscriber and the worker.
 
         Args:
             timeout_s: how long to wait for the current frame. None waits for its end, so that two
@@ -162,19 +162,13 @@ class SegmentationNode(LifecycleNode):
                 resource.close()
         worker = self._worker
         self._watchdog = self._subscriber = self._worker = None
-        if worker is None:
-            return not self._service_calls.busy
-        ended = worker.stop(timeout_s)
-        self._diagnostics.publish()  # the final counts
-        return ended and not self._service_calls.busy
+        ended = worker is None or worker.stop(timeout_s)
+        if worker is not None:
+            self._diagnostics.publish()  # the final counts
+        return ended and not self._service_calls.running_threads
 
-    @property
-    def active(self) -> bool:
-        """Whether the node subscribes and segments."""
-        return self._worker is not None
-
-    def load_segmenter(self) -> Segmenter:
-        """The network of the parameters, warmed up. May run in any thread."""
+    def _load_network(self) -> Segmenter:
+        """Load and warm up the network of the parameters; may run in any thread."""
         p = self.parameters
         size = tuple(p['input_size']) if any(p['input_size']) else None
         segmenter = self._load_segmenter(
@@ -185,7 +179,7 @@ class SegmentationNode(LifecycleNode):
 
     async def _set_active(self, active: bool) -> str:
         self._require_segmenter()
-        if active != self.active:
+        if active != (self._worker is not None):
             transition = self.trigger_activate if active else self.trigger_deactivate
             if transition() != TransitionCallbackReturn.SUCCESS:
                 raise SgnetError(f'the transition failed: {self.failure}')
@@ -193,11 +187,11 @@ class SegmentationNode(LifecycleNode):
 
     async def _reload_model(self) -> str:
         present = self._require_segmenter()
-        loaded = await self._service_calls.run_in_thread(self.load_segmenter)
+        loaded = await self._service_calls.run_in_thread(self._load_network)
         if self.segmenter is not present:
             raise SgnetError('the network was released during loading; configure the node')
         self.segmenter = loaded
-        self._output_publishers.publish_labels(tuple(loaded.class_names), loaded.palette)
+        self._output_publishers.publish_labels(loaded.class_names, loaded.palette)
         self.get_logger().info(loaded.description)
         del present
         await self._service_calls.run_in_thread(free_memory)
@@ -233,19 +227,16 @@ class SegmentationNode(LifecycleNode):
         self.failure = None
         try:
             action()
-        except SgnetError as error:
-            self.failure = error
-            self.get_logger().error(f'cannot {name}: {error}')
         except Exception as error:
             self.failure = error
-            self.get_logger().error(f'cannot {name}: {traceback.format_exc()}')
-        if self.failure is not None:
+            text = error if isinstance(error, SgnetError) else traceback.format_exc()
+            self.get_logger().error(f'cannot {name}: {text}')
             self._release()
             free_memory()
         return self.failure is None
 
     def _release(self) -> None:
-        """Stop, and release the network, TF and the outputs."""
+        """Stop, and release the network, TF and the publishers."""
         self.stop()
         for resource in (self._output_publishers, self._frame_builder):
             if resource is not None:
@@ -256,15 +247,13 @@ class SegmentationNode(LifecycleNode):
         p = self.parameters
         # Before the slow network: TF starts to fill, and invalid parameters fail early.
         self._frame_builder = FrameBuilder(self, p, resolve_device(p['device']))
-        self.segmenter = self.load_segmenter()
+        self.segmenter = self._load_network()
         self._output_publishers = Publishers(self, p, self.segmenter.device)
         self.get_logger().info(self.segmenter.description)
 
     def _activate(self) -> None:
-        # Not by a local name: the traceback of an error here would keep the network alive.
-        self._output_publishers.publish_labels(
-            tuple(self.segmenter.class_names), self.segmenter.palette
-        )
+        # The traceback of an error here would keep a network in a local name alive.
+        self._output_publishers.publish_labels(self.segmenter.class_names, self.segmenter.palette)
         self._worker = InferenceWorker(
             self._segment,
             self._input_errors.add,
@@ -278,38 +267,29 @@ class SegmentationNode(LifecycleNode):
             self, self.parameters, self.counters, self._store, self._input_errors.add
         )
         self._watchdog = OutputWatchdog(
-            self,
-            self.parameters,
-            self.counters,
-            self._subscriber,
-            self._output_publishers,
-            self._worker,
+            self, self.counters, self._subscriber, self._output_publishers, self._worker
         )
 
     def _store(self, image: Image, depth: Image, cameras: Cameras) -> None:
-        times = StageTimer(stamp_ns(image.header), self.get_clock().now().nanoseconds)
-        parts = (
-            self.parameters,
-            cameras,
-            self._frame_builder,
-            self.segmenter,
-            self._output_publishers,
+        timer = StageTimer(stamp_ns(image.header), self.get_clock().now().nanoseconds)
+        pipeline = Pipeline(
+            self, cameras, self._frame_builder, self.segmenter, self._output_publishers
         )
-        self._worker.offer((Pipeline(self, *parts), image, depth, times))
+        self._worker.offer((pipeline, image, depth, timer))
 
     def _segment(self, item: tuple[Pipeline, Image, Image, StageTimer]) -> None:
         """Process one frame in the thread of the worker."""
-        pipeline, image, depth, times = item
-        times.end(WAIT)
+        pipeline, image, depth, timer = item
+        timer.end(WAIT)
         with self.parameters.frozen():
-            if not pipeline.publishers.has_subscribers():
+            if not pipeline.publishers.subscribed():
                 self.counters.dropped(NO_SUBSCRIBER)
                 return
-            self.latest = pipeline.run(image, depth, times)
-        self.counters.segmented(times.ms)
+            self.latest = pipeline.run(image, depth, timer)
+        self.counters.segmented(timer.ms)
 
     def _fail(self, error: BaseException) -> None:
-        """End the node after an error of the worker that concerns no single frame."""
+        """End the node after an error that does not concern a single frame."""
         if not self.context.ok():
             return  # ROS shuts down and accepts no message
         self.failure = error

@@ -12,7 +12,6 @@ from typing import Any
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
-from std_srvs.srv import SetBool, Trigger
 
 from sgnet_core.errors import SgnetError
 from sgnet_ros.topics import ENABLE, RELOAD_MODEL, SAVE_SNAPSHOT
@@ -25,10 +24,12 @@ class Services:
     message of a response without success.
 
     Args:
-        node: offers the services.
         activate: activates the node, or deactivates it if the argument is false.
         reload: loads the network again.
         snapshot: saves the latest frame.
+
+    Attributes:
+        running_threads: number of threads that work for a service.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Services:
         snapshot: Callable[[], Awaitable[str]],
     ) -> None:
         self._node = node
-        self._threads = 0
+        self.running_threads = 0
         # A separate group: it waits for the coroutine before it allows the next callback.
         group = MutuallyExclusiveCallbackGroup()
         for service, action in (
@@ -49,11 +50,6 @@ class Services:
         ):
             respond = partial(self._respond, action)
             node.create_service(service.kind, service.name, respond, callback_group=group)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a thread works for a service."""
-        return self._threads > 0
 
     async def run_in_thread(self, work: Callable[[], Any]) -> Any:
         """Run `work` in a thread; returns its result or raises its exception."""
@@ -67,19 +63,16 @@ class Services:
             if self._node.executor is not None:
                 self._node.executor.wake()
 
-        self._threads += 1
+        self.running_threads += 1
         try:
             threading.Thread(target=run, name='sgnet_service', daemon=True).start()
             return await done
         finally:
-            self._threads -= 1
+            self.running_threads -= 1
 
     async def _respond(
-        self,
-        action: Callable[[Any], Awaitable[str]],
-        request: SetBool.Request | Trigger.Request,
-        response: SetBool.Response | Trigger.Response,
-    ) -> SetBool.Response | Trigger.Response:
+        self, action: Callable[[Any], Awaitable[str]], request: Any, response: Any
+    ) -> Any:
         """Fill in `response`. An exception here would end the node."""
         try:
             response.message, response.success = await action(request), True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The watchdog: collects the facts for `causes.diagnose` and logs the causes."""
+"""Collects the facts for `causes.diagnose` and logs why there is no output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from sgnet_ros.monitoring.messages import NO_CAUSE, NOT_WANTED
 from sgnet_ros.monitoring.stage_timer import ARRIVE
 from sgnet_ros.node.inference_worker import InferenceWorker
 from sgnet_ros.node.publishers import Publishers
-from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.topics import (
     STREAMS,
     other_transport,
@@ -37,23 +36,21 @@ class OutputWatchdog:
     def __init__(
         self,
         node: Node,
-        parameters: NodeParameters,
         counters: Counters,
         subscriber: RgbdSubscriber,
         publishers: Publishers,
         worker: InferenceWorker,
     ) -> None:
         self._node = node
-        self._parameters = parameters
         self._counters = counters
         self._subscriber = subscriber
         self._publishers = publishers
         self._worker = worker
         self._before, self._before_s = counters.counts(), time.monotonic()
         self.problem = ''
-        self._unwanted = False
+        self._told_no_subscriber = False
         self._warned: set[str] = set()
-        period_s = parameters['watchdog.timeout']
+        period_s = node.parameters['watchdog.timeout']
         # The clock of the node stands still while /clock is silent.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = period_s and node.create_timer(period_s, self._check, clock=clock)
@@ -69,27 +66,27 @@ class OutputWatchdog:
         self._before, self._before_s = now, now_s
         self._warn(now)
         if since_last.masks:
-            self.problem, self._unwanted = '', False
+            self.problem, self._told_no_subscriber = '', False
             return
         causes = diagnose(
             tuple(self._facts(topic, since_last) for topic in self._subscriber.topics),
             since_last,
             period_s,
             self._subscriber.pairing.nearest_gap_ns,
-            self._parameters['sync.slop'],
+            self._node.parameters['sync.slop'],
             self._worker.busy_s,
             self._clock_is_silent(),
         )
-        wanted = self._publishers.has_subscribers()
+        wanted = bool(self._publishers.subscribed())
         # Drops of this cause show that the subscriber is new.
         if causes or (wanted and NO_SUBSCRIBER not in since_last.dropped):
             self.problem = ' · '.join(causes) or NO_CAUSE.format()
             self._node.get_logger().warning(f'no output for {period_s:.0f} s: {self.problem}')
             return
-        if not wanted and not self._unwanted:
-            topics = ', '.join(self._publishers.topics)
+        if not wanted and not self._told_no_subscriber:
+            topics = ', '.join(self._publishers.enabled_topics)
             self._node.get_logger().info(NOT_WANTED.format(topics=topics))
-        self.problem, self._unwanted = '', not wanted
+        self.problem, self._told_no_subscriber = '', not wanted
 
     def _warn(self, now: Counts) -> None:
         """Log each warning once, for as long as it lasts."""

@@ -106,11 +106,8 @@ class RosHarness:
         return node, camera
 
     def subscribed(self, node, count=1):
-        """Wait until `node` sees `count` subscribers to its outputs."""
-        publishers = [output.publisher for output in node._output_publishers._frame_outputs]
-        self.spin_until(
-            lambda: sum(p.get_subscription_count() for p in publishers) == count, 'subscribers'
-        )
+        """Wait until `node` sees subscribers of `count` outputs."""
+        self.spin_until(lambda: len(node._output_publishers.subscribed()) == count, 'subscribers')
 
     def wait_for_log(self, *texts):
         """Wait for a log message that contains all these texts; returns it."""

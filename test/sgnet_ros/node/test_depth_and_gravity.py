@@ -168,7 +168,7 @@ def test_gravity_is_asked_for_only_where_it_is_needed(ros, tf):
     camera.output_at(T0)
     assert segmenter.frames[0].gravity is None
     camera.listen(Image, HHA)
-    ros.spin_until(node._output_publishers.needs_gravity, 'the subscriber of ~/debug/hha')
+    ros.subscribed(node, 2)
     camera.send(T0 + SECOND)
     camera.output_at(T0 + SECOND)
     text = "no ~/debug/hha: no transform from 'odom' to 'optical frame'"

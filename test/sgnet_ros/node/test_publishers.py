@@ -52,8 +52,8 @@ def test_nothing_is_computed_for_outputs_that_are_switched_off(ros):
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter)
     node.set_parameters([Parameter('publish.mask', value=False)])
-    assert not node._output_publishers.has_subscribers()
-    assert MASK not in node._output_publishers.topics
+    assert not node._output_publishers.subscribed()
+    assert MASK not in node._output_publishers.enabled_topics
     camera.send(T0)
     ros.wait_for_drops(node, no_subscriber=1)
     assert segmenter.frames == []

@@ -42,7 +42,7 @@ def test_a_subscriber_that_hangs_does_not_hold_up_the_node(ros, ros_domain_id, m
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
     node = ros.segmentation(FakeSegmenter(), 'patient', watchdog__timeout=3600.0)
     with subprocess.Popen([sys.executable, '-c', SUBSCRIBER]) as process:
-        ros.spin_until(node._output_publishers.wanted, 'the node sees its subscriber')
+        ros.spin_until(node._output_publishers.subscribed, 'the node sees its subscriber')
         stamps = itertools.count(1)
         feed(ros, node, itertools.islice(stamps, 1))
         process.send_signal(signal.SIGSTOP)
