@@ -6,19 +6,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 COMPRESSED_SUFFIXES = {'rgb': '/compressed', 'depth': '/compressedDepth'}
-"""What ends the name of a compressed topic, by field of `FrameTopics`."""
+"""Field of `FrameTopics` -> suffix of a compressed topic."""
 
 
 @dataclass(frozen=True)
 class FrameTopics:
-    """Where in a bag the parts of a frame are; the defaults are those of a RealSense camera.
-
-    Colour and depth may be compressed: `.../compressed`, `.../compressedDepth`.
+    """Topics of a bag; by default those of a RealSense camera. Images may be compressed.
 
     Attributes:
-        depth_camera_info: needed only where depth is to be registered.
-        labels: class ids by pixel; None = frames without labels.
-        label_names: what the ids mean, as the node's `~/labels`; need not be in the bag.
+        depth_camera_info: only needed to register depth.
+        labels: images of class ids; None = frames without labels.
+        label_names: class names, in the format of the node's `~/labels`; optional.
     """
 
     rgb: str = '/camera/camera/color/image_raw'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RGB-D frames of a bag as samples: pairs by stamp, camera, labels. No DDS, always the same."""
+"""Reads the RGB-D frames of a bag as samples; reproducible, without DDS."""
 
 from __future__ import annotations
 
@@ -26,37 +26,30 @@ _logger = logging.getLogger(__name__)
 
 CAMERA_OPTION = '--camera fx,fy,cx,cy'
 QUEUE_SIZE = 64
-"""Messages of a stream that may wait for their partner: recorders write streams in bursts."""
-_FAR_NS = 3_600_000_000_000
-"""Later than any message: an hour."""
+"""Messages of a stream that wait for the other stream; recorders write in bursts."""
+_HOUR_NS = 3_600_000_000_000
 
 
 class BagFrames:
-    """The frames of a bag, in order of their stamps; iterating reads the bag from its beginning.
+    """The frames of a bag in order of their stamps, paired as in the node.
 
-    Colour and depth are paired by the node's own policy. With a label topic or a folder of labels
-    only frames that have some come out.
+    With labels, frames without labels are left out. Each iteration reads the bag again.
 
     Args:
-        bag: open.
-        topics: where the parts of a frame are; colour and depth raw or compressed.
-        camera: fx, fy, cx, cy instead of the bag's camera_info.
-        sync_mode, slop_s: as the node's `sync.mode` and `sync.slop`.
-        rgb_from_depth: (4, 4) transform by which depth is registered; None = it is already.
-        labels: a folder of labels instead of the bag's topic.
-        skip_invalid: go on after a frame that cannot be used, and say in `skipped` what is wrong.
+        bag: an open bag.
+        camera: fx, fy, cx, cy; replaces camera_info.
+        sync_mode, slop_s: like the node parameters `sync.mode` and `sync.slop`.
+        skip_invalid: skip invalid frames instead of raising DataError.
+        rgb_from_depth: (4, 4) transform to register depth; None = depth is registered.
+        labels: replaces the label topic of the bag.
 
     Attributes:
-        topics: as given, or the default ones.
-        labels: where they come from; None = frames without.
-        class_names: of the labels; None where nothing says it.
-        pairs: colour and depth pairs met so far.
-        unlabelled: pairs among them that have no labels.
-        dropped: cause -> messages that found no partner.
-        skipped: what is wrong with each frame that was skipped.
+        pairs: number of colour and depth pairs so far.
+        unlabelled: number of these pairs without labels.
+        skipped: the error of each skipped frame.
 
     Raises:
-        DataError: a topic is absent or of another type, or nothing tells the camera.
+        DataError: a topic is missing or of another type, or the camera is unknown.
     """
 
     def __init__(
@@ -76,7 +69,7 @@ class BagFrames:
         self.topics = topics or FrameTopics()
         self._camera = camera
         self._new_sync = lambda: RgbdPairing(slop_s, QUEUE_SIZE, sync_mode)
-        self._new_sync()  # raises at once where mode or slop are out of range
+        self._new_sync()  # checks mode and slop
         for name in (self.topics.rgb, self.topics.depth):
             bag.topic(name, IMAGE, COMPRESSED_IMAGE)
         if labels is None and self.topics.labels is not None:
@@ -95,10 +88,11 @@ class BagFrames:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
+        """The classes of the labels, if known."""
         return None if self.labels is None else self.labels.class_names
 
     def __length_hint__(self) -> int:
-        """About how many samples there are: no more than the rarest part."""
+        """The largest possible number of samples."""
         counts = [self._bag.topics[name].count for name in (self.topics.rgb, self.topics.depth)]
         return min(counts if self.labels is None else [*counts, len(self.labels)])
 
@@ -107,7 +101,7 @@ class BagFrames:
         topics = self.topics
         for message in self._bag.messages({topics.rgb, topics.depth, topics.camera_info}):
             if message.topic != topics.camera_info:
-                yield from self._samples(self._feed(message))
+                yield from self._samples(self._add(message))
             elif not self._camera:
                 with _camera_option_named():
                     self._intrinsics = self._intrinsics_of(message, topics.rgb)
@@ -123,17 +117,18 @@ class BagFrames:
 
     @property
     def dropped(self) -> Counter[str]:
+        """Cause -> number of messages without a pair."""
         return self._sync.dropped
 
-    def _feed(self, message: BagMessage) -> list[tuple[Any, Any]]:
+    def _add(self, message: BagMessage) -> list[tuple[Any, Any]]:
         self._newest_ns = header_stamp_ns(message.cdr)
         is_rgb = message.topic == self.topics.rgb
         add = self._sync.add_rgb if is_rgb else self._sync.add_depth
         return add(self._newest_ns, message)
 
     def _flush(self) -> list[tuple[Any, Any]]:
-        """The pairs that were still waiting for something nearer when the bag ended."""
-        end_ns = self._newest_ns + _FAR_NS
+        """The pairs that still wait for a nearer stamp at the end of the bag."""
+        end_ns = self._newest_ns + _HOUR_NS
         pairs = self._sync.add_rgb(end_ns, None) + self._sync.add_depth(end_ns, None)
         return [pair for pair in pairs if pair != (None, None)]
 
@@ -150,8 +145,8 @@ class BagFrames:
                 if not self._skip_invalid:
                     raise
                 self.skipped.append(str(error))
-                continue
-            yield sample
+            else:
+                yield sample
 
     def _sample(self, stamp_ns: int, index: int, rgb: BagMessage, depth: BagMessage) -> Sample:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
@@ -167,24 +162,23 @@ class BagFrames:
         except DataError:
             raise
         except InputError as error:
-            where = {RGB: self.topics.rgb, DEPTH: self.topics.depth}
-            topic = where.get(getattr(error, 'stream', ''), '')
-            frame_text = f'frame {sample_id}' + (f', {topic}' if topic else '')
-            raise DataError(f'{self._bag.path}: {frame_text}: {error}') from error
+            topics = {RGB: f', {self.topics.rgb}', DEPTH: f', {self.topics.depth}'}
+            topic = topics.get(getattr(error, 'stream', ''), '')
+            raise DataError(f'{self._bag.path}: frame {sample_id}{topic}: {error}') from error
 
     def _frame(self, image: Any, depth: Any, intrinsics: CameraIntrinsics) -> RgbdFrame:
         rgb, depth_m = images_from_msgs(image, depth)
         if self._depth_intrinsics is not None:
-            # Imported here because most bags are read without torch.
+            # Most bags are read without torch.
             from sgnet_core.geometry.depth_registration import register_depth
 
             with about(DEPTH):
                 depth_m = register_depth(
                     depth_m, self._depth_intrinsics, intrinsics, self._rgb_from_depth
                 )
-        elif not self._warned and (doubt := not_aligned(image.header, depth.header)):
+        elif not self._warned and (warning := not_aligned(image.header, depth.header)):
             self._warned = True
-            _logger.warning('%s: %s; here: --extrinsics', self._bag.path, doubt)
+            _logger.warning('%s: %s; for a bag: --extrinsics', self._bag.path, warning)
         return registered_frame(rgb, depth_m, intrinsics)
 
     def _first_on(self, name: str, image_topic: str) -> CameraIntrinsics:
@@ -206,9 +200,9 @@ def _camera_option_named() -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(f'{error}; or give the camera by hand: {CAMERA_OPTION}') from error
+        raise DataError(f'{error}; or set {CAMERA_OPTION}') from error
 
 
 def stamp_of(sample: Sample) -> int:
-    """The stamp, in ns, of a sample of `BagFrames`; its id says it."""
+    """The stamp in ns of a sample of `BagFrames`, from its id."""
     return int(sample.id.replace('.', ''))

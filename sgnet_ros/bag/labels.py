@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The labels of the frames of a bag: on a topic of it, or in a folder of images."""
+"""Labels of the frames of a bag: a topic of the bag or a folder of images."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from sgnet_ros.bag.reader import IMAGE, Bag, header_stamp_ns
 from sgnet_ros.conversions.masks import label_names_from_msg, mask_from_msg
 
 STAMP_TOLERANCE_NS = 500_000
-"""Names of files often have fewer digits than stamps; no camera makes two frames in that time."""
+"""File names often have fewer digits than stamps. No camera is that fast."""
 
 
 class TopicLabels:
-    """Mono8 images with the very stamps of the colour images.
+    """Mono8 images with the stamps of the colour images.
 
-    Read by a second reader, wherever in the bag they are: frames never wait for labels in memory.
+    A second reader reads them, so frames do not wait in memory for labels later in the bag.
 
     Attributes:
-        class_names: what the ids mean; None where nothing says it.
-        where: for people.
+        source: the topic.
+        class_names: None if the bag does not contain them.
 
     Raises:
-        DataError: there is no such topic, or its class names cannot be read.
+        DataError: the topic does not exist, or the class names are invalid.
     """
 
     def __init__(self, path: Path, topics: FrameTopics) -> None:
@@ -49,20 +49,16 @@ class TopicLabels:
         return self._bag.topics[self.source].count
 
     def has_frame(self, stamp_ns: int, index: int) -> bool:
-        """Whether the pair with this colour stamp, the index-th of the bag from 0, has some."""
+        """Whether the pair with this colour stamp has labels; `index` is its number in the bag."""
         return stamp_ns in self._stamps
 
     def load(self, stamp_ns: int, index: int) -> np.ndarray:
-        """(H, W) uint8 class ids, 255 = unlabelled, of a pair that has some.
-
-        Raises:
-            InputError: the message is no mask.
-        """
+        """The (H, W) uint8 class ids of a pair; 255 = unlabelled."""
         for _ in range(2):
             for message in self._messages:
                 if header_stamp_ns(message.cdr) == stamp_ns:
                     return mask_from_msg(self._bag.deserialize(message))
-            # Not after those that were read last: once more, from the beginning.
+            # The labels are before those read last: start again.
             self._messages = self._bag.messages([self.source])
         raise DataError(f'{self._bag.path}: labels of stamp {stamp_ns} ns cannot be read again')
 
@@ -80,19 +76,17 @@ class TopicLabels:
 
 
 class FolderLabels:
-    """Label images of a folder, each called by the stamp of its colour image or by its number.
+    """Label images of a folder, named by the stamp of the colour image or the index of the pair.
 
-    With a dataset.yaml, as bag_to_frames makes it, that says what the images are called, what
-    their values mean, and the classes. Without, they are PNG files of class ids, 255 = unlabelled.
-    `1700000000.066666667` is a stamp in seconds, `1700000000066666667` one in nanoseconds, `12`
-    the thirteenth pair of colour and depth of the bag.
+    The folder has a dataset.yaml (from bag_to_frames), or PNG files of class ids, 255 = unlabelled.
+    Names are stamps in seconds (`1700000000.066666667`) or nanoseconds, or indices from 0 (`12`).
 
     Attributes:
-        class_names: what the ids mean; None where nothing says it.
-        where: for people.
+        source: the folder.
+        class_names: None without a dataset.yaml.
 
     Raises:
-        DataError: there are no labels, or names are neither, or some are this and some are that.
+        DataError: there are no labels, or a name is not valid, or names are of both kinds.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,7 +96,7 @@ class FolderLabels:
         if (folder / DATASET_FILE).is_file():
             described = read_dataset_config(folder)
             if described.label is None:
-                raise DataError(f'{folder / DATASET_FILE}: no `label`: its frames have none')
+                raise DataError(f'{folder / DATASET_FILE}: no key `label`; add it')
             self._pattern, self._offset = described.label, described.label_offset
             self.class_names = read_class_names(folder / described.classes, self._offset)
         ids = ids_on_disk(folder, self._pattern)
@@ -112,23 +106,19 @@ class FolderLabels:
         others = [name for name in ids if _stamp_ns(name) is None]
         self._by_index = {int(name): name for name in others if name.isdecimal()}
         self._stamps = np.array(sorted(self._by_stamp), np.int64)
-        odd = others if self._by_stamp else [name for name in others if not name.isdecimal()]
-        if odd:
-            raise DataError(f'{folder}: what is {odd[0]!r} the label of? {_NAMES}')
+        invalid = [name for name in others if self._by_stamp or not name.isdecimal()]
+        if invalid:
+            raise DataError(f'{folder}: {invalid[0]!r} is not a valid name; {_NAMES}')
 
     def __len__(self) -> int:
         return len(self._by_stamp) + len(self._by_index)
 
     def has_frame(self, stamp_ns: int, index: int) -> bool:
-        """Whether the pair with this colour stamp, the index-th of the bag from 0, has some."""
+        """Whether the pair has labels, as in `TopicLabels`."""
         return self._name(stamp_ns, index) is not None
 
     def load(self, stamp_ns: int, index: int) -> np.ndarray:
-        """(H, W) uint8 class ids, 255 = unlabelled, of a pair that has some.
-
-        Raises:
-            DataError: the image cannot be read.
-        """
+        """The (H, W) uint8 class ids of a pair; 255 = unlabelled."""
         path = self._folder / self._pattern.replace('{id}', self._name(stamp_ns, index))
         count = MAX_CLASSES if self.class_names is None else len(self.class_names)
         return read_labels(path, self._offset, count)
@@ -145,13 +135,13 @@ class FolderLabels:
 Labels = TopicLabels | FolderLabels
 
 _NAMES = (
-    'call each image by the stamp of its colour image, as in 1700000000.066666667.png, or all of '
-    'them by the number of the pair in the bag, from 0'
+    'name all images by the stamp of the colour image, as in 1700000000.066666667.png, or all by '
+    'the index of the pair in the bag, from 0'
 )
 
 
 def _stamp_ns(name: str) -> int | None:
-    """Of a name in seconds or nanoseconds; None where it is neither."""
+    """The stamp of a name in seconds or nanoseconds; None for other names."""
     if re.fullmatch(r'\d{13,}', name):
         return int(name)
     if not re.fullmatch(r'\d+\.\d{1,9}', name):

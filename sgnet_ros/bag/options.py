@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of the commands that read frames of a bag, and what they say where there are none."""
+"""Options and errors of the commands that read frames of a bag."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 
 def add_bag(parser: argparse.ArgumentParser) -> None:
+    """Add the argument BAG."""
     parser.add_argument(
         'bag', type=Path, metavar='BAG', help='rosbag2 folder, .mcap, .db3 or rosbag1 .bag file'
     )
 
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
-    """Where the parts of a frame are, its camera, and what pairs colour with depth."""
+    """Add the options for topics, camera and pairing."""
     for part in fields(FrameTopics):
-        option = f'--{part.name.replace("_", "-")}-topic'
-        suffix = COMPRESSED_SUFFIXES.get(part.name)
-        help_text = f'topic of {part.name.replace("_", " ")}' + (
-            f', raw or {suffix}' if suffix else ''
+        name, suffix = part.name.replace('_', ' '), COMPRESSED_SUFFIXES.get(part.name)
+        transport = f', raw or {suffix}' if suffix else ''
+        parser.add_argument(
+            f'--{name.replace(" ", "-")}-topic',
+            default=part.default,
+            metavar='TOPIC',
+            help=f'topic of {name}{transport} (default: {part.default})',
         )
-        help_text += f' (default: {part.default})'
-        parser.add_argument(option, default=part.default, metavar='TOPIC', help=help_text)
     add_options(parser, 'camera', help='intrinsics in pixels; they replace camera_info')
     parser.add_argument(
         '--extrinsics',
@@ -57,19 +59,14 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
 
 
 def frame_topics(args: argparse.Namespace) -> FrameTopics:
-    """The topics of these options."""
+    """The topics from the options."""
     return FrameTopics(**{p.name: getattr(args, f'{p.name}_topic') for p in fields(FrameTopics)})
 
 
 def open_frames(
     bag: Bag, args: argparse.Namespace, topics: FrameTopics, labels: FolderLabels | None = None
 ) -> BagFrames:
-    """The frames of a bag by these options; frames that cannot be used are skipped.
-
-    Raises:
-        InputError: an option is wrong.
-        DataError: a topic is absent or of another type, or nothing tells the camera.
-    """
+    """The frames of a bag; invalid frames are skipped."""
     camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     from sgnet_ros.bag.frames import BagFrames
 
@@ -79,14 +76,14 @@ def open_frames(
 
 
 def parse_extrinsics(text: str | None) -> np.ndarray | None:
-    """rgb_from_depth, (4, 4), of `--extrinsics`.
+    """The (4, 4) transform rgb_from_depth of `--extrinsics`.
 
     Raises:
-        InputError: it is not seven numbers, or no pose.
+        InputError: the text is not a valid pose.
     """
     if text is None:
         return None
-    # torch comes before whatever loads cv2.
+    # torch must be imported before cv2.
     from sgnet_core.geometry.depth_registration import checked_transform
     from sgnet_ros.conversions.poses import extrinsics
 
@@ -94,11 +91,7 @@ def parse_extrinsics(text: str | None) -> np.ndarray | None:
 
 
 def parse_pose(text: str) -> list[float]:
-    """The seven numbers of `--extrinsics`.
-
-    Raises:
-        InputError: they are others.
-    """
+    """The seven numbers of `--extrinsics`; raises InputError for other text."""
     try:
         pose = [float(number) for number in text.split(',')]
     except ValueError:
@@ -111,14 +104,14 @@ def parse_pose(text: str) -> list[float]:
 
 
 def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
-    """The error for a bag of which not a single frame came, with the numbers that tell why."""
+    """The error for a bag without a usable frame, with the counts that explain it."""
     topics = frames.topics
     counts = ', '.join(f'{bag.topics[name].count} on {name}' for name in (topics.rgb, topics.depth))
     if frames.labels is not None:
         counts += f', {len(frames.labels)} labels in {frames.labels.source}'
     text = (
-        f'{bag.path}: no frame to be had: {counts}; {frames.pairs} pairs of colour and depth, '
-        f'messages not used: {unused(frames)}'
+        f'{bag.path}: no usable frame: {counts}; {frames.pairs} pairs of colour and depth, '
+        f'messages without a pair: {unpaired(frames)}'
     )
     if frames.skipped:
         return DataError(f'{text}; {frames.skipped[0]}')
@@ -126,9 +119,9 @@ def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
         return SgnetError(f'{text}; {bag.damage}')
     if frames.pairs:
         return DataError(f'{text}; no pair has labels of its stamp')
-    return DataError(f'{text}; give a larger --sync-slop, or record them with equal stamps')
+    return DataError(f'{text}; increase --sync-slop, or record equal stamps')
 
 
-def unused(frames: BagFrames) -> str:
-    """Messages that found no partner, by cause."""
+def unpaired(frames: BagFrames) -> str:
+    """The number of messages without a pair, by cause."""
     return ', '.join(f'{cause} {count}' for cause, count in frames.dropped.items()) or 'none'

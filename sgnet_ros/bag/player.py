@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Publishes the messages of a bag at the pace they were recorded, as their bytes are."""
+"""Publishes the messages of a bag at their recorded rate, without decoding them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from sgnet_core.errors import DataError, SgnetError
@@ -32,34 +32,30 @@ from sgnet_ros.bag.reader import (
 _logger = logging.getLogger(__name__)
 
 QUEUE_DEPTH = 30
-"""Messages that wait, per topic, for a subscriber that the machine has no time for: 50 MB."""
-LAST_ACKNOWLEDGEMENT_S = 2.0
-"""How long the end of a bag waits for slow subscribers to have taken everything."""
+"""Queued messages per topic: 50 MB."""
+ACKNOWLEDGEMENT_TIMEOUT_S = 2.0
 STAMP_END_NS = 2**31 * 1_000_000_000
-"""The seconds of a header are 32 bits with a sign."""
+"""The seconds of a header are a signed 32-bit integer."""
 
 
 class BagPlayer:
-    """Publishers for the topics of a bag, and the loop that feeds them.
-
-    Publishers are reliable, which subscribers of either reliability accept; latched topics are
-    transient local.
+    """Publishes the topics of a bag; all reliable, latched topics also transient local.
 
     Args:
-        bag: open.
-        node: makes the publishers; its owner spins and destroys it.
-        topics: the ones to play; None = all whose message type is installed.
-        rate: speed, 2.0 = twice as fast as recorded.
-        restamp: shift the stamps of all headers so that the first is the present. Differences are
-            kept, whatever the rate: they decide which messages are paired.
-        clock_hz: publish the bag's time on /clock this often; 0 = never.
-        back_pressure: holds images back until earlier ones are answered; None = keep pace.
+        bag: an open bag.
+        node: makes the publishers.
+        topics: the topics to play; None = all whose message type is installed.
+        rate: speed factor.
+        restamp: shift header stamps so that the first is the current time. Differences stay as
+            recorded at any rate: they decide which messages are paired.
+        clock_hz: rate of /clock; 0 = do not publish it.
+        back_pressure: limits the images in flight.
 
     Attributes:
-        sent: messages published, by topic.
+        sent: topic -> number of messages sent.
         restamped: recorded stamp -> stamp sent, in ns, of the latest pass.
-        published_ns: recorded stamp -> wall time when it was first sent, of the latest pass.
-        largest_lag_s: the most that a message was published after its time.
+        published_ns: recorded stamp -> wall time of the first message with it, of the latest pass.
+        largest_lag_s: largest delay of a message.
 
     Raises:
         DataError: no topic of this bag can be played.
@@ -81,13 +77,11 @@ class BagPlayer:
         self._clock_hz = clock_hz
         self._clock_publisher = node.create_publisher(Clock, '/clock', 1) if clock_hz else None
         self._publishers = _make_publishers(bag, node, topics)
-        self._has_header = {
-            name: restamp and has_header(bag.topics[name].msgtype) for name in self._publishers
-        }
+        types = {name: bag.topics[name].msgtype for name in self._publishers}
+        self._restamped_topics = {n for n, kind in types.items() if restamp and has_header(kind)}
         self._limited: set[str] = set()
         if back_pressure is not None:
-            images = (IMAGE, COMPRESSED_IMAGE)
-            self._limited = {n for n in self._publishers if bag.topics[n].msgtype in images}
+            self._limited = {n for n, kind in types.items() if kind in (IMAGE, COMPRESSED_IMAGE)}
             back_pressure.limit(self._limited)
         self.sent: Counter[str] = Counter(dict.fromkeys(self._publishers, 0))
         self.restamped: dict[int, int] = {}
@@ -96,7 +90,7 @@ class BagPlayer:
         self.largest_lag_s = 0.0
 
     def topics_without_subscriber(self) -> list[str]:
-        """The topics that nobody receives now, but for latched ones: those can be had later."""
+        """The topics without a subscriber, except latched ones, which late subscribers receive."""
         return [
             name
             for name, publisher in self._publishers.items()
@@ -104,68 +98,51 @@ class BagPlayer:
         ]
 
     def wait_for_subscribers(self, timeout_s: float, stop: threading.Event) -> None:
-        """Return once every topic has a subscriber, or `stop` is set.
+        """Wait until every topic has a subscriber or `stop` is set.
 
         Raises:
-            SgnetError: some topic has none when the time is over.
+            SgnetError: a topic has none after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
         while missing := self.topics_without_subscriber():
             if time.monotonic() > deadline:
                 raise SgnetError(
-                    f'after {timeout_s:g} s nobody subscribes to {", ".join(missing)}; start the '
-                    'subscriber, or choose what is played with --topics'
+                    f'no subscriber on {", ".join(missing)} after {timeout_s:g} s; start the '
+                    'subscriber, or choose topics with --topics'
                 )
-            # There is no event for "somebody subscribed" on Humble.
+            # Humble has no event for a new subscriber.
             if stop.wait(0.05):
                 return
 
     def play(
         self, stop: threading.Event, on_message: Callable[[BagMessage], None] = lambda message: None
     ) -> None:
-        """Publish the bag once, in real time, until its end or until `stop` is set.
-
-        Args:
-            stop: checked before every message.
-            on_message: called after each message, for a progress display.
-        """
+        """Publish the bag once, until its end or until `stop` is set."""
         self.restamped.clear()
         self.published_ns.clear()
         self._shift_ns = None
         clock: BagClock | None = None
-        try:
-            for message in self._bag.messages(self._publishers):
-                if clock is None:
-                    clock = BagClock(
-                        message.time_ns, self._rate, self._clock_publisher, self._clock_hz
-                    )
-                self._wait_until(clock.due(message.time_ns), stop)
-                if message.topic in self._limited:
-                    clock.delay(self._back_pressure.wait(stop))
-                if stop.is_set():
-                    return
-                clock.publish(message.time_ns)
-                self._publish(message)
-                on_message(message)
-        finally:
-            if clock is not None:
-                clock.close()
+        for message in self._bag.messages(self._publishers):
+            if clock is None:
+                clock = BagClock(message.time_ns, self._rate, self._clock_publisher, self._clock_hz)
+            lag_s = clock.wait_until(message.time_ns, stop)
+            self.largest_lag_s = max(self.largest_lag_s, lag_s)
+            if message.topic in self._limited:
+                clock.delay(self._back_pressure.wait(stop))
+            if stop.is_set():
+                return
+            clock.publish(message.time_ns)
+            self._publish(message)
+            on_message(message)
 
     def finish(self) -> None:
-        """Wait, for a bounded time, until all reliable subscribers have got everything."""
+        """Wait, for a limited time, until all reliable subscribers have received everything."""
         for publisher in self._publishers.values():
-            publisher.wait_for_all_acked(Duration(seconds=LAST_ACKNOWLEDGEMENT_S))
-
-    def _wait_until(self, due: float, stop: threading.Event) -> None:
-        early = due - time.monotonic()
-        if early > 0:
-            stop.wait(early)
-        else:
-            self.largest_lag_s = max(self.largest_lag_s, -early)
+            publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGEMENT_TIMEOUT_S))
 
     def _publish(self, message: BagMessage) -> None:
         cdr = message.cdr
-        if self._has_header[message.topic]:
+        if message.topic in self._restamped_topics:
             cdr = self._restamp(cdr)
         self._publishers[message.topic].publish(cdr)
         self.sent[message.topic] += 1
@@ -174,12 +151,11 @@ class BagPlayer:
 
     def _restamp(self, cdr: bytes) -> bytes:
         recorded, now_ns = header_stamp_ns(cdr), time.time_ns()
-        if recorded == 0:
-            # Nothing to keep a difference to.
+        if recorded == 0:  # not stamped: there is no difference to keep
             return with_header_stamp(cdr, now_ns)
         if self._shift_ns is None:
             self._shift_ns = now_ns - recorded
-        # The stamp of another clock may leave what a header can hold.
+        # A stamp of another clock may leave the range of a header.
         stamp_ns = (recorded + self._shift_ns) % STAMP_END_NS
         self.restamped[recorded] = stamp_ns
         self.published_ns.setdefault(recorded, now_ns)
@@ -187,50 +163,44 @@ class BagPlayer:
 
 
 class BagClock:
-    """The bag's time, running at `rate` from now on, and published on /clock where wanted."""
+    """The time of the bag. It starts now, runs at `rate` and is published at `hz`.
+
+    Args:
+        publisher: of /clock; None = do not publish.
+    """
 
     def __init__(self, first_ns: int, rate: float, publisher: Publisher | None, hz: float) -> None:
-        self._first_ns = first_ns
+        self._first_ns = self._published_ns = first_ns
         self._rate = rate
         self._publisher = publisher
+        self._period_s = 1.0 / hz if hz else float('inf')
         self._started = time.monotonic()
-        self._latest_ns = first_ns
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
-        if publisher is not None:
-            self._thread = threading.Thread(target=self._tick, args=(1.0 / hz,), daemon=True)
-            self._thread.start()
 
     def due(self, time_ns: int) -> float:
-        """When, on the monotonic clock in seconds, bag time `time_ns` is reached."""
+        """Monotonic time in seconds at which the bag time is `time_ns`."""
         return self._started + (time_ns - self._first_ns) * 1e-9 / self._rate
 
     def delay(self, seconds: float) -> None:
-        """Let everything that comes be due later: a bag that was held back keeps its pace."""
+        """Make all following messages due later."""
         self._started += seconds
 
+    def wait_until(self, time_ns: int, stop: threading.Event) -> float:
+        """Wait until `time_ns` or `stop`; returns the delay in seconds if the time is past."""
+        early_s = self.due(time_ns) - time.monotonic()
+        lag_s = max(0.0, -early_s)
+        while early_s > 0 and not stop.wait(min(early_s, self._period_s)):
+            early_s = self.due(time_ns) - time.monotonic()
+            self.publish(time_ns - round(max(early_s, 0.0) * self._rate * 1e9))
+        return lag_s
+
     def publish(self, time_ns: int) -> None:
-        """Publish `time_ns`, so that no message is ahead of the clock."""
+        """Publish `time_ns` on /clock; time never goes back."""
         if self._publisher is None:
             return
-        with self._lock:
-            # The tick and the messages must not make time go back between them.
-            self._latest_ns = max(self._latest_ns, time_ns)
-            message = Clock()
-            message.clock.sec, message.clock.nanosec = divmod(self._latest_ns, 1_000_000_000)
-            self._publisher.publish(message)
-
-    def close(self) -> None:
-        """Stop the clock."""
-        self._closed.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _tick(self, period_s: float) -> None:
-        while not self._closed.wait(period_s):
-            passed_s = (time.monotonic() - self._started) * self._rate
-            self.publish(self._first_ns + int(passed_s * 1e9))
+        self._published_ns = max(self._published_ns, time_ns)
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(self._published_ns, 1_000_000_000)
+        self._publisher.publish(message)
 
 
 def _make_publishers(bag: Bag, node: Node, topics: Collection[str] | None) -> dict[str, Publisher]:
@@ -245,12 +215,12 @@ def _make_publishers(bag: Bag, node: Node, topics: Collection[str] | None) -> di
         else:
             _logger.warning('%s is not played: %s is not installed', name, topic.msgtype)
     if not publishers:
-        raise DataError(f'{bag.path}: nothing to play in this bag')
+        raise DataError(f'{bag.path}: the bag has no topic that can be played')
     return publishers
 
 
 def _message_class(msgtype: str) -> type | None:
-    """The Python class of `package/msg/Name`, or None where the package is not installed."""
+    """The Python class of `package/msg/Name`; None if the package is not installed."""
     package, kind, name = msgtype.split('/')
     try:
         return getattr(importlib.import_module(f'{package}.{kind}'), name)
@@ -259,11 +229,9 @@ def _message_class(msgtype: str) -> type | None:
 
 
 def _qos(topic: BagTopic) -> QoSProfile:
-    # A late subscriber of a latched topic (/tf_static) needs all that was said on it.
-    depth = max(topic.count, 1) if topic.latched else QUEUE_DEPTH
+    # A late subscriber of a latched topic (/tf_static) needs all of its messages.
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
+        depth=max(topic.count, 1) if topic.latched else QUEUE_DEPTH,
         reliability=ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
     )

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads bags without ROS: rosbag2 (SQLite, MCAP) and rosbag1, whole or cut off in the middle.
+"""Reads rosbag2 (SQLite, MCAP) and rosbag1 without ROS, also truncated bags.
 
-Whatever the format, a message comes out as the CDR bytes that ROS 2 sends. What a topic means
-(colour, depth, labels) is not known here.
+In all formats a message is the CDR bytes that ROS 2 sends.
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from sgnet_core.errors import DataError
+from sgnet_core.errors import DataError, first_line
 from sgnet_ros.bag.records import BagMessage, BagTopic, standard_types, topics_by_name
 from sgnet_ros.bag.recovery import IndexedBag, recover
 from sgnet_ros.bag.truncated_files import TruncatedFile
@@ -34,17 +31,14 @@ _CDR_ENCAPSULATION = 4
 class Bag:
     """An open bag: a rosbag2 folder, one of its storage files, or a rosbag1 file.
 
-    Use as a context manager. A bag that is cut off in the middle opens all the same, with
-    `damage` saying so and `messages` giving what is before the cut.
+    Use as a context manager. A truncated bag gives the messages before the cut.
 
     Attributes:
-        path: what was opened.
         topics: by name.
-        damage: None, or why the bag is not complete, for people.
-        recorded: messages by topic as the bag's metadata.yaml counts them, where it has one.
+        damage: the reason why the bag is not complete; None for a complete bag.
 
     Raises:
-        DataError: there is no such bag, or nothing in it can be read.
+        DataError: the bag does not exist or cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -52,7 +46,6 @@ class Bag:
         self.damage: str | None = None
         self._files = self._open()
         self.topics = topics_by_name(t for file in self._files for t in file.topics.values())
-        self.recorded = _recorded_counts(self.path)
 
     def __enter__(self) -> Bag:
         return self
@@ -66,23 +59,23 @@ class Bag:
             file.close()
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
-        """All messages in order of recording time, or those of `topics` only.
+        """The messages on `topics` (None = all) in order of recording time.
 
-        Ends early, with `damage` set, where the bytes of the bag stop making sense.
+        If bytes are damaged, the messages end there and `damage` is set.
         """
         wanted = self.topics if topics is None else topics
         try:
             parts = [file.messages(wanted) for file in self._files]
             yield from heapq.merge(*parts, key=attrgetter('time_ns'))
         except Exception as error:
-            # Damaged bytes make rosbags and the decompressors raise anything, down to TypeError.
+            # rosbags and the decompressors raise any type for damaged bytes, even TypeError.
             self.damage = f'{self.path} is damaged ({_reason(error)})'
 
     def deserialize(self, message: BagMessage) -> Any:
         """The message as an object with the fields of its ROS 2 type.
 
         Raises:
-            DataError: the bytes are not a message of that type.
+            DataError: the message is damaged.
         """
         msgtype = self.topics[message.topic].msgtype
         try:
@@ -94,11 +87,10 @@ class Bag:
             ) from error
 
     def topic(self, name: str, *msgtypes: str) -> BagTopic:
-        """The topic called `name`, whose messages must be of one of `msgtypes`.
+        """The topic `name` of one of these types.
 
         Raises:
-            DataError: it is absent or of another type; lists the topics that would do and names
-                the nearest.
+            DataError: it is absent or of another type; names the nearest valid topic.
         """
         candidates = [t.name for t in self.topics.values() if t.msgtype in msgtypes]
         if name in candidates:
@@ -111,12 +103,12 @@ class Bag:
         else:
             problem = f'{name} is of type {self.topics[name].msgtype}, not {kind}'
         if not candidates:
-            remedy = f'it has no {kind} topic at all; its topics: {_listed(self.topics)}'
+            remedy = f'it has no {kind} topic; its topics: {", ".join(self.topics) or "none"}'
         else:
-            # What is compressed has the name of the raw topic and a suffix.
+            # A compressed topic has the name of the raw topic and a suffix.
             same = [candidate for candidate in candidates if candidate.startswith(f'{name}/')]
             nearest = difflib.get_close_matches(name, same or candidates, n=1, cutoff=0.0)[0]
-            remedy = f'nearest: {nearest}; its {kind} topics: {_listed(candidates)}'
+            remedy = f'nearest: {nearest}; its {kind} topics: {", ".join(candidates)}'
         raise DataError(f'{self.path}: {problem}; {remedy}')
 
     def _open(self) -> list[IndexedBag | TruncatedFile]:
@@ -131,12 +123,12 @@ class Bag:
             files, damaged = recover(self.path)
             if not files:
                 raise DataError(
-                    f'{self.path} is not a bag that can be read ({_reason(error)}); {known}'
+                    f'{self.path} is not a readable bag ({_reason(error)}); {known}'
                 ) from error
             if damaged:
-                self.damage = f'{self.path} is cut off in {", ".join(damaged)} ({_reason(error)})'
+                self.damage = f'{self.path} is truncated: {", ".join(damaged)} ({_reason(error)})'
             else:
-                _logger.warning('%s: %s; its storage files are whole', self.path, _reason(error))
+                _logger.warning('%s: %s; storage files are complete', self.path, _reason(error))
             return files
 
 
@@ -147,7 +139,7 @@ def header_stamp_ns(cdr: bytes) -> int:
 
 
 def with_header_stamp(cdr: bytes, stamp_ns: int) -> bytes:
-    """The same message, stamped `stamp_ns`."""
+    """A copy of the message with another stamp."""
     stamped = bytearray(cdr)
     struct.pack_into(
         _stamp_format(cdr), stamped, _CDR_ENCAPSULATION, *divmod(stamp_ns, 1_000_000_000)
@@ -166,21 +158,5 @@ def _stamp_format(cdr: bytes) -> str:
     return '<iI' if cdr[1] & 1 else '>iI'
 
 
-def _recorded_counts(path: Path) -> dict[str, int]:
-    """Messages by topic according to metadata.yaml; empty where there is none to trust."""
-    try:
-        metadata = yaml.safe_load((path / 'metadata.yaml').read_text())
-        topics = metadata['rosbag2_bagfile_information']['topics_with_message_count']
-        return {t['topic_metadata']['name']: int(t['message_count']) for t in topics}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        return {}
-
-
-def _listed(names: Collection[str]) -> str:
-    return ', '.join(sorted(names)) or 'none'
-
-
 def _reason(error: Exception) -> str:
-    """One line of an exception of rosbags."""
-    text = str(error).strip().splitlines()
-    return text[0].rstrip('.') if text else type(error).__name__
+    return first_line(error).strip().rstrip('.')

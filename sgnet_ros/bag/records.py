@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Topics and messages as they are read from a bag, whatever its format."""
+"""Topics and messages of a bag in any format."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class BagTopic:
     Attributes:
         name: e.g. `/camera/camera/color/image_raw`.
         msgtype: e.g. `sensor_msgs/msg/Image`.
-        count: messages in the bag; in a truncated bag, those before the cut.
-        latched: late subscribers get the last message as well (transient local).
+        count: number of messages; in a truncated bag, before the cut.
+        latched: transient local: late subscribers receive earlier messages.
     """
 
     name: str
@@ -30,7 +30,7 @@ class BagTopic:
 
 @dataclass(frozen=True)
 class BagMessage:
-    """One recorded message: its topic, when it was recorded, and its CDR bytes."""
+    """A message, recorded at `time_ns`."""
 
     topic: str
     time_ns: int
@@ -38,7 +38,7 @@ class BagMessage:
 
 
 def topics_by_name(topics: Iterable[BagTopic]) -> dict[str, BagTopic]:
-    """The topics in order of name; several entries of one topic become one."""
+    """The topics in order of name; entries of the same name are merged."""
     by_name: dict[str, BagTopic] = {}
     for topic in topics:
         earlier = by_name.get(topic.name, replace(topic, count=0))
@@ -50,10 +50,10 @@ def topics_by_name(topics: Iterable[BagTopic]) -> dict[str, BagTopic]:
 
 @lru_cache(maxsize=1)
 def standard_types() -> Any:
-    """The message types of ROS 2; sensor_msgs and std_msgs are the same in all distributions."""
+    """The ROS 2 message types; sensor_msgs and std_msgs are equal in all distributions."""
     return get_typestore(Stores.ROS2_JAZZY)
 
 
 def ros1_to_cdr(raw: bytes, msgtype: str) -> bytes:
-    """A message of ROS 1 in the bytes of ROS 2."""
+    """Convert a ROS 1 message to CDR."""
     return bytes(standard_types().ros1_to_cdr(raw, msgtype))

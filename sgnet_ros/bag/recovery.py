@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the files of a bag: whole ones by their index, truncated ones by a scan."""
+"""Opens the files of a bag: by their index or, if truncated, by a scan."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rosbags import rosbag1, rosbag2
@@ -19,14 +20,7 @@ from sgnet_ros.bag.truncated_files import (
 
 
 class IndexedBag:
-    """A bag, or a storage file of one, that has its index.
-
-    Attributes:
-        topics: by name.
-
-    Raises:
-        Exception: of any type, where bytes are lost.
-    """
+    """A bag or storage file with an index; raises any Exception for damaged files."""
 
     def __init__(self, path: Path) -> None:
         self._is_ros1 = path.suffix == '.bag'
@@ -38,9 +32,9 @@ class IndexedBag:
         )
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """Messages on these topics in order of time."""
+        """The messages on these topics in order of time."""
         wanted = [c for c in self._reader.connections if c.topic in topics]
-        # An empty list means "everything" to rosbags.
+        # For rosbags, an empty list means all.
         for connection, time_ns, raw in self._reader.messages(wanted) if wanted else ():
             cdr = ros1_to_cdr(raw, connection.msgtype) if self._is_ros1 else raw
             yield BagMessage(connection.topic, time_ns, cdr)
@@ -54,12 +48,11 @@ _TRUNCATED = {'.mcap': TruncatedMcap, '.db3': TruncatedSqlite, '.bag': Truncated
 
 
 def recover(path: Path) -> tuple[list[IndexedBag | TruncatedFile], list[str]]:
-    """Open what can be read of a bag whose index or metadata.yaml is lost.
+    """Open the storage files of a bag without a valid index or metadata.yaml.
 
     Returns:
-        The files that hold topics, and the names of those that are not whole.
+        The files with topics, and the names of truncated files.
     """
-    # A folder of rosbag1 files is not a bag.
     paths = sorted([*path.glob('*.mcap'), *path.glob('*.db3')]) if path.is_dir() else [path]
     files: list[IndexedBag | TruncatedFile] = []
     damaged = []
@@ -68,13 +61,10 @@ def recover(path: Path) -> tuple[list[IndexedBag | TruncatedFile], list[str]]:
             continue
         try:
             files.append(IndexedBag(file))
-        except Exception:
-            # Damaged bytes make the readers raise anything, down to TypeError.
+        except Exception:  # readers raise any type for damaged bytes
             damaged.append(file.name)
-            try:
+            with suppress(Exception):
                 files.append(_TRUNCATED[file.suffix](file))
-            except Exception:
-                continue
     return [file for file in files if file.topics], damaged
 
 

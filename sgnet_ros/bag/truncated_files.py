@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads truncated bag files: power lost, disk full, an incomplete download.
+"""Reads truncated bag files, for example after a power loss or an incomplete download.
 
-Each format keeps its index at the end, so that a file without its end does not open. The messages
-before the cut are whole, and are found here by a scan of the file from its beginning.
+The index is at the end of a file. A scan from the beginning finds the messages before the cut.
 """
 
 from __future__ import annotations
@@ -31,25 +30,21 @@ from sgnet_ros.bag.records import BagMessage, BagTopic, ros1_to_cdr, topics_by_n
 
 
 class TruncatedFile(ABC):
-    """The messages of one storage file before the cut.
-
-    Attributes:
-        topics: by name; none if nothing can be read.
-    """
+    """The topics and messages of one storage file before the cut."""
 
     def __init__(self, path: Path) -> None:
         self._file = self._open(path)
         self._by_id: dict[int, BagTopic] = {}
         # Time in ns, place in the file, topic: sorts by time, then place.
         self._index: list[tuple[int, tuple[int, ...], int]] = []
-        # Damaged bytes make the decoders raise anything: the scan ends there.
+        # Decoders raise any type for damaged bytes: the scan ends there.
         with suppress(Exception):
             self._scan()
         counts = Counter(topic_id for *_, topic_id in self._index)
         self.topics = topics_by_name(replace(t, count=counts[i]) for i, t in self._by_id.items())
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """Messages on these topics in order of time."""
+        """The messages on these topics in order of time."""
         for time_ns, place, topic_id in sorted(self._index):
             topic = self._by_id[topic_id]
             if topic.name in topics:
@@ -64,7 +59,7 @@ class TruncatedFile(ABC):
 
     @abstractmethod
     def _scan(self) -> None:
-        """Fill `_by_id` and `_index`, up to the first record that is not whole."""
+        """Fill `_by_id` and `_index` up to the first incomplete record."""
 
     @abstractmethod
     def _load(self, place: tuple[int, ...], topic: BagTopic) -> bytes:
@@ -76,21 +71,18 @@ class TruncatedFile(ABC):
 
 
 class TruncatedMcap(TruncatedFile):
-    """An MCAP file, up to its last whole message or compressed chunk.
-
-    The format: https://mcap.dev/spec
-    """
+    """An MCAP file up to its last complete message or compressed chunk (https://mcap.dev/spec)."""
 
     def _scan(self) -> None:
         next(iter(StreamReader(self._file).records))  # checks the first bytes, skips the header
         self._cached: tuple[int, list[McapRecord]] = (0, [])
         self._schemas: dict[int, Schema] = {}
         start = self._file.tell()
-        # Zeros are blocks that the file system never wrote.
+        # The file system leaves zeros for blocks that it did not write.
         while (head := self._file.read(_CHUNK_HEAD)) and head[0] not in (0, Opcode.DATA_END):
             size = 9 + int.from_bytes(head[1:9], 'little')
             if head[0] == Opcode.CHUNK and head[37:41] == bytes(4):
-                # Not compressed: its records can be read one by one, even if its end is missing.
+                # Not compressed: its records can be read one by one without its end.
                 size = _CHUNK_HEAD
             else:
                 for number, record in enumerate(self._records(start, size)):
@@ -98,7 +90,7 @@ class TruncatedMcap(TruncatedFile):
             start = self._file.seek(start + size)
 
     def _records(self, start: int, size: int) -> list[McapRecord]:
-        """The records of a chunk, or the one record there; the latest are kept."""
+        """The records of the chunk at `start`, or the one record there. Caches the latest."""
         if self._cached[0] != start:
             self._file.seek(start)
             records: list[McapRecord] = []
@@ -125,16 +117,16 @@ class TruncatedMcap(TruncatedFile):
 
 
 _CHUNK_HEAD = 49
-"""Bytes in front of the records of an uncompressed chunk; the length of the (empty) name of the
-compression is at 37."""
+"""Bytes before the records of an uncompressed chunk; bytes 37-40 are the length of the compression
+name, which is empty."""
 
 
 class TruncatedSqlite(TruncatedFile):
-    """A SQLite bag, up to the first row that is lost."""
+    """A SQLite bag up to the first lost row."""
 
     def _open(self, path: Path) -> sqlite3.Connection:
         database = sqlite3.connect(f'{path.resolve().as_uri()}?immutable=1', uri=True)
-        # SQLite refuses a file shorter than its header says, unless it may repair the schema.
+        # Without this, SQLite refuses a file that is shorter than its header says.
         database.execute('PRAGMA writable_schema=ON')
         return database
 
@@ -142,15 +134,15 @@ class TruncatedSqlite(TruncatedFile):
         query = 'SELECT id, name, type, offered_qos_profiles FROM topics ORDER BY id'
         for topic_id, name, msgtype, qos in self._file.execute(query):
             self._by_id[topic_id] = BagTopic(name, msgtype, 0, _is_latched(qos))
-        # One query a row: a cursor fetches ahead, and loses a row to an error in the next one. The
-        # data are read, too: they can be lost where the row is not.
+        # One query per row: a cursor fetches ahead and loses a row to an error in the next one. It
+        # reads the data, too: they can be lost although the row is not.
         query = (
             'SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT 1'
         )
         latest = -1
         while row := self._file.execute(query, (latest,)).fetchone():
             row_id, topic_id, time_ns, _ = row
-            # Where pages are lost, the same rows can come again and again.
+            # If pages are lost, rows can repeat without end.
             if row_id <= latest:
                 return
             latest = row_id
@@ -162,10 +154,7 @@ class TruncatedSqlite(TruncatedFile):
 
 
 class TruncatedRosbag1(TruncatedFile):
-    """A rosbag1 file, up to its last whole chunk.
-
-    The format: https://wiki.ros.org/Bags/Format/2.0
-    """
+    """A rosbag1 file up to its last complete chunk (https://wiki.ros.org/Bags/Format/2.0)."""
 
     def _scan(self) -> None:
         self._cached = (-1, b'')
@@ -194,7 +183,7 @@ class TruncatedRosbag1(TruncatedFile):
             self._by_id[topic_id] = BagTopic(name, f'{package}/msg/{kind}', 0, latched)
 
     def _chunk(self, start: int) -> bytes:
-        """The decompressed records of the chunk at offset `start`; the latest are kept."""
+        """The decompressed records of the chunk at `start`. Caches the latest."""
         if self._cached[0] != start:
             self._file.seek(start)
             header, data = _read_record(self._file)
@@ -234,6 +223,6 @@ def _fields(header: bytes) -> dict[str, bytes]:
 
 
 def _is_latched(offered_qos_profiles: str) -> bool:
-    """Whether a publisher of the topic was transient local, from YAML of either spelling."""
+    """Whether a publisher was transient local; YAML of all distributions."""
     profiles = yaml.safe_load(offered_qos_profiles) or []
     return any(profile['durability'] in (1, 'transient_local') for profile in profiles)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes rosbag2 bags, and samples as bags with the topics of a RealSense camera."""
+"""Writes rosbag2 bags, and samples with the topics of a RealSense camera."""
 
 from __future__ import annotations
 
@@ -39,24 +39,18 @@ STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 TOPICS = FrameTopics()
 FRAME_ID = 'camera_color_optical_frame'
 START_NS = 1_000_000_000_000_000_000
-"""Stamp of the first frame, 2001-09-09T01:46:40Z: the same samples always make the same bag."""
+"""Stamp of the first frame, fixed so that equal samples give equal bags."""
 
-# Humble reads no later version, and every later distribution reads this one.
+# The latest version that Humble reads.
 _BAG_VERSION = 8
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
 
 
 class BagWriter:
-    """A bag that grows.
-
-    As a context manager it closes itself; an error that ends the block removes the bag.
-
-    Args:
-        path: of the bag folder; must not exist.
-        storage: 'mcap' or 'sqlite3'.
+    """A new bag folder. As a context manager, an error removes the bag.
 
     Raises:
-        InputError: the path exists, or there is no such storage.
+        InputError: `path` exists, or `storage` is not valid.
         SgnetError: the bag cannot be written.
     """
 
@@ -82,29 +76,25 @@ class BagWriter:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:
-        """Write the index; the bag is complete after this.
-
-        Raises:
-            SgnetError: the disk is full.
-        """
+        """Write the index and metadata.yaml."""
         with self._writing():
             self._writer.close()
 
     def add_topic(self, name: str, msgtype: str, latched: bool = False) -> None:
-        """Announce a topic of a standard type, `sensor_msgs/msg/Image`."""
+        """Add a topic of a standard type, for example `sensor_msgs/msg/Image`."""
         self._connections[name] = self._writer.add_connection(
             name, msgtype, typestore=standard_types(), offered_qos_profiles=[_qos(latched)]
         )
 
     def write(self, name: str, time_ns: int, message: Any) -> None:
-        """Append a message of ROS, as recorded at `time_ns`."""
+        """Append a message, recorded at `time_ns`."""
         types, msgtype = standard_types(), self._connections[name].msgtype
-        # The ROS serialiser leaves what is in memory in the gaps between fields; rosbags has zeros.
+        # The gaps between fields are undefined memory with ROS and zeros with rosbags.
         content = types.deserialize_cdr(serialize_message(message), msgtype)
         self.write_cdr(name, time_ns, types.serialize_cdr(content, msgtype))
 
     def write_cdr(self, name: str, time_ns: int, cdr: bytes) -> None:
-        """Append a message by its bytes."""
+        """Append a serialised message."""
         with self._writing():
             self._writer.write(self._connections[name], time_ns, cdr)
 
@@ -118,12 +108,12 @@ class BagWriter:
 
 @dataclass
 class WrittenFrames:
-    """What `write_bag` wrote.
+    """The result of `write_bag`.
 
     Attributes:
-        frames: their number.
-        largest_depth_error_m: by how much the bag's millimetres are off, over all frames.
-        lost_depth_pixels: measurements that its 16 bits cannot hold: 0, and from 65.535 m on.
+        frames: number of frames.
+        largest_depth_error_m: largest rounding error of the millimetres in the bag.
+        lost_depth_pixels: measurements out of the 16-bit range: 0, and 65.535 m or more.
     """
 
     frames: int = 0
@@ -131,7 +121,7 @@ class WrittenFrames:
     lost_depth_pixels: int = 0
 
     def add(self, depth_m: np.ndarray, message: Any) -> None:
-        """Count a frame of this depth, written as this message."""
+        """Count a frame with this depth, written as `message`."""
         self.frames += 1
         written_m = depth_from_msg(message)
         self.lost_depth_pixels += int((np.isnan(written_m) & ~np.isnan(depth_m)).sum())
@@ -147,18 +137,13 @@ def write_bag(
     class_names: Sequence[str] | None = None,
     storage: str = 'mcap',
 ) -> WrittenFrames:
-    """Write `samples` as a bag; an error removes it.
-
-    Frame i is stamped `START_NS` + i / `rate_hz`, equally on all topics.
+    """Write `samples` as a bag. Frame i has the stamp `START_NS` + i / `rate_hz` on all topics.
 
     Args:
-        path: of the bag folder; must not exist.
-        rate_hz: frames per second.
-        class_names: what the labels mean; None for samples without labels.
-        storage: 'mcap' or 'sqlite3'.
+        class_names: classes of the labels; None = write no labels.
 
     Raises:
-        InputError: the path exists, a value is out of range, or there are no samples.
+        InputError: `path` exists, a value is out of range, or there are no samples.
         SgnetError: the bag cannot be written.
     """
     if not 0 < rate_hz <= 1e6:
@@ -178,7 +163,7 @@ def write_bag(
 
 
 def header_of(stamp_ns: int, frame_id: str) -> Header:
-    """The header of a message with this stamp."""
+    """A header with this stamp."""
     seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
 
@@ -196,7 +181,7 @@ def _add_topics(bag: BagWriter, class_names: Sequence[str] | None) -> None:
 
 
 def _messages(sample: Sample, stamp_ns: int, with_labels: bool) -> dict[str, Any]:
-    """The messages of a frame by topic."""
+    """Topic -> message."""
     frame, header = sample.frame, header_of(stamp_ns, FRAME_ID)
     messages = {
         TOPICS.camera_info: camera_info_to_msg(frame.intrinsics, header),

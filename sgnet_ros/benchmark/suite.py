@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import rclpy
-from rclpy.signals import SignalHandlerOptions
-
 from sgnet_core.errors import InputError, SgnetError
 from sgnet_ros.benchmark.listener import OUTPUTS, Listener
+from sgnet_ros.compat.ros_node import ros_node
 from sgnet_ros.replay.child_process import READY_TIMEOUT_S, ChildProcess
 
 SPIN_S = 0.1
@@ -159,13 +157,8 @@ def _watch(
 
 @contextlib.contextmanager
 def _listener(case: Case) -> Iterator[Listener]:
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('benchmark_listener')
-    try:
+    with ros_node('benchmark_listener', []) as node:
         yield Listener(node, case.outputs)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def _start_node(

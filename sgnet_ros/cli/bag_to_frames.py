@@ -25,7 +25,7 @@ from sgnet_ros.bag.options import (
     frame_topics,
     no_frame_error,
     open_frames,
-    unused,
+    unpaired,
 )
 
 if TYPE_CHECKING:
@@ -39,24 +39,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
     )
-    fewer = parser.add_mutually_exclusive_group()
-    fewer.add_argument(
+    subsampling = parser.add_mutually_exclusive_group()
+    subsampling.add_argument(
         '--every', type=int, default=1, metavar='N', help='keep every N-th frame (default: 1)'
     )
-    add_options(fewer, 'rate', help='maximum frame rate in Hz (default: all frames)')
+    add_options(subsampling, 'rate', help='maximum frame rate in Hz (default: all frames)')
     add_options(parser, 'limit')
     parser.add_argument(
         '--classes',
         type=Path,
         metavar='FILE',
-        help='text file of the class names for labels to be painted, one per line; ignores labels '
-        'in the bag',
+        help='text file of class names, one per line: prepare OUT for annotation, ignore labels in '
+        'the bag',
     )
     parser.add_argument(
         '--ids',
         choices=('stamp', 'index'),
         default='stamp',
-        help='name frames by their stamps in seconds (default) or by numbers from 0',
+        help='name frames by stamp in seconds (default) or by index from 0',
     )
     add_options(parser, 'png')
     add_frame_options(parser)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         frames = _open(bag, args, labels=own_classes is None)
         bar = tqdm(frames, total=length_hint(frames), unit='frame', disable=None)
         samples = takewhile(lambda _: not stop.is_set(), bar)
-        chosen = islice(_fewer(samples, args.every, args.rate), args.limit)
+        chosen = islice(_subsample(samples, args.every, args.rate), args.limit)
         rate_hz, count = _write(chosen, args, frames, own_classes)
         if not count and not stop.is_set():
             raise no_frame_error(bag, frames)
@@ -86,7 +86,6 @@ def run(args: argparse.Namespace) -> int:
         if bag.damage and not stop.is_set():
             raise SgnetError(f'{bag.damage}; wrote the {count} frames before that')
     if stop.is_set():
-        # What is written is a valid data set.
         raise KeyboardInterrupt
     return 0
 
@@ -94,21 +93,22 @@ def run(args: argparse.Namespace) -> int:
 def _open(bag: 'Bag', args: argparse.Namespace, labels: bool) -> 'BagFrames':
     topics = frame_topics(args)
     recorded = bag.topics.get(topics.labels)
-    asked_for = topics.labels != FrameTopics().labels
-    if not labels or not (asked_for or (recorded and recorded.count)):
+    is_chosen = topics.labels != FrameTopics().labels
+    if not labels or not (is_chosen or (recorded and recorded.count)):
         topics = replace(topics, labels=None)
     frames = open_frames(bag, args, topics)
     if topics.labels and frames.class_names is None:
         raise DataError(
-            f'{bag.path}: there are labels on {topics.labels}, but nothing on '
-            f'{topics.label_names} says what they mean; give --label-names-topic, or --classes '
-            'to leave them out'
+            f'{bag.path}: no class names on {topics.label_names} for the labels on '
+            f'{topics.labels}; set --label-names-topic, or ignore the labels with --classes'
         )
     return frames
 
 
-def _fewer(samples: 'Iterable[Sample]', every: int, rate_hz: float | None) -> 'Iterator[Sample]':
-    """Every N-th of them, or those nearest above a steady rhythm."""
+def _subsample(
+    samples: 'Iterable[Sample]', every: int, rate_hz: float | None
+) -> 'Iterator[Sample]':
+    """Every N-th sample, or samples at `rate_hz`."""
     from sgnet_ros.bag.frames import stamp_of
 
     if rate_hz is None:
@@ -120,7 +120,7 @@ def _fewer(samples: 'Iterable[Sample]', every: int, rate_hz: float | None) -> 'I
         if due_ns is None or stamp_ns < last_ns:  # the first, or the bag goes back in time
             due_ns = stamp_ns
         last_ns = stamp_ns
-        # Cameras are not that punctual: a little too early is in time.
+        # The stamps of cameras jitter: accept a frame that is a little early.
         if stamp_ns >= due_ns - period_ns / 4:
             yield sample
             due_ns = max(due_ns + period_ns, stamp_ns + period_ns / 2)
@@ -132,7 +132,7 @@ def _write(
     frames: 'BagFrames',
     own_classes: tuple[str, ...] | None,
 ) -> tuple[float | None, int]:
-    """Write a data set of what can be written; returns the median rate and the number of frames."""
+    """Write the valid samples; returns the median rate and the number of frames."""
     from sgnet_core.data.annotation_template import write_annotation_template
     from sgnet_core.data.folder_writer import FolderWriter
     from sgnet_ros.bag.frames import stamp_of
@@ -150,10 +150,10 @@ def _write(
             sample_id = sample.id if args.ids == 'stamp' else f'{len(stamps):06d}'
             try:
                 writer.write(replace(sample, id=sample_id))
-            except InputError as error:  # its camera is another, its stamp is a second one's too
+            except InputError as error:  # another camera, or the stamp of an earlier frame
                 frames.skipped.append(str(error))
-                continue
-            stamps.append(stamp_of(sample))
+            else:
+                stamps.append(stamp_of(sample))
     finally:
         rate_hz = _rate(stamps)
         if writer is not None and stamps:
@@ -164,7 +164,7 @@ def _write(
 
 
 def _rate(stamps: list[int]) -> float | None:
-    """Frames per second, by the median of the intervals."""
+    """Frames per second from the median interval."""
     intervals = sorted(b - a for a, b in pairwise(stamps) if b > a)
     return float(f'{1e9 / intervals[len(intervals) // 2]:.6g}') if intervals else None
 
@@ -173,15 +173,13 @@ def _report(
     args: argparse.Namespace, bag: 'Bag', frames: 'BagFrames', count: int, rate_hz: float | None
 ) -> None:
     if args.json != '-':
-        rhythm = f' at {rate_hz:g} Hz' if rate_hz else ''
+        rate = f' at {rate_hz:g} Hz' if rate_hz else ''
         labels = f'{len(frames.class_names)} classes' if frames.class_names else 'no labels'
         if args.classes and count:
-            labels = f'labels awaited in {args.out / "label"}'
-        print(
-            f'bag_to_frames: {count} frames of {frames.pairs} pairs{rhythm}, {labels}: {args.out}'
-        )
+            labels = f'labels to be painted in {args.out / "label"}'
+        print(f'bag_to_frames: {count} frames of {frames.pairs} pairs{rate}, {labels}: {args.out}')
         if frames.dropped:
-            print(f'messages not used: {unused(frames)}')
+            print(f'messages without a pair: {unpaired(frames)}')
         if frames.skipped:
             print(f'{len(frames.skipped)} frames skipped; the first: {frames.skipped[0]}')
     if args.json:

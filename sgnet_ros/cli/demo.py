@@ -21,7 +21,6 @@ from sgnet_core.io.files import write_json
 
 FRAMES_PER_ROOM = 20
 METRICS, SHEET, OVERLAYS = 'metrics.json', 'contact_sheet.png', 'overlays'
-NODE_LOG = 'segmentation_node.log'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,29 +49,29 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.compat.ros_domain import own_domain
     from sgnet_ros.compat.signals import interruptible
 
-    # Which ROS packages have stand-ins is for the log of the node, where it is as well.
+    # The log of the node lists the replaced ROS packages.
     logging.getLogger('sgnet_ros.compat.ros_api').setLevel(logging.WARNING)
 
     if args.checkpoint and not args.checkpoint.is_file():
         raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')
-    data, indices = _choose_frames(args)
+    dataset, indices = _choose_frames(args)
     os.environ.update({**own_domain(os.environ), **large_image_profile(os.environ)})
     bag = args.out / 'bag'
     with interruptible() as stop, _output_folder(args.out):
         try:
-            _write_bag(args, data, indices, bag, stop)
+            _write_bag(args, dataset, indices, bag, stop)
             result = _play(args, bag, stop, len(indices))
-            metrics = _report(args, data, bag, result)
+            metrics = _report(args, dataset, bag, result)
         finally:
             if not args.keep_bag:
                 shutil.rmtree(bag, ignore_errors=True)
     if not metrics['masks']:
-        raise SgnetError(f'no mask arrived; {args.out / NODE_LOG} tells what the node saw')
+        raise SgnetError(f'no mask arrived; see {args.out / "segmentation_node.log"}')
     return 0
 
 
 def _choose_frames(args: argparse.Namespace):
-    """The data set, and the indices of the frames to show."""
+    """The dataset and the indices of the frames."""
     if args.frames is None:
         from sgnet_core.data.synthetic import RoomDataset
 
@@ -89,90 +88,91 @@ def _choose_frames(args: argparse.Namespace):
 
 @contextmanager
 def _output_folder(out: Path):
-    """The folder, ours alone, without what an earlier demo left in it.
+    """Lock the folder and remove the files of an earlier demo.
 
     Raises:
-        InputError: another demo is using it, or it holds something that is not a demo's.
-        SgnetError: it cannot be written to.
+        InputError: another demo uses the folder, or it contains other files.
+        SgnetError: the folder is not writable.
     """
     import fcntl
 
     if out.is_dir() and any(out.iterdir()) and not (out / '.lock').exists():
-        raise InputError(f'{out} holds files that no demo has made; choose another --out')
+        raise InputError(f'{out} contains files that are not from a demo; choose another --out')
     try:
         (out / OVERLAYS).mkdir(parents=True, exist_ok=True)
         lock = (out / '.lock').open('w')
     except OSError as error:
-        raise SgnetError(f'{out} cannot be used for the output: {error}') from error
+        raise SgnetError(f'{out} is not writable: {error}') from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(
-                f'another demo is writing to {out}; wait for it, or choose another --out'
-            ) from None
-        pictures = (out / OVERLAYS).glob('*.png')
-        for file in (out / METRICS, out / SHEET, *pictures):
+            raise InputError(f'another demo is writing to {out}; choose another --out') from None
+        for file in (out / METRICS, out / SHEET, *(out / OVERLAYS).glob('*.png')):
             file.unlink(missing_ok=True)
         shutil.rmtree(out / 'bag', ignore_errors=True)
         yield
 
 
-def _source(args: argparse.Namespace, data) -> str:
-    return data.name if args.frames else 'generated rooms'
+def _source(args: argparse.Namespace, dataset) -> str:
+    return dataset.name if args.frames else 'generated rooms'
 
 
-def _write_bag(args: argparse.Namespace, data, indices: Sequence[int], bag: Path, stop) -> None:
+def _class_names(dataset) -> tuple[str, ...] | None:
+    return dataset.class_names if dataset.has_labels else None
+
+
+def _write_bag(args: argparse.Namespace, dataset, indices: Sequence[int], bag: Path, stop) -> None:
     from tqdm import tqdm
 
     from sgnet_ros.bag.writer import write_bag
 
-    print(f'1/3  writing {len(indices)} frames of {_source(args, data)} as a bag', flush=True)
+    print(f'1/3  writing {len(indices)} frames of {_source(args, dataset)} as a bag', flush=True)
 
     def samples():
         for index in tqdm(indices, unit='frame', disable=None):
             if stop.is_set():
                 raise KeyboardInterrupt
-            yield data[index]
+            yield dataset[index]
 
-    write_bag(samples(), bag, args.rate, data.class_names if data.has_labels else None)
+    write_bag(samples(), bag, args.rate, _class_names(dataset))
 
 
 def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
-    """Run player and node; returns the result, with the overlays in their folder."""
+    """Play the bag to the node and write the overlays."""
     from sgnet_core.visualization.drawing import write_png
-    from sgnet_ros.replay.session import ReplayConfig, run_session
+    from sgnet_ros.replay.session import ReplayConfig, ReplaySession
 
-    print(f'2/3  playing them at {args.rate:g} Hz to segmentation_node, over DDS', flush=True)
+    print(f'2/3  playing the bag at {args.rate:g} Hz to segmentation_node over DDS', flush=True)
     parameters = {'device': args.device}
     if args.checkpoint:
         parameters['checkpoint'] = str(args.checkpoint.resolve())
     folder = args.out / OVERLAYS
-    # While it runs only the stamps sent are known; a run that is cut short leaves its pictures.
-    result = run_session(
+    # During the replay, only the stamps sent are known.
+    result = ReplaySession(
         ReplayConfig(bag, args.out, parameters=parameters, frames=frames),
         stop,
-        lambda sent_ns, picture: write_png(folder / f'{sent_ns}.png', picture),
-    )
+        lambda sent_ns, image: write_png(folder / f'{sent_ns}.png', image),
+    ).run()
     if stop.is_set():
         raise KeyboardInterrupt
     for number, sent_ns in enumerate(result.sent_stamps.values()):
-        picture = folder / f'{sent_ns}.png'
-        if picture.exists():
-            picture.rename(folder / f'frame_{number:06d}.png')
+        overlay = folder / f'{sent_ns}.png'
+        if overlay.exists():
+            overlay.rename(folder / f'frame_{number:06d}.png')
     return result
 
 
-def _report(args: argparse.Namespace, data, bag: Path, result) -> dict:
-    """Print the table, write pictures and metrics; returns the metrics."""
+def _report(args: argparse.Namespace, dataset, bag: Path, result) -> dict:
+    """Write and print the metrics, write the contact sheet; returns the metrics."""
     from sgnet_core.visualization.drawing import write_png
     from sgnet_ros.replay.demo_report import compare, contact_sheet_of
     from sgnet_ros.replay.result import table
 
-    print('3/3  comparing and drawing\n', flush=True)
-    scores, selected = compare(bag, result, data.class_names if data.has_labels else None)
+    print('3/3  comparing masks with labels\n', flush=True)
+    scores, selected = compare(bag, result, _class_names(dataset))
     metrics = {
-        'source': _source(args, data),
+        'source': _source(args, dataset),
         'network': result.about.get('network', ''),
         'rate_hz': args.rate,
         **result.metrics(),
@@ -182,5 +182,5 @@ def _report(args: argparse.Namespace, data, bag: Path, result) -> dict:
     print(table(metrics))
     if selected:
         write_png(args.out / SHEET, contact_sheet_of(selected, result, metrics))
-        print(f'\nlook at {args.out / SHEET}; a picture per mask is in {args.out / OVERLAYS}')
+        print(f'\ncontact sheet: {args.out / SHEET}; overlays: {args.out / OVERLAYS}')
     return metrics

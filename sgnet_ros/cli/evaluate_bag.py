@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     check_online_options(args)
     check_json_destination(args.json)
-    # torch comes before whatever loads cv2.
+    # torch must be imported before cv2.
     from sgnet_core.report.writer import ReportFolder
     from sgnet_ros.replay.bag_evaluation import BagEvaluator
 
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         evaluator = BagEvaluator(args, bag, frames, report and report.selector.update)
         result = evaluator.online() if args.live else evaluator.offline()
         if not result.counts.frames:
-            raise KeyboardInterrupt if result.interrupted else _nothing(bag, frames, result)
+            raise KeyboardInterrupt if result.interrupted else _no_frame_error(bag, frames, result)
         metrics = _metrics(bag, frames, result, args.remap is not None)
         if args.json != '-':
             _print_report(args, metrics, result)
@@ -86,14 +86,14 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, metrics)
         if report:
             report.write(metrics, result.label_set)
-        _fail_where_incomplete(args, bag, frames, result, metrics)
+        _raise_if_incomplete(args, bag, frames, result, metrics)
     return 0
 
 
 def _metrics(
     bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation', remapped: bool
 ) -> dict[str, Any]:
-    """All metrics, for JSON."""
+    """The metrics for `--json`."""
     metrics = result.counts.to_json() | {
         'pairs': frames.pairs,
         'unlabelled': frames.unlabelled,
@@ -106,8 +106,7 @@ def _metrics(
     if result.replay is not None:
         metrics |= result.replay.metrics(frames.topics.rgb)
     if result.replay is not None or remapped:
-        # The node tells nobody how sure it is; a remapped class has the confidence of one of those
-        # that became it.
+        # Masks have no confidence; a remapped class has the confidence of one of its parts.
         metrics['calibration'] = None
     return metrics
 
@@ -116,46 +115,43 @@ def _print_report(args: argparse.Namespace, metrics: dict, result: 'BagEvaluatio
     from sgnet_ros.replay.result import table
 
     print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
-    print(f'{metrics["frames"]} frames scored, {metrics["unlabelled"]} pairs without labels')
+    print(f'{metrics["frames"]} frames evaluated, {metrics["unlabelled"]} pairs without labels')
     if result.replay is not None:
         print(table(metrics))
         return
     print(f'{metrics["pairs"]} pairs')
     for cause, messages in metrics['unpaired'].items():
-        print(f'{messages} messages not used: {cause}')
+        print(f'{messages} messages without a pair: {cause}')
 
 
-def _nothing(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
-    """The error for a bag of which no frame was scored."""
+def _no_frame_error(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
     if result.replay is None or frames.pairs == frames.unlabelled:
         return no_frame_error(bag, frames)
     metrics = result.replay.metrics(frames.topics.rgb)
     return SgnetError(
-        f'no mask of a labelled frame has come: {metrics["pairs"]} pairs, dropped: '
-        f'{metrics["dropped"] or "none"}, not paired: {metrics["unpaired"] or "none"}; play slower '
-        'with --rate, or with --lossless'
+        f'no mask for a labelled frame: {metrics["pairs"]} pairs, dropped: '
+        f'{metrics["dropped"] or "none"}, not paired: {metrics["unpaired"] or "none"}; reduce '
+        '--rate, or use --lossless'
     )
 
 
-def _fail_where_incomplete(
+def _raise_if_incomplete(
     args: argparse.Namespace,
     bag: 'Bag',
     frames: 'BagFrames',
     result: 'BagEvaluation',
     metrics: dict[str, Any],
 ) -> None:
-    """Raise what keeps the metrics from being those of the whole bag; they are written already."""
+    """Raise if the metrics, already written, do not cover the whole bag."""
     if result.interrupted:
         raise KeyboardInterrupt
     count = len(result.counts.frames)
     if bag.damage:
-        recorded = bag.recorded.get(frames.topics.rgb)
-        of = f' of {recorded}' if recorded else ''
-        raise SgnetError(f'{bag.damage}; scored the {count}{of} frames before that')
+        raise SgnetError(f'{bag.damage}; evaluated the {count} frames before that')
     if frames.skipped:
         raise SgnetError(
-            f'{len(frames.skipped)} frames cannot be used, the first because of: '
-            f'{frames.skipped[0]}; scored the {count} others'
+            f'{len(frames.skipped)} invalid frames, the first: {frames.skipped[0]}; evaluated the '
+            f'other {count}'
         )
     lost = frames.pairs - frames.unlabelled - count
     if args.lossless and lost:

@@ -49,22 +49,17 @@ def run(args: argparse.Namespace) -> int:
     rate_hz = args.rate or dataset.rate_hz or DEFAULT_RATE_HZ
     class_names = dataset.class_names if dataset.has_labels else None
     with interruptible() as stop:
-        samples = (
-            dataset[index]
-            for index in tqdm(range(count), unit='frame', disable=None)
-            if not stop.is_set()
-        )
+        indices = tqdm(range(count), unit='frame', disable=None)
+        samples = (dataset[index] for index in indices if not stop.is_set())
         bag = write_bag(samples, args.out, rate_hz, class_names, args.storage)
     if bag.largest_depth_error_m > 0:
         _logger.warning(
-            'the depth of this data set is finer than the millimetres of the bag: rounded by up to '
-            '%.2f mm',
+            'depth is rounded to the millimetres of the bag, by up to %.2f mm',
             bag.largest_depth_error_m * 1e3,
         )
     if bag.lost_depth_pixels:
         _logger.warning(
-            '%d pixels have a depth of 0, or of 65.535 m and more, which the bag cannot hold: '
-            'there they are no measurement',
+            '%d pixels have no measurement in the bag: their depth is 0, or 65.535 m or more',
             bag.lost_depth_pixels,
         )
     if args.json != '-':
@@ -80,6 +75,5 @@ def run(args: argparse.Namespace) -> int:
         }
         write_json(args.json, summary)
     if stop.is_set():
-        # The bag is complete and holds the frames that were done.
         raise KeyboardInterrupt
     return 0

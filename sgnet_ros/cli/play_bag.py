@@ -8,7 +8,6 @@ recorded unless --restamp is given. Ends with the bag, with --loop on Ctrl-C.
 
 import argparse
 import os
-from contextlib import contextmanager
 
 from sgnet_core.cli.options import add_old_name, add_options, check_positive
 from sgnet_core.errors import DataError, InputError, SgnetError
@@ -70,13 +69,12 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.bag.flow_control import BackPressure
     from sgnet_ros.bag.player import BagPlayer
     from sgnet_ros.bag.reader import Bag
+    from sgnet_ros.compat.ros_node import ros_node
     from sgnet_ros.compat.signals import interruptible
 
-    with Bag(args.bag) as bag, _ros_node('play_bag') as node, interruptible() as stop:
-        back_pressure = BackPressure(node, args.lossless) if args.lossless else None
-        player = BagPlayer(
-            bag, node, args.topics, args.rate, args.restamp, args.clock, back_pressure
-        )
+    with Bag(args.bag) as bag, ros_node('play_bag') as node, interruptible() as stop:
+        limit = BackPressure(node, args.lossless) if args.lossless else None
+        player = BagPlayer(bag, node, args.topics, args.rate, args.restamp, args.clock, limit)
         if args.wait_for_subscribers:
             player.wait_for_subscribers(args.wait_for_subscribers, stop)
         stop.wait(args.start_delay)
@@ -90,18 +88,15 @@ def run(args: argparse.Namespace) -> int:
             'damage': bag.damage,
         }
         if args.restamp:
-            summary['stamps_ns'] = {str(old): new for old, new in player.restamped.items()}
-            summary['published_ns'] = {str(old): at for old, at in player.published_ns.items()}
-        damage = bag.damage
+            summary |= {'stamps_ns': player.restamped, 'published_ns': player.published_ns}
     if args.json != '-':
-        sent = sum(summary['messages'].values())
-        print(f'play_bag: {sent} messages on {len(summary["messages"])} topics sent')
+        print(f'play_bag: sent {player.sent.total()} messages on {len(player.sent)} topics')
     if args.json:
         write_json(args.json, summary)
     if stop.is_set():
         raise KeyboardInterrupt
-    if damage:
-        raise SgnetError(f'{damage}; everything before that was played')
+    if bag.damage:
+        raise SgnetError(f'{bag.damage}; everything before that was played')
     return 0
 
 
@@ -111,39 +106,23 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f'--clock must be a frequency in Hz above 0, got {args.clock:g}')
     if args.clock and args.restamp:
         raise InputError(
-            "--clock and --restamp contradict each other: /clock is the bag's time, --restamp "
-            'shifts stamps to wall time; give one of them'
+            '--clock and --restamp contradict each other: /clock has the time of the bag, '
+            '--restamp shifts stamps to wall time; use one of them'
         )
 
 
 def _play(player, bag, stop, loop: bool) -> int:
-    """Play once, or until `stop`; the number of passes that reached the end."""
+    """Play once, or with `loop` until `stop`; returns the number of complete passes."""
     from tqdm import tqdm
 
     passes = 0
     count = sum(bag.topics[name].count for name in player.sent)
     if count == 0:
-        raise DataError(f'{bag.path}: there is no message on {", ".join(player.sent)}')
-    total = None if loop else count
-    with tqdm(total=total, unit='message', disable=None) as progress:
+        raise DataError(f'{bag.path}: no message on {", ".join(player.sent)}')
+    with tqdm(total=None if loop else count, unit='message', disable=None) as progress:
         while not stop.is_set():
             player.play(stop, on_message=lambda message: progress.update())
             passes += not stop.is_set()
             if not loop or bag.damage:
                 break
     return passes
-
-
-@contextmanager
-def _ros_node(name: str):
-    """A node that nobody spins: publishers work without."""
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node(name)
-    try:
-        yield node
-    finally:
-        node.destroy_node()
-        rclpy.shutdown()

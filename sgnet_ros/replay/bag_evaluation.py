@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scores the frames of a bag: masks made here, or by the node that the bag is played to.
+"""Evaluates the frames of a bag: offline in this process, or online with the node.
 
-Whoever makes the masks, one `Evaluation` counts them. Ctrl-C ends it; what was seen is scored.
+After Ctrl-C the results cover the frames so far.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import argparse
 import logging
 import os
 import tempfile
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from operator import length_hint
@@ -31,12 +31,13 @@ from sgnet_core.types import Sample, SegmentationResult
 from sgnet_ros.bag.frames import BagFrames, stamp_of
 from sgnet_ros.bag.mask_writer import MaskWriter
 from sgnet_ros.bag.reader import Bag
+from sgnet_ros.bag.writer import BagWriter
 from sgnet_ros.compat.dds_profile import large_image_profile
 from sgnet_ros.compat.ros_domain import own_domain
 from sgnet_ros.compat.signals import interruptible
 from sgnet_ros.replay.options import replay_config
 from sgnet_ros.replay.result import ReplayResult
-from sgnet_ros.replay.session import run_session
+from sgnet_ros.replay.session import ReplaySession
 from sgnet_ros.topics import BUNDLED_MODEL
 
 _logger = logging.getLogger(__name__)
@@ -44,14 +45,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BagEvaluation:
-    """What came of a bag.
+    """The results of a bag.
 
     Attributes:
-        counts: over its labelled frames.
-        network: a line about it.
-        provenance: for the report.
-        interrupted: by Ctrl-C, before the end of the bag.
-        replay: of the node; None where masks were made here.
+        network: a description in one line.
+        interrupted: Ctrl-C came before the end of the bag.
+        replay: the replay; None for offline evaluation.
     """
 
     counts: Evaluation
@@ -62,15 +61,15 @@ class BagEvaluation:
 
     @property
     def label_set(self) -> LabelSet:
-        """The classes that were scored."""
+        """The classes of the results."""
         return label_set_of(self.counts.class_names)
 
 
 class BagEvaluator:
-    """Scores one bag, as the options of `evaluate_bag` have it.
+    """Evaluates one bag with the options of `evaluate_bag`.
 
     Args:
-        on_frame: is given every frame that was counted; see `sgnet_core.evaluation.evaluate`.
+        on_frame: called with every counted frame; see `sgnet_core.evaluation.evaluate`.
     """
 
     def __init__(
@@ -94,14 +93,14 @@ class BagEvaluator:
         )
         classes = self._classes(segmenter.class_names)
         counts = Evaluation(classes.class_names)
-        with self._mask_writer(classes) as masks, interruptible() as stop:
+        with self._frame_callback(classes) as on_frame, interruptible() as stop:
             samples = takewhile(lambda _: not stop.is_set(), self._frames)
             evaluate(
                 classes.segmenter(segmenter),
                 map(classes.sample, samples),
                 length_hint(self._frames),
                 evaluation=counts,
-                on_frame=self._frame_callback(masks),
+                on_frame=on_frame,
             )
         network = segmenter.description
         origin = provenance(
@@ -110,66 +109,32 @@ class BagEvaluator:
         return BagEvaluation(counts, network, origin, stop.is_set())
 
     def online(self) -> BagEvaluation:
-        """Play the bag to the node, in a ROS domain of our own unless one is chosen."""
+        """Play the bag to the node, in a private ROS domain for a node that is started."""
         args = self._args
         if args.node is None:
             os.environ.update(own_domain(os.environ))
         os.environ.update(large_image_profile(os.environ))
         with interruptible() as stop:
             with tempfile.TemporaryDirectory(prefix='evaluate_bag_') as logs:
-                run = replay_config(args, Path(logs), length_hint(self._frames))
-                replay = run_session(run, stop, on_ready=self._classes)
+                config = replay_config(args, Path(logs), length_hint(self._frames))
+                replay = ReplaySession(config, stop, on_ready=self._classes).run()
             classes = self._classes(replay.class_names)
             counts = Evaluation(classes.class_names)
-            # What came before Ctrl-C is compared all the same, until there is another.
-            with self._mask_writer(classes) as masks, interruptible() as impatient:
-                samples = takewhile(lambda _: not impatient.is_set(), self._frames)
-                self._count(replay, map(classes.sample, samples), classes, counts, masks)
-        return BagEvaluation(
-            counts,
-            replay.about.get('network', ''),
-            self._origin_of(replay),
-            stop.is_set() or impatient.is_set(),
-            replay,
-        )
-
-    def _count(
-        self,
-        replay: ReplayResult,
-        samples: Iterable[Sample],
-        classes: ScoredClasses,
-        counts: Evaluation,
-        masks: MaskWriter | None,
-    ) -> None:
-        """Masks of the node against labels of their own stamp, as far as the bag was played."""
-        on_frame = self._frame_callback(masks)
-        bar = tqdm(total=len(replay.masks), desc='compare', unit='frame', disable=None)
-        for sample in samples:
-            stamp = stamp_of(sample)
-            if stamp not in replay.sent_stamps:
-                break
-            if stamp not in replay.masks:
-                continue
-            mask = replay.masks[stamp]
-            labels = classes.mask(mask.load())
-            # Nobody asks the node for its confidence: that would make it slower.
-            unknown = np.zeros(labels.shape, np.float32)
-            result = SegmentationResult(labels, unknown, classes.class_names)
-            on_frame(sample, result, counts.update(sample, result, mask.latency_ms / 1000))
-            bar.update()
-        bar.close()
+            # After one Ctrl-C, the masks so far are compared; a second one ends that as well.
+            with self._frame_callback(classes) as on_frame, interruptible() as stop_comparing:
+                frames = takewhile(lambda _: not stop_comparing.is_set(), self._frames)
+                for sample, result, latency_s in _masks(replay, frames, classes):
+                    on_frame(sample, result, counts.update(sample, result, latency_s))
+        interrupted = stop.is_set() or stop_comparing.is_set()
+        network = replay.about.get('network', '')
+        return BagEvaluation(counts, network, self._provenance(replay), interrupted, replay)
 
     def _classes(self, predicted: tuple[str, ...]) -> ScoredClasses:
-        """What is compared with what.
-
-        Raises:
-            InputError: labels and masks are of different classes, and no remapping makes them one.
-        """
+        """The classes to compare; raises InputError if they differ and `--remap` is not given."""
         args, truth = self._args, self._frames.class_names
         if truth is None:
             _logger.warning(
-                '%s: no %s says what the labels mean; taking them for the %d classes of the '
-                'checkpoint',
+                '%s: class names of the labels are unknown (no %s); using the %d of the checkpoint',
                 args.labels or args.bag,
                 'dataset.yaml' if args.labels else args.label_names_topic,
                 len(predicted),
@@ -178,40 +143,58 @@ class BagEvaluator:
             check_same_classes(label_set_of(predicted), truth, str(args.labels or args.bag))
         return ScoredClasses(truth or predicted, predicted, self._remap)
 
-    def _mask_writer(self, classes: ScoredClasses) -> AbstractContextManager[MaskWriter | None]:
-        out = self._args.write_bag
-        if out is None:
-            return nullcontext()
-        return MaskWriter(out, self._bag, self._frames.topics.rgb, classes.class_names)
+    @contextmanager
+    def _frame_callback(self, classes: ScoredClasses) -> Iterator[FrameCallback]:
+        """A function that passes each frame to `--write-bag` and to `on_frame`."""
+        with ExitStack() as stack:
+            masks = None
+            if self._args.write_bag is not None:
+                new_bag = stack.enter_context(BagWriter(self._args.write_bag))
+                rgb_topic = self._frames.topics.rgb
+                masks = MaskWriter(new_bag, self._bag, rgb_topic, classes.class_names)
 
-    def _frame_callback(self, masks: MaskWriter | None) -> FrameCallback:
-        """Shows each frame to the mask bag and to whoever else watches."""
+            def on_frame(sample: Sample, result: SegmentationResult, scores: FrameScores) -> None:
+                if masks is not None:
+                    masks.write(sample, result)
+                if self._on_frame is not None:
+                    self._on_frame(sample, result, scores)
 
-        def on_frame(sample: Sample, result: SegmentationResult, scores: FrameScores) -> None:
-            if masks is not None:
-                masks.write(sample, result)
-            if self._on_frame is not None:
-                self._on_frame(sample, result, scores)
-
-        return on_frame
+            yield on_frame
 
     def _data(self) -> dict[str, str]:
         args = self._args
         paths = {'name': args.bag, 'labels': args.labels, 'remap': args.remap}
         return {key: path.name for key, path in paths.items() if path is not None}
 
-    def _origin_of(self, replay: ReplayResult) -> dict[str, Any]:
-        """As `provenance`; of somebody else's node, maybe of another machine, what it says."""
-        about, args = replay.about, self._args
+    def _provenance(self, replay: ReplayResult) -> dict[str, Any]:
+        """As `provenance`; for a node that was running, what it reports."""
+        about, command, data = replay.about, self._args.command_line, self._data()
         checkpoint = about.get('checkpoint', '')
-        if args.node is None:
+        if self._args.node is None:
             file = None if checkpoint == BUNDLED_MODEL else checkpoint
-            return provenance(
-                args.command_line, file, about['network'], about['device'], self._data()
-            )
+            return provenance(command, file, about['network'], about['device'], data)
         return {
-            'command': args.command_line,
+            'command': command,
             'checkpoint': {'network': about.get('network', ''), 'file': Path(checkpoint).name},
-            'data': self._data(),
+            'data': data,
             'machine': {'device': about.get('device', '')},
         }
+
+
+def _masks(
+    replay: ReplayResult, frames: Iterable[Sample], classes: ScoredClasses
+) -> Iterator[tuple[Sample, SegmentationResult, float]]:
+    """Each played frame with its mask and the latency in seconds."""
+    with tqdm(total=len(replay.masks), desc='compare', unit='frame', disable=None) as bar:
+        for sample in map(classes.sample, frames):
+            stamp = stamp_of(sample)
+            if stamp not in replay.sent_stamps:
+                return
+            if stamp in replay.masks:
+                mask = replay.masks[stamp]
+                labels = classes.mask(mask.load())
+                # The node does not publish confidence: that would make it slower.
+                unknown = np.zeros(labels.shape, np.float32)
+                result = SegmentationResult(labels, unknown, classes.class_names)
+                yield sample, result, mask.latency_ms / 1000
+                bar.update()

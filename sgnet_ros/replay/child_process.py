@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that are started for a purpose, watched, and always ended."""
+"""Starts, watches and ends child processes."""
 
 from __future__ import annotations
 
@@ -15,25 +15,17 @@ from sgnet_core.errors import SgnetError
 
 TAIL_LINES = 15
 READY_TIMEOUT_S = 120.0
-"""For a node to load its network: a cold disk is slow."""
+"""Time for a node to load its network from a slow disk."""
 SETTLE_S = 1.0
-"""Between "we see the node" and the first message: the node must see us, too."""
+"""From the discovery of the node to the first message: the node must discover the player, too."""
 STOP_TIMEOUT_S = 30.0
-"""A busy machine takes its time to end a process that holds a network and DDS."""
 
 
 class ChildProcess:
-    """A module of this package in a process of its own, its output in a file.
+    """`python -m MODULE ARGV` in a new process, with its output in the file `log`.
 
-    As a context manager it ends the process, whatever happens: SIGTERM first, which a shell that
-    starts things in the background does not have ignored, then SIGKILL.
-
-    Args:
-        name: for messages.
-        argv: its arguments.
-        log: what it prints goes here.
-        environ: its environment.
-        module: what Python runs, as after `python -m`.
+    The context manager always ends the process: SIGTERM first, because a shell makes background
+    processes ignore SIGINT, then SIGKILL.
     """
 
     def __init__(
@@ -53,7 +45,7 @@ class ChildProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(environ),
-                # Ctrl-C in the terminal is for us; we end our children in order.
+                # Ctrl-C must not reach the child: the parent ends it.
                 start_new_session=True,
             )
 
@@ -65,21 +57,21 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process, also after its end."""
+        """The process id, also after its end."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process has not ended."""
         return self.exit_status is None
 
     @property
     def exit_status(self) -> int | None:
-        """None while it runs."""
+        """The exit status; None while the process runs."""
         return self._process.poll()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """End it if it still runs; returns its exit status."""
+        """End the process; returns its exit status."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -87,28 +79,24 @@ class ChildProcess:
             except subprocess.TimeoutExpired:
                 self._kill()
             except BaseException:
-                # A second Ctrl-C: leave at once, but leave nothing behind.
+                # A second Ctrl-C must not leave the process behind.
                 self._kill()
                 raise
         return self._process.wait()
 
     def check(self) -> None:
-        """Raise if it has ended by itself with an error.
-
-        Raises:
-            SgnetError: with the end of its log.
-        """
+        """Raise SgnetError with the end of the log if the process has failed."""
         if self.exit_status:
-            raise SgnetError(f'{self.name} ended: {self.describe_end()}')
+            raise SgnetError(f'{self.name} has ended: {self.describe_end()}')
 
     def describe_end(self) -> str:
-        """How it ended, or that it has not, and the last lines it printed."""
+        """Exit status and end of the log."""
         lines = self.log.read_text(errors='replace').strip().splitlines()[-TAIL_LINES:]
-        tail = '\n'.join(f'    {line}' for line in lines) or '    (it printed nothing)'
-        status = 'it still runs' if self.running else f'exit status {self.exit_status}'
+        tail = '\n'.join(f'    {line}' for line in lines) or '    (empty)'
+        status = 'it is running' if self.running else f'exit status {self.exit_status}'
         return f'{status}; the end of its log:\n{tail}'
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            # Its session, so that nothing it started stays behind.
+            # The whole session, with the children of the process.
             os.killpg(self._process.pid, signal.SIGKILL)

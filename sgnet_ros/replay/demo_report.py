@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo tells about a run: a table and pictures."""
+"""The contact sheet and the scores of the demo."""
 
 from __future__ import annotations
 
@@ -23,44 +23,37 @@ from sgnet_ros.replay.result import ReplayResult
 
 SHEET_ROWS = 5
 VISIBLE = 0.003
-"""Share of a picture below which a class is not worth a line of the legend."""
+"""Share of the pixels from which a class appears in the legend."""
 
 
 @dataclass(frozen=True)
 class SelectedFrame:
-    """One frame for the contact sheet.
-
-    Attributes:
-        number: of the frame in the bag, from 0.
-        sample: colour, depth and, where known, exact labels.
-        mask: as the node published it.
-    """
+    """One frame of the contact sheet; `number` is its index in the bag."""
 
     number: int
     sample: Sample
     mask: ReceivedMask
 
     def caption(self) -> str:
-        """What the picture does not show."""
-        text = f'frame {self.number}: mask {self.mask.latency_ms:.0f} ms after the camera'
+        """Number, latency and accuracy."""
+        text = f'frame {self.number}: latency {self.mask.latency_ms:.0f} ms'
         truth = self.sample.labels
         if truth is None or not (truth != UNLABELLED).any():
             return text
-        right = (truth == self.mask.load())[truth != UNLABELLED].mean()
-        return f'{text}, {100 * right:.0f} % of its pixels right'
+        accuracy = (truth == self.mask.load())[truth != UNLABELLED].mean()
+        return f'{text}, pixel accuracy {100 * accuracy:.0f} %'
 
 
 def compare(
     bag_path: Path, result: ReplayResult, class_names: tuple[str, ...] | None
 ) -> tuple[dict[str, Any], list[SelectedFrame]]:
-    """Masks against the frames and exact labels in the bag.
+    """Compare the masks with the labels in the bag.
 
     Args:
-        class_names: what the labels in the bag mean; None = there are none.
+        class_names: classes of the labels; None = without labels.
 
     Returns:
-        Scores as `evaluate` has them, empty without labels of the network's classes; and frames
-        for the contact sheet.
+        The scores, empty without labels of the network's classes; frames for the contact sheet.
     """
     topics = FrameTopics() if class_names else FrameTopics(labels=None)
     confusion = ConfusionMatrix(class_names) if class_names == result.class_names else None
@@ -81,14 +74,14 @@ def compare(
 
 
 def evenly_spread(items: Sequence[Any], count: int) -> list[Any]:
-    """`count` of the items, each from the middle of its share; all where there are no more."""
+    """`count` of the items, evenly spread; all if there are fewer."""
     if len(items) <= count:
         return list(items)
     return [items[int((index + 0.5) * len(items) / count)] for index in range(count)]
 
 
 def visible_classes(labels: np.ndarray) -> set[int]:
-    """The class ids of more than a few specks: `VISIBLE` of the pixels or more."""
+    """The classes with at least `VISIBLE` of the pixels."""
     counts = np.bincount(labels.ravel(), minlength=256)
     return set(np.flatnonzero(counts >= max(1, VISIBLE * labels.size)).tolist())
 
@@ -96,18 +89,17 @@ def visible_classes(labels: np.ndarray) -> set[int]:
 def contact_sheet_of(
     selected: Sequence[SelectedFrame], result: ReplayResult, metrics: Mapping[str, Any]
 ) -> np.ndarray:
-    """Colour, depth, what the node says and, where known, the truth, row by row; a legend."""
+    """An image with colour, depth, mask and, if known, labels of each frame, and a legend."""
     names = result.class_names
     palette = label_set_of(names).palette
-    # Labels of other classes than the network's are not drawn: their colours would mean nothing.
-    with_truth = 'miou' in metrics
+    has_labels = 'miou' in metrics  # labels of the network's classes
     rows, captions = [], []
     present: set[int] = set()
     for item in selected:
         frame, labels = item.sample.frame, item.mask.load()
         row = [frame.rgb, depth_to_rgb(frame.depth_m), overlay(frame.rgb, labels, palette)]
         present |= visible_classes(labels)
-        if with_truth:
+        if has_labels:
             row.append(overlay(frame.rgb, item.sample.labels, palette))
             present |= visible_classes(item.sample.labels)
         rows.append(row)

@@ -1,44 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps what the segmentation node publishes: masks with their latency, overlays, its counts."""
+"""Subscribes to the outputs of a node: masks with their latency, overlays, counts."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from os import SEEK_END
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from sgnet_ros.conversions.images import rgb_from_msg, stamp_ns
 from sgnet_ros.conversions.masks import label_names_from_msg, mask_from_msg
+from sgnet_ros.topics import LATCHED_QOS
 
-# The network may take all processors for a while: nothing must be lost meanwhile.
 QUEUE_DEPTH = 50
+"""Messages are kept while the network uses all processors."""
 SPIN_S = 0.1
 
 BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')
-"""The node's causes that are about single messages; all others are about pairs."""
+"""Causes of drops that count single messages; all others count pairs."""
 
 
 @dataclass(frozen=True)
 class ReceivedMask:
-    """One mask as it arrived.
+    """One mask.
 
     Attributes:
         load: returns the (H, W) uint8 class ids.
-        latency_ms: from the stamp of the colour image to the arrival here; in a `ReplayResult`,
-            from when the image was sent.
-        arrived_s: on the monotonic clock.
+        latency_ms: from the stamp of the colour image (in a `ReplayResult`, from the time when it
+            was sent) to the arrival of the mask.
+        arrived_s: monotonic time of arrival.
     """
 
     load: Callable[[], np.ndarray]
@@ -46,38 +44,19 @@ class ReceivedMask:
     arrived_s: float
 
 
-class MaskFile:
-    """Masks in a temporary file, compressed: a long run needs no more memory than a short one."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as a mask in it
-
-    def store(self, labels: np.ndarray) -> Callable[[], np.ndarray]:
-        """Keep (H, W) uint8 class ids; returns what loads them."""
-        place = self._file.seek(0, SEEK_END)
-        size = self._file.write(zlib.compress(labels, level=1))
-        return partial(self._load, place, size, labels.shape)
-
-    def _load(self, place: int, size: int, shape: tuple[int, int]) -> np.ndarray:
-        self._file.seek(place)
-        return np.frombuffer(zlib.decompress(self._file.read(size)), np.uint8).reshape(shape)
-
-
 class MaskSubscriber:
     """Subscribes to the outputs of a segmentation node.
 
     Args:
-        on_overlay: called with the stamp in ns and the (H, W, 3) uint8 picture; None = the overlay
-            is not asked for.
-        node_name: with its namespace, as in `/robot1/segmentation`.
+        on_overlay: called with the stamp in ns and the (H, W, 3) uint8 overlay; None = without
+            overlays.
+        node_name: name with namespace, for example `/robot1/segmentation`.
 
     Attributes:
-        mask_topic: of its masks.
         masks: by stamp in ns, in order of arrival.
-        class_names: of the node's network; None until it is ready.
-        about: what the node says of its network on /diagnostics: `network`, a line for people,
-            `device`, `checkpoint` ...
-        reports: how many reports of the node on /diagnostics came.
+        class_names: classes of the network; None until the node is ready.
+        about: status of the network on /diagnostics: `network`, `device`, `checkpoint` ...
+        reports: number of reports on /diagnostics.
         totals: `pairs`, `masks`, `dropped.<cause>`, `received.<stream>` of the latest report, since
             `count_from_here`.
     """
@@ -94,57 +73,52 @@ class MaskSubscriber:
         self.reports = 0
         self.totals: dict[str, int] = {}
         self._before: dict[str, int] = {}
-        self.mask_topic = f'{node_name}/mask'
+        self._mask_topic = f'{node_name}/mask'
         self._node = node
-        self._was_heard = False
-        self._masks_on_disk = MaskFile()
+        self._had_publisher = False
         self._status_name = node_name.lstrip('/')
         self._on_overlay = on_overlay
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
-        latched = QoSProfile(
-            depth=1,
-            reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL,
-        )
         subscribe = node.create_subscription
-        subscribe(Image, self.mask_topic, self._store_mask, QUEUE_DEPTH)
+        subscribe(Image, self._mask_topic, self._store_mask, QUEUE_DEPTH)
         if on_overlay is not None:
             subscribe(Image, f'{node_name}/overlay', self._store_overlay, QUEUE_DEPTH)
-        subscribe(String, f'{node_name}/labels', self._store_names, latched)
+        subscribe(String, f'{node_name}/labels', self._store_names, LATCHED_QOS)
         subscribe(DiagnosticArray, '/diagnostics', self._store_report, QUEUE_DEPTH)
 
     @property
-    def under_way(self) -> int:
-        """Pairs of which the node has neither made a mask nor said why not."""
-        after_pairing = sum(
+    def in_progress(self) -> int:
+        """Number of pairs that are neither segmented nor dropped."""
+        before_pairing = {f'dropped.{cause}' for cause in BEFORE_PAIRING}
+        dropped = (
             count
             for key, count in self.totals.items()
-            if key.startswith('dropped.') and key.removeprefix('dropped.') not in BEFORE_PAIRING
+            if key.startswith('dropped.') and key not in before_pairing
         )
-        return self.totals.get('pairs', 0) - self.totals.get('masks', 0) - after_pairing
+        return self.totals.get('pairs', 0) - self.totals.get('masks', 0) - sum(dropped)
 
     def count_from_here(self) -> None:
-        """Leave what the node has reported so far out of `totals`."""
+        """Exclude the counts so far from `totals`."""
         self._before, self.totals = self.totals, dict.fromkeys(self.totals, 0)
 
     def has_lost_node(self) -> bool:
-        """Whether nobody publishes masks any more."""
-        heard = self._node.count_publishers(self.mask_topic) > 0
-        self._was_heard |= heard
-        return self._was_heard and not heard
+        """Whether the publisher of masks has gone."""
+        has_publisher = self._node.count_publishers(self._mask_topic) > 0
+        self._had_publisher |= has_publisher
+        return self._had_publisher and not has_publisher
 
     def spin(self, timeout_s: float = SPIN_S) -> None:
-        """Take one message, or wait for it so long at most."""
+        """Process one message, if one arrives in time."""
         self._executor.spin_once(timeout_sec=timeout_s)
 
     def _store_mask(self, message: Image) -> None:
         arrived_ns, arrived_s = time.time_ns(), time.monotonic()
         stamp = stamp_ns(message.header)
-        latency_ms = (arrived_ns - stamp) / 1e6
-        self.masks[stamp] = ReceivedMask(
-            self._masks_on_disk.store(mask_from_msg(message)), latency_ms, arrived_s
-        )
+        labels = mask_from_msg(message)
+        # A long bag has many masks; compressed, 480x640 pixels are some kilobytes.
+        load = partial(_decompress, zlib.compress(labels, level=1), labels.shape)
+        self.masks[stamp] = ReceivedMask(load, (arrived_ns - stamp) / 1e6, arrived_s)
 
     def _store_overlay(self, message: Image) -> None:
         self._on_overlay(stamp_ns(message.header), rgb_from_msg(message))
@@ -163,3 +137,7 @@ class MaskSubscriber:
                     for entry in status.values
                     if entry.value.isdecimal()
                 }
+
+
+def _decompress(data: bytes, shape: tuple[int, int]) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of `evaluate_bag --live`, and what they mean to the node and to the player."""
+"""Options of `evaluate_bag --live` and their meaning for node and player."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 ONLINE_ONLY = ('rate', 'lossless', 'params_file', 'param', 'node')
 STARTED_NODE_ONLY = ('checkpoint', 'device', 'precision', 'backend', 'params_file', 'param')
-"""Options about a node that is started; with `--node` it is somebody else's."""
+"""Options for a node that is started; not allowed with `--node`."""
 
 
 def add_online_options(parser: argparse.ArgumentParser) -> None:
-    """What `--live` can be told."""
+    """Add `--live` and its options."""
     live = parser.add_argument_group(
         'live', 'score the masks of a running node, received over DDS, and measure their latency'
     )
@@ -49,14 +49,14 @@ def add_online_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_online_options(args: argparse.Namespace) -> None:
-    """Raise InputError where options contradict each other."""
+    """Raise InputError if options contradict each other."""
     if not args.live:
         given = next((name for name in ONLINE_ONLY if getattr(args, name)), None)
         if given:
-            raise InputError(f'--{given.replace("_", "-")} is for --live; add it')
+            raise InputError(f'--{given.replace("_", "-")} needs --live')
     check_positive(args, 'rate')
     if args.params_file is not None and not args.params_file.is_file():
-        raise InputError(f'no parameters at {args.params_file}; give a YAML file')
+        raise InputError(f'no parameter file at {args.params_file}; give a YAML file')
     if args.node is None:
         return
     if not args.node.startswith('/'):
@@ -66,21 +66,13 @@ def check_online_options(args: argparse.Namespace) -> None:
     )
     if given:
         raise InputError(
-            f'--{given.replace("_", "-")} is for a node that is started, but {args.node} runs '
-            'already: set it there'
+            f'--{given.replace("_", "-")} is for a node that is started; {args.node} is already '
+            'running: set it there'
         )
 
 
 def replay_config(args: argparse.Namespace, logs: Path, frames: int) -> ReplayConfig:
-    """What is played, and to which node.
-
-    Args:
-        logs: folder for the logs of the processes.
-        frames: how many there are, for the progress bar.
-
-    Raises:
-        InputError: a `--param` is not NAME:=VALUE.
-    """
+    """The replay from the options; raises InputError for an invalid `--param`."""
     from sgnet_ros.replay.session import ReplayConfig
 
     streams = ['rgb', 'depth']
@@ -101,14 +93,14 @@ def replay_config(args: argparse.Namespace, logs: Path, frames: int) -> ReplayCo
 
 
 def node_parameters(args: argparse.Namespace) -> dict[str, str]:
-    """What the options mean to the node; all but pairing is left to `--params-file` if not given.
+    """The parameters of the node from the options; other values come from `--params-file`.
 
     Raises:
-        InputError: a `--param` is not NAME:=VALUE, or about pairing.
+        InputError: a `--param` is not NAME:=VALUE, or is a parameter of pairing.
     """
     given = {'device': args.device, 'precision': args.precision, 'backend': args.backend}
     parameters = {name: value for name, value in given.items() if value != 'auto'}
-    # Always: labels are looked up by the pairs that we make.
+    # Always set: node and evaluator must make the same pairs.
     parameters |= {'sync.mode': args.sync_mode, 'sync.slop': str(args.sync_slop)}
     if args.checkpoint:
         parameters['checkpoint'] = str(Path(args.checkpoint).resolve())
@@ -123,6 +115,6 @@ def node_parameters(args: argparse.Namespace) -> dict[str, str]:
         if not name or not assigned:
             raise InputError(f'--param must be NAME:=VALUE, as in max_rate:=5.0, got {text!r}')
         if name.startswith('sync.'):
-            raise InputError(f'{name} is for the evaluator, too: give --sync-mode or --sync-slop')
+            raise InputError(f'{name} also applies to the evaluator: use --sync-mode, --sync-slop')
         parameters[name] = value
     return parameters

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of a bag that was played to the node: masks, and metrics that add up."""
+"""The result of a replay: masks and consistent metrics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ PERCENTS = (50, 95, 99)
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What came of a run.
+    """The result of a replay.
 
     Attributes:
-        masks: by the stamp, in ns, under which the frame was recorded in the bag.
-        class_names: of the node's network.
-        about: what the node says of it: `network`, a line for people, `device`, `checkpoint` ...
-        played: what play_bag says it sent.
-        node: what the node says it received, made and dropped.
+        masks: by recorded stamp of the frame, in ns.
+        about: status of the network: `network`, `device`, `checkpoint` ...
+        played: JSON results of play_bag.
+        node: JSON results of the node.
         sent_stamps: recorded stamp -> stamp sent, in ns.
     """
 
@@ -37,22 +36,22 @@ class ReplayResult:
     sent_stamps: dict[int, int]
 
     def metrics(self, rgb_topic: str = FrameTopics().rgb) -> dict[str, Any]:
-        """The metrics that need no labels; masks + dropped = pairs, always.
+        """The metrics without labels; masks + dropped = pairs.
 
-        Two causes are ours: `not_recorded`, masks that were published and never arrived here, and
-        `unfinished`, pairs that the node was still at when it was stopped. `label_age_ms` is how
-        old the newest mask is whenever somebody looks.
+        Two causes are added: `not_recorded`, published masks that did not arrive, and `unfinished`,
+        pairs in progress when the node stopped. `label_age_ms` is the age of the newest mask over
+        time.
         """
         node, masks = self.node, self.masks
         causes = {cause: count for cause, count in node['dropped'].items() if count}
         unpaired = {k: n for k, n in causes.items() if k in BEFORE_PAIRING}
         dropped = {k: n for k, n in causes.items() if k not in BEFORE_PAIRING}
-        # The last masks of a node that has ended are in no report of it.
+        # If a running node has ended, its last masks are missing in its reports.
         made = max(node['masks'], len(masks))
         pairs = max(node['pairs'], made + sum(dropped.values()))
-        ours = {'not_recorded': made - len(masks)}
-        ours['unfinished'] = pairs - made - sum(dropped.values())
-        dropped |= {cause: count for cause, count in ours.items() if count}
+        unfinished = pairs - made - sum(dropped.values())
+        added = {'not_recorded': made - len(masks), 'unfinished': unfinished}
+        dropped |= {cause: count for cause, count in added.items() if count}
         arrivals = [mask.arrived_s for mask in masks.values()]
         spread_s = max(arrivals) - min(arrivals) if len(arrivals) > 1 else 0.0
         return {
@@ -70,7 +69,7 @@ class ReplayResult:
 
 
 def label_ages_ms(masks: Iterable[ReceivedMask]) -> np.ndarray:
-    """How old the newest mask was at each millisecond between the first mask and the last.
+    """Age of the newest mask at each millisecond between the first mask and the last.
 
     Age counts from the stamp of the colour image: a mask that arrives after 80 ms and is replaced
     100 ms later is 80 to 180 ms old.
@@ -86,13 +85,13 @@ def label_ages_ms(masks: Iterable[ReceivedMask]) -> np.ndarray:
 
 
 def table(metrics: Mapping[str, Any]) -> str:
-    """The metrics for people."""
+    """The metrics as text."""
     latency = metrics['latency_ms'] or {'p50': float('nan'), 'p95': float('nan')}
     fps = metrics['fps']
     rate_hz, age = metrics.get('rate_hz'), metrics.get('label_age_ms')
     rows = [
         ('frames sent', f'{metrics["frames_sent"]}', f'at {rate_hz:g} Hz' if rate_hz else ''),
-        ('pairs', f'{metrics["pairs"]}', _causes('never paired', metrics['unpaired'])),
+        ('pairs', f'{metrics["pairs"]}', _causes('not paired: ', metrics['unpaired'])),
         ('masks', f'{metrics["masks"]}', ''),
         ('dropped', f'{sum(metrics["dropped"].values())}', _causes('', metrics['dropped'])),
         ('frames per second', '-' if fps is None else f'{fps:.1f}', ''),
@@ -100,16 +99,16 @@ def table(metrics: Mapping[str, Any]) -> str:
         ('latency, 95 %', f'{latency["p95"]:.0f} ms', ''),
     ]
     if age:
-        rows.append(('age of labels', f'{age["p50"]:.0f} ms', 'of the newest mask; median'))
+        rows.append(('age of labels', f'{age["p50"]:.0f} ms', 'median of the newest mask'))
     if metrics['processing_ms']:
         processing = f'{metrics["processing_ms"]["p50"]:.0f} ms'
-        rows.append(('of that the node', processing, 'conversions, network, publishing; median'))
+        rows.append(('node, median', processing, 'conversions, network, publishing'))
     if metrics.get('miou') is not None:
-        accuracy = f'{100 * metrics["pixel_accuracy"]:.1f} % of pixels right'
+        accuracy = f'pixel accuracy {100 * metrics["pixel_accuracy"]:.1f} %'
         rows.append(('mIoU', f'{100 * metrics["miou"]:.1f} %', accuracy))
     return '\n'.join(f'{name:18} {value:>9}   {note}'.rstrip() for name, value, note in rows)
 
 
-def _causes(what: str, counts: Mapping[str, int]) -> str:
-    listed = ', '.join(f'{cause} {count}' for cause, count in sorted(counts.items()))
-    return f'{what} {listed}'.strip() if listed else ''
+def _causes(prefix: str, counts: Mapping[str, int]) -> str:
+    causes = ', '.join(f'{cause} {count}' for cause, count in sorted(counts.items()))
+    return prefix + causes if causes else ''

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replays a bag through the real node: player, node and subscriber, three processes over DDS."""
+"""Plays a bag to the node: player, node and subscriber are three processes over DDS."""
 
 from __future__ import annotations
 
@@ -7,31 +7,30 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
-from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from sgnet_core.errors import SgnetError
 from sgnet_ros.bag.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
+from sgnet_ros.compat.ros_node import ros_node
 from sgnet_ros.replay.child_process import READY_TIMEOUT_S, SETTLE_S, ChildProcess
 from sgnet_ros.replay.mask_subscriber import MaskSubscriber
 from sgnet_ros.replay.result import ReplayResult
 from sgnet_ros.topics import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, TRANSPORTS
 
 DRAIN_TIMEOUT_S = 30.0
-"""For the last frame to come through after the player has ended."""
-PATIENT_REPORTS = 5
-"""Reports of an idle node, one a second, after which a mask that has not come is lost."""
+"""Time for the last masks after the end of the bag."""
+IDLE_REPORTS = 5
+"""Reports of an idle node, one per second, after which a missing mask is lost."""
 SUBSCRIBER_TIMEOUT_S = 30.0
 NODE = '/segmentation'
-"""The name, with its namespace, of a node that is started."""
+"""Name of a node that the session starts."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,13 @@ class ReplayConfig:
     """What is played, and to which node.
 
     Attributes:
-        bag: the bag.
         out: folder for the logs of the processes.
-        topics: of the bag.
-        streams: which of them are played; names of fields of `topics`.
-        rate: speed, 2.0 = twice as fast as recorded.
-        lossless: wait for masks rather than lose a frame, however slow the node is.
-        node: name, with its namespace, of a node that runs already; None = start one.
-        parameters: of a node that is started, as after `-p`; they win over `params_file`.
-        params_file: of a node that is started; None = none.
-        frames: how many there are, for the progress bar.
+        streams: the topics that are played: fields of `topics`.
+        rate: speed factor.
+        lossless: wait for masks, so that the node drops no frame.
+        node: name and namespace of a running node; None = start one.
+        parameters: for a node that is started; override `params_file`.
+        frames: number of frames, for the progress bar.
     """
 
     bag: Path
@@ -63,194 +59,195 @@ class ReplayConfig:
     frames: int | None = None
 
 
-def run_session(
-    run: ReplayConfig,
-    stop: threading.Event,
-    on_overlay: Callable[[int, np.ndarray], None] | None = None,
-    on_ready: Callable[[tuple[str, ...]], None] = lambda class_names: None,
-) -> ReplayResult:
-    """Play a bag to the node in real time and record what it publishes, to the end.
+class ReplaySession:
+    """One replay of a bag in real time.
 
     Args:
-        stop: ends it early; what was seen is returned.
-        on_overlay: called with the stamp sent, in ns, and the picture; None = without overlays.
+        stop: ends the replay early; the result contains what arrived.
+        on_overlay: called with the stamp sent, in ns, and the overlay; None = without overlays.
         on_ready: called with the classes of the node before the first frame.
-
-    Raises:
-        SgnetError: a process ended by itself, or the node did not get ready; with its last words.
-        KeyboardInterrupt: `stop` before the first frame.
     """
-    node_json, play_json = run.out / 'segmentation_node.json', run.out / 'play_bag.json'
-    for file in (node_json, play_json):
-        file.unlink(missing_ok=True)  # of an earlier run
-    with _subscriber(run, on_overlay) as subscriber, _node(run, node_json) as node:
-        _wait_until_ready(run, subscriber, node, stop)
-        on_ready(subscriber.class_names)
+
+    def __init__(
+        self,
+        config: ReplayConfig,
+        stop: threading.Event,
+        on_overlay: Callable[[int, np.ndarray], None] | None = None,
+        on_ready: Callable[[tuple[str, ...]], None] = lambda class_names: None,
+    ) -> None:
+        self._config = config
+        self._stop = stop
+        self._on_overlay = on_overlay
+        self._on_ready = on_ready
+        self._node_name = config.node or NODE
+        self._subscriber: MaskSubscriber | None = None
+        self._node: ChildProcess | None = None
+
+    def run(self) -> ReplayResult:
+        """Play the bag to its end.
+
+        Raises:
+            SgnetError: a process ended, or the node did not become ready; with the end of its log.
+            KeyboardInterrupt: `stop` before the first frame.
+        """
+        out = self._config.out
+        node_json, play_json = out / 'segmentation_node.json', out / 'play_bag.json'
+        for file in (node_json, play_json):
+            file.unlink(missing_ok=True)  # of an earlier replay
+        with ros_node('mask_subscriber', []) as ros:
+            self._subscriber = MaskSubscriber(ros, self._on_overlay, self._node_name)
+            with self._start_node(node_json) as self._node:
+                self._wait_until_ready()
+                self._on_ready(self._subscriber.class_names)
+                self._play(play_json)
+                if self._node is not None:
+                    self._node.stop()
+                    self._node.check()
+                self._subscriber.spin()  # the last message can still be on its way
+                node = json.loads(node_json.read_text()) if self._node else self._reported()
+        return self._result(json.loads(play_json.read_text()), node)
+
+    def _play(self, json_file: Path) -> None:
+        subscriber = self._subscriber
         with (
-            _start_player(run, play_json) as player,
-            tqdm(total=run.frames, unit='mask', disable=None) as progress,
+            self._start_player(json_file) as player,
+            tqdm(total=self._config.frames, unit='mask', disable=None) as progress,
         ):
-            while player.running and not stop.is_set():
-                _spin(subscriber, node, stop)
+            while player.running and not self._stop.is_set():
+                self._spin()
                 progress.update(len(subscriber.masks) - progress.n)
             player.stop()
-            # A bag that is cut off makes it fail as well, but after it has told what it sent.
-            if not play_json.exists():
-                if stop.is_set():
+            # The player also fails for a truncated bag, but after it has written its results.
+            if not json_file.exists():
+                if self._stop.is_set():
                     raise KeyboardInterrupt
                 player.check()
-            _drain(subscriber, node, stop)
+            self._drain()
             progress.update(len(subscriber.masks) - progress.n)
-        if node is not None:
-            node.stop()
-            node.check()
-        # What was published last may still be on its way to us.
-        subscriber.spin()
-        counts = json.loads(node_json.read_text()) if node else _counts(subscriber.totals)
-    return _result(subscriber, json.loads(play_json.read_text()), counts)
+
+    def _reported(self) -> dict[str, Any]:
+        """The counts of a running node, in the format of its `--json`."""
+        totals = self._subscriber.totals
+
+        def group(prefix: str) -> dict[str, int]:
+            return {k.removeprefix(prefix): n for k, n in totals.items() if k.startswith(prefix)}
+
+        return {
+            'received': group('received.'),
+            'pairs': totals.get('pairs', 0),
+            'masks': totals.get('masks', 0),
+            'dropped': group('dropped.'),
+            'processing_ms': None,
+        }
+
+    def _result(self, played: dict[str, Any], node: dict[str, Any]) -> ReplayResult:
+        sent_stamps = {int(recorded): sent for recorded, sent in played.pop('stamps_ns').items()}
+        recorded_stamps = {sent: recorded for recorded, sent in sent_stamps.items()}
+        published_ns = played.pop('published_ns')
+        subscriber, masks = self._subscriber, {}
+        for stamp, mask in subscriber.masks.items():
+            # In a domain that the user has chosen there can be masks of other players.
+            if (recorded := recorded_stamps.get(stamp)) is not None:
+                # Stamps differ from the time of sending unless the rate is 1.
+                early_ms = (stamp - published_ns[str(recorded)]) / 1e6
+                masks[recorded] = replace(mask, latency_ms=mask.latency_ms + early_ms)
+        return ReplayResult(
+            masks, subscriber.class_names, subscriber.about, played, node, sent_stamps
+        )
+
+    def _start_player(self, json_file: Path) -> ChildProcess:
+        config = self._config
+        argv = ['play_bag', str(config.bag), '--restamp', '--json', str(json_file)]
+        argv += ['--rate', str(config.rate), '--start-delay', str(SETTLE_S)]
+        argv += ['--wait-for-subscribers', str(SUBSCRIBER_TIMEOUT_S)]
+        if config.lossless:
+            argv += ['--lossless', f'{self._node_name}/mask']
+        argv += ['--topics', *(getattr(config.topics, stream) for stream in config.streams)]
+        return ChildProcess('play_bag', argv, config.out / 'play_bag.log', os.environ)
+
+    def _start_node(self, json_file: Path) -> ChildProcess | nullcontext[None]:
+        if self._config.node is not None:
+            return nullcontext()
+        argv = ['segmentation_node', '--json', str(json_file), *node_arguments(self._config)]
+        log = self._config.out / 'segmentation_node.log'
+        return ChildProcess('segmentation_node', argv, log, os.environ)
+
+    def _spin(self) -> None:
+        self._subscriber.spin()
+        if self._node is not None and not self._node.running:
+            raise SgnetError(f'segmentation_node has ended: {self._node.describe_end()}')
+        # Ctrl-C can end a running node as well.
+        if not self._stop.is_set() and self._has_lost_node():
+            raise SgnetError(f'no publisher on {self._node_name}/mask: the node has ended')
+
+    def _has_lost_node(self) -> bool:
+        return self._node is None and self._subscriber.has_lost_node()
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the classes of the node: then the network is loaded and DDS is connected."""
+        subscriber = self._subscriber
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        # The counts of a running node start at its next report.
+        while subscriber.class_names is None or (self._node is None and not subscriber.reports):
+            self._spin()
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            if time.monotonic() > deadline:
+                raise SgnetError(f'after {READY_TIMEOUT_S:.0f} s {self._not_ready()}')
+        subscriber.count_from_here()
+
+    def _not_ready(self) -> str:
+        if self._node is not None:
+            return f'segmentation_node is not ready: {self._node.describe_end()}'
+        if self._subscriber.class_names is None:
+            return (
+                f'there is no message on {self._node_name}/labels; start the node in this '
+                'ROS_DOMAIN_ID, or correct --node (namespace and name, as in `ros2 node list`)'
+            )
+        return (
+            f'{self._node_name} has not reported on /diagnostics; its diagnostics.period must not '
+            'be 0'
+        )
+
+    def _drain(self) -> None:
+        """Wait until the node is idle and all masks have arrived, for a limited time."""
+        subscriber = self._subscriber
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        reports, totals, idle_reports = subscriber.reports, subscriber.totals, 0
+        while time.monotonic() < deadline:
+            self._spin()
+            if self._stop.is_set() and self._has_lost_node():
+                return
+            if subscriber.reports == reports:
+                continue
+            is_idle = subscriber.totals == totals and subscriber.in_progress == 0
+            idle_reports = idle_reports + 1 if is_idle else 0
+            has_all = len(subscriber.masks) >= subscriber.totals['masks']
+            if idle_reports > (0 if has_all else IDLE_REPORTS):
+                return
+            reports, totals = subscriber.reports, subscriber.totals
 
 
-def _counts(totals: Mapping[str, int]) -> dict[str, Any]:
-    """The counts of the node's reports, in the form of its `--json`."""
-
-    def part(name: str) -> dict[str, int]:
-        return {k.removeprefix(name): n for k, n in totals.items() if k.startswith(name)}
-
-    return {
-        'received': part('received.'),
-        'pairs': totals.get('pairs', 0),
-        'masks': totals.get('masks', 0),
-        'dropped': part('dropped.'),
-        'processing_ms': None,
-    }
-
-
-def _result(
-    subscriber: MaskSubscriber, played: dict[str, Any], node: dict[str, Any]
-) -> ReplayResult:
-    sent_stamps = {int(recorded): sent for recorded, sent in played.pop('stamps_ns').items()}
-    recorded_at = {sent: recorded for recorded, sent in sent_stamps.items()}
-    published_ns = played.pop('published_ns')
-    masks = {}
-    for stamp, mask in subscriber.masks.items():
-        # In a domain that the user has chosen, somebody else's masks may come by as well.
-        if (recorded := recorded_at.get(stamp)) is not None:
-            # Unless the bag is played at its own pace, stamps run away from the time.
-            early_ms = (stamp - published_ns[str(recorded)]) / 1e6
-            masks[recorded] = replace(mask, latency_ms=mask.latency_ms + early_ms)
-    return ReplayResult(masks, subscriber.class_names, subscriber.about, played, node, sent_stamps)
-
-
-@contextmanager
-def _subscriber(
-    run: ReplayConfig, on_overlay: Callable[[int, np.ndarray], None] | None
-) -> Iterator[MaskSubscriber]:
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('mask_subscriber')
-    try:
-        yield MaskSubscriber(node, on_overlay, run.node or NODE)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-
-
-def _start_player(run: ReplayConfig, json_file: Path) -> ChildProcess:
-    argv = ['play_bag', str(run.bag), '--restamp', '--json', str(json_file)]
-    argv += ['--rate', str(run.rate)]
-    argv += ['--wait-for-subscribers', str(SUBSCRIBER_TIMEOUT_S), '--start-delay', str(SETTLE_S)]
-    if run.lossless:
-        argv += ['--lossless', f'{run.node or NODE}/mask']
-    argv += ['--topics', *(getattr(run.topics, stream) for stream in run.streams)]
-    return ChildProcess('play_bag', argv, run.out / 'play_bag.log', os.environ)
-
-
-def _node(run: ReplayConfig, json_file: Path) -> AbstractContextManager[ChildProcess | None]:
-    """The node's process; None where a node runs already."""
-    if run.node is not None:
-        return nullcontext()
-    argv = ['segmentation_node', '--json', str(json_file), *node_arguments(run)]
-    return ChildProcess('segmentation_node', argv, run.out / 'segmentation_node.log', os.environ)
-
-
-def node_arguments(run: ReplayConfig) -> list[str]:
-    """What a node is told that is started for `run`, after `--ros-args`."""
-    topics = run.topics
+def node_arguments(config: ReplayConfig) -> list[str]:
+    """The ROS arguments of a node that is started."""
+    topics = config.topics
     # DDS loses large best-effort images between processes (docs/troubleshooting.md). With reliable
     # inputs, only the node drops images, and it counts them.
     parameters = {'qos.input': 'reliable'}
     remappings = {CAMERA_INFO: topics.camera_info, DEPTH_CAMERA_INFO: topics.depth_camera_info}
-    for part, topic in (('rgb', RGB), ('depth', DEPTH)):
-        suffix, recorded = COMPRESSED_SUFFIXES[part], getattr(topics, part)
+    for field_name, topic in (('rgb', RGB), ('depth', DEPTH)):
+        suffix, recorded = COMPRESSED_SUFFIXES[field_name], getattr(topics, field_name)
         if recorded.endswith(suffix):
             parameter, _ = TRANSPORTS[topic]
             parameters[parameter] = suffix.removeprefix('/')
         remappings[topic] = recorded.removesuffix(suffix)
-    if run.lossless:
+    if config.lossless:
         parameters['queue.policy'] = 'all'
     argv = ['--ros-args']
-    if run.params_file is not None:
-        argv += ['--params-file', str(run.params_file)]
+    if config.params_file is not None:
+        argv += ['--params-file', str(config.params_file)]
     for name, topic in remappings.items():
         argv += ['-r', f'{name}:={topic}']
-    for name, value in {**parameters, **run.parameters}.items():
+    for name, value in {**parameters, **config.parameters}.items():
         argv += ['-p', f'{name}:={value}']
     return argv
-
-
-def _spin(subscriber: MaskSubscriber, node: ChildProcess | None, stop: threading.Event) -> None:
-    subscriber.spin()
-    if node is not None and not node.running:
-        raise SgnetError(f'segmentation_node ended by itself: {node.describe_end()}')
-    # The Ctrl-C that ends us may have ended somebody's node as well.
-    if node is None and not stop.is_set() and subscriber.has_lost_node():
-        raise SgnetError(f'nobody publishes {subscriber.mask_topic} any more: the node has ended')
-
-
-def _wait_until_ready(
-    run: ReplayConfig, subscriber: MaskSubscriber, node: ChildProcess | None, stop: threading.Event
-) -> None:
-    """Until the node has told its classes: then the network is loaded and DDS connects us."""
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    # A node that runs already has counted before: its next report is where we begin.
-    while subscriber.class_names is None or (node is None and not subscriber.reports):
-        _spin(subscriber, node, stop)
-        if stop.is_set():
-            raise KeyboardInterrupt
-        if time.monotonic() > deadline:
-            raise SgnetError(_not_ready(run, subscriber, node))
-    subscriber.count_from_here()
-
-
-def _not_ready(run: ReplayConfig, subscriber: MaskSubscriber, node: ChildProcess | None) -> str:
-    after = f'after {READY_TIMEOUT_S:.0f} s'
-    if node is not None:
-        return f'segmentation_node was not ready {after}: {node.describe_end()}'
-    if subscriber.class_names is None:
-        return (
-            f'{after} nothing has come on {run.node}/labels; start the node in this '
-            'ROS_DOMAIN_ID, or correct --node (namespace and name, as `ros2 node list` has it)'
-        )
-    return (
-        f'{after} {run.node} has not reported on /diagnostics; its diagnostics.period must not be 0'
-    )
-
-
-def _drain(subscriber: MaskSubscriber, node: ChildProcess | None, stop: threading.Event) -> None:
-    """Until the node has nothing under way and we have all it made, or the time is over.
-
-    What is missing then is counted as such.
-    """
-    deadline = time.monotonic() + DRAIN_TIMEOUT_S
-    reports, totals, quiet = subscriber.reports, subscriber.totals, 0
-    while time.monotonic() < deadline:
-        _spin(subscriber, node, stop)
-        if stop.is_set() and node is None and subscriber.has_lost_node():
-            return
-        if subscriber.reports == reports:
-            continue
-        # A report like the one before and nothing under way: nothing will come any more.
-        idle = subscriber.totals == totals and subscriber.under_way == 0
-        quiet = quiet + 1 if idle else 0
-        if quiet and len(subscriber.masks) >= subscriber.totals['masks'] or quiet > PATIENT_REPORTS:
-            return
-        reports, totals = subscriber.reports, subscriber.totals

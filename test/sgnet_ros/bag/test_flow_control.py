@@ -81,7 +81,7 @@ def test_gives_up_once_until_there_is_an_answer(back_pressure, caplog):
     for index in range(20):
         send(back_pressure, 'rgb', [index])
         send(back_pressure, 'depth', [index])
-    assert caplog.text.count('nothing on /nobody/mask for 0.3 s') == 1
+    assert caplog.text.count('no mask on /nobody/mask for 0.3 s') == 1
 
 
 def test_goes_on_without_answers_that_never_come(unspun_node, bag_path, caplog):
@@ -91,4 +91,4 @@ def test_goes_on_without_answers_that_never_come(unspun_node, bag_path, caplog):
         player = BagPlayer(bag, unspun_node, topics, back_pressure=back_pressure)
         player.play(threading.Event())
     assert player.sent == {TOPICS.rgb: 5, TOPICS.label_names: 1}
-    assert caplog.text.count('nothing on /nobody/mask for 0.1 s') == 1
+    assert caplog.text.count('no mask on /nobody/mask for 0.1 s') == 1

@@ -66,7 +66,7 @@ def test_a_neighbouring_frames_labels_are_not_taken(bag_path, tiny_samples, tmp_
     ('names', 'odd'), [(['frame_1'], 'frame_1'), (['1000000000.0', '7'], '7'), (['1', 'x'], 'x')]
 )
 def test_names_that_say_nothing(tiny_samples, tmp_path, names, odd):
-    with pytest.raises(DataError, match=f"what is '{odd}' the label of"):
+    with pytest.raises(DataError, match=f"'{odd}' is not a valid name"):
         write_labels(tmp_path / 'labels', dict.fromkeys(names, tiny_samples[0].labels))
 
 

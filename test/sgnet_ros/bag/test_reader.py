@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags of every format open and read alike, whole, cut off at any place, or not at all."""
 
-import shutil
 import struct
 
 import numpy as np
@@ -145,7 +144,7 @@ def test_truncated_bag_gives_what_is_before_the_cut(bag_path, kept):
         latched = [topic.latched for topic in bag.topics.values()]
     truncate(bag_path, kept)
     with Bag(bag_path) as bag:
-        assert 'cut off' in bag.damage
+        assert 'truncated' in bag.damage
         messages = list(bag.messages())
         check_messages(bag, messages)
         # Bytes and messages go together, but for a chunk or two, and what else is in the file.
@@ -159,7 +158,7 @@ def test_truncated_bag_gives_what_is_before_the_cut(bag_path, kept):
 
 def test_bag_cut_at_its_beginning_is_refused(bag_path):
     truncate(bag_path, 0.0001)
-    with pytest.raises(DataError, match='not a bag that can be read'):
+    with pytest.raises(DataError, match='not a readable bag'):
         Bag(bag_path)
 
 
@@ -190,17 +189,13 @@ def test_one_storage_file(tmp_path):
         assert len(list(bag.messages())) == 2 * COUNT
 
 
-def test_metadata_tells_how_much_was_recorded(tmp_path):
-    path = MAKERS['mcap'](tmp_path)
-    truncate(path)
-    with Bag(path) as bag:
-        assert bag.recorded == dict.fromkeys(TOPICS, COUNT)
-        assert bag.topics[TOPICS[0]].count < COUNT
-
-
 @pytest.mark.parametrize(
     ('name', 'message'),
-    [('nowhere', 'no bag at .*nowhere'), ('notes.txt', 'not a bag'), ('.', 'not a bag')],
+    [
+        ('nowhere', 'no bag at .*nowhere'),
+        ('notes.txt', 'not a readable bag'),
+        ('.', 'not a readable bag'),
+    ],
 )
 def test_something_else(tmp_path, name, message):
     (tmp_path / 'notes.txt').write_text('not a bag')
@@ -265,15 +260,3 @@ def test_has_header():
     assert not has_header('std_msgs/msg/String')
     assert not has_header('tf2_msgs/msg/TFMessage')
     assert not has_header('my_robot_msgs/msg/Odd')
-
-
-def test_copied_bag_reads_the_same(bag_path, tmp_path):
-    """The answer depends on the bytes only, not on the name or on an earlier reader."""
-    target = tmp_path / 'copy'
-    if bag_path.is_dir():
-        shutil.copytree(bag_path, target)
-    else:
-        target = target.with_suffix(bag_path.suffix)
-        shutil.copy(bag_path, target)
-    with Bag(bag_path) as one, Bag(target) as two:
-        assert list(one.messages()) == list(two.messages())

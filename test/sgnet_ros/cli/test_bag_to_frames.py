@@ -116,7 +116,7 @@ def test_bad_frames_are_skipped_counted_and_named(bag_path, convert, tmp_path, t
     assert status == 0
     assert_all_same(frames, tiny_samples[::2])
     assert 'bag_to_frames: 3 frames of 4 pairs' in said
-    assert 'messages not used: rgb_unmatched 1' in said
+    assert 'messages without a pair: rgb_unmatched 1' in said
     assert (
         f'1 frames skipped; the first: {path}: frame {IDS[1]}, {TOPICS.rgb}: unknown colour enc'
         in said
@@ -183,7 +183,7 @@ def test_labels_without_names_are_refused_and_can_be_left_out(bag_path, convert,
     path = rewrite(bag_path, tmp_path / 'new', without(TOPICS.label_names))
     status, frames, said = convert(path)
     assert (status, frames) == (2, None)
-    assert f'nothing on {TOPICS.label_names} says what they mean' in said
+    assert f'no class names on {TOPICS.label_names}' in said
     (tmp_path / 'mine.txt').write_text('box\n')
     assert convert(path, '--classes', str(tmp_path / 'mine.txt'), labels=False)[0] == 0
 

@@ -110,7 +110,7 @@ def test_a_node_that_dies_is_quoted(demo, tiny_dataset, tmp_path):
     process = demo('--frames', tiny_dataset.root, '--checkpoint', broken)
     output = finish(process)
     assert process.returncode == 1
-    assert 'segmentation_node ended by itself: exit status 2; the end of its log:' in output
+    assert 'segmentation_node has ended: exit status 2; the end of its log:' in output
     assert 'broken.safetensors' in output
     assert not (tmp_path / 'out' / 'bag').exists()
 

@@ -60,7 +60,7 @@ def test_frames_without_labels(tiny_samples, tmp_path):
     run = replay_result({STAMPS[2]: mask()})
     scores, selected = compare(tmp_path / 'bag', run, None)
     assert scores == {}
-    assert [p.caption() for p in selected] == ['frame 2: mask 10 ms after the camera']
+    assert [p.caption() for p in selected] == ['frame 2: latency 10 ms']
     sheet = contact_sheet_of(selected, run, {'source': 'noise', 'masks': 1})
     assert sheet.dtype == np.uint8
     assert sheet.shape[2] == 3
@@ -83,7 +83,7 @@ def test_caption_counts_right_pixels(tiny_samples, bag_path):
     labels[:12] = (labels[:12] + 1) % 40
     run = replay_result({STAMPS[0]: mask(labels, 123.4)})
     _, selected = compare(bag_path, run, NYU40.class_names)
-    assert selected[0].caption().startswith('frame 0: mask 123 ms after the camera, 5')
+    assert selected[0].caption().startswith('frame 0: latency 123 ms, pixel accuracy 5')
     sheet = contact_sheet_of(selected, run, {'source': 'x', 'masks': 1, 'miou': 0.5})
     plain = contact_sheet_of(selected, run, {'source': 'x', 'masks': 1})
     assert sheet.shape[1] > plain.shape[1], 'a column more: the exact labels'
@@ -106,7 +106,7 @@ def test_evenly_spread():
 
 def test_no_mask_is_a_failure(tiny_dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        'sgnet_ros.replay.session.run_session', lambda *a: replay_result({}, {'pairs': 5})
+        'sgnet_ros.replay.session.ReplaySession.run', lambda self: replay_result({}, {'pairs': 5})
     )
     monkeypatch.setenv('ROS_DOMAIN_ID', '1')  # so that the demo sets none in this process
     argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path / 'out'), '--rate', '10']
@@ -122,5 +122,5 @@ def test_a_folder_with_other_files_is_left_alone(tiny_dataset, tmp_path, monkeyp
     recording_of_mine.touch()
     argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path), '--rate', '10']
     assert run_command('sgnet_ros', 'demo', argv) == 2
-    assert 'holds files that no demo has made' in capsys.readouterr().err
+    assert 'contains files that are not from a demo' in capsys.readouterr().err
     assert recording_of_mine.exists()

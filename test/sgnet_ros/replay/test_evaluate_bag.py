@@ -70,8 +70,8 @@ def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, cap
     written = json.loads(metrics.read_text())
     assert 7 <= written['frames'] <= 12
     error = capsys.readouterr().err
-    assert 'cut off in bag.mcap' in error
-    assert f'scored the {written["frames"]} of 20 frames' in error
+    assert 'truncated: bag.mcap' in error
+    assert f'evaluated the {written["frames"]} frames' in error
     # What was scored is what the same frames give.
     segmenter = Segmenter.from_checkpoint(checkpoint)
     expected = evaluate(segmenter, (tiny_samples * 4)[: written['frames']]).confusion
@@ -97,7 +97,7 @@ def test_bag_with_other_classes(tiny_samples, checkpoint, tmp_path, capsys):
 
 def test_bag_that_does_not_name_its_classes(bag_path, checkpoint, caplog):
     assert command(bag_path, '--checkpoint', checkpoint, '--label-names-topic', '/none') == 0
-    assert 'no /none says what the labels mean' in caplog.text
+    assert 'class names of the labels are unknown (no /none)' in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -174,9 +174,7 @@ def test_ctrl_c_while_masks_are_compared(bag, evaluate, tmp_path, monkeypatch):
         if len(seen) == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(
-        'sgnet_ros.replay.bag_evaluation.run_session', lambda *_, **__: replay_result
-    )
+    monkeypatch.setattr('sgnet_ros.replay.session.ReplaySession.run', lambda self: replay_result)
     monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskWriter.write', interrupted)
     argv = (bag, '--live', '--node', '/any', '--write-bag', tmp_path / 'masks')
     status, metrics = evaluate(*argv)
@@ -190,15 +188,15 @@ def test_what_is_left_of_a_bag_is_played_and_scored(bag, evaluate, running_node,
     assert status == 1
     assert 4 <= metrics['frames'] == metrics['masks'] <= 10
     error = capfd.readouterr().err
-    assert 'cut off in bag.mcap' in error
-    assert f'scored the {metrics["frames"]} of 15 frames' in error
+    assert 'truncated: bag.mcap' in error
+    assert f'evaluated the {metrics["frames"]} frames' in error
 
 
 def test_a_node_that_ends_meanwhile(bag, evaluate, running_node, capfd):
     leave = threading.Event()
     running_node('leaving', lambda frame: leave.set(), leave)
     assert evaluate(bag, '--live', '--lossless', '--node', '/leaving') == (1, None)
-    assert 'nobody publishes /leaving/mask any more' in capfd.readouterr().err
+    assert 'no publisher on /leaving/mask' in capfd.readouterr().err
 
 
 def test_labels_of_other_classes_are_refused_before_anything_is_played(

@@ -99,7 +99,7 @@ def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkey
     segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
     expected = evaluate(segmenter, (tiny_samples * 8)[: len(seen)]).confusion
     np.testing.assert_array_equal(written['confusion'], expected.counts)
-    assert f'{len(seen)} frames scored' in capsys.readouterr().out
+    assert f'{len(seen)} frames evaluated' in capsys.readouterr().out
     with Bag(masks) as bag:
         assert bag.damage is None
 
@@ -111,7 +111,7 @@ def test_frames_that_cannot_be_used_are_left_out(
     metrics = tmp_path / 'metrics.json'
     assert command(bag, '--checkpoint', checkpoint, *TORCH, '--json', metrics) == 1
     error = capsys.readouterr().err
-    assert '2 frames cannot be used, the first because of: ' in error
+    assert '2 invalid frames, the first: ' in error
     assert 'frame 1000000000.033333333' in error
     written = json.loads(metrics.read_text())
     assert (written['frames'], written['pairs'], written['unusable']) == (3, 5, 2)
@@ -123,14 +123,14 @@ def test_frames_that_cannot_be_used_are_left_out(
 @pytest.mark.parametrize(
     ('argv', 'message'),
     [
-        (['--rate', '2'], '--rate is for --live'),
-        (['--lossless'], '--lossless is for --live'),
+        (['--rate', '2'], '--rate needs --live'),
+        (['--lossless'], '--lossless needs --live'),
         (['--live', '--rate', '0'], '--rate must be above 0'),
-        (['--live', '--params-file', '/no/file.yaml'], 'no parameters at /no/file.yaml'),
+        (['--live', '--params-file', '/no/file.yaml'], 'no parameter file at /no/file.yaml'),
         (['--live', '--node', 'segmentation'], '--node must begin with /'),
         (['--live', '--node', '/a', '--device', 'cpu'], '--device is for a node that is started'),
         (['--live', '--param', 'max_rate=5'], '--param must be NAME:=VALUE'),
-        (['--live', '--param', 'sync.slop:=0.1'], 'give --sync-mode or --sync-slop'),
+        (['--live', '--param', 'sync.slop:=0.1'], 'use --sync-mode, --sync-slop'),
         (['--remap', '/no/file.yaml'], '/no/file.yaml cannot be read'),
         (['--labels', '/no/folder'], 'no file matches'),
     ],

@@ -55,9 +55,9 @@ def test_keeps_masks_overlays_names_and_counts(ros, unspun_node):
     np.testing.assert_array_equal(overlays[stamp_ns], picture)
     assert subscriber.about == {'network': 'a fake'}
     assert (subscriber.totals['pairs'], subscriber.totals['dropped.newer_frame']) == (7, 2)
-    assert subscriber.under_way == 7 - 3 - 2 - 1, 'messages that never paired are no pairs'
+    assert subscriber.in_progress == 7 - 3 - 2 - 1, 'messages that never paired are no pairs'
 
 
-def test_nothing_is_under_way_before_the_first_report(unspun_node):
+def test_nothing_is_in_progress_before_the_first_report(unspun_node):
     subscriber = MaskSubscriber(unspun_node, lambda *_: None)
-    assert (subscriber.under_way, subscriber.reports, subscriber.class_names) == (0, 0, None)
+    assert (subscriber.in_progress, subscriber.reports, subscriber.class_names) == (0, 0, None)

@@ -6,7 +6,7 @@ import pytest
 
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.writer import START_NS
-from sgnet_ros.replay.mask_subscriber import MaskFile, ReceivedMask
+from sgnet_ros.replay.mask_subscriber import ReceivedMask
 from sgnet_ros.replay.result import ReplayResult, label_ages_ms
 
 STAMPS = [START_NS + index * 100_000_000 for index in range(5)]
@@ -73,16 +73,3 @@ def test_label_age_counts_from_the_stamp_until_the_next_mask_comes():
 
 def test_a_mask_of_an_older_frame_does_not_make_labels_older():
     assert label_ages_ms([mask(10.0, 1.0), mask(500.0, 1.1), mask(10.0, 1.2)]).max() < 210.0
-
-
-def test_masks_come_back_from_their_file_whole():
-    masks, file = [], MaskFile()
-    rng = np.random.default_rng(3)
-    for size in ((3, 4), (24, 36), (1, 500)):
-        masks.append(rng.integers(0, 256, size).astype(np.uint8))
-    loads = [file.store(labels) for labels in masks]
-    for load, labels in reversed(list(zip(loads, masks, strict=True))):
-        np.testing.assert_array_equal(load(), labels)
-    loads.append(file.store(masks[0]))
-    np.testing.assert_array_equal(loads[-1](), masks[0])
-    np.testing.assert_array_equal(loads[0](), masks[0])
