@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a data set without labels ready for labels that somebody is going to paint."""
+"""Prepares a dataset without labels for annotation."""
 
 from __future__ import annotations
 
@@ -14,33 +14,27 @@ from sgnet_core.data.dataset_config import (
     read_text,
     write_dataset_config,
 )
-from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.images import write_file
-from sgnet_core.labels import label_set_of
 
 CLASSES_FILE = 'classes.txt'
 SPLITS = {'fit': 'fit.txt', 'val': 'val.txt'}
 
 
 def read_class_list(path: Path) -> tuple[str, ...]:
-    """The names of a file with one a line, whether or not "void" is the first.
+    """Class names from a file with one name per line; a first line "void" is skipped.
 
     Raises:
-        DataError: it cannot be read, or the names are no label set.
+        DataError: it cannot be read, or the names are not a valid label set.
     """
     first = read_text(path).split('\n', 1)[0]
-    names = read_class_names(path, label_offset=int(first.strip().lower() == VOID))
-    try:
-        return label_set_of(names).class_names
-    except InputError as error:
-        raise DataError(f'{path}: {error}') from error
+    return read_class_names(path, label_offset=int(first.strip().lower() == VOID))
 
 
 def write_annotation_template(root: Path, class_names: Sequence[str]) -> None:
-    """Add to the data set: `classes.txt`, an empty folder `label`, and empty lists `fit`, `val`.
+    """Add `classes.txt`, an empty folder `label` and empty splits `fit` and `val` to the dataset.
 
     Raises:
-        SgnetError: it cannot be written to.
+        SgnetError: the folder is not writable.
     """
     write_file(root / CLASSES_FILE, ('\n'.join((VOID, *class_names)) + '\n').encode())
     (root / 'label').mkdir(exist_ok=True)

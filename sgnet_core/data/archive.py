@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a ZIP archive or of a folder, read one by one; nothing is unpacked."""
+"""Reads files of a ZIP archive or a folder one by one, without unpacking the archive."""
 
 from __future__ import annotations
 
@@ -16,23 +16,21 @@ from sgnet_core.errors import DataError, first_line
 
 
 class Archive:
-    """Files by name: relative, with slashes, without `..`.
+    """The files of an archive by name: relative, with slashes, without `..`.
 
     Attributes:
-        path: of the archive or folder.
-        names: of all files, sorted; those that macOS adds are left out.
+        path: the archive or folder.
+        names: sorted names of all files, without those that macOS adds.
     """
 
     def __init__(self, path: Path) -> None:
         """Open it and list its files.
 
         Raises:
-            DataError: it is missing, no ZIP archive, cut off, or names a file outside itself.
+            DataError: it is missing, cut off, not a ZIP archive, or names a file outside itself.
         """
         self.path = path
-        self._zip = None
-        if not path.is_dir():
-            self._zip = _open_zip(path)
+        self._zip = None if path.is_dir() else _open_zip(path)
         names = _names_in_folder(path) if self._zip is None else _names_in_zip(path, self._zip)
         self.names = tuple(
             sorted(
@@ -50,27 +48,26 @@ class Archive:
         """
         try:
             return (self.path / name).read_bytes() if self._zip is None else self._zip.read(name)
-        except Exception as error:  # zipfile lets errors of every decompressor through
+        except Exception as error:  # zipfile raises the errors of every decompressor
             raise DataError(
                 f'{self.path}: {name} cannot be read ({first_line(error)}); get it again'
             ) from error
 
     def find(self, file_name: str) -> str | None:
-        """The first file that is called so, in whichever folder; None where there is none."""
+        """The first file with this name in any folder, or None."""
         return next((name for name in self.names if PurePosixPath(name).name == file_name), None)
 
     def open_seekable(self, name: str) -> Path | BinaryIO:
-        """A file for a reader that jumps about in it.
+        """A file for a reader that seeks.
 
-        One out of a ZIP archive is copied to a temporary file without a name (where TMPDIR says),
-        which goes when the program ends, however it does.
+        A file of a ZIP archive is copied to an anonymous temporary file (in TMPDIR), which the
+        system removes when the program ends.
 
         Raises:
             DataError: it is damaged.
         """
         if self._zip is None:
             return self.path / name
-        # It lives as long as its reader.
         copy = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             with self._zip.open(name) as file:
@@ -87,7 +84,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise DataError(f'{path}: no such file or folder') from error
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(
-            f'{path}: no ZIP archive, or cut off ({first_line(error)}); get it again'
+            f'{path}: not a ZIP archive, or cut off ({first_line(error)}); get it again'
         ) from error
 
 
@@ -100,7 +97,7 @@ def _names_in_folder(path: Path) -> Iterator[str]:
 def _names_in_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[str]:
     for member in archive.infolist():
         name = PurePosixPath(member.filename.replace('\\', '/'))
-        # Nothing is unpacked, so they could do no harm; but an archive with them is none of ours.
+        # Harmless, as nothing is unpacked, but the published archive has none.
         if name.is_absolute() or '..' in name.parts or stat.S_ISLNK(member.external_attr >> 16):
             raise DataError(
                 f'{path}: {member.filename!r} is a link or lies outside the archive; '

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SourceDataset of a data set, written as a folder data set; an interrupted run is gone on with.
+"""Converts a published dataset to a dataset folder; an interrupted conversion can be resumed.
 
-What is finished stands in a journal inside the folder, which goes when the last frame is written.
+A journal inside the folder lists the finished frames until the last one is written.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,18 +22,15 @@ from sgnet_core.types import UNLABELLED, CameraIntrinsics, Sample
 
 JOURNAL = 'unfinished.jsonl'
 MAX_SKIPPED = 0.01
-"""More frames than this share cannot be read: something is wrong with the source."""
+"""Fraction of unreadable frames above which a conversion fails."""
 
 BLOCK = 8
 BLOCKS_PER_VAL_BLOCK = 8
 _VAL_BLOCK = 6
 
-# A frame of 640x480 with its depth and labels, as estimated on some of NYUv2, rounded up.
-_FRAME_BYTES = {'.jpg': 400_000, '.png': 800_000}
-
 
 class SourceDataset(Protocol):
-    """A data set as it is published."""
+    """A dataset as it is published."""
 
     name: str
     ids: tuple[str, ...]
@@ -44,17 +40,17 @@ class SourceDataset(Protocol):
     notes: tuple[str, ...]
 
     def camera(self, sample_id: str) -> str:
-        """The kind of camera that took a frame."""
+        """Camera model of a frame."""
 
     def load(self, sample_id: str) -> Sample:
-        """One frame; raises InputError where it cannot be used."""
+        """One frame; raises InputError if it is unusable."""
 
 
 def fit_and_val(ids: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Cut training frames for `fit` and `val`: of every eight blocks of eight, the seventh is val.
+    """Split training frames into `fit` and `val`: of every eight blocks of eight, the seventh.
 
-    Neighbouring frames show the same place, so a cut frame by frame would ask of `val` what `fit`
-    has shown. Fewer than 49 frames have no `val`.
+    Neighbouring frames show the same place, so single frames would leak from `fit` to `val`. Fewer
+    than 49 frames have no `val`.
     """
     in_val = [index // BLOCK % BLOCKS_PER_VAL_BLOCK == _VAL_BLOCK for index in range(len(ids))]
     fit = tuple(name for name, chosen in zip(ids, in_val, strict=True) if not chosen)
@@ -63,7 +59,7 @@ def fit_and_val(ids: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def check_output_folder(out: Path) -> None:
-    """Raise InputError where `out` is neither new, nor empty, nor left unfinished."""
+    """Raise InputError unless `out` is new, empty, or an unfinished conversion."""
     if out.exists() and (
         not out.is_dir() or (any(out.iterdir()) and not (out / JOURNAL).is_file())
     ):
@@ -71,11 +67,11 @@ def check_output_folder(out: Path) -> None:
 
 
 def convert(source: SourceDataset, out: Path, recipe: str, image_suffix: str) -> dict[str, Any]:
-    """Write all frames of `source` to the folder `out`, and return what is in it.
+    """Write all frames of `source` to the folder `out`.
 
     Args:
-        recipe: one line that says from what and how; an unfinished folder of the same recipe is
-            gone on with.
+        recipe: one line that names source and options; an unfinished folder with the same recipe is
+            resumed.
         image_suffix: `.jpg` or `.png`.
 
     Returns:
@@ -83,13 +79,12 @@ def convert(source: SourceDataset, out: Path, recipe: str, image_suffix: str) ->
         `sizes`, `depth_m`, `missing`) and `splits` (name -> frames).
 
     Raises:
-        InputError: the folder is taken, or its disk too small.
+        InputError: the folder holds other files.
         DataError: too many frames cannot be read.
         SgnetError: the folder cannot be written to.
     """
     journal = Journal(out, recipe)
     todo = [name for name in source.ids if name not in journal.entries]
-    _check_space(out, len(todo) * _FRAME_BYTES[image_suffix])
     writer = FolderWriter(
         out,
         source.name,
@@ -103,39 +98,42 @@ def convert(source: SourceDataset, out: Path, recipe: str, image_suffix: str) ->
     except KeyboardInterrupt:
         print(
             f'{out}: {len(journal.entries)} of {len(source.ids)} frames; '
-            'the same command goes on from here',
+            'the same command continues',
             file=sys.stderr,
         )
         raise
-    written = {}
-    for name, ids in source.splits.items():
-        kept = [sample_id for sample_id in ids if sample_id in journal.entries]
-        if kept:
-            writer.write_split(name, kept)
-            written[name] = len(kept)
+    splits = {
+        name: kept
+        for name, ids in source.splits.items()
+        if (kept := [sample_id for sample_id in ids if sample_id in journal.entries])
+    }
+    for name, ids in splits.items():
+        writer.write_split(name, ids)
     writer.close()
-    journal.remove()
-    entries = list(journal.entries.values())
-    return {**summarise(entries, source.class_names), 'skipped': skipped, 'splits': written}
+    journal.path.unlink()
+    return {
+        **summarise(list(journal.entries.values()), source.class_names),
+        'skipped': skipped,
+        'splits': {name: len(ids) for name, ids in splits.items()},
+    }
 
 
 def _write_frames(
     source: SourceDataset, todo: list[str], writer: FolderWriter, journal: Journal
 ) -> int:
-    """Write the frames that are left; return how many cannot be read."""
-    skipped = 0
-    done = len(source.ids) - len(todo)
-    bar = tqdm(todo, source.name, len(source.ids), initial=done, unit='frame', disable=None)
-    for sample_id in bar:
+    """Write the remaining frames; return the number of unreadable ones."""
+    skipped, total = 0, len(source.ids)
+    done = total - len(todo)
+    for sample_id in tqdm(todo, source.name, total, initial=done, unit='frame', disable=None):
         try:
             sample = source.load(sample_id)
         except InputError as error:
             skipped += 1
             tqdm.write(f'frame {sample_id} skipped: {error}', file=sys.stderr)
-            if skipped > MAX_SKIPPED * len(source.ids):
+            if skipped > MAX_SKIPPED * total:
                 raise DataError(
-                    f'{skipped} of {len(source.ids)} frames cannot be read, more than '
-                    f'{MAX_SKIPPED:.0%}; the last is frame {sample_id}: {error}'
+                    f'{skipped} of {total} frames cannot be read, more than {MAX_SKIPPED:.0%}; '
+                    f'the last is frame {sample_id}: {error}'
                 ) from error
             continue
         writer.write(sample)
@@ -158,74 +156,58 @@ def _journal_entry(sample: Sample, camera: str) -> dict[str, Any]:
 
 
 class Journal:
-    """The frames of an unfinished folder, one line each; the first line is the recipe.
+    """The finished frames of an unfinished folder, one line each; the first line is the recipe.
 
     Attributes:
-        entries: id -> what `summarise` needs to know of the frame.
+        path: the journal file.
+        entries: id -> line of the frame, see `_journal_entry`.
     """
 
     def __init__(self, out: Path, recipe: str) -> None:
-        """Begin one in a new or empty folder, or take up what an interrupted run left.
+        """Start a journal in a new or empty folder, or resume an interrupted one.
 
         Raises:
-            InputError: the folder is taken by something else.
+            InputError: the folder holds other files or another recipe.
         """
-        self._path = out / JOURNAL
-        self.entries: dict[str, dict[str, Any]] = {}
+        self.path = out / JOURNAL
         check_output_folder(out)
-        if self._path.is_file():
-            self._resume(out, recipe)
-        out.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(line) for line in ({'recipe': recipe}, *self.entries.values())]
-        with atomic_write(self._path) as partial:
-            partial.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-
-    def append(self, entry: dict[str, Any]) -> None:
-        """Note that the files of a frame are written."""
-        with self._path.open('a', encoding='utf-8') as file:
-            file.write(json.dumps(entry) + '\n')
-        self.entries[entry['id']] = entry
-
-    def remove(self) -> None:
-        """The folder is a data set now."""
-        self._path.unlink()
-
-    def _resume(self, out: Path, recipe: str) -> None:
-        first, *lines = self._path.read_text(encoding='utf-8').splitlines() or ['']
-        begun = _parse_line(first).get('recipe')
-        if begun != recipe:
+        lines: list[dict[str, Any]] = [{'recipe': recipe}]
+        if self.path.is_file():
+            lines = [_parse_line(line) for line in self.path.read_text('utf-8').splitlines()]
+        if not lines or lines[0].get('recipe') != recipe:
+            begun = lines[0].get('recipe') if lines else None
             raise InputError(
                 f'{out}: begun as {begun!r}, this is {recipe!r}; repeat that command, '
                 'delete the folder or choose another one'
             )
-        for entry in map(_parse_line, lines):
-            if 'id' in entry:
-                self.entries[entry['id']] = entry
-        # What was being written when the run was killed.
+        self.entries = {line['id']: line for line in lines if 'id' in line}
+        # Files that a killed run was writing.
         for partial in out.rglob('*.partial'):
             partial.unlink()
+        out.mkdir(parents=True, exist_ok=True)
+        text = '\n'.join(map(json.dumps, ({'recipe': recipe}, *self.entries.values())))
+        with atomic_write(self.path) as partial:
+            partial.write_text(text + '\n', encoding='utf-8')
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Note that the files of a frame are written."""
+        with self.path.open('a', encoding='utf-8') as file:
+            file.write(json.dumps(entry) + '\n')
+        self.entries[entry['id']] = entry
 
 
 def _parse_line(line: str) -> dict[str, Any]:
-    """A line of the journal; empty where it was being written when the run was killed."""
+    """A line of the journal; empty if a killed run was writing it."""
     try:
         return json.loads(line)
     except ValueError:
         return {}
 
 
-def _check_space(out: Path, needed: int) -> None:
-    free = shutil.disk_usage(out).free
-    text = f'about {needed / 1e9:.1f} GB to write, {free / 1e9:.1f} GB free'
-    if needed > free:
-        raise InputError(f'{out}: {text}; make room, or choose a folder on another disk')
-    print(f'{out}: {text}', file=sys.stderr)
-
-
 def summarise(
     entries: Sequence[dict[str, Any]], class_names: tuple[str, ...] | None
 ) -> dict[str, Any]:
-    """What the frames of a journal hold together; see `convert`."""
+    """Summary of the frames of a journal; see `convert`."""
     seen = {number for entry in entries for number in entry['classes']}
     names = list(enumerate(class_names or ()))
     cameras: dict[str, Any] = {}

@@ -32,6 +32,7 @@ import yaml
 
 from sgnet_core.errors import DataError, InputError, reject_unknown_keys
 from sgnet_core.io.files import atomic_write
+from sgnet_core.labels import label_set_of
 from sgnet_core.types import CameraIntrinsics
 
 DATASET_FILE = 'dataset.yaml'
@@ -142,7 +143,11 @@ def write_dataset_config(root: Path, config: DatasetConfig) -> None:
 
 
 def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:
-    """Class names in the order of their ids: the first `label_offset` lines, "void", left out."""
+    """Class names in the order of their ids, without the first `label_offset` lines ("void").
+
+    Raises:
+        DataError: the file cannot be read, or the names are not a valid label set.
+    """
     names = [line.strip() for line in read_text(path).splitlines()]
     while names and not names[-1]:
         names.pop()
@@ -152,7 +157,10 @@ def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:
             f'{path}: the first line is {first!r}, but with label_offset {label_offset} it must '
             f'be {VOID!r}; add that line, or set label_offset: 0 if file value 0 is a class'
         )
-    return tuple(names[label_offset:])
+    try:
+        return label_set_of(names[label_offset:]).class_names
+    except InputError as error:
+        raise DataError(f'{path}: {error}') from error
 
 
 def read_split(path: Path) -> tuple[str, ...]:

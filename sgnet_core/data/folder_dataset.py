@@ -25,7 +25,6 @@ from sgnet_core.data.dataset_config import (
 from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.io.images import read_depth, read_labels, read_rgb
-from sgnet_core.labels import label_set_of
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 
@@ -114,12 +113,7 @@ class FolderDataset:
     def _read_class_names(self) -> tuple[str, ...] | None:
         if self._config.classes is None:
             return None
-        path = self.root / self._config.classes
-        names = read_class_names(path, self._config.label_offset)
-        try:
-            return label_set_of(names).class_names
-        except InputError as error:
-            raise DataError(f'{path}: {error}') from error
+        return read_class_names(self.root / self._config.classes, self._config.label_offset)
 
     def _choose_ids(self, split: str | None, ids: Iterable[str] | None) -> tuple[str, ...]:
         if split is not None:

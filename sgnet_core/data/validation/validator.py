@@ -18,7 +18,6 @@ from sgnet_core.data.validation.intrinsics import intrinsics_findings
 from sgnet_core.data.validation.labels import LabelCheck
 from sgnet_core.data.validation.raw_frame import RawFrame, RawFrameReader
 from sgnet_core.errors import InputError
-from sgnet_core.labels import label_set_of
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _label_check(root: Path, file: DatasetConfig) -> tuple[LabelCheck | None, li
         return None, []
     try:
         names = read_class_names(root / str(file.classes), file.label_offset)
-        return LabelCheck(label_set_of(names).class_names, file.label_offset), []
+        return LabelCheck(names, file.label_offset), []
     except InputError as problem:
         seen, _, remedy = str(problem).rpartition('; ')
         return None, [error('classes_file', seen.removeprefix(f'{root}/'), remedy)]

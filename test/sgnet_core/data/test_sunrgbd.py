@@ -176,7 +176,7 @@ def test_one_bad_frame_in_a_hundred_is_skipped(tmp_path, capsys):
         ('depth_bfx/f_abs.png', b'\x89PNG\r\n\x1a\n', 'cut off after 8 bytes'),
         ('depth_bfx/f_abs.png', None, 'no depth_bfx beside kv1/NYUdata/NYU0001/image/f.jpg'),
         ('intrinsics.txt', b'\xff\xfe 1', r'intrinsics\.txt: no 3x3 matrix'),
-        ('seg.mat', b'MATLAB 5.0 MAT-file, cut', r'seg\.mat: no MATLAB file, or a damaged one'),
+        ('seg.mat', b'MATLAB 5.0 MAT-file, cut', r'seg\.mat: not a MATLAB file, or damaged'),
         ('seg.mat', None, r'no seg\.mat'),
     ],
 )
@@ -226,7 +226,7 @@ def test_bad_archives_are_named(data, tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     archive.write_bytes(whole[: len(whole) // 2])
     for source, message in (
-        (archive, 'no ZIP archive, or cut off'),
+        (archive, 'not a ZIP archive, or cut off'),
         (tmp_path / 'none', 'no such file or folder'),
         (tmp_path / 'empty', 'no frame in it'),
     ):
@@ -254,7 +254,7 @@ def test_bad_toolbox_is_named(data, tmp_path):
     shutil.move(tmp_path / 'kept', meta)
     segmentation = toolbox / 'Metadata' / 'SUNRGBD2Dseg.mat'
     segmentation.write_bytes(segmentation.read_bytes()[:4000])
-    with pytest.raises(DataError, match=r'SUNRGBD2Dseg\.mat: not HDF5, or cut off'):
+    with pytest.raises(DataError, match=r'SUNRGBD2Dseg\.mat: not MATLAB v7.3 \(HDF5\), or cut off'):
         SunRgbdDataset(data, toolbox)
 
 
