@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dataset.yaml`: what it may say about a folder of RGB-D frames, read, checked and written.
+"""Reads, checks and writes `dataset.yaml`, which describes a folder of RGB-D frames.
 
-    name: kitchen                     # optional, free text; else the name of the folder
+    name: kitchen                     # optional; default: the name of the folder
     image: image/{id}.jpg             # pattern, relative to the folder
     depth: depth/{id}.png             # 16-bit PNG
     label: label/{id}.png             # optional, 8- or 16-bit PNG of class numbers
     pose: pose/{id}.txt               # optional, 4x4 camera-to-world
     depth_scale: 0.001                # metres per unit
-    depth_invalid: [0]                # raw values that mean "no measurement"; [0] if left out
+    depth_invalid: [0]                # optional, raw values without a measurement; default [0]
     intrinsics: {width: 640, height: 480, fx: 525.0, fy: 525.0, cx: 319.5, cy: 239.5}
-    label_offset: 1                   # class = value - offset; below 0: unlabelled; 0 if left out
-    classes: classes.txt              # one name a line; line 0 is "void" where label_offset is 1
+    label_offset: 1                   # class = value - offset; below 0: unlabelled; default 0
+    classes: classes.txt              # one name per line; with label_offset 1, line 0 is "void"
     rate_hz: 30                       # optional, for sequences
-    splits: {fit: fit.txt, val: val.txt}   # optional, one id a line
+    splits: {fit: fit.txt, val: val.txt}   # optional, files with one id per line
 
-Where every frame has a camera of its own, `intrinsics: intrinsics/{id}.txt` names files of its 3x3
-matrix (`intrinsics_from_text`), and frames may differ in size.
-
-This module knows no images: `folder.py` reads those.
+`intrinsics: intrinsics/{id}.txt` names a file with the 3x3 matrix of each frame; frames may then
+differ in size.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ _EXAMPLES = {
     'depth_scale': '0.001',
     'intrinsics': '{width: 640, height: 480, fx: 525.0, fy: 525.0, cx: 319.5, cy: 239.5}',
 }
-"""The keys every data set must have, with a line to copy."""
+"""Required keys, with a line to copy."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class DatasetConfig:
                 continue
             if '{id}' not in pattern:
                 raise DataError(
-                    f'{key}: {pattern!r} holds no {{id}}; write for example {key}/{{id}}.png'
+                    f'{key}: {pattern!r} lacks {{id}}; write for example {key}/{{id}}.png'
                 )
             if PurePosixPath(pattern).is_absolute():
                 raise DataError(f'{key}: {pattern!r} must be relative to the folder')
@@ -93,7 +91,7 @@ class DatasetConfig:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What frames have files of: `image`, `depth`, perhaps `label`, `pose`, `intrinsics`."""
+        """Kinds of files per frame: `image`, `depth`, perhaps `label`, `pose`, `intrinsics`."""
         kinds = ('image', 'depth', 'label', 'pose', 'intrinsics')
         return tuple(kind for kind in kinds if isinstance(getattr(self, kind), str))
 
@@ -106,12 +104,12 @@ def read_dataset_config(root: Path) -> DatasetConfig:
     """Read `root/dataset.yaml`.
 
     Raises:
-        DataError: it is missing, is no YAML, or says something the format does not allow.
+        DataError: it is missing, not YAML, or invalid.
     """
     path = root / DATASET_FILE
     if not path.is_file():
         what = 'no such file' if root.is_dir() else 'no such folder'
-        raise DataError(f'{path}: {what}; give the folder of a data set, which holds this file')
+        raise DataError(f'{path}: {what}; give the folder of a dataset, which holds this file')
     text = read_text(path)
     try:
         values = yaml.safe_load(text)
@@ -128,7 +126,7 @@ def read_dataset_config(root: Path) -> DatasetConfig:
 
 
 def write_dataset_config(root: Path, config: DatasetConfig) -> None:
-    """Write `root/dataset.yaml` in one step: readers see all of it or nothing."""
+    """Write `root/dataset.yaml` atomically."""
     values: dict[str, Any] = {}
     for key in (entry.name for entry in fields(config)):
         value = getattr(config, key)
@@ -164,7 +162,7 @@ def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:
 
 
 def read_split(path: Path) -> tuple[str, ...]:
-    """The ids of a split file, one a line, in file order."""
+    """The ids of a split file, one per line, in file order."""
     ids = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     if not ids:
         raise DataError(f'{path}: the split is empty; write one id a line')
@@ -174,25 +172,26 @@ def read_split(path: Path) -> tuple[str, ...]:
     return ids
 
 
-def intrinsics_from_text(text: str, size: tuple[int, int]) -> CameraIntrinsics:
-    """Read nine numbers, `fx 0 cx  0 fy cy  0 0 1`, as the camera of an image of (height, width).
+def intrinsics_from_text(text: str, size: tuple[int, int], name: Path | str) -> CameraIntrinsics:
+    """The camera of an image of (height, width) from nine numbers, `fx 0 cx  0 fy cy  0 0 1`.
 
     Raises:
-        DataError: they are no matrix of a pinhole camera without skew.
-        InputError: a focal length is not positive.
+        DataError: the text is not a valid matrix of a pinhole camera; the message begins with
+            `name`.
     """
+    remedy = 'write `fx 0 cx`, `0 fy cy`, `0 0 1`'
     try:
         matrix = np.array(text.split(), np.float64).reshape(3, 3)
     except ValueError as error:
-        raise DataError(
-            f'no 3x3 matrix ({len(text.split())} words); write `fx 0 cx`, `0 fy cy`, `0 0 1`'
-        ) from error
+        words = len(text.split())
+        raise DataError(f'{name}: not a 3x3 matrix ({words} words); {remedy}') from error
     (fx, skew, cx), (zero, fy, cy), last = matrix.tolist()
     if skew or zero or last != [0, 0, 1]:
-        raise DataError(
-            f'{matrix.tolist()} is no pinhole camera; write `fx 0 cx`, `0 fy cy`, `0 0 1`'
-        )
-    return CameraIntrinsics(size[1], size[0], fx, fy, cx, cy)
+        raise DataError(f'{name}: {matrix.tolist()} is not a pinhole camera; {remedy}')
+    try:
+        return CameraIntrinsics(size[1], size[0], fx, fy, cx, cy)
+    except InputError as error:
+        raise DataError(f'{name}: {error}') from error
 
 
 def intrinsics_to_text(camera: CameraIntrinsics) -> str:
@@ -201,10 +200,10 @@ def intrinsics_to_text(camera: CameraIntrinsics) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The UTF-8 text of a file of the data set.
+    """The UTF-8 text of a file of the dataset.
 
     Raises:
-        DataError: it is missing, unreadable, or no text.
+        DataError: it is missing, unreadable, or not text.
     """
     try:
         return path.read_text(encoding='utf-8-sig')  # Windows editors write a byte order mark
@@ -218,7 +217,7 @@ def read_text(path: Path) -> str:
 
 def _config_from_values(values: dict[Any, Any], default_name: str) -> DatasetConfig:
     reject_unknown_keys(values, [entry.name for entry in fields(DatasetConfig)], error=DataError)
-    # `key:` with nothing behind it is None: the same as leaving the key out.
+    # `key:` without a value is None and counts as absent.
     given = {key: value for key, value in values.items() if value is not None}
     for key, example in _EXAMPLES.items():
         if key not in given:
@@ -244,7 +243,7 @@ def _text(key: str, value: Any) -> str:
 
 
 def _number(key: str, value: Any) -> float:
-    # PyYAML reads 1e-3 as text, because YAML 1.1 wants 1.0e-3.
+    # PyYAML reads 1e-3 as text: YAML 1.1 requires 1.0e-3.
     try:
         if isinstance(value, int | float | str) and not isinstance(value, bool):
             return float(value)

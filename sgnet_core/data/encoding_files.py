@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can guide S-Conv, as files: HHA, XYZ, normals, and a sheet of all of them."""
+"""Writes encodings of depth as files: HHA, XYZ, normals, and a figure of all of them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,15 @@ from sgnet_core.visualization.encodings_figure import encodings_figure, normals_
 
 @dataclass(frozen=True)
 class DepthImage:
-    """Depth, with colour where there is some.
+    """A depth image, with colour if available."""
 
-    Attributes:
-        depth_m: (H, W) float32 or float64 metres, NaN = no measurement.
-        intrinsics: of this very resolution.
-        rgb: (H, W, 3) uint8.
-    """
-
-    depth_m: np.ndarray
+    depth_m: np.ndarray  # (H, W) float32 or float64 metres; NaN = no measurement
     intrinsics: CameraIntrinsics
-    rgb: np.ndarray | None = None
+    rgb: np.ndarray | None = None  # (H, W, 3) uint8
 
 
 def write_hha(path: Path, image: DepthImage, gravity: Gravity | None) -> None:
-    """8-bit PNG, (red, green, blue) = (disparity, height, angle), see `encode_hha`.
-
-    OpenCV reads it as (angle, height, disparity), like those of the first program.
-    """
+    """8-bit PNG, (red, green, blue) = (disparity, height, angle); OpenCV reads them reversed."""
     write_rgb(path, encode_hha(image.depth_m, image.intrinsics, gravity))
 
 
@@ -51,7 +42,7 @@ def write_xyz(path: Path, image: DepthImage, gravity: Gravity | None) -> None:
 
 
 def write_normals(path: Path, image: DepthImage, gravity: Gravity | None) -> None:
-    """8-bit PNG of the normals that HHA's angle comes from, see `normals_to_rgb`."""
+    """8-bit PNG of the normals of the HHA angle, see `normals_to_rgb`."""
     depth_m = torch.from_numpy(image.depth_m)
     normals = surface_normals(depth_m, image.intrinsics, ANGLE_RADIUS_PX).numpy()
     write_rgb(path, normals_to_rgb(np.where(np.isfinite(image.depth_m), normals, np.nan)))
@@ -72,4 +63,4 @@ ENCODINGS: dict[str, tuple[str, Write]] = {
     'normals': ('_normals.png', write_normals),
     'sheet': ('_sheet.png', write_sheet),
 }
-"""Name -> what file names end in, and what writes one."""
+"""Name -> suffix of the files, and the function that writes one."""

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of RGB-D frames with a `dataset.yaml`, read as samples.
-
-`dataset_yaml.py` says what the file holds, `image_files.py` how images are stored, and
-`folder_writer.py` makes such a folder.
-"""
+"""Reads a folder of RGB-D frames with a `dataset.yaml`; `dataset_config.py` defines the format."""
 
 from __future__ import annotations
 
@@ -32,11 +28,11 @@ class FolderDataset:
     """Samples of a folder with a `dataset.yaml`, in the order of `ids`.
 
     Attributes:
-        root, name, rate_hz: as in the file; `rate_hz` None where it says nothing.
-        intrinsics: the camera of all frames; None where each has its own.
-        ids: of the chosen frames; without `split` and `ids` all, numbers in them in counting order.
-        class_names: without "void"; None where the data set has none.
-        splits: names of the splits the file lists.
+        root, name, rate_hz: as in the file; `rate_hz` may be None.
+        intrinsics: camera of all frames; None if each frame has its own.
+        ids: of the chosen frames; without `split` and `ids` all frames in natural order.
+        class_names: without "void"; None for a dataset without classes.
+        splits: names of the splits in the file.
         has_labels, has_poses: whether every sample has them.
     """
 
@@ -47,13 +43,13 @@ class FolderDataset:
         ids: Iterable[str] | None = None,
         labels: bool = True,
     ) -> None:
-        """Open the folder and see that every file of every chosen frame is there.
+        """Open the folder and check that all files of the chosen frames exist.
 
         Args:
-            labels: False = as if it had neither labels nor classes: they may be missing.
+            labels: False ignores labels and classes; their files may be missing.
 
         Raises:
-            DataError: a file is missing, or `dataset.yaml` is not as it must be.
+            DataError: a file is missing, or `dataset.yaml` is invalid.
             InputError: both `split` and `ids` are given.
         """
         if split is not None and ids is not None:
@@ -81,7 +77,7 @@ class FolderDataset:
         """The frame of this id, chosen or not.
 
         Raises:
-            DataError: a file is missing or unreadable, an image is of the wrong kind or size, or a
+            DataError: a file is missing or unreadable, an image has the wrong type or size, or a
                 label is out of range.
         """
         image, depth = self._path('image', sample_id), self._path('depth', sample_id)
@@ -99,11 +95,7 @@ class FolderDataset:
         return Sample(sample_id, frame, labels, pose, camera_of(sample_id))
 
     def load_labels(self, sample_id: str) -> np.ndarray:
-        """The labels of the frame of this id, (H, W) uint8, of a data set that has some.
-
-        Raises:
-            DataError: as `load`, except that their size is not checked.
-        """
+        """Labels (H, W) uint8 of the frame of this id; unlike `load`, does not check their size."""
         path = self._path('label', sample_id)
         return read_labels(path, self._config.label_offset, len(self.class_names or ()))
 
@@ -123,13 +115,13 @@ class FolderDataset:
                     f'{self.root / DATASET_FILE}: no split {split!r}; choose one of: {known}'
                 )
             return read_split(self.root / self._config.splits[split])
-        chosen = ids_on_disk(self.root, self._config.image) if ids is None else tuple(ids)
-        if not chosen:
+        if ids is not None:
+            if not (chosen := tuple(ids)):
+                raise DataError(f'{self.root}: the list of ids is empty; name at least one')
+        elif not (chosen := ids_on_disk(self.root, self._config.image)):
             raise DataError(
                 f'{self.root / self._config.image}: no file matches; correct `image` in '
                 f'{DATASET_FILE}, or put the images there'
-                if ids is None
-                else f'{self.root}: the list of ids is empty; name at least one'
             )
         return chosen
 
@@ -147,11 +139,7 @@ class FolderDataset:
 
     def _read_intrinsics(self, sample_id: str, size: tuple[int, int]) -> CameraIntrinsics:
         path = self._path('intrinsics', sample_id)
-        text = read_text(path)
-        try:
-            return intrinsics_from_text(text, size)
-        except InputError as error:
-            raise DataError(f'{path}: {error}') from error
+        return intrinsics_from_text(read_text(path), size, path)
 
 
 def _check_size(path: Path, image: np.ndarray, camera: CameraIntrinsics) -> None:
@@ -164,7 +152,7 @@ def _check_size(path: Path, image: np.ndarray, camera: CameraIntrinsics) -> None
 
 
 def ids_on_disk(root: Path, pattern: str) -> tuple[str, ...]:
-    """The ids whose files `pattern` finds under `root`, numbers in them in counting order."""
+    """The ids whose files match `pattern` under `root`, in natural order."""
     first, *rest = pattern.split('{id}')
     expression = re.escape(first) + '(?P<id>[^/]+)' + '(?P=id)'.join(map(re.escape, rest))
     files = root.glob('*'.join(map(glob.escape, (first, *rest))))
@@ -179,10 +167,10 @@ def read_pose(path: Path) -> np.ndarray:
     try:
         pose = np.array(rows).astype(np.float64)
     except ValueError as error:
-        raise DataError(f'{path}: no 4x4 matrix; write four lines of four numbers') from error
+        raise DataError(f'{path}: not a 4x4 matrix; write four lines of four numbers') from error
     if pose.shape != (4, 4) or not np.isfinite(pose).all():
         raise DataError(
-            f'{path}: no 4x4 matrix of finite numbers, got {pose.shape}; '
+            f'{path}: not a 4x4 matrix of finite numbers, got {pose.shape}; '
             'write four lines of four numbers, or leave its id out'
         )
     return pose

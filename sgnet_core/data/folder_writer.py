@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes samples as a folder data set; `folder.py` reads it back."""
+"""Writes samples as a dataset folder; `folder_dataset.py` reads it back."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from sgnet_core.io.images import (
     write_labels,
     write_rgb,
 )
-from sgnet_core.labels import label_set_of
-from sgnet_core.types import UNLABELLED, CameraIntrinsics, Sample
+from sgnet_core.labels import check_class_ids, label_set_of
+from sgnet_core.types import CameraIntrinsics, Sample
 
 
 class FolderWriter:
-    """Writes samples as a folder data set: `image/`, `depth/`, `label/`, ..., `dataset.yaml`.
+    """Writes samples as a dataset folder: `image/`, `depth/`, `label/`, ..., `dataset.yaml`.
 
-    The folder is no data set until `close` writes `dataset.yaml`, last. As a context manager it
-    closes itself, except when an error or Ctrl-C ends the block.
+    `close` writes `dataset.yaml` last; without it the folder is not a dataset. The context manager
+    closes the writer unless an error or Ctrl-C ends the block.
     """
 
     def __init__(
@@ -46,19 +46,18 @@ class FolderWriter:
         image_suffix: str = '.jpg',
         written: Collection[str] | None = None,
     ) -> None:
-        """Start a data set in an empty or new folder, or go on with an unfinished one.
+        """Start a dataset in an empty or new folder, or resume an unfinished one.
 
         Args:
-            intrinsics: the camera of all frames; None where each has its own, of any size.
+            intrinsics: camera of all frames; None if each frame has its own, of any size.
             class_names: without "void"; None for frames without labels.
             with_pose: whether every sample has a pose.
             image_suffix: `.jpg` (quality 95, small) or `.png` (exact, large).
-            written: ids that an interrupted writer of the same data set wrote; None: the folder
-                must be empty.
+            written: ids that an interrupted writer of the same dataset wrote; None requires an
+                empty folder.
 
         Raises:
-            InputError: the folder is not empty, or a value is not allowed.
-            SgnetError: the folder cannot be written to.
+            InputError: the folder is not empty, or a value is invalid.
         """
         self.root = Path(root)
         taken = self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir()))
@@ -69,16 +68,16 @@ class FolderWriter:
         self._class_names = (
             None if class_names is None else label_set_of(tuple(class_names)).class_names
         )
-        has_labels = self._class_names is not None
+        labelled = self._class_names is not None
         self._config = DatasetConfig(
             name=name,
             image=f'image/{{id}}{image_suffix}',
             depth='depth/{id}.png',
             depth_scale=MILLIMETRE,
             intrinsics=intrinsics or 'intrinsics/{id}.txt',
-            label='label/{id}.png' if has_labels else None,
-            label_offset=1 if has_labels else 0,
-            classes='classes.txt' if has_labels else None,
+            label='label/{id}.png' if labelled else None,
+            label_offset=int(labelled),
+            classes='classes.txt' if labelled else None,
             pose='pose/{id}.txt' if with_pose else None,
             rate_hz=rate_hz,
         )
@@ -98,7 +97,8 @@ class FolderWriter:
         """Write the files of one sample.
 
         Raises:
-            InputError: its id is used or no file name, or it has not what the data set has.
+            InputError: its id is used or not a valid file name, or its parts differ from the
+                dataset's.
             SgnetError: a file cannot be written.
         """
         self._check(sample)
@@ -111,16 +111,15 @@ class FolderWriter:
         if isinstance(self._config.intrinsics, str):
             text = intrinsics_to_text(sample.frame.intrinsics)
             write_file(self._path('intrinsics', sample.id), text.encode())
-        # Last, because the images say which frames there are: whatever interrupts this, the data
-        # set stays whole.
+        # Last: images define the frames, so an interruption leaves the dataset intact.
         write_rgb(self._path('image', sample.id), sample.frame.rgb)
         self._ids[sample.id] = None
 
     def write_split(self, name: str, ids: Iterable[str]) -> None:
-        """Name a part of the samples written so far.
+        """Write a split of the samples written so far.
 
         Raises:
-            InputError: the name is no word or used, or an id has not been written.
+            InputError: the name is not a word or is used, or an id has not been written.
         """
         ids = tuple(ids)
         if not re.fullmatch(r'[\w-]+', name) or name in self._config.splits:
@@ -137,10 +136,10 @@ class FolderWriter:
         self._config = replace(self._config, splits={**self._config.splits, name: file})
 
     def close(self, rate_hz: float | None = None) -> None:
-        """Make the folder a data set. Does nothing the second time.
+        """Write `dataset.yaml`; a second call does nothing.
 
         Args:
-            rate_hz: of the frames, where it was not known at the start.
+            rate_hz: frame rate, if it was not known at the start.
 
         Raises:
             InputError: no sample was written.
@@ -148,7 +147,7 @@ class FolderWriter:
         if self._closed:
             return
         if not self._ids:
-            raise InputError(f'{self.root}: no frame was written, so it is no data set')
+            raise InputError(f'{self.root}: no frame was written; write at least one')
         if self._class_names is not None:
             write_file(self.root / str(self._config.classes), _lines((VOID, *self._class_names)))
         rate_hz = self._config.rate_hz if rate_hz is None else rate_hz
@@ -168,8 +167,8 @@ class FolderWriter:
         camera = self._config.intrinsics
         if isinstance(camera, CameraIntrinsics) and sample.frame.intrinsics != camera:
             raise InputError(
-                f'frame {sample.id!r} has {sample.frame.intrinsics}, the data set {camera}; '
-                'one data set has one camera, unless it is started with intrinsics None'
+                f'frame {sample.id!r} has {sample.frame.intrinsics}, the dataset {camera}; '
+                'start the dataset with intrinsics None for several cameras'
             )
         for what, has, wants in (
             ('labels', sample.labels is not None, self._class_names is not None),
@@ -177,17 +176,11 @@ class FolderWriter:
         ):
             if has != wants:
                 raise InputError(
-                    f'frame {sample.id!r} comes with{"" if has else "out"} {what}, but the data '
-                    f'set was started with{"" if wants else "out"}; set class_names and '
-                    'with_pose to what every frame has'
+                    f'frame {sample.id!r} comes with{"" if has else "out"} {what}, but the '
+                    f'dataset was started with{"" if wants else "out"}; all frames must agree'
                 )
-        if sample.labels is not None and self._class_names is not None:
-            foreign = sample.labels[sample.labels != UNLABELLED] >= len(self._class_names)
-            if foreign.any():
-                raise InputError(
-                    f'frame {sample.id!r} has labels in {foreign.sum()} pixels that are none of '
-                    f'the {len(self._class_names)} classes; name every class'
-                )
+        if sample.labels is not None:
+            check_class_ids(sample.labels, len(self._class_names or ()))
 
 
 def _lines(lines: Iterable[str]) -> bytes:

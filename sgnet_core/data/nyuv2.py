@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NYU Depth v2 as it is published: `nyu_depth_v2_labeled.mat`, 1449 frames of 640x480.
+"""Reads NYU Depth v2 as published: `nyu_depth_v2_labeled.mat`, 1449 frames of 640x480.
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012. The
-file is HDF5 of MATLAB's arrays, whose dimensions are reversed: frame, channel, column, row.
-Which of its 894 labels are which of 40 classes (Gupta et al., CVPR 2013), and which frames are
-for training, stand in two small files beside it.
+file is HDF5; its arrays have reversed dimensions: frame, channel, column, row. Two small files map
+its 894 labels to 40 classes (Gupta et al., CVPR 2013) and list the training frames.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _PUBLISHED = {
     SPLITS: 'on the page of the data set, as its train/test split',
 }
 
-# NYU40 class -> class of the other label sets; `remap` leaves unlabelled alone.
+# NYU40 class -> class of the other label sets; `remap` keeps unlabelled.
 _OF_NYU40 = {
     40: np.arange(40, dtype=np.uint8),
     37: np.where(np.arange(40) < 37, np.arange(40), UNLABELLED).astype(np.uint8),
@@ -39,12 +38,9 @@ _OF_NYU40 = {
 
 
 class Nyuv2Dataset:
-    """The frames of the file; ids `0001` ... as the toolbox counts them.
+    """The frames of the file; ids `0001` ... as in the toolbox.
 
-    Attributes:
-        ids, class_names, intrinsics: of every frame.
-        splits: `train` and `test` as published; `fit` and `val`, a cut of `train`.
-        notes: nothing that must be said.
+    `splits` holds `train` and `test` as published, and `fit` and `val` cut from `train`.
     """
 
     name = 'nyuv2'
@@ -54,12 +50,12 @@ class Nyuv2Dataset:
     def __init__(
         self, file: Path, meta: Path | None = None, depth: str = 'filled', classes: int = 40
     ) -> None:
-        """Open the file and see that it holds what it must.
+        """Open the file and check its content.
 
         Args:
             file: `nyu_depth_v2_labeled.mat`.
-            meta: folder of `classMapping40.mat` and `splits.mat`; None: that of `file`.
-            depth: `filled`, without holes, or `raw`, as the sensor measured it.
+            meta: folder of `classMapping40.mat` and `splits.mat`; None = folder of `file`.
+            depth: `filled` (missing depth filled) or `raw` (as measured).
             classes: 40, 37 or 13.
 
         Raises:
@@ -79,15 +75,11 @@ class Nyuv2Dataset:
         self.splits = _read_splits(meta / SPLITS, count)
 
     def camera(self, sample_id: str) -> str:
-        """All frames are of one Kinect."""
+        """Always the Kinect."""
         return 'kinect v1'
 
     def load(self, sample_id: str) -> Sample:
-        """The frame of this id.
-
-        Raises:
-            DataError: it cannot be read, or holds a label that does not exist.
-        """
+        """The frame of this id; DataError if it is unreadable or holds an unknown label."""
         index = int(sample_id) - 1
         try:
             rgb = self._arrays['images'][index].transpose(2, 1, 0)
@@ -125,7 +117,7 @@ class Nyuv2Dataset:
         return count
 
     def _names(self) -> list[str]:
-        """What each label from 1 is called."""
+        """Names of the labels from 1 on."""
         references = np.ravel(self._arrays['names'][()])
         return [''.join(map(chr, np.ravel(self._arrays[entry][()]))) for entry in references]
 
@@ -144,14 +136,14 @@ def _class_table(path: Path, names: list[str], classes: int) -> np.ndarray:
     """(L + 1,) uint8: class of each label number; 0, unlabelled, and classes left out are 255."""
     mapping = read_mat(path, path, ('mapClass', 'className', 'allClassName'))
     if tuple(np.atleast_1d(mapping['className'])) != NYU40.class_names:
-        raise DataError(f'{path}: className are not the 40 NYU classes; get the published file')
+        raise DataError(f'{path}: className is not the 40 NYU classes; get the published file')
     known = [str(name) for name in np.atleast_1d(mapping['allClassName'])]
     same = sum(a == b for a, b in zip(names, known, strict=False))
-    # A spelling may have been mended since; another order would make every label wrong.
+    # Spellings were corrected in later releases; another order would make every label wrong.
     if len(names) != len(known) or same < 0.9 * len(known):
         raise DataError(
-            f'{path}: maps {len(known)} labels, {same} of which are named as the {len(names)} '
-            'labels of the data set; get the mapping of this release'
+            f'{path}: maps {len(known)} labels, {same} of which match the {len(names)} labels of '
+            'the dataset; get the mapping of this release'
         )
     numbers = np.atleast_1d(mapping['mapClass']).astype(np.int64)
     if numbers.shape != (len(known),) or not (numbers >= 1).all() or not (numbers <= 40).all():

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SUN RGB-D as it is published: `SUNRGBD.zip`, or its folder, and `SUNRGBDtoolbox.zip`.
+"""Reads SUN RGB-D as published: `SUNRGBD.zip` or its folder, and `SUNRGBDtoolbox.zip`.
 
 Song et al., "SUN RGB-D: A RGB-D Scene Understanding Benchmark Suite", CVPR 2015. 10335 frames of
-four cameras, each in a folder of its own:
+four cameras, one folder per frame:
 
     SUNRGBD/kv1|kv2|realsense|xtion/.../FRAME/
         image/*.jpg  depth/*.png  depth_bfx/*.png  intrinsics.txt  seg.mat  ...
 
-The 37 classes are the first of the 40 of NYUv2, in their order. The toolbox has them for every
-pixel, and the official split; without it they come from the names in `seg.mat`, and there is no
-split.
+The 37 classes are the first of the 40 of NYUv2, in the same order. The toolbox holds dense labels
+and the official split; without it labels come from the names in `seg.mat`, and there is no split.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from sgnet_core.data.archive import Archive
 from sgnet_core.data.conversion import fit_and_val
 from sgnet_core.data.dataset_config import intrinsics_from_text
 from sgnet_core.data.matlab_files import open_hdf5, read_mat
-from sgnet_core.errors import DataError, InputError
+from sgnet_core.errors import DataError
 from sgnet_core.io.images import MILLIMETRE, decode_depth, decode_rgb
 from sgnet_core.labels import NYU37
 from sgnet_core.types import UNLABELLED, RgbdFrame, Sample
@@ -38,7 +37,7 @@ SPLIT, SEGMENTATION, FRAMES = 'allsplit.mat', 'SUNRGBD2Dseg.mat', 'SUNRGBDMeta.m
 DEPTH_FOLDERS = {'filled': 'depth_bfx', 'raw': 'depth'}
 CAMERAS = ('kv1', 'kv2', 'realsense', 'xtion')
 
-# Where seg37list.mat of the toolbox spells a class otherwise than NYUv2.
+# seg37list.mat of the toolbox spells these classes differently from NYUv2.
 _OTHER_NAMES = {'fridge': 'refridgerator', 'tv': 'television'}
 _CLASS_OF_NAME = {name: number for number, name in enumerate(NYU37.class_names)}
 
@@ -46,29 +45,29 @@ _CLASS_OF_NAME = {name: number for number, name in enumerate(NYU37.class_names)}
 class SunRgbdDataset:
     """The frames of the archive; an id is the path of the frame's folder, see `frame_id`.
 
-    The matrices of `intrinsics.txt` are taken as they are, for pixels counted from 0: those of
-    frames from NYUv2 are its published ones less (41, 45), where the crop of those frames begins
-    when pixels count from 1. How the other cameras were calibrated is not said.
+    The matrices of `intrinsics.txt` are used unchanged with pixels counted from 0: for frames from
+    NYUv2 they are the published ones minus (41, 45), the origin of the crop counted from 1. The
+    convention of the other cameras is not published.
 
     Attributes:
         ids: of all frames, sorted.
-        class_names: None where nothing is labelled.
-        intrinsics: None, for each frame has its own.
-        splits: `train` and `test` of the toolbox; `fit` and `val`, a cut of `train`; or none.
-        notes: where labels and split come from, or why there are none.
+        class_names: None without labels.
+        intrinsics: None, as each frame has its own.
+        splits: `train` and `test` of the toolbox, `fit` and `val` cut from `train`; or none.
+        notes: origin of labels and splits.
     """
 
     name = 'sunrgbd'
     intrinsics = None
 
     def __init__(self, source: Path, toolbox: Path | None = None, depth: str = 'filled') -> None:
-        """List the frames and read what is known about them.
+        """List the frames and open labels and splits.
 
         Args:
-            source: `SUNRGBD.zip`, or the folder of its content.
-            toolbox: `SUNRGBDtoolbox.zip`, or the folder of its content; None: looked for in
-                `source` and beside it.
-            depth: `filled`, without holes, or `raw`, as the sensor measured it.
+            source: `SUNRGBD.zip` or its extracted folder.
+            toolbox: `SUNRGBDtoolbox.zip` or its extracted folder; None searches in `source` and
+                beside it.
+            depth: `filled` (missing depth filled) or `raw` (as measured).
 
         Raises:
             DataError: a file is missing, damaged, or not the published one.
@@ -85,15 +84,11 @@ class SunRgbdDataset:
         self.class_names = NYU37.class_names if labelled else None
 
     def camera(self, sample_id: str) -> str:
-        """`kv1`, `kv2`, `realsense` or `xtion`; `unknown` for a frame in none of their folders."""
+        """`kv1`, `kv2`, `realsense`, `xtion` or `unknown`."""
         return camera_of(sample_id) or 'unknown'
 
     def load(self, sample_id: str) -> Sample:
-        """The frame of this id.
-
-        Raises:
-            InputError: a file of it is missing or damaged, or they do not fit together.
-        """
+        """The frame of this id; InputError if a file is missing, damaged or of another size."""
         files = self._files[sample_id]
         missing = [kind for kind in (self._depth, 'intrinsics.txt') if kind not in files]
         if missing:
@@ -104,10 +99,7 @@ class SunRgbdDataset:
         depth_m = millimetres.astype(np.float32) * np.float32(MILLIMETRE)
         depth_m[millimetres == 0] = np.nan
         text = self._archive.read(files['intrinsics.txt']).decode('utf-8', 'replace')
-        try:
-            camera = intrinsics_from_text(text, rgb.shape[:2])
-        except InputError as error:
-            raise DataError(f'{files["intrinsics.txt"]}: {error}') from error
+        camera = intrinsics_from_text(text, rgb.shape[:2], files['intrinsics.txt'])
         labels = self._labels(sample_id) if self.class_names else None
         frame = RgbdFrame(rgb, depth_m, camera)
         return Sample(sample_id, frame, labels, camera=camera_of(sample_id))
@@ -116,7 +108,7 @@ class SunRgbdDataset:
         """(H, W) uint8 class ids."""
         if self._references:
             if sample_id not in self._references:
-                raise DataError(f'{SEGMENTATION} has no labels of it')
+                raise DataError(f'{SEGMENTATION} has no labels of {sample_id}')
             numbers = self._segmentation[self._references[sample_id]][()].T
             name, table = SEGMENTATION, np.arange(-1, len(NYU37)).astype(np.uint8)
         else:
@@ -147,17 +139,17 @@ class SunRgbdDataset:
         return next((Archive(path) for path in beside if path.exists()), None)
 
     def _open_labels(self, toolbox: Archive | None) -> str:
-        """Open the labels of the toolbox; return where labels come from."""
+        """Open the labels of the toolbox; return the origin of the labels."""
         name = toolbox.find(SEGMENTATION) if toolbox else None
         if toolbox is None or name is None:
             if any('seg.mat' in files for files in self._files.values()):
-                return 'labels: by name from seg.mat, for there is no toolbox'
-            return f'labels: none, for there is neither seg.mat nor a toolbox with {SEGMENTATION}'
+                return 'labels: by name from seg.mat, without a toolbox'
+            return f'labels: none; neither seg.mat nor {SEGMENTATION} found'
         frames = toolbox.find(FRAMES)
         if frames is None:
-            raise DataError(f'{toolbox.path}: {FRAMES} is missing, which says whose {name} is')
+            raise DataError(f'{toolbox.path}: {FRAMES} with the frames of {name} is missing')
         path = f'{toolbox.path}: {frames}'
-        _LOG.info('reading whose labels are whose in %s; this takes a while', path)
+        _LOG.info('reading the frame names of the labels from %s; this takes a while', path)
         meta = read_mat(path, BytesIO(toolbox.read(frames)), ('SUNRGBDMeta',))['SUNRGBDMeta']
         # .../FRAME/image/*.jpg on the authors' machine.
         owners = [str(PurePosixPath(entry.rgbpath).parents[1]) for entry in np.atleast_1d(meta)]
@@ -173,7 +165,7 @@ class SunRgbdDataset:
         return f'labels: {SEGMENTATION} of {toolbox.path.absolute().name}'
 
     def _read_split(self, toolbox: Archive | None) -> str:
-        """Read the official split; return what must be said about it."""
+        """Read the official split; return a note about it."""
         self.splits: dict[str, tuple[str, ...]] = {}
         name = toolbox.find(SPLIT) if toolbox else None
         if toolbox is None or name is None:
@@ -198,10 +190,10 @@ def camera_of(sample_id: str) -> str:
 
 
 def frame_id(path: str, within: Path = Path()) -> str:
-    """The id of a frame's folder: its path from the camera's folder on, with dashes.
+    """The id of a frame's folder: its path from the camera's folder on, joined with dashes.
 
-    That is the same on whichever machine, and where `within` is part of SUNRGBD only. A frame in
-    no camera's folder is called by its path, or, where that is empty, as `within` is.
+    The id does not depend on the machine, nor on which part of SUNRGBD `within` is. Outside of a
+    camera's folder the id is the path, or the name of `within` if the path is empty.
     """
     relative = PurePosixPath(path).parts
     for parts in (relative, (within.absolute() / path).parts):
@@ -241,7 +233,7 @@ def _frames_in(archive: Archive) -> dict[str, dict[str, str]]:
         frames[sample_id] = files
     if not frames:
         raise DataError(
-            f'{archive.path}: no frame in it; give SUNRGBD.zip or its folder, whose frames are '
+            f'{archive.path}: no frame found; give SUNRGBD.zip or its folder, whose frames are '
             'folders with image/, depth/ and intrinsics.txt'
         )
     return frames

@@ -107,7 +107,8 @@ class RawFrameReader:
     def _read_camera(self, path: Path, sample_id: str, image: np.ndarray | None) -> None:
         text = read_text(path)
         if image is not None:
-            self._cameras[intrinsics_from_text(text, image.shape[:2])].append(sample_id)
+            camera = intrinsics_from_text(text, image.shape[:2], path)
+            self._cameras[camera].append(sample_id)
 
     def _record(self, frame: RawFrame) -> None:
         sizes = {kind: image.shape[:2] for kind, image in frame.images.items()}

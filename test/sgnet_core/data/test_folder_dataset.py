@@ -246,7 +246,7 @@ def test_missing_folder_or_dataset_yaml_is_named(tmp_path, folder, problem):
         ({'depth_scale': float('nan')}, r'depth_scale: nan must be positive'),
         ({'rate_hz': -30}, r'rate_hz: -30.0 must be positive; leave it out if unknown'),
         ({'rate_hz': True}, r'rate_hz: True must be a number'),
-        ({'image': 'image.jpg'}, r"image: 'image\.jpg' holds no \{id\}; write for example"),
+        ({'image': 'image.jpg'}, r"image: 'image\.jpg' lacks \{id\}; write for example"),
         ({'depth': '/tmp/{id}.png'}, r"depth: '/tmp/\{id\}\.png' must be relative to the folder"),
         ({'label': ['a']}, r"label: \['a'\] must be text"),
         ({'classes': None}, r'label without classes; add a file of names'),
@@ -412,7 +412,7 @@ def test_truncated_jpeg_is_rejected(tiny_dataset):
 )
 def test_bad_pose_is_named(tiny_dataset, text):
     (tiny_dataset.root / 'pose' / '1.txt').write_text(text)
-    with pytest.raises(DataError, match=r'1\.txt: no 4x4 matrix.*; write four lines of four'):
+    with pytest.raises(DataError, match=r'1\.txt: not a 4x4 matrix.*; write four lines of four'):
         tiny_dataset[1]
 
 
@@ -451,9 +451,9 @@ def test_writer_checks_every_sample(tmp_path, tiny_samples):
     for message, changes in {
         "frame '0' is already written": {},
         'must be letters, digits': {'id': '../0'},
-        "'9' comes without labels, but the data set was started with": {'id': '9', 'labels': None},
-        "'9' comes without pose, but the data set was started with": {'id': '9', 'pose': None},
-        'one data set has one camera': {'id': '9', 'frame': other_camera},
+        "'9' comes without labels, but the dataset was started with": {'id': '9', 'labels': None},
+        "'9' comes without pose, but the dataset was started with": {'id': '9', 'pose': None},
+        'with intrinsics None for several cameras': {'id': '9', 'frame': other_camera},
     }.items():
         with pytest.raises(InputError, match=message):
             writer.write(dataclasses.replace(first, **changes))

@@ -192,7 +192,7 @@ def test_missing_meta_files_are_named(tmp_path, mat):
 def test_mismatched_mapping_and_splits_are_rejected(tmp_path, arrays):
     other = published.NYU_NAMES[::-1]
     mat = published.write_nyuv2(tmp_path, small(arrays), names=other)
-    with pytest.raises(DataError, match=r'maps 6 labels, 0 of which are named as'):
+    with pytest.raises(DataError, match=r'maps 6 labels, 0 of which match'):
         nyuv2.Nyuv2Dataset(mat)
     mat = published.write_nyuv2(tmp_path, small(arrays))
     with pytest.raises(DataError, match=r'testNdxs must be numbers of frames from 1 to 1'):

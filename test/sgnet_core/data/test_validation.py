@@ -275,7 +275,7 @@ FAULTS: dict[str, list[Step]] = {
         *(write_cameras, camera('000002', '80 0 99 0 80 29.5 0 0 1')),
         camera('000005', '80 0 70 0 80 49 0 0 1'),
     ],
-    'unreadable_files error: 1 file cannot be read: intrinsics/000006.txt: no 3x3 matrix': [
+    'unreadable_files error: 1 file cannot be read: intrinsics/000006.txt: not a 3x3 matrix': [
         *(write_cameras, camera('000006', '80 0 70'))
     ],
     # files and splits
