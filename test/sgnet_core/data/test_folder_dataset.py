@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folder data sets: what is written is read back, and every bad input has a useful error.
-
-over 400 lines: each bad input is a short test of its own.
-"""
+"""Dataset folders: written frames are read back, and bad input has a useful error."""
 
 import dataclasses
 import re
@@ -28,14 +25,6 @@ def edit_yaml(root: Path, **changes) -> None:
     values.update(changes)
     values = {key: value for key, value in values.items() if value is not None}
     (root / 'dataset.yaml').write_text(yaml.safe_dump(values))
-
-
-def assert_one_line(error: Exception) -> None:
-    assert '\n' not in str(error)
-    assert str(error).strip() == str(error)
-
-
-# --- what is written is read back
 
 
 def test_round_trip_is_exact(tiny_dataset, tiny_samples):
@@ -100,9 +89,6 @@ def test_depth_values_survive_writing(tmp_path):
     write_frame(tmp_path / 'set', np.zeros((128, 512, 3), np.uint8), depth_m)
     stored = cv2.imread(str(tmp_path / 'set' / 'depth' / 'a.png'), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(stored, raw)
-
-
-# --- the format
 
 
 def test_depth_scale_and_invalid_values_apply(tiny_dataset):
@@ -225,9 +211,6 @@ def test_files_with_a_byte_order_mark_are_read(tiny_dataset):
     assert dataset.class_names == NYU40.class_names
 
 
-# --- bad input: dataset.yaml
-
-
 @pytest.mark.parametrize(('folder', 'problem'), [('nowhere', 'folder'), ('.', 'file')])
 def test_missing_folder_or_dataset_yaml_is_named(tmp_path, folder, problem):
     with pytest.raises(DataError, match=rf'dataset\.yaml: no such {problem}; give the folder of'):
@@ -238,12 +221,10 @@ def test_missing_folder_or_dataset_yaml_is_named(tmp_path, folder, problem):
     ('changes', 'message'),
     [
         ({'depth_scal': 1}, r"unknown key 'depth_scal'; did you mean 'depth_scale'\?"),
-        ({'zzz': 1}, r"unknown key 'zzz'; known keys: name, image, depth"),
         ({'depth_scale': None}, r"'depth_scale' is missing; add a line like `depth_scale: 0\.001`"),
         ({'intrinsics': None}, r"'intrinsics' is missing; add a line like `intrinsics: \{width"),
         ({'depth_scale': 0}, r'depth_scale: 0.0 must be positive, in metres per unit'),
         ({'depth_scale': 'mm'}, r"depth_scale: 'mm' must be a number"),
-        ({'depth_scale': float('nan')}, r'depth_scale: nan must be positive'),
         ({'rate_hz': -30}, r'rate_hz: -30.0 must be positive; leave it out if unknown'),
         ({'rate_hz': True}, r'rate_hz: True must be a number'),
         ({'image': 'image.jpg'}, r"image: 'image\.jpg' lacks \{id\}; write for example"),
@@ -251,11 +232,9 @@ def test_missing_folder_or_dataset_yaml_is_named(tmp_path, folder, problem):
         ({'label': ['a']}, r"label: \['a'\] must be text"),
         ({'classes': None}, r'label without classes; add a file of names'),
         ({'label_offset': 1.5}, r'label_offset: 1.5 must be a whole number'),
-        ({'label_offset': -1}, r'label_offset: -1 must be 0 or more'),
         ({'depth_invalid': 0}, r'depth_invalid: 0 must be a list of whole numbers, like \[0, 655'),
         ({'intrinsics': 'K.txt'}, r"intrinsics: 'K\.txt' must look like \{width: 640"),
         ({'intrinsics': {'width': 36, 'hieght': 24}}, r"'hieght' in intrinsics; did .*'height'"),
-        ({'intrinsics': {'width': 36, 'height': 24}}, r"intrinsics: 'fx' is missing; it must look"),
         (
             {'intrinsics': {'width': 36, 'height': 24, 'fx': 0, 'fy': 0, 'cx': 0, 'cy': 0}},
             r'focal lengths must be positive pixels, got fx=0.0',
@@ -267,11 +246,8 @@ def test_bad_value_in_dataset_yaml_is_named(tiny_dataset, changes, message):
     edit_yaml(tiny_dataset.root, **changes)
     with pytest.raises(DataError, match=r'dataset\.yaml: .*' + message) as caught:
         FolderDataset(tiny_dataset.root)
-    assert_one_line(caught.value)
+    assert '\n' not in str(caught.value)
     assert caught.value.exit_status == 2
-
-
-# --- bad input: text files
 
 
 @pytest.mark.parametrize(
@@ -279,13 +255,9 @@ def test_bad_value_in_dataset_yaml_is_named(tiny_dataset, changes, message):
     [
         ('dataset.yaml', b'name: [1, 2\nimage: x\n', r'not YAML: line 2: .*; correct it'),
         ('dataset.yaml', b'- a\n- b\n', r'must hold `key: value` lines, got list'),
-        ('dataset.yaml', b'', r'must hold `key: value` lines, got NoneType'),
         ('dataset.yaml', b'name: \xff\xfe', r'not UTF-8 text; save it as UTF-8'),
-        ('dataset.yaml', b'name: \x01', r'not YAML: special characters are not allowed; correct'),
         ('classes.txt', b'wall\nfloor\n', r"the first line is 'wall', but with label_"),
-        ('classes.txt', b'', r"the first line is ''"),
         ('classes.txt', b'void\na\na\n', r".*'a' is given twice"),
-        ('classes.txt', b'void\n', r'.*0 classes'),
         ('split_val.txt', b'\n \n', r'the split is empty; write one id a line'),
         ('split_val.txt', b'3\n4\n3\n', r"id '3' is listed twice"),
         ('split_val.txt', None, r'no such file; restore it, or correct dataset\.yaml'),
@@ -296,7 +268,7 @@ def test_bad_text_file_is_named(tiny_dataset, name, content, message):
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(DataError, match=f'^{re.escape(str(path))}: {message}') as caught:
         FolderDataset(tiny_dataset.root, 'val')
-    assert_one_line(caught.value)
+    assert '\n' not in str(caught.value)
     if name == 'split_val.txt':
         assert len(FolderDataset(tiny_dataset.root, 'fit')) == 3
 
@@ -308,9 +280,6 @@ def test_unknown_split_and_missing_frames_are_named(tiny_dataset):
         FolderDataset(tiny_dataset.root, 'val')
     with pytest.raises(DataError, match=r"dataset\.yaml: no split 'test'; choose one of: fit, val"):
         FolderDataset(tiny_dataset.root, 'test')
-
-
-# --- bad input: missing files
 
 
 @pytest.mark.parametrize('kind', ['image', 'depth', 'label', 'pose'])
@@ -341,9 +310,6 @@ def test_dataset_without_frames_is_rejected(tiny_dataset):
         FolderDataset(tiny_dataset.root)
 
 
-# --- bad input: images
-
-
 def ones(*shape: int, dtype=np.uint8) -> np.ndarray:
     return np.ones(shape, dtype)
 
@@ -358,7 +324,6 @@ def out_of_range() -> np.ndarray:
     ('kind', 'image', 'message'),
     [
         ('depth', ones(24, 36), 'depth must be a 16-bit .* 8-bit, 1 channel; exp'),
-        ('depth', ones(24, 36, 3), '.*8-bit, 3 channels'),
         (
             'label',
             out_of_range(),
@@ -377,7 +342,7 @@ def test_wrong_image_is_named(tiny_dataset, kind, image, message):
     cv2.imwrite(str(path), image)
     with pytest.raises(DataError, match=f'{re.escape(str(path))}: {message}') as caught:
         tiny_dataset[1]
-    assert_one_line(caught.value)
+    assert '\n' not in str(caught.value)
 
 
 @pytest.mark.parametrize('kind', ['image', 'depth', 'label'])
@@ -385,10 +350,9 @@ def test_wrong_image_is_named(tiny_dataset, kind, image, message):
     ('damage', 'message'),
     [
         (lambda content: b'', '0 bytes that are no image; restore the file'),
-        (lambda content: b'hello', '5 bytes that are no image'),
         (lambda content: content[: len(content) // 2], r'cut off after \d+ bytes; restore the'),
     ],
-    ids=['empty', 'text', 'half'],
+    ids=['empty', 'half'],
 )
 def test_damaged_image_is_named(tiny_dataset, kind, damage, message):
     path = tiny_dataset.root / kind / '1.png'
@@ -414,9 +378,6 @@ def test_bad_pose_is_named(tiny_dataset, text):
     (tiny_dataset.root / 'pose' / '1.txt').write_text(text)
     with pytest.raises(DataError, match=r'1\.txt: not a 4x4 matrix.*; write four lines of four'):
         tiny_dataset[1]
-
-
-# --- the writer
 
 
 @pytest.mark.parametrize('name', ['tiny_dataset', 'file'])
@@ -471,19 +432,6 @@ def test_writer_checks_every_sample(tmp_path, tiny_samples):
     assert FolderDataset(tmp_path / 'set').ids == ('0',)
 
 
-@pytest.mark.parametrize(
-    ('changes', 'message'),
-    [
-        ({'rate_hz': 0.0}, 'rate_hz'),
-        ({'image_suffix': '.bmp'}, r"image_suffix '\.bmp' must be \.jpg or \.png"),
-        ({'class_names': ['a', 'a']}, "'a' is given twice"),
-    ],
-)
-def test_writer_rejects_invalid_values(tmp_path, tiny_samples, changes, message):
-    with pytest.raises(InputError, match=message):
-        FolderWriter(tmp_path / 'set', 's', tiny_samples[0].frame.intrinsics, **changes)
-
-
 def test_writer_reports_an_unwritable_folder(tmp_path, tiny_samples):
     (tmp_path / 'file').write_text('')
     sample = dataclasses.replace(tiny_samples[0], labels=None, pose=None)
@@ -498,9 +446,6 @@ def test_sample_checks_its_parts(tiny_samples):
         dataclasses.replace(first, labels=first.labels[:5])
     with pytest.raises(InputError, match=r"pose of frame '0' must be \(4, 4\) float64"):
         dataclasses.replace(first, pose=first.pose[:3])
-
-
-# --- research data
 
 
 def test_research_nyuv2_is_read(research_data):
@@ -518,18 +463,6 @@ def test_research_nyuv2_is_read(research_data):
     np.testing.assert_array_equal(sample.labels == UNLABELLED, stored == 0)
     np.testing.assert_array_equal(sample.labels[stored > 0] + 1, stored[stored > 0])
     assert not np.isnan(sample.frame.depth_m).any()
-
-
-def test_research_sequence_is_read(research_data):
-    dataset = FolderDataset(research_data / 'kinect_sequence')
-    assert len(dataset) == 300
-    assert dataset.ids[:2] == ('000000', '000001')
-    assert dataset.rate_hz == 30
-    sample = dataset[17]
-    assert sample.labels is None
-    assert 0.01 < np.isnan(sample.frame.depth_m).mean() < 0.5
-    assert 0.3 < np.nanmin(sample.frame.depth_m) < np.nanmax(sample.frame.depth_m) < 10
-    np.testing.assert_allclose(sample.pose[:3, :3] @ sample.pose[:3, :3].T, np.eye(3), atol=1e-3)
 
 
 @pytest.mark.parametrize('part', ['write_depth', 'write_labels', 'write_rgb'])

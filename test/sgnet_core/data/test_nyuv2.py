@@ -69,10 +69,6 @@ def test_raw_depth_has_missing_pixels(mat, arrays):
     np.testing.assert_array_equal(np.isnan(sample.frame.depth_m), holes)
 
 
-def test_intrinsics_use_zero_based_pixels(research_data):
-    assert FolderDataset(research_data / 'nyuv2').intrinsics == nyuv2.CAMERA
-
-
 @pytest.mark.parametrize('classes', [37, 13])
 def test_fewer_classes_follow_from_the_40(mat, arrays, classes):
     dataset = nyuv2.Nyuv2Dataset(mat, classes=classes)
@@ -83,9 +79,6 @@ def test_fewer_classes_follow_from_the_40(mat, arrays, classes):
     }[classes]
     expected = np.array([*of40, *[UNLABELLED] * 216], np.uint8)[classes40(arrays['labels'][4])]
     np.testing.assert_array_equal(dataset.load('0005').labels, expected)
-
-
-# --- interrupted
 
 
 def test_interrupted_conversion_resumes_to_the_same_folder(tmp_path, mat, monkeypatch, capsys):
@@ -134,9 +127,6 @@ def test_conversion_does_not_resume_with_other_options(tmp_path, mat, monkeypatc
     (tmp_path / 'other' / 'mine.txt').touch()
     assert prepare(mat, tmp_path / 'other') == 2
     assert 'not an empty folder' in capsys.readouterr().err
-
-
-# --- what is not the published file
 
 
 def small(arrays, **changes):
@@ -205,9 +195,6 @@ def test_unknown_label_stops_a_small_dataset(tmp_path, arrays, capsys):
     two = {name: array[:2] for name, array in arrays.items()} | {'labels': labels}
     assert prepare(published.write_nyuv2(tmp_path, two), tmp_path / 'out') == 2
     assert 'frame 0002 has label 895; there are 6' in capsys.readouterr().err
-
-
-# --- the real meta data
 
 
 def test_fit_and_val_equal_the_research_splits(research_data):

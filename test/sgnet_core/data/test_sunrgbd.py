@@ -37,9 +37,6 @@ def content(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob('*') if p.is_file()}
 
 
-# --- what is read
-
-
 @pytest.mark.parametrize('depth', ['filled', 'raw'])
 def test_frames_have_intrinsics_depth_and_labels(data, depth):
     dataset = SunRgbdDataset(data, depth=depth)
@@ -143,9 +140,6 @@ def test_frame_ids_do_not_depend_on_the_folder(data, tmp_path):
     assert 'split: allsplit.mat of SUNRGBDtoolbox; 3 of its frames are not here' in part.notes
     alone = SunRgbdDataset(shutil.copytree(data / 'kv1' / 'NYUdata' / 'NYU0001', tmp_path / 'one'))
     assert alone.ids == ('one',) and alone.camera('one') == 'unknown'
-
-
-# --- what cannot be read
 
 
 def many_frames(root, count):
