@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good masks are: one implementation for data sets and for bags, offline and live."""
+"""Metrics of masks, for datasets and for bags."""
 
 from sgnet_core.evaluation.confusion_matrix import ConfusionMatrix
 from sgnet_core.evaluation.evaluation import PROTOCOL, Evaluation, FrameScores

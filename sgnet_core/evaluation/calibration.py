@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether confidence means what it says: of pixels with 0.8, four of five should be right.
+"""Calibration: of the pixels with confidence 0.8, four of five should be correct.
 
 Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (ICML 2017), with their
-15 bins. Confidence is counted in steps of 1/255, as the node publishes it, so that all counts are
-whole numbers.
+15 bins. Confidence is counted in steps of 1/255, as the node publishes it, so counts are exact.
 """
 
 from __future__ import annotations
@@ -14,33 +13,29 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
-from sgnet_core.evaluation.histogram import joint_counts
+from sgnet_core.evaluation.confusion_matrix import joint_counts
 
 BINS = 15
 LEVELS = 256
 
 
-def confidence_counts(confidence: np.ndarray, right: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """How many pixels have each level of confidence, the wrong ones and the right ones.
+def confidence_counts(
+    confidence: np.ndarray, correct: np.ndarray, counted: np.ndarray
+) -> np.ndarray:
+    """(2, LEVELS) int64: wrong and correct pixels at each level of confidence.
 
     Args:
         confidence: (H, W) float32 in [0, 1].
-        right: (H, W) bool.
-        counted: (H, W) bool; others are left out.
-
-    Returns:
-        (2, LEVELS) int64: wrong, right.
+        correct, counted: (H, W) bool; pixels that are not counted are left out.
     """
     levels = cv2.convertScaleAbs(confidence, alpha=LEVELS - 1)
-    kind = right + ~counted * np.uint8(2)
-    return joint_counts([kind, levels], [2, LEVELS])
+    return joint_counts([correct + ~counted * np.uint8(2), levels], [2, LEVELS])
 
 
 def calibration(counts: np.ndarray) -> dict[str, Any] | None:
-    """Expected calibration error and reliability curve of summed counts, for JSON.
+    """Expected calibration error (`ece`) and reliability curve, for JSON; None without a pixel.
 
-    `confidence` and `accuracy` of a bin are means over its pixels, None where it has none; `ece` is
-    the mean of their differences over all pixels. None without a pixel.
+    `confidence` and `accuracy` of a bin are means over its pixels, None if it has none.
     """
     total = int(counts.sum())
     if not total:
@@ -49,17 +44,17 @@ def calibration(counts: np.ndarray) -> dict[str, Any] | None:
     bin_of_level = np.minimum((levels * BINS + 1e-9).astype(int), BINS - 1)
     bins, error = [], 0.0
     for index in range(BINS):
-        part = bin_of_level == index
-        pixels, right = int(counts[:, part].sum()), int(counts[1, part].sum())
-        confidence = float(counts[:, part].sum(0) @ levels[part])
-        error += abs(right - confidence) / total
+        inside = bin_of_level == index
+        pixels, correct = int(counts[:, inside].sum()), int(counts[1, inside].sum())
+        confidence = float(counts[:, inside].sum(0) @ levels[inside])
+        error += abs(correct - confidence) / total
         bins.append(
             {
                 'from': index / BINS,
                 'to': (index + 1) / BINS,
                 'pixels': pixels,
                 'confidence': confidence / pixels if pixels else None,
-                'accuracy': right / pixels if pixels else None,
+                'accuracy': correct / pixels if pixels else None,
             }
         )
     return {'ece': error, 'bins': bins}

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other classes made of given ones, by name: 40 classes as 13, or those of two sources as one set.
+"""Maps classes by name to new classes, for example 40 classes to 13 (`--remap`).
 
-    furniture: [cabinet, desk, dresser]     # a new class: what it is made of
+    furniture: [cabinet, desk, dresser]     # new class: its old classes
     floor: [floor, floor mat]
 
-Class ids are those of the order of the lines. A class that no line names is not counted where it
-is the truth, and is wrong where it is predicted.
+Class ids follow the order of the lines. Classes without a line are ignored in the truth and wrong
+in a prediction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,7 @@ import numpy as np
 import yaml
 
 from sgnet_core.errors import ConfigError, InputError, first_line, reject_unknown_keys
-from sgnet_core.labels import label_set_of
-from sgnet_core.labels import remap as remap_ids
+from sgnet_core.labels import label_set_of, remap
 from sgnet_core.types import UNLABELLED, RgbdFrame, Sample, SegmentationResult
 
 if TYPE_CHECKING:
@@ -29,31 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassMapping:
-    """New classes, and what they are made of.
-
-    Attributes:
-        class_names: of the new classes.
-        new_id: name of an old class -> id of the new one.
-    """
+    """Names of the new classes, and old name -> new id."""
 
     class_names: tuple[str, ...]
     new_id: dict[str, int]
 
     def lookup(self, class_names: Sequence[str]) -> np.ndarray:
-        """(C,) uint8: the new id of each class, 255 where it has none."""
+        """(C,) uint8: the new id of each class, 255 if it has none."""
         return np.array([self.new_id.get(name, UNLABELLED) for name in class_names], np.uint8)
-
-    def reject_unknown(self, *known: Iterable[str]) -> None:
-        """Raise ConfigError where an old class is in none of the `known` names."""
-        names = [name for class_names in known for name in class_names]
-        reject_unknown_keys(self.new_id, names, 'the classes to remap')
 
 
 def read_class_mapping(path: Path) -> ClassMapping:
-    """Read such a YAML file.
+    """Read the YAML file.
 
     Raises:
-        ConfigError: it is missing, no map of lists, or names a class twice.
+        ConfigError: the file is missing, is not a map of lists, or names a class twice.
     """
     try:
         text = path.read_text(encoding='utf-8')
@@ -66,7 +55,7 @@ def read_class_mapping(path: Path) -> ClassMapping:
 
 
 def _reject_duplicates(root: yaml.Node | None) -> None:
-    """Raise ConfigError where two lines have one key: YAML would keep the last."""
+    """Raise ConfigError if a key has two lines: YAML would keep the last."""
     keys = [key.value for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
     for key in keys:
         if keys.count(key) > 1:
@@ -88,55 +77,47 @@ def _parse_class_mapping(values: object) -> ClassMapping:
 
 
 class ScoredClasses:
-    """The classes that are scored, and how labels and masks become ones of these.
+    """The classes that are scored; converts labels and masks to them.
 
     Args:
-        truth: names of the classes of the labels.
-        predicted: names of those of the masks.
-        remap: None = both are compared as they are.
-
-    Attributes:
-        class_names: of what is scored.
+        truth, predicted: class names of the labels and of the masks.
+        mapping: None compares both unchanged.
 
     Raises:
-        ConfigError: `remap` names a class that neither has.
+        ConfigError: `mapping` names a class that neither has.
     """
 
     def __init__(
-        self, truth: Sequence[str], predicted: Sequence[str], remap: ClassMapping | None
+        self, truth: Sequence[str], predicted: Sequence[str], mapping: ClassMapping | None
     ) -> None:
         self.class_names = tuple(predicted)
-        self._of_truth = self._of_masks = None
-        if remap is not None:
-            remap.reject_unknown(truth, predicted)
-            self.class_names = remap.class_names
-            self._of_truth, self._of_masks = remap.lookup(truth), remap.lookup(predicted)
+        self._truth_ids = self._mask_ids = None
+        if mapping is not None:
+            reject_unknown_keys(mapping.new_id, [*truth, *predicted], 'the classes to remap')
+            self.class_names = mapping.class_names
+            self._truth_ids, self._mask_ids = mapping.lookup(truth), mapping.lookup(predicted)
 
     def sample(self, sample: Sample) -> Sample:
-        """The same frame with labels of these classes."""
-        if self._of_truth is None:
+        """The sample with labels of the scored classes."""
+        if self._truth_ids is None:
             return sample
-        return replace(sample, labels=remap_ids(sample.labels, self._of_truth))
+        return replace(sample, labels=remap(sample.labels, self._truth_ids))
 
     def mask(self, labels: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 ids of these classes, of predicted ones."""
-        return labels if self._of_masks is None else remap_ids(labels, self._of_masks)
+        """(H, W) uint8 ids of the scored classes, from predicted ones."""
+        return labels if self._mask_ids is None else remap(labels, self._mask_ids)
 
     def segmenter(self, segmenter: Segmenter) -> Segmenter | MappedSegmenter:
-        """The same with masks of these classes."""
-        return segmenter if self._of_masks is None else MappedSegmenter(segmenter, self)
+        """The segmenter with masks of the scored classes."""
+        return segmenter if self._mask_ids is None else MappedSegmenter(segmenter, self)
 
 
 class MappedSegmenter:
-    """A segmenter whose masks are of other classes.
-
-    Its confidence stays that of the class it chose: a lower bound, where several became one.
-    """
+    """A segmenter whose masks are mapped. Confidence stays that of the class before mapping."""
 
     def __init__(self, segmenter: Segmenter, classes: ScoredClasses) -> None:
         self.class_names = classes.class_names
-        self._segmenter = segmenter
-        self._classes = classes
+        self._segmenter, self._classes = segmenter, classes
 
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
         """As `Segmenter.segment`."""

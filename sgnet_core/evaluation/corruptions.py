@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong between a scene and a network: each in three severities, the same every time.
+"""Corruptions of colour and depth, each in three severities, deterministic for a sample.
 
 After Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions"
-(ICLR 2019), extended to depth. Training shows milder versions of some of them, see
-`data/depth_noise.py`. Labels, pose and camera do not change. Pixels refer to an image 640 wide.
+(ICLR 2019), extended to depth. Labels, pose and camera do not change. Lengths in pixels refer to
+an image 640 pixels wide.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch  # noqa: F401  before cv2
 import cv2
@@ -33,12 +32,12 @@ Change = Callable[[RgbdFrame, float, np.random.Generator], RgbdFrame]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One thing that goes wrong.
+    """One kind of damage.
 
     Attributes:
-        levels: how much, for each severity, in `unit`.
-        change: what it does to a frame, given a level and random numbers; None where depth is that
-            of as many frames before.
+        levels: strength for each severity, in `unit`.
+        change: (frame, level, random numbers) -> corrupted frame; None for depth that is late by
+            as many frames.
     """
 
     levels: tuple[float, float, float]
@@ -46,32 +45,30 @@ class Corruption:
     change: Change | None
 
     def delay(self, severity: int) -> int:
-        """How many frames a sequence must have before one that this is done to."""
+        """The number of earlier frames of the sequence that this needs."""
         return int(self.levels[severity - 1]) if self.change is None else 0
 
     def apply(self, samples: Sequence[Sample], index: int, severity: int) -> Sample:
-        """A sample as it would come; the same whenever its id and severity are."""
+        """The corrupted sample; equal for equal id and severity."""
         sample, level = samples[index], self.levels[severity - 1]
         if self.change is None:
             late = samples[index - self.delay(severity)].frame.depth_m
-            frame = dataclasses.replace(sample.frame, depth_m=late)
-        else:
-            rng = np.random.default_rng((zlib.crc32(sample.id.encode()), severity))
-            frame = self.change(sample.frame, level, rng)
-        return dataclasses.replace(sample, frame=frame)
+            return replace(sample, frame=replace(sample.frame, depth_m=late))
+        rng = np.random.default_rng((zlib.crc32(sample.id.encode()), severity))
+        return replace(sample, frame=self.change(sample.frame, level, rng))
 
 
 def _depth(change: Callable[..., np.ndarray]) -> Change:
     def apply(frame: RgbdFrame, level: float, rng: np.random.Generator) -> RgbdFrame:
         depth_m = change(frame.depth_m, level, rng)
-        return dataclasses.replace(frame, depth_m=depth_m.astype(np.float32, copy=False))
+        return replace(frame, depth_m=depth_m.astype(np.float32, copy=False))
 
     return apply
 
 
 def _colour(change: Callable[..., np.ndarray]) -> Change:
     def apply(frame: RgbdFrame, level: float, rng: np.random.Generator) -> RgbdFrame:
-        return dataclasses.replace(frame, rgb=change(frame.rgb, level, rng))
+        return replace(frame, rgb=change(frame.rgb, level, rng))
 
     return apply
 
@@ -129,4 +126,3 @@ CORRUPTIONS = {
     'colour_bright': Corruption((1.4, 2, 3), 'times as bright', _colour(_brightness)),
     'colour_jpeg': Corruption((30, 15, 7), 'quality', _colour(_jpeg)),
 }
-"""Name -> what it does."""

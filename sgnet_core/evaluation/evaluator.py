@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a segmenter over samples: one loop for data sets and bags.
+"""Runs a segmenter over samples: one loop for datasets and bags, in three threads.
 
-samples ─► segment ─► count        three threads: while one frame is segmented, the next
-                                   is read and the last is counted
+While one frame is segmented, the next one is read and the last one is counted.
 """
 
 from __future__ import annotations
@@ -40,21 +39,20 @@ def evaluate(
 ) -> Evaluation:
     """Segment every sample and count it, in order.
 
-    Ctrl-C and every error end it between two frames: `evaluation` then holds those before, of
-    samples that break off all that came.
+    After Ctrl-C or an error `evaluation` holds the frames before.
 
     Args:
-        segmenter: whose classes are those of the labels.
-        samples: each with labels or with a pose; iterated in this thread.
-        total: how many samples there are, for the progress bar.
-        progress: show one where standard error is a terminal.
-        evaluation: to count in; None makes a new one.
-        on_frame: is given every frame that was counted, in another thread, one after the other.
+        segmenter: has the classes of the labels.
+        samples: each with labels or a pose; iterated in this thread.
+        total: number of samples, for the progress bar.
+        progress: show a bar if standard error is a terminal.
+        evaluation: counts the frames; None makes a new one.
+        on_frame: is called for each counted frame, in order, in another thread.
 
     Raises:
-        InputError: a sample is none that can be counted, see `Evaluation.update`.
+        InputError: a sample cannot be counted, see `Evaluation.update`.
     """
-    # Counting makes and frees images all the time: it takes half as long where they are kept.
+    # Counting allocates and frees images all the time: it takes half as long with kept memory.
     keep_freed_memory()
     evaluation = Evaluation(segmenter.class_names) if evaluation is None else evaluation
 
@@ -65,25 +63,25 @@ def evaluate(
     def count(
         sample: Sample,
         segmented: Future[tuple[SegmentationResult, float]],
-        before: Future[None] | None,
+        previous: Future[None] | None,
     ) -> None:
-        # After a frame that failed none is counted.
-        if before is not None:
-            before.result()
+        # No frame is counted after one that failed.
+        if previous is not None:
+            previous.result()
         result, seconds = segmented.result()
-        counts = evaluation.update(sample, result, seconds)
+        scores = evaluation.update(sample, result, seconds)
         if on_frame is not None:
-            on_frame(sample, result, counts)
+            on_frame(sample, result, scores)
 
     in_flight: deque[Future[None]] = deque()
     bar = tqdm(total=total, desc='evaluate', unit='frame', disable=None if progress else True)
-    # One thread each, so that frames stay in order; what was read when this ends is finished.
+    # One thread each keeps the frames in order. The executors finish what was submitted.
     with bar, ThreadPoolExecutor(1) as counting, ThreadPoolExecutor(1) as segmenting:
         try:
             for sample in samples:
                 segmented = segmenting.submit(segment, sample)
-                before = in_flight[-1] if in_flight else None
-                in_flight.append(counting.submit(count, sample, segmented, before))
+                previous = in_flight[-1] if in_flight else None
+                in_flight.append(counting.submit(count, sample, segmented, previous))
                 if len(in_flight) == MAX_IN_FLIGHT:
                     in_flight.popleft().result()
                     bar.update()
@@ -91,7 +89,7 @@ def evaluate(
                 in_flight.popleft().result()
                 bar.update()
         except KeyboardInterrupt:
-            # What only waits is not begun; what is segmented is counted.
+            # Waiting frames are cancelled; segmented ones are counted.
             segmenting.shutdown(cancel_futures=True)
             counting.shutdown()
             raise
@@ -99,20 +97,19 @@ def evaluate(
 
 
 def check_same_classes(
-    segmenter: Segmenter | LabelSet, class_names: tuple[str, ...] | None, of: str
+    segmenter: Segmenter | LabelSet, class_names: tuple[str, ...] | None, source: str
 ) -> None:
-    """Raise InputError where the labels of `of` name other classes than the checkpoint's."""
+    """Raise InputError if the labels of `source` have other classes than the checkpoint."""
+    known = segmenter.class_names
     if class_names is None:
-        raise InputError(f'{of} has no class names: there are no labels to compare with')
-    if tuple(class_names) == segmenter.class_names:
+        raise InputError(f'{source} has no class names: there are no labels to compare with')
+    if tuple(class_names) == known:
         return
-    if len(class_names) != len(segmenter.class_names):
-        difference = f'{len(class_names)} classes against {len(segmenter.class_names)}'
-    else:
-        pairs = zip(class_names, segmenter.class_names, strict=True)
-        i, (truth, known) = next((i, p) for i, p in enumerate(pairs) if p[0] != p[1])
-        difference = f'class {i} is {truth!r} there and {known!r} here'
+    difference = f'{len(class_names)} classes against {len(known)}'
+    if len(class_names) == len(known):
+        i = next(i for i, name in enumerate(class_names) if name != known[i])
+        difference = f'class {i} is {class_names[i]!r} there and {known[i]!r} here'
     raise InputError(
-        f'{of} and the checkpoint are for other classes: {difference}; use a checkpoint trained '
-        'on these classes'
+        f'{source} and the checkpoint are for other classes: {difference}; use a checkpoint '
+        'trained on these classes'
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who measured what with what: enough to get the metrics of an evaluation again."""
+"""The facts that are needed to repeat an evaluation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def provenance(
     device: str,
     data: dict[str, Any],
 ) -> dict[str, Any]:
-    """For JSON.
+    """Command, commit, checkpoint, data and machine, for JSON.
 
     Args:
-        command_line: as `cli.run_command` gives it to a command.
-        checkpoint: the file; None or '' is the one that ships.
-        network, device: `description` and `device` of the segmenter made of it.
-        data: what it was run on, for example `name`, `split`.
+        checkpoint: path; None or '' is the bundled model.
+        network, device: `description` and `device` of the segmenter.
+        data: what was evaluated, for example `name`, `split`.
     """
     file = Path(checkpoint or DEFAULT_CHECKPOINT)
     machine = describe(device)
+    versions = {name: version for name, version in machine['versions'].items() if version}
     return {
         'command': command_line,
         'time': datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
@@ -41,21 +41,19 @@ def provenance(
         },
         'data': data,
         'machine': {
-            'device': machine['device'],
-            'cpu': machine['cpu'],
-            'threads': machine['threads'],
-            'python': machine['python'],
-            **{name: version for name, version in machine['versions'].items() if version},
+            **{key: machine[key] for key in ('device', 'cpu', 'threads', 'python')},
+            **versions,
         },
     }
 
 
 def commit(package: Path) -> str | None:
-    """Of the checkout that holds a package folder, and whether it was changed since; None where
-    there is none, as when the package is installed."""
+    """The commit of the checkout that holds a package folder, and whether it was changed since.
+
+    None if the package is installed elsewhere, also below another project.
+    """
     try:
         top, head = _git(package, 'rev-parse', '--show-toplevel', 'HEAD').splitlines()
-        # Installed somewhere below another project, that project's commit says nothing.
         if Path(top) != package.resolve().parent:
             return None
         changed = _git(package.parent, 'status', '--porcelain', '--untracked-files=no')
@@ -65,10 +63,5 @@ def commit(package: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ['git', '-C', str(folder), *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=10,
-    ).stdout
+    command = ['git', '-C', str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout

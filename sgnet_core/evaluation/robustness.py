@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of its mIoU a network keeps when colour or depth are worse than they should be."""
+"""The share of its mIoU that a network keeps under corrupted colour and depth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,76 +26,70 @@ def measure_robustness(
     samples: Sequence[Sample],
     indices: Sequence[int],
     clean: Evaluation,
-    whole: Callable[[Evaluation], Evaluation] = lambda evaluation: evaluation,
+    gather: Callable[[Evaluation], Evaluation] = lambda evaluation: evaluation,
     progress: bool = True,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Evaluate every corruption at every severity: the rows of one as soon as it is complete.
+    """Evaluate every corruption at every severity; yield the rows of each corruption.
 
-    Late depth is for frames that have enough of their sequence before them, in three severities or
-    fewer; `clean_miou` of a row is that of the same frames as they are.
+    Late depth needs frames with enough predecessors in their sequence; `clean_miou` of a row is
+    that of the same frames without corruption.
 
     Args:
         samples: with labels; each is read many times.
-        indices: of those that this process is to use.
-        clean: counts of all samples as they are, in order.
-        whole: from the counts of these indices to those of all processes that share the work.
-        progress: show a bar where standard error is a terminal.
+        indices: samples of this process.
+        clean: counts of all samples without corruption, in order.
+        gather: adds up the counts of all processes.
+        progress: show a bar if standard error is a terminal.
     """
-    before = _sequence_positions(clean.frames)
+    positions = _sequence_positions(clean.frames)
     delays = [c.delay(severity) for c in CORRUPTIONS.values() for severity in SEVERITIES]
-    total = sum(before[i] >= delay for delay in delays for i in indices)
-    hidden = None if progress else True
-    with tqdm(total=total, desc='robustness', unit='frame', disable=hidden) as bar:
+    total = sum(positions[i] >= delay for delay in delays for i in indices)
+    with tqdm(
+        total=total, desc='robustness', unit='frame', disable=None if progress else True
+    ) as bar:
         for name, corruption in CORRUPTIONS.items():
             rows = []
             for severity in SEVERITIES:
-                delay = corruption.delay(severity)
-                clean_miou = _miou(
-                    f for f, n in zip(clean.frames, before, strict=True) if n >= delay
-                )
-                if clean_miou is None:
+                used = np.flatnonzero(np.array(positions) >= corruption.delay(severity))
+                clean_counts = [clean.frames[i].class_counts for i in used]
+                if not clean_counts:
                     continue
+                chosen = set(used).intersection(indices)
                 evaluation = evaluate(
                     segmenter,
-                    # Read before the loop goes on to the next.
-                    (corruption.apply(samples, i, severity) for i in indices if before[i] >= delay),
+                    # The generator is consumed before the loop continues.
+                    (corruption.apply(samples, i, severity) for i in indices if i in chosen),
                     progress=False,
                     on_frame=lambda *_: bar.update(),
                 )
-                class_counts = whole(evaluation).confusion.class_counts
+                counts = gather(evaluation).confusion.class_counts
+                clean_miou = number(mean_iou(np.sum(clean_counts, axis=0, dtype=np.int64)))
                 rows.append(
                     {
                         'corruption': name,
                         'severity': severity,
                         'level': corruption.levels[severity - 1],
                         'unit': corruption.unit,
-                        'miou': number(mean_iou(class_counts)),
-                        'pixel_accuracy': number(pixel_accuracy(class_counts)),
+                        'miou': number(mean_iou(counts)),
+                        'pixel_accuracy': number(pixel_accuracy(counts)),
                         'clean_miou': clean_miou,
                     }
                 )
             yield rows
 
 
-def _sequence_positions(frames: Iterable[FrameScores]) -> list[int]:
-    """How many frames of its sequence come before each."""
-    before: list[int] = []
+def _sequence_positions(frames: Sequence[FrameScores]) -> list[int]:
+    """The number of frames before each one in its sequence."""
+    positions: list[int] = []
     for frame in frames:
-        before.append(before[-1] + 1 if frame.is_continuation else 0)
-    return before
-
-
-def _miou(frames: Iterable[FrameScores]) -> float | None:
-    """Of all of them together; None where they have no labelled pixel."""
-    class_counts = [frame.class_counts for frame in frames]
-    return number(mean_iou(np.sum(class_counts, axis=0, dtype=np.int64))) if class_counts else None
+        positions.append(positions[-1] + 1 if frame.is_continuation else 0)
+    return positions
 
 
 def relative_miou(rows: Rows, complete: bool = True) -> dict[str, float | None] | None:
-    """The share of the clean mIoU which is left with each corruption.
+    """The share of the clean mIoU that remains under each corruption, averaged over severities.
 
-    A mean over its severities; `mean` is that over all corruptions: the one summary figure, None
-    unless they are complete. None without rows, and where there is nothing to keep.
+    `mean` is over all corruptions, None unless they are complete. None without rows or clean mIoU.
     """
     shares: dict[str, list[float]] = {}
     for row in rows:
@@ -107,11 +101,11 @@ def relative_miou(rows: Rows, complete: bool = True) -> dict[str, float | None] 
     return {'mean': float(np.mean([*means.values()])) if complete else None, **means}
 
 
-def table(rows: Rows, kept: dict[str, float | None]) -> str:
-    """For people: mIoU at every severity, and what `relative_miou` says."""
+def table(rows: Rows, relative: dict[str, float | None]) -> str:
+    """Text for a terminal: mIoU at every severity, and relative mIoU."""
     lines = [f'{"mIoU %, severity":20}{"1":>8}{"2":>8}{"3":>8}{"kept %":>9}']
-    for name, share in kept.items():
-        found = [f'{100 * row["miou"]:8.2f}' for row in rows if row['corruption'] == name]
+    for name, share in relative.items():
+        mious = [f'{100 * row["miou"]:8.2f}' for row in rows if row['corruption'] == name]
         percent = '-' if share is None else f'{100 * share:.1f}'
-        lines.append(f'{name:20}{"".join(found):24}{percent:>9}')
+        lines.append(f'{name:20}{"".join(mious):24}{percent:>9}')
     return '\n'.join([lines[0], *lines[2:], lines[1]])

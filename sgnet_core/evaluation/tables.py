@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metrics of `Evaluation.to_json` for people, in a terminal."""
+"""The metrics of `Evaluation.to_json` as text for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Metrics = Mapping[str, Any]
@@ -15,38 +15,44 @@ AVERAGES = {
     'mean accuracy': 'mean_accuracy',
     'weighted by share': 'frequency_weighted_iou',
 }
-"""What people call a figure -> its key."""
+"""Name of a metric -> its key."""
 
 
 def details(metrics: Metrics) -> str:
-    """What goes below the table of classes: intervals, boundaries, distances, and so on."""
-    low_high = (metrics['intervals']['miou'], metrics['intervals']['pixel_accuracy'])
+    """The lines below the table of classes: intervals, boundaries, distances, and so on."""
     lines = []
-    if None not in low_high:
-        miou, accuracy = (f'{100 * low:.2f} to {100 * high:.2f}' for low, high in low_high)
+    if metrics['intervals']['miou'] is not None:
+        miou, accuracy = (
+            '{:.2f} to {:.2f}'.format(*(100 * bound for bound in metrics['intervals'][key]))
+            for key in ('miou', 'pixel_accuracy')
+        )
         lines.append(f'95 % of resampled frames: mIoU {miou}, pixel accuracy {accuracy}')
     if metrics['boundary_iou'] is not None:
         lines.append(f'boundary IoU {_percent(metrics["boundary_iou"])} %')
+    parts = {}
     for part in metrics['by_distance']:
         end = 'more' if part['to_m'] is None else f'{part["to_m"]:g} m'
-        lines += _part(f'{part["from_m"]:g} m to {end}', part)
-    lines += _part('without depth', metrics['without_depth'])
-    for name, part in (metrics['per_camera'] or {}).items():
-        lines += _part(name, part)
+        parts[f'{part["from_m"]:g} m to {end}'] = part
+    parts |= {'without depth': metrics['without_depth'], **(metrics['per_camera'] or {})}
+    for name, part in parts.items():
+        if part['pixels']:
+            miou, accuracy = _percent(part['miou']), _percent(part['pixel_accuracy'])
+            lines.append(
+                f'{name}: mIoU {miou} %, pixel accuracy {accuracy} %, {part["pixels"]} pixels'
+            )
     if metrics['calibration']:
         lines.append(f'expected calibration error {_percent(metrics["calibration"]["ece"])} %')
-    sequence = metrics['temporal_consistency']
-    if sequence:
-        agreement = _percent(sequence['agreement'])
-        lines.append(f'{agreement} % of the points that two neighbouring frames saw have one class')
+    if metrics['temporal_consistency']:
+        agreement = _percent(metrics['temporal_consistency']['agreement'])
+        lines.append(f'temporal consistency {agreement} %')
     if metrics['latency_ms']:
-        times = ', '.join(f'{ms:.0f} ms ({name})' for name, ms in metrics['latency_ms'].items())
-        lines.append(f'a mask took {times}')
+        times = ', '.join(f'{name} {ms:.0f} ms' for name, ms in metrics['latency_ms'].items())
+        lines.append(f'time per mask: {times}')
     return '\n'.join(lines)
 
 
 def side_by_side(runs: Mapping[str, Metrics]) -> str:
-    """IoU of every class and the averages, a column for each run, named below."""
+    """IoU of every class and the averages, one column per run; a list of the runs at the end."""
     columns = list(runs.values())
     names = list(columns[0]['per_class'])
     width = max(map(len, (*names, *AVERAGES)))
@@ -61,15 +67,8 @@ def side_by_side(runs: Mapping[str, Metrics]) -> str:
     return '\n'.join(lines)
 
 
-def _row(name: str, width: int, values: Any) -> str:
+def _row(name: str, width: int, values: Iterable[float | None]) -> str:
     return f'{name:{width}}' + ''.join(f'{_percent(value):>9}' for value in values)
-
-
-def _part(name: str, part: Metrics) -> list[str]:
-    if not part['pixels']:
-        return []
-    miou, accuracy = _percent(part['miou']), _percent(part['pixel_accuracy'])
-    return [f'{name}: mIoU {miou} %, pixel accuracy {accuracy} %, {part["pixels"]} pixels']
 
 
 def _percent(value: float | None) -> str:

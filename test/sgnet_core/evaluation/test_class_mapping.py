@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classes made of other classes, by a small YAML file."""
+"""Mapping of classes by a YAML file."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def remap(tmp_path):
     return read_class_mapping(path)
 
 
-def test_the_file_that_ships_is_the_mapping_of_nyuv2():
+def test_shipped_file_is_the_nyuv2_mapping():
     remap = read_class_mapping(CONFIG / 'nyu40_to_nyu13.yaml')
     assert remap.class_names == NYU13.class_names
     np.testing.assert_array_equal(remap.lookup(NYU40.class_names), nyu40_to_nyu13)
 
 
-def test_truth_and_masks_of_different_classes_meet(remap):
+def test_truth_and_masks_are_mapped(remap):
     compared = ScoredClasses(TRUTH, PREDICTED, remap)
     assert compared.class_names == ('obstacle', 'free')
     frame = RgbdFrame(
@@ -39,7 +39,7 @@ def test_truth_and_masks_of_different_classes_meet(remap):
     )
     truth = np.array([[0, 1, 2], [255, 0, 1]], np.uint8)
     sample = compared.sample(Sample('7', frame, truth))
-    assert sample.labels.tolist() == [[1, 0, 255], [255, 1, 0]], 'nobody names dogs'
+    assert sample.labels.tolist() == [[1, 0, 255], [255, 1, 0]], 'dog has no line'
     masks = np.array([[0, 1, 2], [3, 255, 2]], np.uint8)
     assert compared.mask(masks).tolist() == [[1, 1, 0], [255, 255, 0]]
 
@@ -55,7 +55,7 @@ def test_truth_and_masks_of_different_classes_meet(remap):
     assert (result.confidence == 0.25).all()
 
 
-def test_without_a_file_everything_stays():
+def test_no_mapping_changes_nothing():
     compared = ScoredClasses(TRUTH, TRUTH, None)
     labels, segmenter = np.zeros((2, 3), np.uint8), object()
     assert compared.class_names == TRUTH
@@ -63,7 +63,7 @@ def test_without_a_file_everything_stays():
     assert compared.segmenter(segmenter) is segmenter
 
 
-def test_a_class_that_nobody_has_is_named(remap):
+def test_unknown_class_is_an_error(remap):
     with pytest.raises(ConfigError, match="unknown key 'box'.*'boxes'"):
         ScoredClasses(('ground', 'boxes'), ('floor', 'rug'), remap)
 
@@ -80,7 +80,7 @@ def test_a_class_that_nobody_has_is_named(remap):
         ('free: [floor', 'cannot be read as YAML'),
     ],
 )
-def test_bad_files(tmp_path, text, message):
+def test_invalid_files_are_errors(tmp_path, text, message):
     path = tmp_path / 'classes.yaml'
     path.write_text(text)
     with pytest.raises(ConfigError, match=message) as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong in the robustness suite, and what does not change."""
+"""Corruptions, and robustness to them."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def damage(sample, worse):
 
 
 @pytest.mark.parametrize('name', CORRUPTIONS)
-def test_severities_grow_and_touch_only_what_they_name(sequence, name):
+def test_severities_grow_and_change_one_image(sequence, name):
     index = 11
     sample, found = sequence[index], []
     for severity in SEVERITIES:
@@ -51,27 +51,27 @@ def test_severities_grow_and_touch_only_what_they_name(sequence, name):
 
 
 @pytest.mark.parametrize('name', ['depth_holes', 'depth_noise'])
-def test_what_is_random_is_another_for_another_id(sequence, name):
+def test_random_corruptions_depend_on_the_id(sequence, name):
     twins = [sequence[5], dataclasses.replace(sequence[5], id='another')]
     first, second = (CORRUPTIONS[name].apply(twins, i, 2).frame.depth_m for i in range(2))
     assert not np.array_equal(first, second, equal_nan=True)
 
 
-def test_holes_have_the_share_they_say(sequence):
+def test_holes_have_their_share(sequence):
     corruption = CORRUPTIONS['depth_holes']
     for severity, share in zip(SEVERITIES, corruption.levels, strict=True):
         missing = np.isnan(corruption.apply(sequence, 0, severity).frame.depth_m).mean()
         assert missing == pytest.approx(share, abs=0.1)
 
 
-def test_late_depth_is_that_of_an_earlier_frame_of_the_film(sequence):
+def test_late_depth_is_from_an_earlier_frame(sequence):
     late = CORRUPTIONS['depth_delay'].apply(sequence, 7, 2).frame
     assert late.rgb is sequence[7].frame.rgb
     assert late.depth_m is sequence[4].frame.depth_m
 
 
 class NeedsDepth:
-    """Knows the truth of every frame, and tells it where the depth is as it should be."""
+    """Returns the truth at pixels with the original depth."""
 
     class_names = NYU40.class_names
 
@@ -90,7 +90,7 @@ def clean(sequence):
     return evaluate(NeedsDepth(sequence), sequence, progress=False)
 
 
-def test_what_is_left_of_a_network_that_needs_exact_depth(sequence, monkeypatch):
+def test_relative_miou_of_a_network_that_needs_exact_depth(sequence, monkeypatch):
     depth_only = {name: c for name, c in CORRUPTIONS.items() if name.startswith('depth')}
     monkeypatch.setattr('sgnet_core.evaluation.robustness.CORRUPTIONS', depth_only)
     network = NeedsDepth(sequence)
@@ -107,7 +107,7 @@ def test_what_is_left_of_a_network_that_needs_exact_depth(sequence, monkeypatch)
     assert relative_miou(rows, complete=False) == {**shares, 'mean': None}
 
 
-def test_depth_is_late_only_where_the_film_has_begun_long_enough_before(sequence, monkeypatch):
+def test_late_depth_needs_enough_earlier_frames(sequence, monkeypatch):
     monkeypatch.setattr(
         'sgnet_core.evaluation.robustness.CORRUPTIONS', {'depth_delay': CORRUPTIONS['depth_delay']}
     )
@@ -118,7 +118,7 @@ def test_depth_is_late_only_where_the_film_has_begun_long_enough_before(sequence
             seen.append(frame)
             return super().segment(frame)
 
-    # Of two sequence of five and seven frames, one, three and ten frames late.
+    # Two sequences of five and seven frames; depth is one, three and ten frames late.
     moved = [dataclasses.replace(sample, pose=sample.pose + shift(9.0)) for sample in sequence[5:]]
     cut = sequence[:5] + moved
     counts = clean(cut)
@@ -137,6 +137,6 @@ def shift(distance_m):
     return move
 
 
-def test_nothing_is_left_of_nothing():
+def test_relative_miou_without_rows_is_none():
     assert relative_miou([]) is None
     assert relative_miou([{'corruption': 'depth_holes', 'miou': 0.0, 'clean_miou': 0.0}]) is None

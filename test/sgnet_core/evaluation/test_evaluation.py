@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation counts, against definitions written as loops and against scikit-learn."""
+"""Metrics against loops over pixels and scikit-learn."""
 
 import dataclasses
 import json
@@ -79,7 +79,7 @@ def scores_of(masked):
     return scores['miou'], scores['pixel_accuracy'], int(confusion.pixels.sum())
 
 
-def naive_near_boundary(labels):
+def naive_boundary_region(labels):
     height, width = labels.shape
     reach = max(round(DILATION_RATIO * math.hypot(height, width)), 1)
     near = np.zeros(labels.shape, bool)
@@ -90,30 +90,24 @@ def naive_near_boundary(labels):
     return near
 
 
-def test_near_boundary_equals_loops():
+def test_boundary_region_equals_loops():
     rng = np.random.default_rng(2)
     for size in (SIZE, (31, 17)):
         labels = blobs(rng, size, unlabelled=0.4)
         labels[labels == 0] = 254  # the largest id that a mask can hold
         near, known = boundary_region(labels), labels != UNLABELLED
-        np.testing.assert_array_equal(near[known], naive_near_boundary(labels)[known])
+        np.testing.assert_array_equal(near[known], naive_boundary_region(labels)[known])
         assert 0.1 < near[known].mean() < 0.9
 
 
-def test_edges_of_the_image_and_of_unlabelled_pixels_are_no_boundaries():
-    labels = np.full((40, 61), 3, np.uint8)
-    labels[10:20, 10:50] = UNLABELLED
-    assert not boundary_region(labels)[labels == 3].any()
-
-
-def test_boundary_iou_equals_sets_of_pixels(pairs):
+def test_boundary_iou_equals_pixel_sets(pairs):
     metrics = evaluated(pairs).to_json()
     inside, union = dict.fromkeys(range(4), 0), dict.fromkeys(range(4), 0)
     for sample, result in pairs:
         known = sample.labels != UNLABELLED
         prediction = np.where(known, result.labels, np.uint8(UNLABELLED))
-        truth_band = naive_near_boundary(sample.labels) & known
-        prediction_band = naive_near_boundary(prediction) & known
+        truth_band = naive_boundary_region(sample.labels) & known
+        prediction_band = naive_boundary_region(prediction) & known
         for index in range(4):
             true = truth_band & (sample.labels == index)
             predicted = prediction_band & (prediction == index)
@@ -140,7 +134,7 @@ def test_by_distance_equals_masks(pairs):
     assert (row['miou'], row['pixel_accuracy'], row['pixels']) == pytest.approx(expected)
 
 
-def test_groups_of_frames_equal_evaluations_of_their_own(pairs):
+def test_groups_equal_separate_evaluations(pairs):
     metrics = evaluated(pairs).to_json()
     rows = metrics['by_missing_depth']
     assert [row['frames'] for row in rows] == [2, 1, 2, 2]
@@ -185,7 +179,7 @@ def test_calibration_equals_scikit_learn(pairs):
     assert found['ece'] == pytest.approx(shares @ np.abs(accuracies - confidences), abs=1e-6)
 
 
-def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not():
+def test_calibration_error_of_certain_predictions():
     rng = np.random.default_rng(5)
     sample = random_sample(rng)
     sure = np.ones(SIZE, np.float32)
@@ -195,7 +189,7 @@ def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not():
     assert evaluated([(sample, wrong)]).to_json()['calibration']['ece'] == 1
 
 
-def test_intervals_hold_the_figures_and_shrink_with_more_frames(pairs):
+def test_intervals_contain_scores_and_shrink_with_more_frames(pairs):
     metrics, larger = (evaluated(pairs * times).to_json() for times in (1, 9))
     assert metrics['intervals'] == evaluated(pairs).to_json()['intervals']
     for key in ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou'):
@@ -209,7 +203,7 @@ def test_intervals_hold_the_figures_and_shrink_with_more_frames(pairs):
         assert low < metrics['per_class_iou'][name] < high
 
 
-def test_interval_of_a_known_distribution():
+def test_interval_equals_binomial_quantiles():
     """Of 20 frames of one size 15 are wholly right: the accuracy of a draw is binomial."""
     scipy = pytest.importorskip('scipy.stats', reason='has the binomial distribution')
     truth = np.zeros(SIZE, np.uint8)
@@ -232,7 +226,7 @@ def test_one_frame_has_no_interval(pairs):
     assert intervals['resamples'] == 1000
 
 
-def test_classes_that_never_occur_are_null(pairs):
+def test_absent_classes_are_null(pairs):
     evaluation = Evaluation((*NAMES, 'never'))
     for sample, result in pairs[:2]:
         evaluation.update(sample, result)
@@ -246,7 +240,7 @@ def test_classes_that_never_occur_are_null(pairs):
     assert metrics['intervals']['per_class_iou']['never'] is None
 
 
-def test_parts_add_up_to_the_whole(pairs):
+def test_add_equals_one_evaluation(pairs):
     whole, first, second = evaluated(pairs), evaluated(pairs[:3]), evaluated(pairs[3:])
     first.add(pickle.loads(pickle.dumps(second)))
     assert first.to_json() == whole.to_json()
@@ -254,7 +248,7 @@ def test_parts_add_up_to_the_whole(pairs):
         first.add(Evaluation(NAMES[::-1]))
 
 
-def test_figures_are_json_also_without_a_frame(pairs):
+def test_metrics_are_valid_json(pairs):
     for metrics in (evaluated(pairs).to_json(), Evaluation(NAMES).to_json()):
         assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert metrics['miou'] is None
@@ -263,7 +257,7 @@ def test_figures_are_json_also_without_a_frame(pairs):
     assert metrics['latency_ms'] is None
 
 
-def test_scores_and_times_of_single_frames(pairs):
+def test_frame_scores_have_times(pairs):
     evaluation = Evaluation(NAMES)
     for milliseconds, (sample, result) in enumerate(pairs, 20):
         evaluation.update(sample, result, milliseconds / 1000)
@@ -277,7 +271,7 @@ def test_scores_and_times_of_single_frames(pairs):
         assert score['pixel_accuracy'] == alone['pixel_accuracy']
 
 
-def test_a_frame_that_cannot_be_compared_counts_nothing(pairs):
+def test_invalid_frames_count_nothing(pairs):
     sample, result = pairs[0]
     evaluation = Evaluation(NAMES)
     bent = dataclasses.replace(sample, labels=None, pose=np.diag([1.0, 2, 1, 1]))
@@ -293,7 +287,7 @@ def test_a_frame_that_cannot_be_compared_counts_nothing(pairs):
     assert evaluation.to_json() == Evaluation(NAMES).to_json()
 
 
-def test_a_frame_more_takes_little_memory(pairs):
+def test_memory_per_frame_is_small(pairs):
     """Whatever its size: nothing of the images is kept."""
     sizes = [len(pickle.dumps(evaluated(pairs * times))) for times in (1, 31)]
     assert (sizes[1] - sizes[0]) / (30 * len(pairs)) < 1000

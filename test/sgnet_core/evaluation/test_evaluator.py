@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop of every evaluation: three threads, one order, and what is left when it breaks."""
+"""The loop of every evaluation: order, concurrency, errors."""
 
 import threading
 
@@ -16,7 +16,7 @@ DEADLINE_S = 20
 
 
 class Numbering:
-    """A network that says 0 to all of its first frame, 1 to the next, and so on."""
+    """A network that labels its n-th frame with class n."""
 
     class_names = NYU40.class_names
 
@@ -30,7 +30,7 @@ class Numbering:
         return SegmentationResult(labels, np.ones(frame.size, np.float32), self.class_names)
 
 
-def test_frames_are_counted_in_order_and_watched(tiny_samples):
+def test_frames_are_counted_in_order(tiny_samples):
     seen = []
 
     def on_frame(sample, result, counts):
@@ -42,7 +42,7 @@ def test_frames_are_counted_in_order_and_watched(tiny_samples):
     assert all(frame.seconds > 0 for frame in evaluation.frames)
 
 
-def test_while_one_frame_is_segmented_the_next_is_read_and_the_last_is_counted(tiny_samples):
+def test_reading_segmenting_and_counting_overlap(tiny_samples):
     read, counted = threading.Event(), threading.Event()
     waited = []
 
@@ -59,7 +59,7 @@ def test_while_one_frame_is_segmented_the_next_is_read_and_the_last_is_counted(t
     assert waited == [True, True]
 
 
-def test_reading_does_not_run_away(tiny_samples):
+def test_reading_ahead_is_bounded(tiny_samples):
     read, counted, ahead = [], [], []
 
     def samples():
@@ -70,11 +70,11 @@ def test_reading_does_not_run_away(tiny_samples):
 
     evaluate(Numbering(), samples(), progress=False, on_frame=lambda *_: counted.append(1))
     assert len(counted) == 30
-    # The frame whose end let the next one be read has been counted, or is being watched.
+    # The frame that was waited for has been counted, or its callback runs.
     assert max(ahead) <= MAX_IN_FLIGHT
 
 
-def test_of_samples_that_break_off_all_that_came_are_counted(tiny_samples):
+def test_frames_before_a_read_error_are_counted(tiny_samples):
     def broken():
         yield from tiny_samples[:4]
         raise OSError('the disk is gone')
@@ -85,7 +85,7 @@ def test_of_samples_that_break_off_all_that_came_are_counted(tiny_samples):
     assert [frame.id for frame in evaluation.frames] == list('0123')
 
 
-def test_errors_of_the_network_and_of_counting_come_out(tiny_samples):
+def test_errors_of_segmenting_and_counting_are_raised(tiny_samples):
     def failing(number):
         if number == 2:
             raise InputError('the GPU is gone')

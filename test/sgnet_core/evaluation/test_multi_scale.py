@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Averages over scales and mirror images."""
+"""Test-time augmentation over scales and mirror images."""
 
 import torch
 import numpy as np
@@ -25,7 +25,7 @@ def checkpoint(tmp_path_factory):
 OPTIONS = ('cpu', 'fp32', 'torch')
 
 
-def test_the_mirror_image_of_a_frame_has_the_mirror_image_of_its_mask(checkpoint, tiny_samples):
+def test_flip_makes_masks_symmetric(checkpoint, tiny_samples):
     views = load_segmenter(checkpoint, [1.0], True, *OPTIONS)
     frame = tiny_samples[1].frame
     result, mirrored = views.segment(frame), views.segment(mirror(frame))
@@ -36,7 +36,7 @@ def test_the_mirror_image_of_a_frame_has_the_mirror_image_of_its_mask(checkpoint
     assert (once.labels == twice.labels[:, ::-1]).mean() < 0.98, 'else nothing is shown'
 
 
-def test_averages_probabilities_of_every_view(checkpoint, tiny_samples):
+def test_probabilities_are_averaged(checkpoint, tiny_samples):
     frame = tiny_samples[2].frame
     views = load_segmenter(checkpoint, [0.5, 1.0, 2.0], True, *OPTIONS)
     total = 0
@@ -54,14 +54,14 @@ def test_averages_probabilities_of_every_view(checkpoint, tiny_samples):
     assert views.label_set == Segmenter.from_checkpoint(checkpoint, *OPTIONS).label_set
 
 
-def test_one_view_is_the_plain_segmenter(checkpoint):
+def test_single_scale_is_the_plain_segmenter(checkpoint):
     assert isinstance(load_segmenter(checkpoint, [1.0], False, *OPTIONS), Segmenter)
     assert isinstance(load_segmenter(checkpoint, [1.0], True, *OPTIONS), MultiScaleSegmenter)
     assert protocol([1.0], False) == PROTOCOL
     assert protocol([0.5, 1], True).startswith('mean over scales 0.5 1 and their mirror images, f')
 
 
-def test_mirroring_twice_is_nothing(tiny_samples):
+def test_mirror_twice_is_identity(tiny_samples):
     frame = tiny_samples[0].frame
     frame = RgbdFrame(frame.rgb, frame.depth_m, frame.intrinsics, Gravity([0.2, 1, 0.1], 1.5))
     once = mirror(frame)
@@ -75,6 +75,6 @@ def test_mirroring_twice_is_nothing(tiny_samples):
 
 
 @pytest.mark.parametrize('scale', [0.2, 5, float('nan')])
-def test_scales_that_make_no_sense_are_named(checkpoint, scale):
+def test_invalid_scales_are_errors(checkpoint, scale):
     with pytest.raises(InputError, match=r'scales must be from 0.25 to 4, got'):
         load_segmenter(checkpoint, [1.0, scale], False, *OPTIONS)

@@ -44,7 +44,7 @@ def labels_of(rng, share_unlabelled=0.0):
     return labels
 
 
-def test_a_mask_that_stays_on_the_wall_agrees_and_one_that_stays_in_the_image_does_not():
+def test_agreement_follows_the_surface_not_the_image():
     labels = labels_of(np.random.default_rng(3))
     # 0.2 m at 2 m are 5 pixels of this camera.
     still, moved = wall(2.0), wall(2.0, 0.2)
@@ -55,7 +55,7 @@ def test_a_mask_that_stays_on_the_wall_agrees_and_one_that_stays_in_the_image_do
     assert counted((still, labels), (moved, labels))['agreement'] == pytest.approx(0.2, abs=0.05)
 
 
-def test_what_was_hidden_or_is_behind_the_camera_is_not_compared():
+def test_hidden_surfaces_are_not_compared():
     labels = labels_of(np.random.default_rng(4))
     near = 2.0 * (1 - 1.1 * DEPTH_TOLERANCE)
     assert counted((wall(near), labels), (wall(2.0), labels)) is None
@@ -64,7 +64,7 @@ def test_what_was_hidden_or_is_behind_the_camera_is_not_compared():
     assert counted((wall(0.3), labels), (back, labels)) is None
 
 
-def test_a_frame_without_a_pose_cuts_the_film():
+def test_missing_pose_ends_a_sequence():
     labels = labels_of(np.random.default_rng(5))
     lost = dataclasses.replace(wall(2.0), pose=None)
     assert counted((wall(2.0), labels), (lost, labels), (wall(2.0), labels)) is None
@@ -79,7 +79,7 @@ def turned(angle_rad):
     return dataclasses.replace(wall(2.0), pose=pose)
 
 
-def test_a_jump_of_the_camera_cuts_the_film():
+def test_camera_jump_ends_a_sequence():
     labels = labels_of(np.random.default_rng(8))
     for near, far in (
         (wall(2.0, 0.9 * MAX_TRANSLATION_M), wall(2.0, 1.1 * MAX_TRANSLATION_M)),
@@ -89,29 +89,18 @@ def test_a_jump_of_the_camera_cuts_the_film():
         assert counted((wall(2.0), labels), (far, labels)) is None
 
 
-def test_rooms_are_films_of_their_own():
-    rooms = RoomDataset(9, frames_per_room=3, seed=12, size=(48, 64))
-    evaluation = Evaluation(rooms.class_names)
-    for sample in rooms:
-        truth = np.where(sample.labels == UNLABELLED, 0, sample.labels).astype(np.uint8)
-        confidence = np.ones(truth.shape, np.float32)
-        evaluation.update(sample, SegmentationResult(truth, confidence, rooms.class_names))
-    assert [frame.is_continuation for frame in evaluation.frames] == 3 * [False, True, True]
-    assert evaluation.to_json()['temporal_consistency']['frames'] == 6
-
-
-def test_a_pose_that_is_none_ends_a_film_and_only_where_nothing_else_is_known_the_run(caplog):
+def test_invalid_pose_ends_a_sequence_and_is_an_error_without_labels(caplog):
     labels = labels_of(np.random.default_rng(9))
     bad = dataclasses.replace(wall(2.0), pose=np.diag([2.0, 2, 2, 1]))
-    with pytest.raises(InputError, match='pose of frame 0 is no rotation'):
+    with pytest.raises(InputError, match='pose of frame 0 is not a rotation'):
         counted((wall(2.0), labels), (bad, labels))
     known = dataclasses.replace(bad, labels=labels)
     assert counted((wall(2.0), labels), (known, labels), (known, labels)) is None
-    assert caplog.text.count('is no rotation and translation') == 1
+    assert caplog.text.count('is not a rotation and translation') == 1
 
 
 def naive(before, labels_before, sample, labels):
-    """One pixel after the other, through the world."""
+    """Loops over pixels, through world coordinates."""
     pixels = agreeing = 0
     camera = sample.frame.intrinsics
     for v in range(0, camera.height, STRIDE):
@@ -134,7 +123,7 @@ def naive(before, labels_before, sample, labels):
     return pixels, agreeing
 
 
-def test_equals_loops_on_a_walk_through_a_room():
+def test_agreement_equals_loops_over_pixels():
     rng = np.random.default_rng(6)
     rooms = RoomDataset(3, frames_per_room=3, seed=5, size=(48, 64), rate_hz=4.0)
     sequence = [(sample, sample.labels) for sample in rooms]
@@ -147,12 +136,7 @@ def test_equals_loops_on_a_walk_through_a_room():
     assert metrics['pixels'] > 1000
 
 
-def test_truth_agrees_with_itself_on_a_walk_through_a_room():
-    rooms = RoomDataset(4, frames_per_room=4, seed=2, size=(96, 128), rate_hz=10.0)
-    assert counted(*((s, s.labels) for s in rooms))['agreement'] > 0.95
-
-
-def test_parts_of_a_film_that_know_the_frame_before_add_up():
+def test_parts_of_a_sequence_add_up():
     rng = np.random.default_rng(7)
     sequence = [(wall(2.0, 0.04 * i), labels_of(rng, 0.1)) for i in range(6)]
     confidence = np.ones(SIZE, np.float32)
@@ -170,8 +154,8 @@ def test_parts_of_a_film_that_know_the_frame_before_add_up():
     assert metrics['miou'] is None
 
 
-def test_a_real_film_that_says_what_is_far_agrees(research_data):
-    """A "mask" of depth alone: what is beyond 2 m stays so, whatever the camera's next pose."""
+def test_depth_mask_of_a_kinect_sequence_agrees(research_data):
+    """A mask of the pixels beyond 2 m."""
     data = FolderDataset(research_data / 'kinect_sequence')
     sequence = [data[i] for i in range(3)]
     metrics = counted(*((s, (s.frame.depth_m > 2).astype(np.uint8)) for s in sequence))
