@@ -212,3 +212,15 @@ def image(encoding, data, width=6, height=4):
         step=len(data) // height,
         data=array.array('B', data),
     )
+
+
+def camera_messages(width, height, depth_mm=1000):
+    """Black colour, constant depth and camera_info of this size, arguments of `Camera.send`."""
+    from sensor_msgs.msg import CameraInfo
+
+    intrinsics = [5.0, 0, width / 2, 0, 5.0, height / 2, 0, 0, 1.0]
+    return {
+        'rgb': image('rgb8', bytes(3 * width * height), width, height),
+        'depth': image('16UC1', struct.pack('<H', depth_mm) * width * height, width, height),
+        'info': CameraInfo(width=width, height=height, k=intrinsics),
+    }

@@ -2,7 +2,6 @@
 """The node over real DDS, with a fake network."""
 
 import json
-import struct
 import threading
 
 import numpy as np
@@ -13,7 +12,7 @@ from fake_node import CLASS_NAMES, FakeSegmenter
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_harness import MASK, SECOND, T0, image, stamps
+from ros_harness import MASK, SECOND, T0, camera_messages, image, stamps
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
@@ -82,12 +81,7 @@ def test_the_legend_leaves_the_overlay_its_size(ros):
     node, camera = ros.node_and_camera(overlay__legend=True)
     camera.listen(Image, '/segmentation/overlay')
     ros.subscribed(node, 2)
-    wide = {
-        'rgb': image('rgb8', bytes(120 * 160 * 3), 160, 120),
-        'depth': image('16UC1', struct.pack('<H', 1000) * 120 * 160, 160, 120),
-        'info': CameraInfo(width=160, height=120, k=[100.0, 0, 80, 0, 100, 60, 0, 0, 1]),
-    }
-    camera.send(T0, **wide)
+    camera.send(T0, **camera_messages(160, 120))
     (overlay,) = camera.wait(1, '/segmentation/overlay')
     pixels = np.frombuffer(overlay.data, np.uint8).reshape(120, 160, 3)
     assert pixels[:10].max() <= 30, 'above: the tint of the only class'
@@ -98,15 +92,9 @@ BAD = {
     'short data': (
         {'rgb': image('rgb8', bytes(72))}, 'bad_rgb', '/cam/rgb', 'needs 72 bytes of data, got 71'
     ),
-    'unknown depth': (
-        {'depth': image('64FC1', bytes(192))}, 'bad_depth', '/cam/depth', "encoding '64FC1'"
-    ),
     'other size': (
         {'depth': image('16UC1', bytes(36), height=3)},
         'bad_depth', '/cam/depth', 'depth 6x3, colour 6x4',
-    ),
-    'K of zeros': (
-        {'info': CameraInfo(width=6, height=4)}, 'bad_camera_info', '/cam/info', 'fx=0.0'
     ),
     'camera of another size': (
         {'info': CameraInfo(width=8, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1])},
@@ -236,17 +224,6 @@ def test_callbacks_run_while_a_frame_is_in_the_making(ros):
     camera.wait()
 
 
-def test_confidence_threshold_and_depth_range_apply_at_once(ros):
-    node, camera = ros.node_and_camera()
-    node.set_parameters(
-        [Parameter('confidence_threshold', value=0.5), Parameter('depth.min', value=0.5)]
-    )
-    camera.send(T0)
-    camera.wait()
-    mask = mask_from_msg(camera.received[MASK][0]).ravel()
-    assert mask.tolist() == [255] * 3 + [0] * 7 + [255] * 14  # 0.6 m to 1.8 m remain
-
-
 def test_an_error_about_no_frame_ends_the_node(ros):
     def defect(frame):
         raise RuntimeError('a defect in the network')
@@ -288,14 +265,10 @@ def test_diagnostics_say_what_became_of_the_frames(ros):
         ('sync__slopp', 0.1, "unknown key 'sync.slopp'.*did you mean 'sync.slop'"),
         ('sync__mode', 'fuzzy', 'sync.mode must be one of auto, exact, approximate'),
         ('sync__slop', -0.1, r'sync.slop must be in \[0.0, 10.0\], got -0.1'),
-        ('sync__slop', float('nan'), 'sync.slop must be in'),
         ('sync__queue_size', 2.5, 'sync.queue_size must be int, got 2.5'),
-        ('warmup_iterations', True, 'warmup_iterations must be int'),
         ('checkpoint', 5, 'checkpoint must be str, got 5'),
         ('input_size', [288.0, 384.0], 'input_size must be 2 whole numbers'),
-        ('input_size', [288], 'input_size must be 2 whole numbers'),
         ('camera__fx', 500.0, 'camera.fx and camera.fy must both be given.*got 500.0 and 0.0'),
-        ('camera__fy', 500.0, 'camera.fx and camera.fy must both be given'),
         ('depth__extrinsics', [0.0, 1.0], 'depth.extrinsics must be 7 numbers'),
         ('depth__extrinsics', [float('nan')] * 7, 'depth.extrinsics must be 7 numbers'),
     ],

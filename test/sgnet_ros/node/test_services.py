@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The services of the node over real DDS, with a fake network."""
 
-import errno
 import json
-import os
 import threading
 
 import numpy as np
@@ -160,22 +158,3 @@ def test_a_snapshot_holds_what_was_published_or_says_why_not(ros, running, tmp_p
     told = answer(ros, camera, 'save_snapshot')
     assert not told.success
     assert 'cannot be written: Not a directory' in told.message
-
-
-def test_a_full_disk_is_told_and_survived(ros, running, tmp_path, monkeypatch):
-    from rclpy.parameter import Parameter
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    node, camera, _ = running
-    node.set_parameters([Parameter('snapshot.folder', value=str(tmp_path / 'snapshots'))])
-    mask_of(camera, T0)
-    with monkeypatch.context() as disk:
-        disk.setattr('sgnet_ros.node.snapshot.write_mask', full)
-        told = answer(ros, camera, 'save_snapshot')
-    assert not told.success
-    assert 'cannot be written: No space left on device' in told.message
-    assert list((tmp_path / 'snapshots').iterdir()) == []
-    assert mask_of(camera, T0 + SECOND).shape == (4, 6)
-    assert answer(ros, camera, 'save_snapshot').success

@@ -3,15 +3,12 @@
 
 import itertools
 import signal
-import struct
 import subprocess
 import sys
 
 from fake_node import FakeSegmenter
-from ros_harness import image
-from sensor_msgs.msg import CameraInfo
+from ros_harness import camera_messages
 
-WIDTH, HEIGHT = 640, 480
 SUBSCRIBER = """
 import rclpy
 from sensor_msgs.msg import Image
@@ -24,13 +21,9 @@ rclpy.spin(node)
 
 def feed(ros, node, stamps):
     """One pair for each stamp, and until each is a mask."""
-    info = CameraInfo(width=WIDTH, height=HEIGHT, k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1.0])
-    rgb = image('rgb8', bytes(3 * WIDTH * HEIGHT), WIDTH, HEIGHT)
-    depth = image('16UC1', struct.pack('<H', 1000) * WIDTH * HEIGHT, WIDTH, HEIGHT)
+    messages = camera_messages(640, 480).values()
     for stamp in stamps:
-        for subscription, message in zip(
-            node._subscriber._subscriptions, (rgb, depth, info), strict=True
-        ):
+        for subscription, message in zip(node._subscriber._subscriptions, messages, strict=True):
             message.header.stamp.sec = stamp
             subscription.callback(message)
         pairs = node.counters.counts().pairs

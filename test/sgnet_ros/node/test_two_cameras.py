@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names: namespaces, remapping, and two nodes for two cameras side by side, over real DDS."""
 
-import struct
-
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import FakeSegmenter
-from ros_harness import T0, image, stamps
+from ros_harness import T0, camera_messages, stamps
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
@@ -14,10 +12,6 @@ from sgnet_ros.conversions.masks import mask_from_msg
 
 # Relative, so below the namespace; and where a driver may have put them.
 SIDES = {'/left': 'cam', '/right': '/robot/d455'}
-
-
-def depth_of(millimetres):
-    return image('16UC1', struct.pack('<24H', *[millimetres] * 24))
 
 
 def side_by_side(ros):
@@ -44,7 +38,7 @@ def test_two_nodes_serve_two_cameras_without_mixing_them(ros):
     listener.listen(DiagnosticArray, '/diagnostics')
     # The same stamp on both: nothing but the names keeps them apart.
     for camera, millimetres in zip(cameras.values(), (500, 3000), strict=True):
-        camera.send(T0, depth=depth_of(millimetres))
+        camera.send(T0, **camera_messages(6, 4, millimetres))
     for (namespace, camera), label in zip(cameras.items(), (0, 1), strict=True):
         masks = camera.wait(1, f'{namespace}/segmentation/mask')
         assert stamps(masks) == [T0]
