@@ -4,9 +4,9 @@
 ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag out:=report
 ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag queue.policy:=all json:=metrics.json
 
-The evaluator plays the bag when the node is ready. All processes end with it, or with the node.
-The arguments of segmentation.launch.py work here as well, but topics are always those of the bag:
-`camera` selects parameters only.
+The evaluator plays the bag when the node is ready. All processes end when the evaluator or the node
+ends. The arguments of segmentation.launch.py work here as well, but `camera` selects parameters
+only: topics are always those of the bag.
 """
 
 from pathlib import Path
@@ -31,16 +31,16 @@ INPUTS = {f'{part}_topic': getattr(FrameTopics(), part) for part in PARTS}
 """Arguments of segmentation.launch.py whose default is a topic of the bag here."""
 
 OPTIONS = {
-    'labels': 'folder of label images; empty: a topic of the bag',
-    'labels_topic': 'topic of label images; empty: that of frames_to_bag',
-    'label_names_topic': 'topic of the names of the labels; empty: that of frames_to_bag',
-    'remap': 'YAML file that maps classes to others',
-    'rate': 'factor of the speed',
-    'sync_mode': 'must equal sync.mode in params_file, if that is not auto',
-    'sync_slop': 'must equal sync.slop in params_file, if that is not 0.015',
-    'write_bag': 'bag to write, with masks added',
-    'out': 'folder for a report',
-    'json': 'file for the metrics',
+    'labels': 'Folder of label images; empty: a topic of the bag.',
+    'labels_topic': 'Topic of label images; empty: as in frames_to_bag.',
+    'label_names_topic': 'Topic of the label names; empty: as in frames_to_bag.',
+    'remap': 'YAML file that maps classes to other classes.',
+    'rate': 'Speed factor.',
+    'sync_mode': 'Must equal sync.mode in params_file if that is not auto.',
+    'sync_slop': 'Must equal sync.slop in params_file if that is not 0.015.',
+    'write_bag': 'Output bag: the input bag with masks.',
+    'out': 'Folder for a report.',
+    'json': 'JSON file for the metrics.',
 }
 """Launch argument and option of evaluate_bag -> description. The default is empty: not set."""
 
@@ -51,7 +51,7 @@ REPORT_TIMEOUT_S = '600'
 def declare_arguments() -> list[DeclareLaunchArgument]:
     """New arguments, and those of segmentation.launch.py with another default."""
     inputs = [
-        DeclareLaunchArgument(name, default_value=topic, description='raw topic, in the bag')
+        DeclareLaunchArgument(name, default_value=topic, description='Raw topic in the bag.')
         for name, topic in INPUTS.items()
     ]
     options = [
@@ -59,21 +59,21 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
         for name, description in OPTIONS.items()
     ]
     return [
-        DeclareLaunchArgument('bag', description='rosbag2 folder, .mcap, .db3 or .bag file'),
+        DeclareLaunchArgument('bag', description='rosbag2 folder, .mcap, .db3 or .bag file.'),
         *inputs,
         *options,
         DeclareLaunchArgument(
             'queue.policy',
             default_value='',
             choices=['', 'latest', 'all'],
-            description='all: lossless, the bag waits for the node; empty: as in params_file',
+            description='all: lossless, the bag waits for the node; empty: as in params_file.',
         ),
         DeclareLaunchArgument(
             'qos.input',
             # The player is reliable, and only the node counts its drops.
             default_value='reliable',
             choices=['', 'sensor_data', 'reliable', 'auto'],
-            description='reliability of the subscriptions; empty: as in params_file',
+            description='Reliability of the subscriptions; empty: as in params_file.',
         ),
     ]
 

@@ -4,7 +4,7 @@
 ros2 launch sgnet_ros realsense.launch.py device:=cuda rviz:=true
 
 The topics are those of realsense-ros 4.55 and newer: they start with the namespace and the name of
-the camera. With `launch_camera:=false` the camera runs already and must align depth to colour.
+the camera. With `launch_camera:=false`, a running camera must align depth to colour.
 """
 
 import os
@@ -35,6 +35,16 @@ INPUTS = {
 """Arguments of segmentation.launch.py with another default here."""
 
 
+CAMERA_ARGUMENTS = {
+    'camera_namespace': ('camera', 'Namespace of the camera.'),
+    'camera_name': ('camera', 'Name of the camera node.'),
+    'serial_no': ('', 'Serial number of the camera; empty: any.'),
+    'color_profile': ('640x480x30', 'Colour: width x height x rate.'),
+    'depth_profile': ('640x480x30', 'Depth: width x height x rate.'),
+}
+"""Launch argument -> (default, description)."""
+
+
 def declare_arguments() -> list[DeclareLaunchArgument]:
     """New arguments, and those of segmentation.launch.py with another default."""
     return [
@@ -42,33 +52,24 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             'launch_camera',
             default_value='true',
             choices=['true', 'false'],
-            description='start the camera; false: it runs already',
+            description='Start the camera; false: it runs already.',
         ),
-        DeclareLaunchArgument(
-            'camera_namespace', default_value='camera', description='namespace of the camera'
-        ),
-        DeclareLaunchArgument(
-            'camera_name', default_value='camera', description='name of the camera node'
-        ),
-        DeclareLaunchArgument(
-            'serial_no', default_value='', description='serial number of the camera; empty: any'
-        ),
-        DeclareLaunchArgument(
-            'color_profile', default_value='640x480x30', description='width x height x rate'
-        ),
-        DeclareLaunchArgument(
-            'depth_profile', default_value='640x480x30', description='width x height x rate'
+        *(
+            DeclareLaunchArgument(name, default_value=default, description=description)
+            for name, (default, description) in CAMERA_ARGUMENTS.items()
         ),
         *(
             DeclareLaunchArgument(
-                name, default_value=topic, description='default: by camera_namespace, camera_name'
+                name,
+                default_value=topic,
+                description='Default: by camera_namespace and camera_name.',
             )
             for name, topic in INPUTS.items()
         ),
         DeclareLaunchArgument(
             'fixed_frame',
             default_value=[LaunchConfiguration('camera_name'), '_color_optical_frame'],
-            description='fixed frame of rviz2; default: by camera_name',
+            description='Fixed frame of rviz2; default: by camera_name.',
         ),
     ]
 
@@ -76,8 +77,8 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
 def camera() -> GroupAction:
     """The launch file of the camera, in a scope with its own configuration only.
 
-    It reads every launch configuration in its scope: it would use our `log_level`, and newer
-    versions warn about each unknown name.
+    It reads every launch configuration in its scope: it would use the `log_level` of the node, and
+    newer versions warn about unknown names.
     """
     configuration = {
         'camera_namespace': LaunchConfiguration('camera_namespace'),

@@ -5,8 +5,8 @@ ros2 launch sgnet_ros segmentation.launch.py camera:=oak_d
 ros2 launch sgnet_ros segmentation.launch.py rgb_topic:=/kinect/rgb/image_raw \
     depth_topic:=/kinect/depth_registered/image_raw camera_info_topic:=/kinect/rgb/camera_info
 
-With `camera:=`, topics and parameters are those of the driver; config/oak_d.yaml describes how to
-start it. Depth that is not registered to the colour image needs depth.register in params_file.
+`camera:=` selects the topics and parameters of a driver; config/oak_d.yaml describes how to start
+it. Depth that is not registered to the colour image needs depth.register in params_file.
 """
 
 from pathlib import Path
@@ -20,83 +20,80 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 CONFIG = Path(__file__).parent.parent / 'config'
 
-INPUTS = {
-    'rgb_topic': ('rgb/image', 'topic of colour images'),
-    'depth_topic': ('depth/image', 'topic of depth images'),
-    'camera_info_topic': ('rgb/camera_info', 'topic of the intrinsics of colour'),
-    'depth_camera_info_topic': (
-        'depth/camera_info',
-        'topic of the intrinsics of depth, for depth.register',
-    ),
+TOPICS = {
+    'rgb_topic': 'rgb/image',
+    'depth_topic': 'depth/image',
+    'camera_info_topic': 'rgb/camera_info',
+    'depth_camera_info_topic': 'depth/camera_info',
 }
-"""Launch argument -> (name of the topic in the node, description)."""
+"""Launch argument -> topic of the node before remapping."""
 
 CAMERAS = {
-    '': {
-        'rgb_topic': 'rgb/image',
-        'depth_topic': 'depth/image',
-        'camera_info_topic': 'rgb/camera_info',
-        'depth_camera_info_topic': 'depth/camera_info',
-        'fixed_frame': 'camera_color_optical_frame',
-    },
-    'azure_kinect': {
-        'rgb_topic': '/rgb/image_raw',
-        'depth_topic': '/depth_to_rgb/image_raw',
-        'camera_info_topic': '/rgb/camera_info',
-        'depth_camera_info_topic': '/depth/camera_info',
-        'fixed_frame': 'rgb_camera_link',
-    },
-    'kinect_v1': {
-        'rgb_topic': '/camera/rgb/image_raw',
-        'depth_topic': '/camera/depth/image_raw',
-        'camera_info_topic': '/camera/rgb/camera_info',
-        'depth_camera_info_topic': '/camera/depth/camera_info',
-        'fixed_frame': 'camera_rgb_optical_frame',
-    },
-    'oak_d': {
-        'rgb_topic': '/oak/rgb/image_raw',
-        'depth_topic': '/oak/stereo/image_raw',
-        'camera_info_topic': '/oak/rgb/camera_info',
-        'depth_camera_info_topic': '/oak/stereo/camera_info',
-        'fixed_frame': 'oak_rgb_camera_optical_frame',
-    },
-    'orbbec': {
-        'rgb_topic': '/camera/color/image_raw',
-        'depth_topic': '/camera/depth/image_raw',
-        'camera_info_topic': '/camera/color/camera_info',
-        'depth_camera_info_topic': '/camera/depth/camera_info',
-        'fixed_frame': 'camera_color_optical_frame',
-    },
-    'realsense': {
-        'rgb_topic': '/camera/camera/color/image_raw',
-        'depth_topic': '/camera/camera/aligned_depth_to_color/image_raw',
-        'camera_info_topic': '/camera/camera/color/camera_info',
-        'depth_camera_info_topic': '/camera/camera/depth/camera_info',
-        'fixed_frame': 'camera_color_optical_frame',
-    },
+    'azure_kinect': (
+        '/rgb/image_raw',
+        '/depth_to_rgb/image_raw',
+        '/rgb/camera_info',
+        '/depth/camera_info',
+        'rgb_camera_link',
+    ),
+    'kinect_v1': (
+        '/camera/rgb/image_raw',
+        '/camera/depth/image_raw',
+        '/camera/rgb/camera_info',
+        '/camera/depth/camera_info',
+        'camera_rgb_optical_frame',
+    ),
+    'oak_d': (
+        '/oak/rgb/image_raw',
+        '/oak/stereo/image_raw',
+        '/oak/rgb/camera_info',
+        '/oak/stereo/camera_info',
+        'oak_rgb_camera_optical_frame',
+    ),
+    'orbbec': (
+        '/camera/color/image_raw',
+        '/camera/depth/image_raw',
+        '/camera/color/camera_info',
+        '/camera/depth/camera_info',
+        'camera_color_optical_frame',
+    ),
+    'realsense': (
+        '/camera/camera/color/image_raw',
+        '/camera/camera/aligned_depth_to_color/image_raw',
+        '/camera/camera/color/camera_info',
+        '/camera/camera/depth/camera_info',
+        'camera_color_optical_frame',
+    ),
 }
-"""Camera -> launch argument -> its default, which is the default of the driver.
+"""Camera -> defaults of the arguments in `TOPICS` and of fixed_frame, as in the driver.
 
-Each but the first has a parameter file in config/, which describes how to start the driver.
+Each camera has a parameter file in config/, which describes how to start the driver.
 """
 
+DEFAULTS = (*TOPICS.values(), 'camera_color_optical_frame')
+"""The same without a camera."""
+
 NODE_PARAMETERS = {
-    'checkpoint': (str, None, 'path to a checkpoint'),
-    'device': (str, None, 'auto, cpu, cuda or cuda:N'),
-    'precision': (str, ['auto', 'fp32', 'fp16', 'bf16'], 'precision of inference'),
+    'checkpoint': (str, None, 'Path to a checkpoint'),
+    'device': (str, None, 'Device: auto, cpu, cuda or cuda:N'),
+    'precision': (str, ['auto', 'fp32', 'fp16', 'bf16'], 'Precision of inference'),
     'image_transport': (
         str,
         ['raw', 'compressed'],
-        'transport of colour; rgb_topic is the raw topic',
+        'Transport of colour; rgb_topic is the raw topic',
     ),
     'depth_transport': (
         str,
         ['raw', 'compressedDepth'],
-        'transport of depth; depth_topic is the raw topic',
+        'Transport of depth; depth_topic is the raw topic',
     ),
-    'qos.input': (str, ['sensor_data', 'reliable', 'auto'], 'reliability of the subscriptions'),
-    'queue.policy': (str, ['latest', 'all'], 'pairs that wait for the network'),
-    'use_sim_time': (bool, ['true', 'false'], 'use the time of /clock'),
+    'qos.input': (str, ['sensor_data', 'reliable', 'auto'], 'Reliability of the subscriptions'),
+    'queue.policy': (
+        str,
+        ['latest', 'all'],
+        'Pairs that wait for the network: only the newest, or all',
+    ),
+    'use_sim_time': (bool, ['true', 'false'], 'Use the time of /clock'),
 }
 """Launch argument and node parameter of the same name -> (type, choices, description).
 
@@ -105,57 +102,29 @@ override the file.
 """
 
 
+OPTIONS = {
+    'camera': ('', ['', *CAMERAS], 'Camera that selects topics and parameter file; empty: none.'),
+    'params_file': ('', None, 'YAML file with node parameters; empty: the file of the camera.'),
+    'namespace': ('', None, 'Namespace of the node.'),
+    'rviz': ('false', ['true', 'false'], 'Show overlay and points in rviz2.'),
+    'fixed_frame': ('', None, 'Fixed frame of rviz2; empty: by camera.'),
+    'log_level': ('info', ['debug', 'info', 'warn', 'error', 'fatal'], 'Log level of the node.'),
+}
+"""Other launch arguments -> (default, choices, description)."""
+
+
 def declare_arguments() -> list[DeclareLaunchArgument]:
     """The arguments of this file; params_file holds the other parameters of the node."""
-    inputs = [
-        DeclareLaunchArgument(
-            name, default_value='', description=f'{description}; empty: by camera'
-        )
-        for name, (_, description) in INPUTS.items()
-    ]
-    parameters = [
-        DeclareLaunchArgument(
-            name,
-            default_value='',
-            choices=['', *choices] if choices else None,
-            description=f'{description}; empty: as in params_file',
-        )
-        for name, (_, choices, description) in NODE_PARAMETERS.items()
-    ]
+    table = {
+        **{name: ('', None, f'Input topic of {topic}; empty: by camera.')
+           for name, topic in TOPICS.items()},
+        **{name: ('', ['', *choices] if choices else None, f'{text}; empty: as in params_file.')
+           for name, (_, choices, text) in NODE_PARAMETERS.items()},
+        **OPTIONS,
+    }  # fmt: skip
     return [
-        DeclareLaunchArgument(
-            'camera',
-            default_value='',
-            choices=list(CAMERAS),
-            description='camera whose topics and parameter file to use; empty: any camera',
-        ),
-        *inputs,
-        *parameters,
-        DeclareLaunchArgument(
-            'params_file',
-            default_value='',
-            description='YAML file with the parameters of the node; empty: config/ of the camera',
-        ),
-        DeclareLaunchArgument(
-            'namespace', default_value='', description='namespace of the node and of its outputs'
-        ),
-        DeclareLaunchArgument(
-            'rviz',
-            default_value='false',
-            choices=['true', 'false'],
-            description='show overlay and points in rviz2, which must be installed',
-        ),
-        DeclareLaunchArgument(
-            'fixed_frame',
-            default_value='',
-            description='fixed frame of rviz2; empty: the optical frame of the camera',
-        ),
-        DeclareLaunchArgument(
-            'log_level',
-            default_value='info',
-            choices=['debug', 'info', 'warn', 'error', 'fatal'],
-            description='log level of the node',
-        ),
+        DeclareLaunchArgument(name, default_value=default, choices=choices, description=description)
+        for name, (default, choices, description) in table.items()
     ]
 
 
@@ -166,7 +135,11 @@ def nodes(context: LaunchContext) -> list[Node]:
         return LaunchConfiguration(name).perform(context)
 
     camera = argument('camera')
-    topics = {topic: argument(name) or CAMERAS[camera][name] for name, (topic, _) in INPUTS.items()}
+    *defaults, default_frame = CAMERAS.get(camera, DEFAULTS)
+    topics = {
+        topic: argument(name) or default
+        for (name, topic), default in zip(TOPICS.items(), defaults, strict=True)
+    }
     # The command line overrides params_file.
     given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
@@ -187,7 +160,7 @@ def nodes(context: LaunchContext) -> list[Node]:
     )
     # The topics of the configuration file are those of a node without a namespace.
     outputs = [f'/segmentation/{name}' for name in ('overlay', 'color', 'points')]
-    frame = argument('fixed_frame') or CAMERAS[camera]['fixed_frame']
+    frame = argument('fixed_frame') or default_frame
     rviz = Node(
         package='rviz2',
         executable='rviz2',

@@ -310,7 +310,7 @@ def test_source_describes_and_types_its_arguments(path):
         if name in needed:
             assert needed[name] in [keyword.arg for keyword in call.keywords], f'line {call.lineno}'
             seen.append(name)
-    assert seen.count('DeclareLaunchArgument') > 3
+    assert 'DeclareLaunchArgument' in seen
 
 
 def test_camera_is_included_in_a_scope_of_its_own():
