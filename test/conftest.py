@@ -14,7 +14,7 @@ from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.labels import NYU40
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample
-from sgnet_ros.compat.distributions import stay_on_this_machine
+from sgnet_ros.compat.distributions import localhost_only
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOMAINS = range(1, 101)
@@ -31,7 +31,7 @@ def everything_stays_on_this_machine(tmp_path_factory):
     """No test speaks to the network or fills the user's caches, whatever the user has set."""
     distribution = {'ROS_DISTRO': os.environ.get('ROS_DISTRO', '')}
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in stay_on_this_machine(distribution).items():
+        for name, value in localhost_only(distribution).items():
             environment.setenv(name, value)
         environment.delenv('ROS_STATIC_PEERS', raising=False)
         environment.setenv('ORT_DISABLE_TELEMETRY', '1')

@@ -17,8 +17,13 @@ from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.labels import FolderLabels, Labels, TopicLabels
 from sgnet_ros.bag.reader import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns
 from sgnet_ros.conversions.camera_info import intrinsics_from_msg, is_rectified
-from sgnet_ros.conversions.compressed_images import raw_pair
-from sgnet_ros.conversions.images import about, images_from_msgs, not_aligned, registered_frame
+from sgnet_ros.conversions.compressed_images import decompressed_pair
+from sgnet_ros.conversions.images import (
+    alignment_warning,
+    images_from_msgs,
+    naming_stream,
+    registered_frame,
+)
 from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, RgbdPairing
 from sgnet_ros.topics import DEPTH, RGB
 
@@ -152,7 +157,9 @@ class BagFrames:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
         sample_id = f'{seconds}.{nanoseconds:09d}'
         try:
-            image, depth_image = raw_pair(self._bag.deserialize(rgb), self._bag.deserialize(depth))
+            image, depth_image = decompressed_pair(
+                self._bag.deserialize(rgb), self._bag.deserialize(depth)
+            )
             intrinsics = self._intrinsics or CameraIntrinsics(
                 int(image.width), int(image.height), *self._camera
             )
@@ -172,11 +179,11 @@ class BagFrames:
             # Most bags are read without torch.
             from sgnet_core.geometry.depth_registration import register_depth
 
-            with about(DEPTH):
+            with naming_stream(DEPTH):
                 depth_m = register_depth(
                     depth_m, self._depth_intrinsics, intrinsics, self._rgb_from_depth
                 )
-        elif not self._warned and (warning := not_aligned(image.header, depth.header)):
+        elif not self._warned and (warning := alignment_warning(image.header, depth.header)):
             self._warned = True
             _logger.warning('%s: %s; for a bag: --extrinsics', self._bag.path, warning)
         return registered_frame(rgb, depth_m, intrinsics)

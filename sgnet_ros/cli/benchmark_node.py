@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.benchmark.report import as_text, row
     from sgnet_ros.benchmark.suite import run_case
     from sgnet_ros.compat.dds_profile import large_image_profile
-    from sgnet_ros.compat.ros_domain import own_domain
+    from sgnet_ros.compat.ros_domain import private_domain
     from sgnet_ros.compat.signals import interruptible
 
     cases = _cases(args)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         'dds_profile': Path(next(iter(profile.values()), 'set by the user')).name,
         'seconds': args.seconds,
     }
-    os.environ.update({**own_domain(os.environ), **profile})
+    os.environ.update({**private_domain(os.environ), **profile})
     rows: list[dict[str, Any]] = []
     ended_by: BaseException | None = None
     with (

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     check_positive(args, 'count', 'rate')
     from sgnet_ros.compat.dds_profile import large_image_profile
-    from sgnet_ros.compat.ros_domain import own_domain
+    from sgnet_ros.compat.ros_domain import private_domain
     from sgnet_ros.compat.signals import interruptible
 
     # The log of the node lists the replaced ROS packages.
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint and not args.checkpoint.is_file():
         raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')
     dataset, indices = _choose_frames(args)
-    os.environ.update({**own_domain(os.environ), **large_image_profile(os.environ)})
+    os.environ.update({**private_domain(os.environ), **large_image_profile(os.environ)})
     bag = args.out / 'bag'
     with interruptible() as stop, _output_folder(args.out):
         try:

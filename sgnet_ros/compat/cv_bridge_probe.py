@@ -31,7 +31,7 @@ def probe(module: ModuleType) -> None:
         raise ImportError(f'its conversion of one pixel is wrong: {converted.ravel().tolist()}')
 
 
-def probe_in_another_process() -> None:
+def probe_in_subprocess() -> None:
     """Import cv_bridge and convert a pixel in another process.
 
     Raises:

@@ -19,27 +19,27 @@ from pathlib import Path
 from sgnet_ros.compat.distributions import PROFILE_VARIABLES, profile_variables
 
 PROFILE = 'fastdds_large_images.xml'
-USERS_CHOICES = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
-"""The user has chosen the transports with one of these; the profile would override them."""
+USER_SETTINGS = (*PROFILE_VARIABLES, 'FASTDDS_BUILTIN_TRANSPORTS')
+"""Variables that choose the transports; the profile would override them."""
 SHARED_MEMORY = Path('/dev/shm')
-ROOM = 128 * 2**20
-"""Bytes for a camera, the node and two subscribers. The default of Docker is 64 MiB."""
+REQUIRED_BYTES = 128 * 2**20
+"""Enough for a camera, the node and two subscribers. The default of Docker is 64 MiB."""
 
 _logger = logging.getLogger(__name__)
 
 
 def large_image_profile(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables to set before rclpy starts; none if the user has chosen, or without room.
+    """The variables to set before rclpy starts; only Fast DDS reads them.
 
-    Only Fast DDS reads them.
+    None if the user has set one of `USER_SETTINGS`, or without enough shared memory.
     """
-    if any(name in environ for name in USERS_CHOICES):
+    if any(name in environ for name in USER_SETTINGS):
         return {}
-    if not _has_room():
+    if not _has_space():
         _logger.warning(
             'less than %d MiB free in %s: Fast DDS may lose large images; start the container '
             'with --shm-size 512m or --ipc host',
-            ROOM // 2**20,
+            REQUIRED_BYTES // 2**20,
             SHARED_MEMORY,
         )
         return {}
@@ -53,13 +53,13 @@ def large_image_profile(environ: Mapping[str, str]) -> dict[str, str]:
 def profile_text(environ: Mapping[str, str], middleware: str) -> str:
     """A log line about the settings of `middleware`, as rclpy names it."""
     if 'fastrtps' not in middleware:
-        return f'middleware: {middleware}, with your own settings'
-    chosen = [f'{name}={environ[name]}' for name in USERS_CHOICES if name in environ]
+        return f'middleware: {middleware}, settings of the user'
+    chosen = [f'{name}={environ[name]}' for name in USER_SETTINGS if name in environ]
     return f'middleware: {middleware}, {", ".join(chosen) or "defaults, which lose large images"}'
 
 
-def _has_room() -> bool:
-    return SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= ROOM
+def _has_space() -> bool:
+    return SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= REQUIRED_BYTES
 
 
 def _config_folders() -> Iterator[Path]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The differences between Humble, Jazzy and Kilted. No other module knows them.
+"""The differences between Humble, Jazzy and Kilted; all are handled here.
 
 All three have every class, function and argument of rclpy in use; one module has two names. Not
 used, because Humble lacks them: `matched` events (play_bag counts subscribers instead), parameter
@@ -32,8 +32,8 @@ def profile_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return (older,) if environ['ROS_DISTRO'] in FAST_DDS_2 else (newer,)
 
 
-def stay_on_this_machine(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep ROS on this machine; variables of the user stay."""
+def localhost_only(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that limit ROS to this machine; those of the user are kept."""
     if environ.get('ROS_DISTRO') == 'humble':
         return {'ROS_LOCALHOST_ONLY': environ.get('ROS_LOCALHOST_ONLY', '1')}
     if 'ROS_LOCALHOST_ONLY' in environ:

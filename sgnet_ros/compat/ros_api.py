@@ -13,14 +13,14 @@ from types import ModuleType
 
 import numpy as np
 
-from sgnet_ros.compat.cv_bridge_probe import probe, probe_in_another_process
+from sgnet_ros.compat.cv_bridge_probe import probe, probe_in_subprocess
 
 _logger = logging.getLogger(__name__)
 
 BROKEN_PACKAGE = (
-    '%s is installed but cannot be used (%s): using sgnet_ros.compat.standalone.%s. This is NumPy '
-    '%s; the packages of a distribution are compiled for its own NumPy (NumPy 1 up to Jazzy): '
-    '\'pip install "numpy<2" "opencv-python<5"\' makes them work'
+    '%s is installed but cannot be used (%s): using sgnet_ros.compat.standalone.%s. NumPy is %s; '
+    'ROS distributions up to Jazzy compile their packages for NumPy 1: '
+    'pip install "numpy<2" "opencv-python<5" fixes this'
 )
 CHOICES: dict[str, str] = {}
 """Package -> 'real', or 'stand-in (reason)', or 'absent (reason)'."""
@@ -32,10 +32,10 @@ def _probe_message_filters(module: ModuleType) -> None:
     _ = module.Subscriber
 
 
-def _try_cv_bridge_elsewhere() -> None:
+def _probe_cv_bridge_in_subprocess() -> None:
     """Raise if cv_bridge fails or crashes, as it may with NumPy 2."""
     if int(np.__version__.partition('.')[0]) >= 2 and importlib.util.find_spec('cv_bridge'):
-        probe_in_another_process()
+        probe_in_subprocess()
 
 
 def _choose(
@@ -76,7 +76,7 @@ def _optional(name: str, *contents: str) -> ModuleType | None:
 
 
 _message_filters = _choose('message_filters', _probe_message_filters)
-_cv_bridge = _choose('cv_bridge', probe, _try_cv_bridge_elsewhere)
+_cv_bridge = _choose('cv_bridge', probe, _probe_cv_bridge_in_subprocess)
 
 SimpleFilter = _message_filters.SimpleFilter
 Subscriber = _message_filters.Subscriber

@@ -8,22 +8,22 @@ import socket
 from collections.abc import Mapping
 
 from sgnet_core.errors import SgnetError
-from sgnet_ros.compat.distributions import stay_on_this_machine
+from sgnet_ros.compat.distributions import localhost_only
 
 # The ports of higher domains are in the ephemeral range of Linux.
 DOMAINS = range(1, 102)
 
 
-def own_domain(environ: Mapping[str, str]) -> dict[str, str]:
+def private_domain(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment variables of a private domain.
 
     Args:
-        environ: the environment. A domain or discovery range that the user has set stays.
+        environ: the environment. A domain or discovery range in it is kept.
 
     Returns:
         Variables to set for this process and its children before rclpy starts.
     """
-    changes = stay_on_this_machine(environ)
+    changes = localhost_only(environ)
     if 'ROS_DOMAIN_ID' not in environ:
         changes['ROS_DOMAIN_ID'] = str(free_domain_id())
     return changes
@@ -38,7 +38,7 @@ def free_domain_id() -> int:
     for domain in random.sample(DOMAINS, len(DOMAINS)):
         if all(_is_free(port) for port in discovery_ports(domain)):
             return domain
-    raise SgnetError('every ROS domain on this machine is in use; set ROS_DOMAIN_ID yourself')
+    raise SgnetError('every ROS domain on this machine is in use; set ROS_DOMAIN_ID')
 
 
 def discovery_ports(domain: int) -> tuple[int, int]:

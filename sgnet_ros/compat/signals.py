@@ -32,12 +32,12 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def ended_in_time(grace_s: float, leave: Callable[[], None]) -> Iterator[threading.Event]:
-    """Like `interruptible`, for a process that must end soon even if its main thread is blocked.
+def exit_within(grace_s: float, force_exit: Callable[[], None]) -> Iterator[threading.Event]:
+    """Like `interruptible`, for a process that must end in time even if its main thread is blocked.
 
     A thread sets the event immediately; Python's own handlers wait for the main thread. If the
-    body still runs after `grace_s`, or at a second signal, this thread calls `leave`, which must
-    end the process.
+    body still runs after `grace_s`, or at a second signal, this thread calls `force_exit`, which
+    must end the process.
     """
     stop = threading.Event()
     reader, writer = socket.socketpair()
@@ -53,7 +53,7 @@ def ended_in_time(grace_s: float, leave: Callable[[], None]) -> Iterator[threadi
         except TimeoutError:
             body_ended = False
         if not body_ended:
-            leave()
+            force_exit()
 
     thread = threading.Thread(target=watch, name='sgnet_signals', daemon=True)
     with reader, _handled(lambda signum, frame: None):
@@ -70,8 +70,8 @@ def ended_in_time(grace_s: float, leave: Callable[[], None]) -> Iterator[threadi
 @contextmanager
 def _handled(handler: Callable[[int, object], None]) -> Iterator[None]:
     """Inside, `handler` handles `SIGNALS` in the main thread."""
-    hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-    signals = SIGNALS if hangs_up else SIGNALS[:2]
+    handles_sighup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    signals = SIGNALS if handles_sighup else SIGNALS[:2]
     previous = {number: signal.signal(number, handler) for number in signals}
     try:
         yield

@@ -8,7 +8,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sgnet_core.types import CameraIntrinsics
-from sgnet_ros.conversions.images import about
+from sgnet_ros.conversions.images import naming_stream
 
 
 def intrinsics_from_msg(
@@ -24,14 +24,14 @@ def intrinsics_from_msg(
     Raises:
         MessageError: K (or P) is zero or not a valid camera.
     """
-    with about(stream):
+    with naming_stream(stream):
         key = 'p' if rectified else 'k'
         # rosbags names the fields of ROS 1 messages in capitals.
         matrix = getattr(camera_info, key if hasattr(camera_info, key) else key.upper())
         rows = np.asarray(matrix, np.float64).reshape(3, -1)
         parameters = (float(rows[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
         sensor = CameraIntrinsics(int(camera_info.width), int(camera_info.height), *parameters)
-        return _windowed(sensor, camera_info)
+        return _cropped_and_binned(sensor, camera_info)
 
 
 def is_rectified(topic: str) -> bool:
@@ -63,7 +63,7 @@ def camera_info_with_header(camera_info: CameraInfo, header: Header) -> CameraIn
     return CameraInfo(**{name: getattr(camera_info, name) for name in fields} | {'header': header})
 
 
-def _windowed(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:
+def _cropped_and_binned(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:
     """The camera of the region of interest, binned (REP 104)."""
     roi, camera = camera_info.roi, sensor
     if roi.width and roi.height:

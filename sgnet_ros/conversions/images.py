@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Raw colour and depth images to arrays and frames, and back.
 
-Messages are read by attribute only. So the messages of rclpy and those of `rosbags` (whose `data`
-is an array) both work. All functions are pure and need no running ROS.
+Messages are read by attribute only, so those of rclpy and of `rosbags` (`data` is an array) both
+work. All functions are pure and need no running ROS.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class PackedImage:
     header: Header
 
     @classmethod
-    def of_rows(cls, rows: np.ndarray, width: int, encoding: str, header: Header) -> PackedImage:
+    def from_rows(cls, rows: np.ndarray, width: int, encoding: str, header: Header) -> PackedImage:
         """`rows`: (H, values of a row), contiguous."""
         big = int(sys.byteorder == 'big')
         data = rows.reshape(-1).view(np.uint8)
@@ -114,7 +114,7 @@ def rgb_from_msg(msg: Image) -> np.ndarray:
     rows = np.ascontiguousarray(pixel_rows(msg, width_bytes))
     if encoding == 'rgb8' and rows.flags.writeable:  # PyTorch warns about read-only arrays
         return rows.reshape(msg.height, msg.width, 3)
-    packed = PackedImage.of_rows(rows, msg.width, encoding, msg.header)
+    packed = PackedImage.from_rows(rows, msg.width, encoding, msg.header)
     try:
         return _BRIDGE.imgmsg_to_cv2(packed, 'rgb8')
     except CvBridgeError as error:
@@ -150,10 +150,10 @@ def depth_from_msg(
     depth_m = np.multiply(raw, scale, dtype=np.float32)
     nearest = max(range_m[0], SMALLEST)
     farthest = min(range_m[1], largest * float(scale), LARGEST)
-    lost = ~((depth_m >= np.float32(nearest)) & (depth_m <= np.float32(farthest)))
+    invalid = ~((depth_m >= np.float32(nearest)) & (depth_m <= np.float32(farthest)))
     # All bits set are a NaN. This takes an eighth of the time of a masked assignment.
     bits = depth_m.view(np.int32)
-    bits |= -lost.view(np.int8)
+    bits |= -invalid.view(np.int8)
     return depth_m
 
 
@@ -168,9 +168,9 @@ def images_from_msgs(
     Raises:
         MessageError: one message is unusable; `.stream` names it.
     """
-    with about('rgb/image'):
+    with naming_stream('rgb/image'):
         rgb = rgb_from_msg(image_msg)
-    with about('depth/image'):
+    with naming_stream('depth/image'):
         return rgb, depth_from_msg(depth_msg, depth_scale, depth_range_m)
 
 
@@ -182,11 +182,11 @@ def registered_frame(
     Raises:
         MessageError: the sizes differ; `.stream` is depth/image or rgb/camera_info.
     """
-    with about('rgb/camera_info' if depth_m.shape == rgb.shape[:2] else 'depth/image'):
+    with naming_stream('rgb/camera_info' if depth_m.shape == rgb.shape[:2] else 'depth/image'):
         return RgbdFrame(rgb, depth_m, intrinsics)
 
 
-def not_aligned(image_header: Header, depth_header: Header) -> str:
+def alignment_warning(image_header: Header, depth_header: Header) -> str:
     """Why depth is probably not registered to colour; '' if nothing indicates it."""
     if image_header.frame_id == depth_header.frame_id:
         return ''
@@ -250,7 +250,7 @@ def image_to_msg(pixels: np.ndarray, encoding: str, header: Header) -> Image:
 
 
 @contextmanager
-def about(stream: str) -> Iterator[None]:
+def naming_stream(stream: str) -> Iterator[None]:
     """Convert an InputError inside to a MessageError of this input."""
     try:
         yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses as ROS writes them, x y z qx qy qz qw, to matrices."""
+"""Poses in the order of ROS, x y z qx qy qz qw, to matrices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sgnet_core.errors import ConfigError
 
 QUATERNION_TOLERANCE = 0.01
-"""How far from 1 the length of a quaternion may be that somebody has typed."""
+"""Allowed deviation from 1 of the length of a typed quaternion."""
 
 
 def rigid_transform(pose: Sequence[float]) -> np.ndarray:
@@ -28,7 +28,7 @@ def extrinsics(pose: Sequence[float], name: str) -> np.ndarray:
     """rgb_from_depth, (4, 4), of the pose of the depth camera in the colour camera, metres.
 
     Raises:
-        ConfigError: it is no pose; `name` is what the user knows it by.
+        ConfigError: not a valid pose; `name` is its parameter or option.
     """
     length = float(np.linalg.norm(pose[3:]))
     if len(pose) != 7 or not abs(length - 1.0) <= QUATERNION_TOLERANCE:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """RVL, the lossless depth code of Wilson, "Fast Lossless Depth Image Compression", ISS 2017.
 
-The image, row by row, is runs: how many zeros, how many others, and those as differences to the
-one before (of the runs before as well, 0 at the start), zigzag coded (0, -1, 1, -2 ... are 0, 1,
-2, 3 ...). A number is digits of three bits, the lowest first, in nibbles whose top bit says that
-another follows. Eight nibbles, the first one topmost, are a little-endian word of 32 bits.
+The image is coded row by row as runs: the number of zeros, the number of other values, and these
+values as differences to the previous non-zero value (initially 0). Differences are zigzag coded:
+0, -1, 1, -2 ... are 0, 1, 2, 3 ... A number consists of digits of three bits, lowest first, in
+nibbles; the top bit of a nibble is set if another digit follows. Eight nibbles, the first one
+topmost, form a little-endian word of 32 bits.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import numpy as np
 from sgnet_core.errors import InputError
 
 DIGIT_BITS = 3
-MOST_DIGITS = 10
-"""Of a number: more would not fit into 32 bits, and no image needs them."""
+MAX_DIGITS = 10
+"""Digits of a number: more would not fit into 32 bits, and no image needs them."""
 
 
 def decode_rvl(content: bytes, pixels: int) -> np.ndarray:
-    """(pixels,) uint16, the values that `content` codes.
+    """Decode `content` to (pixels,) uint16.
 
     Raises:
-        InputError: the content ends early, or is not such a code.
+        InputError: the content is truncated or not RVL.
     """
     numbers = _numbers(content)
     heads = _run_heads(numbers, pixels)
@@ -40,23 +41,23 @@ def decode_rvl(content: bytes, pixels: int) -> np.ndarray:
 
 
 def _numbers(content: bytes) -> np.ndarray:
-    """Every number of the code, int32, and up to seven zeros where the last word is filled up."""
+    """All numbers of the code, int32, and up to seven zeros from the padding of the last word."""
     octets = np.frombuffer(content, '<u4', len(content) // 4).byteswap().view(np.uint8)
     nibbles = np.stack([octets >> 4, octets & 15], axis=1).ravel()
     ends = np.flatnonzero(nibbles < 1 << DIGIT_BITS)
     if not ends.size:
-        raise InputError(f'{len(content)} bytes are no RVL code')
+        raise InputError(f'not valid RVL data: {len(content)} bytes')
     starts = np.concatenate([[0], ends[:-1] + 1])
     digits = nibbles & 7
-    # Almost all have one digit or two: these at once, without asking which.
+    # Almost all numbers have one or two digits: decode these without a loop.
     two = digits.copy()
     two[:-1] |= (digits[1:] << DIGIT_BITS) & -(nibbles[:-1] >> DIGIT_BITS)
     numbers = two[starts].astype(np.int32)
     last = ends - starts
-    if last.max() >= MOST_DIGITS:
-        raise InputError(f'a number of {last.max() + 1} digits: damaged, or no RVL code')
+    if last.max() >= MAX_DIGITS:
+        raise InputError(f'RVL number of {last.max() + 1} digits: damaged, or not RVL data')
     longer = np.flatnonzero(last >= 2)
-    for place in range(2, MOST_DIGITS):
+    for place in range(2, MAX_DIGITS):
         longer = longer[last[longer] >= place]
         digit = digits[starts[longer] + place].astype(np.int32)
         numbers[longer] |= digit << (DIGIT_BITS * place)
@@ -64,7 +65,7 @@ def _numbers(content: bytes) -> np.ndarray:
 
 
 def _run_heads(numbers: np.ndarray, pixels: int) -> np.ndarray:
-    """Where in `numbers` each run begins; the runs are checked to be `pixels` long together."""
+    """Indices of the runs in `numbers`; checks that the runs cover `pixels`."""
     view = memoryview(numbers)
     heads: list[int] = []
     head = covered = 0
@@ -73,13 +74,13 @@ def _run_heads(numbers: np.ndarray, pixels: int) -> np.ndarray:
             raise InputError(f'the RVL code ends after {covered} of {pixels} pixels')
         run = view[head] + view[head + 1]
         if not run:
-            raise InputError(f'an RVL run of no pixel after {covered} of {pixels}: damaged')
+            raise InputError(f'empty RVL run after {covered} of {pixels} pixels: damaged')
         heads.append(head)
         covered += run
         head += 2 + view[head + 1]
     if covered > pixels or head > len(view):
         raise InputError(
-            f'RVL runs of {covered} pixels with {len(view)} numbers, of an image of {pixels}: '
-            'cut off or damaged'
+            f'RVL runs cover {covered} pixels with {len(view)} numbers, the image has {pixels}: '
+            'truncated or damaged'
         )
     return np.array(heads)

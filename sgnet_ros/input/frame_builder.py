@@ -14,9 +14,9 @@ from std_msgs.msg import Header
 from sgnet_core.geometry.depth_registration import register_depth
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.conversions.images import (
-    about,
+    alignment_warning,
     images_from_msgs,
-    not_aligned,
+    naming_stream,
     registered_frame,
     stamp_ns,
 )
@@ -81,14 +81,14 @@ class FrameBuilder:
         )
         if depth_intrinsics is not None:
             rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
-            with about(DEPTH):
+            with naming_stream(DEPTH):
                 measured = torch.from_numpy(depth_m).to(self._device)
                 depth_m = (
                     register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
                     .cpu()
                     .numpy()
                 )
-        elif warning := not_aligned(image.header, depth.header):
+        elif warning := alignment_warning(image.header, depth.header):
             self._logger.warning(warning, once=True)
         return registered_frame(rgb, depth_m, intrinsics)
 

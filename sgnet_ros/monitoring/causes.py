@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why there is no output: facts about inputs and counts to sentences. No ROS here."""
+"""Finds the causes of missing output in the state of inputs and counts. No ROS inside."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def diagnose(
     busy_s: float = 0.0,
     clock_is_silent: bool = False,
 ) -> list[str]:
-    """Why there was no output in the last `period_s` seconds, most basic cause first.
+    """Causes of missing output in the last `period_s` seconds, most basic cause first.
 
     A missing subscriber is not a cause: such a node works as intended.
 
     Args:
         inputs: colour and depth, and camera_info if it is needed.
-        since_last: the counts of that time.
+        since_last: the counts of these seconds.
         nearest_gap_ns: smallest difference between a colour and a depth stamp, if any.
         slop_s: largest difference of the stamps of a pair.
         busy_s: processing time of the current frame.
@@ -114,13 +114,13 @@ def _input_cause(facts: InputFacts, period_s: float) -> str:
 def warnings(
     name: str, nodes_of_this_name: int, ahead_s: float, qos_mismatches: Mapping[str, str]
 ) -> dict[str, str]:
-    """Probable mistakes that do not prevent output: subject -> sentence.
+    """Probable mistakes that do not prevent output: subject -> warning.
 
     Args:
         name: the name of the node.
-        nodes_of_this_name: how many nodes have it.
-        ahead_s: how far the latest colour stamp was in the future on arrival.
-        qos_mismatches: output topic -> why a subscriber receives nothing.
+        nodes_of_this_name: number of nodes with this name.
+        ahead_s: offset of the latest colour stamp into the future on arrival.
+        qos_mismatches: output topic -> incompatible QoS policy of a subscriber.
     """
     found = {
         topic: messages.QOS_MISMATCH.format(topic=topic, reason=reason)

@@ -23,7 +23,7 @@ class Counts:
         masks: segmented frames.
         dropped: cause -> number. 'rgb_unmatched', 'depth_unmatched', 'duplicate_stamp' and
             'time_jump' count messages without a pair. The others count pairs:
-            pairs = masks + these + the few in progress.
+            pairs = masks + dropped pairs + pairs in progress.
         reasons: cause -> the latest reason, if known.
         stages_ms: stage (see `stage_timer`) -> its times for the last masks, oldest first.
     """

@@ -23,7 +23,7 @@ class Diagnostics:
 
     Args:
         network: returns the description of the network; {} = not loaded.
-        problem: returns why there is no output; '' if nothing is wrong.
+        problem: returns the cause of missing output; '' if there is output.
         period_s: 0 = only on `publish()`.
     """
 
@@ -50,7 +50,7 @@ class Diagnostics:
             node.create_timer(period_s, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self) -> None:
-        """Publish now. Rates need some time between two calls."""
+        """Publish now. Rates are averages since the previous call."""
         now, now_s = self._counters.counts(), time.monotonic()
         self._publisher.publish(
             diagnostics_to_msg(
@@ -85,7 +85,7 @@ def diagnostics_to_msg(
     Args:
         now, before: counts of this and the previous message, `period_s` seconds apart.
         network: the description of the network.
-        problem: why there is no output; '' if nothing is wrong.
+        problem: the cause of missing output; '' if there is output.
     """
     status = DiagnosticStatus(
         level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Problems of the node: the sentences of the log, and their remedies.
+"""Problems of the node: their log messages and remedies.
 
 The tables of the troubleshooting page are generated from these.
 """
@@ -13,7 +13,7 @@ REMEDIES = {
     'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
     'depth/camera_info': '; or use registered depth without depth.register',
 }
-"""Topic without messages -> remedy, appended to the sentence."""
+"""Topic without publishers -> remedy, appended to the log message."""
 
 
 @dataclass(frozen=True)

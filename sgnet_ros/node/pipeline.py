@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sgnet_core.errors import InputError, first_line
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.types import RgbdFrame
-from sgnet_ros.conversions.compressed_images import raw_pair
+from sgnet_ros.conversions.compressed_images import decompressed_pair
 from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.input.frame_builder import FrameBuilder
 from sgnet_ros.monitoring.stage_timer import CONVERT, PUBLISH, SEGMENT, StageTimer
@@ -47,7 +47,7 @@ class Pipeline:
             InputError: this pair is invalid, or the memory was insufficient for it.
         """
         with _memory_for_one_frame():
-            image, depth = raw_pair(image, depth)
+            image, depth = decompressed_pair(image, depth)
             camera_info = self.cameras.camera_info(image)
             frame = self._frame(image, depth, camera_info)
             timer.end(CONVERT)

@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 
 from sgnet_core.errors import SgnetError
 from sgnet_core.io.files import write_json
-from sgnet_ros.compat.signals import ended_in_time
+from sgnet_ros.compat.signals import exit_within
 from sgnet_ros.node.segmentation_node import SegmentationNode
 
 SIGNAL_PERIOD_S = 0.2
@@ -34,7 +34,7 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> None:
     node.failed.add_done_callback(lambda _: executor.wake())
     exit_early = partial(_exit_early, node, json_file, threading.Lock())
     try:
-        with ended_in_time(MAX_EXIT_S, exit_early) as stop_requested:
+        with exit_within(MAX_EXIT_S, exit_early) as stop_requested:
             node.start()
             while node.context.ok() and not (stop_requested.is_set() or node.failed.done()):
                 executor.spin_once(timeout_sec=SIGNAL_PERIOD_S)

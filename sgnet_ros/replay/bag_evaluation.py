@@ -33,7 +33,7 @@ from sgnet_ros.bag.mask_writer import MaskWriter
 from sgnet_ros.bag.reader import Bag
 from sgnet_ros.bag.writer import BagWriter
 from sgnet_ros.compat.dds_profile import large_image_profile
-from sgnet_ros.compat.ros_domain import own_domain
+from sgnet_ros.compat.ros_domain import private_domain
 from sgnet_ros.compat.signals import interruptible
 from sgnet_ros.replay.options import replay_config
 from sgnet_ros.replay.result import ReplayResult
@@ -112,7 +112,7 @@ class BagEvaluator:
         """Play the bag to the node, in a private ROS domain for a node that is started."""
         args = self._args
         if args.node is None:
-            os.environ.update(own_domain(os.environ))
+            os.environ.update(private_domain(os.environ))
         os.environ.update(large_image_profile(os.environ))
         with interruptible() as stop:
             with tempfile.TemporaryDirectory(prefix='evaluate_bag_') as logs:

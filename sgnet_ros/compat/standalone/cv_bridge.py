@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-in for `cv_bridge`, exactly the subset that `sgnet_ros` uses.
+"""Stand-in for `cv_bridge`: the subset that `sgnet_ros` uses. It works with NumPy 2.
 
-Same names, arguments, results and errors as `cv_bridge.CvBridge.imgmsg_to_cv2` for the eight-bit
-colour encodings, to `rgb8` or `passthrough`. It needs NumPy and OpenCV and works with NumPy 2.
+It has the names, arguments, results and errors of `cv_bridge.CvBridge.imgmsg_to_cv2` for the 8-bit
+colour encodings, to `rgb8` or `passthrough`.
 """
 
 import cv2
@@ -49,7 +49,7 @@ class CvBridge:
         """Return the image as (H, W) or (H, W, C) uint8.
 
         Raises:
-            CvBridgeError: the encoding, or the conversion to `desired_encoding`, is not known.
+            CvBridgeError: unknown encoding or unsupported conversion.
         """
         encoding = img_msg.encoding
         if encoding not in _CHANNELS:

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-in for `message_filters`, exactly the subset that `sgnet_ros` uses.
-
-The names, among them the camel case, are those of the real package.
-"""
+"""Stand-in for `message_filters`: the subset that `sgnet_ros` uses, under the same names."""
 
 
 class SimpleFilter:
-    """A source of messages that callbacks can be registered on."""
+    """A source of messages for registered callbacks."""
 
     def __init__(self):
         self.callbacks = {}
 
     def registerCallback(self, cb, *args):  # noqa: N802
-        """Call `cb(message, ..., *args)` for every output; returns the connection's number."""
+        """Call `cb(message, ..., *args)` for every message; returns the connection number."""
         connection = len(self.callbacks)
         self.callbacks[connection] = (cb, args)
         return connection
 
     def signalMessage(self, *msg):  # noqa: N802
-        """Hand `msg` to every registered callback, in order of registration."""
+        """Call every registered callback, in order of registration."""
         for callback, args in self.callbacks.values():
             callback(*msg, *args)
 
@@ -26,7 +23,7 @@ class SimpleFilter:
 class Subscriber(SimpleFilter):
     """`Subscriber(node, msg_type, topic, **create_subscription_arguments)`.
 
-    Messages of one subscription, passed on as they come. The subscription itself is `.sub`.
+    Passes on the messages of one subscription, `.sub`.
     """
 
     def __init__(self, *args, **kwargs):
@@ -36,9 +33,9 @@ class Subscriber(SimpleFilter):
         self.sub = self.node.create_subscription(msg_type, self.topic, self.callback, **kwargs)
 
     def callback(self, msg):
-        """What the subscription calls."""
+        """The callback of the subscription."""
         self.signalMessage(msg)
 
     def getTopic(self):  # noqa: N802
-        """The topic as it was given."""
+        """The topic before remapping."""
         return self.topic

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of the core reach the node's logger at their severity, once."""
+"""Records of the core reach the logger of the node once, at their severity."""
 
 import logging
 
@@ -14,7 +14,7 @@ class RecordingLogger:
         return lambda text: self.lines.append((severity, text))
 
 
-def test_records_are_forwarded_until_told_otherwise(caplog):
+def test_records_are_forwarded_until_stopped(caplog):
     caplog.set_level(logging.DEBUG)
     ros = RecordingLogger()
     handler = forward_logging(ros)
@@ -23,7 +23,7 @@ def test_records_are_forwarded_until_told_otherwise(caplog):
         logger.setLevel(logging.DEBUG)
         for level in (10, 20, 25, 30, 40, 50):
             logger.log(level, 'at %d', level)
-        logging.getLogger('another_library').warning('not ours')
+        logging.getLogger('another_library').warning('other')
     finally:
         stop_forwarding(handler)
     assert ros.lines == [
@@ -34,7 +34,7 @@ def test_records_are_forwarded_until_told_otherwise(caplog):
         ('error', 'sgnet_core.some.module: at 40'),
         ('fatal', 'sgnet_core.some.module: at 50'),
     ]
-    assert [record.message for record in caplog.records] == ['not ours']
+    assert [record.message for record in caplog.records] == ['other']
     logger.info('afterwards')
     assert len(ros.lines) == 6
     assert caplog.records[-1].message == 'afterwards'

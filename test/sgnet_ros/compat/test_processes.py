@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Child processes are watched and ended; ROS domains are free when they are said to be."""
+"""Child processes, private ROS domains, the Fast DDS profile, and signals."""
 
 import contextlib
 import os
@@ -14,10 +14,10 @@ from sgnet_core.errors import SgnetError
 from sgnet_core.labels import NYU40
 from sgnet_ros.bag.writer import write_bag
 from sgnet_ros.compat import dds_profile
-from sgnet_ros.compat.dds_profile import USERS_CHOICES, large_image_profile, profile_text
+from sgnet_ros.compat.dds_profile import USER_SETTINGS, large_image_profile, profile_text
 from sgnet_ros.compat.distributions import PROFILE_VARIABLES
-from sgnet_ros.compat.ros_domain import DOMAINS, discovery_ports, free_domain_id, own_domain
-from sgnet_ros.compat.signals import ended_in_time, interruptible
+from sgnet_ros.compat.ros_domain import DOMAINS, discovery_ports, free_domain_id, private_domain
+from sgnet_ros.compat.signals import exit_within, interruptible
 from sgnet_ros.replay.child_process import ChildProcess
 
 DEADLINE_S = 20.0
@@ -28,7 +28,7 @@ def environ(ros_domain_id):
     return {**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)}
 
 
-def test_a_child_that_fails_is_quoted(tmp_path, environ):
+def test_failed_child_reports_the_end_of_its_log(tmp_path, environ):
     with ChildProcess('player', ['play_bag', '/nothing'], tmp_path / 'log', environ) as child:
         while child.running:
             os.sched_yield()
@@ -37,7 +37,7 @@ def test_a_child_that_fails_is_quoted(tmp_path, environ):
     assert 'no bag at /nothing' in str(error.value)
 
 
-def test_a_child_that_would_run_for_ever_is_ended(tmp_path, tiny_samples, environ):
+def test_child_is_ended_with_its_context(tmp_path, tiny_samples, environ):
     write_bag(tiny_samples, tmp_path / 'bag', 10.0, NYU40.class_names)
     argv = ['play_bag', str(tmp_path / 'bag'), '--loop']
     with (
@@ -49,45 +49,45 @@ def test_a_child_that_would_run_for_ever_is_ended(tmp_path, tiny_samples, enviro
         child.check()
         _ = 1 / 0
     assert not child.running
-    assert child.stop() == child.exit_status, 'ending it twice does no harm'
+    assert child.stop() == child.exit_status, 'stopping twice is allowed'
 
 
 def test_free_domain_avoids_ports_in_use(monkeypatch):
     monkeypatch.setattr('sgnet_ros.compat.ros_domain.DOMAINS', range(98, 101))
     with contextlib.ExitStack() as sockets:
 
-        def take(port):
+        def occupy(port):
             udp = sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             udp.bind(('', port))
 
-        take(discovery_ports(98)[1])
-        take(discovery_ports(100)[0])
+        occupy(discovery_ports(98)[1])
+        occupy(discovery_ports(100)[0])
         assert {free_domain_id() for _ in range(10)} == {99}
-        take(discovery_ports(99)[0])
-        with pytest.raises(SgnetError, match='set ROS_DOMAIN_ID yourself'):
+        occupy(discovery_ports(99)[0])
+        with pytest.raises(SgnetError, match='set ROS_DOMAIN_ID'):
             free_domain_id()
 
 
-def test_own_domain_keeps_what_the_user_has_set():
-    changes = own_domain({})
+def test_private_domain_keeps_variables_of_the_user():
+    changes = private_domain({})
     assert int(changes['ROS_DOMAIN_ID']) in DOMAINS
     assert changes['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
     user = {'ROS_DOMAIN_ID': '42', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}
-    assert {**user, **own_domain(user)} == user
-    humble = own_domain({'ROS_DISTRO': 'humble', 'ROS_DOMAIN_ID': '3'})
+    assert {**user, **private_domain(user)} == user
+    humble = private_domain({'ROS_DISTRO': 'humble', 'ROS_DOMAIN_ID': '3'})
     assert humble == {'ROS_LOCALHOST_ONLY': '1'}
 
 
-def test_large_image_profile_unless_the_user_has_chosen(monkeypatch, tmp_path, caplog):
+def test_large_image_profile_keeps_settings_of_the_user(monkeypatch, tmp_path, caplog):
     changes = large_image_profile({})
     assert set(changes) == set(PROFILE_VARIABLES)
     (file,) = set(changes.values())
     assert '<segment_size>' in Path(file).read_text()
     assert file in profile_text(changes, 'rmw_fastrtps_cpp')
     assert file not in profile_text(changes, 'rmw_cyclonedds_cpp')
-    for name in USERS_CHOICES:
-        assert large_image_profile({name: 'theirs'}) == {}
-        assert f'{name}=theirs' in profile_text({name: 'theirs'}, 'rmw_fastrtps_cpp')
+    for name in USER_SETTINGS:
+        assert large_image_profile({name: 'mine'}) == {}
+        assert f'{name}=mine' in profile_text({name: 'mine'}, 'rmw_fastrtps_cpp')
     assert caplog.text == ''
     monkeypatch.setattr(dds_profile, '_config_folders', lambda: [tmp_path])
     assert large_image_profile({}) == {}
@@ -97,15 +97,15 @@ def test_large_image_profile_unless_the_user_has_chosen(monkeypatch, tmp_path, c
 @pytest.mark.parametrize(
     ('distribution', 'name'), [('humble', 'RTPS'), ('jazzy', 'RTPS'), ('kilted', 'DDS')]
 )
-def test_a_distribution_gets_the_variable_that_its_fast_dds_reads(distribution, name):
-    """That of Kilted warns of the older one."""
+def test_profile_variable_matches_the_distribution(distribution, name):
+    """Fast DDS of Kilted warns about the older variable."""
     changes = large_image_profile({'ROS_DISTRO': distribution})
     assert set(changes) == {f'FAST{name}_DEFAULT_PROFILES_FILE'}
 
 
-def test_no_large_image_profile_without_shared_memory_for_it(monkeypatch, tmp_path, caplog):
-    """Fast DDS would go without shared memory at all, after three errors for every process."""
-    monkeypatch.setattr(dds_profile, 'ROOM', 2**62)
+def test_large_image_profile_needs_shared_memory(monkeypatch, tmp_path, caplog):
+    """Otherwise Fast DDS disables shared memory, with three errors for every process."""
+    monkeypatch.setattr(dds_profile, 'REQUIRED_BYTES', 2**62)
     assert large_image_profile({}) == {}
     assert '--shm-size' in caplog.text
     monkeypatch.undo()
@@ -113,7 +113,7 @@ def test_no_large_image_profile_without_shared_memory_for_it(monkeypatch, tmp_pa
     assert large_image_profile({}) == {}
 
 
-def test_ctrl_c_sets_the_event_and_a_second_one_raises():
+def test_first_signal_sets_the_event_second_raises():
     before = signal.getsignal(signal.SIGINT)
     with interruptible() as stop:
         assert isinstance(stop, threading.Event)
@@ -128,23 +128,23 @@ def test_ctrl_c_sets_the_event_and_a_second_one_raises():
 
 
 @pytest.mark.parametrize(
-    ('grace_s', 'signals', 'must_leave'),
+    ('grace_s', 'signals', 'must_exit'),
     [(3600.0, 0, False), (3600.0, 1, False), (0.01, 1, True), (3600.0, 2, True)],
 )
-def test_a_late_end_or_a_second_signal_leaves(grace_s, signals, must_leave):
+def test_timeout_or_second_signal_forces_exit(grace_s, signals, must_exit):
     before = signal.getsignal(signal.SIGINT)
     left = threading.Event()
-    with ended_in_time(grace_s, left.set) as stop:
+    with exit_within(grace_s, left.set) as stop:
         for _ in range(signals):
             signal.raise_signal(signal.SIGINT)
             assert stop.wait(DEADLINE_S)
-        assert left.wait(DEADLINE_S if must_leave else 0) == must_leave
-    assert (stop.is_set(), left.is_set()) == (signals > 0, must_leave)
+        assert left.wait(DEADLINE_S if must_exit else 0) == must_exit
+    assert (stop.is_set(), left.is_set()) == (signals > 0, must_exit)
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize('context', [interruptible, lambda: ended_in_time(3600.0, print)])
-def test_nohup_keeps_the_end_of_the_terminal_away(context):
+@pytest.mark.parametrize('context', [interruptible, lambda: exit_within(3600.0, print)])
+def test_ignored_sighup_stays_ignored(context):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with context() as stop:

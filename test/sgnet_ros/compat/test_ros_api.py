@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real packages or stand-ins: the same assertions over both, and the choice between them."""
+"""Real packages and stand-ins pass the same tests; the working one is chosen."""
 
 import importlib
 import os
@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def load(name, where):
-    """The stand-in, or the real package where it is installed and works."""
+    """The stand-in, or the real package if it is installed and works."""
     if where == 'stand-in':
         return importlib.import_module(f'sgnet_ros.compat.standalone.{name}')
     from sgnet_ros.compat import ros_api
@@ -73,8 +73,7 @@ def test_cv_bridge_passes_through(where):
 
 
 @both
-def test_cv_bridge_copies(where):
-    """The array may be written to, and the message stays."""
+def test_cv_bridge_returns_a_writable_copy(where):
     bridge = load('cv_bridge', where).CvBridge()
     msg = message('rgb8', random_pixels(4, 6, 3))
     before = bytes(msg.data)
@@ -84,7 +83,7 @@ def test_cv_bridge_copies(where):
 
 @both
 @pytest.mark.parametrize('encoding', ['jpeg', ''])
-def test_cv_bridge_refuses_encodings_it_does_not_know(where, encoding):
+def test_cv_bridge_rejects_unknown_encodings(where, encoding):
     module = load('cv_bridge', where)
     assert issubclass(module.CvBridgeError, TypeError)
     with pytest.raises(module.CvBridgeError, match='Unrecognized image encoding'):
@@ -92,7 +91,7 @@ def test_cv_bridge_refuses_encodings_it_does_not_know(where, encoding):
 
 
 @both
-def test_simple_filter_calls_back_with_messages_and_then_arguments(where):
+def test_simple_filter_passes_messages_and_arguments(where):
     source = load('message_filters', where).SimpleFilter()
     calls = []
     assert source.registerCallback(lambda *args: calls.append(args)) == 0
@@ -155,7 +154,7 @@ def choose(tmp_path, **packages):
     return done.stdout.split(), done.stderr
 
 
-def test_a_working_package_is_used(tmp_path):
+def test_working_package_is_used(tmp_path):
     body = 'import numpy; return numpy.array([[[3, 2, 1]]], numpy.uint8)'
     chosen, log = choose(tmp_path, cv_bridge=FAKE_CV_BRIDGE.format(body=body))
     assert chosen[0] == 'cv_bridge'
@@ -177,11 +176,8 @@ def test_a_working_package_is_used(tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_a_broken_package_is_replaced_and_the_cause_named(tmp_path, source, cause):
-    """Trap 6: its compiled half fails under NumPy 2, often only when it is first used.
-
-    The real one took the node with it (SIGSEGV).
-    """
+def test_broken_package_is_replaced_and_the_cause_logged(tmp_path, source, cause):
+    """A cv_bridge compiled for NumPy 1 crashes with NumPy 2 in its first conversion (SIGSEGV)."""
     chosen, log = choose(tmp_path, cv_bridge=source)
     assert chosen[0] == 'sgnet_ros.compat.standalone.cv_bridge'
     warning = next(line for line in log.splitlines() if line.startswith('WARNING'))

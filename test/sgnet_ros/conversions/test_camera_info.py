@@ -30,7 +30,7 @@ def test_intrinsics_come_from_k_or_from_p():
     assert p == CameraIntrinsics(640, 480, 400.0, 401.0, 310.0, 230.0)
 
 
-def test_intrinsics_of_zeros_are_refused():
+def test_zero_intrinsics_are_rejected():
     with pytest.raises(MessageError, match='fx=0.0.*calibrate') as caught:
         intrinsics_from_msg(CameraInfo(width=640, height=480))
     assert caught.value.stream == 'rgb/camera_info'
@@ -72,5 +72,5 @@ def test_camera_info_round_trip():
         ('/image_rect/cam/image_raw/compressed', False),
     ],
 )
-def test_the_name_of_a_topic_tells_whether_its_images_are_rectified(topic, rectified):
+def test_rectified_images_are_known_by_their_topic(topic, rectified):
     assert is_rectified(topic) == rectified

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compressed messages against bytes that a naive twin wrote, whole, cut off and damaged."""
+"""Compressed messages against a reference encoder: intact, truncated and damaged."""
 
 import array
 import struct
@@ -14,9 +14,9 @@ from std_msgs.msg import Header
 
 from sgnet_core.errors import InputError
 from sgnet_ros.conversions.compressed_images import (
+    decompressed_pair,
     depth_from_compressed,
     image_from_compressed,
-    raw_pair,
 )
 from sgnet_ros.conversions.images import MessageError, depth_from_msg, rgb_from_msg
 
@@ -31,12 +31,12 @@ def compressed(image_format, data):
 
 
 def jpeg(rgb):
-    """The colours of a JPEG are what OpenCV takes for BGR."""
+    """A JPEG file; OpenCV expects BGR."""
     return cv2.imencode('.jpg', rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
 
 
 def smooth(shape=(24, 40)):
-    """Red to the right, green down, blue 40: quite another picture with red and blue swapped."""
+    """Red grows to the right, green downwards, blue is 40; swapped channels show."""
     height, width = shape
     red, green = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return np.stack([red, green, np.full(shape, 40)], axis=2).astype(np.uint8)
@@ -55,8 +55,8 @@ def smooth(shape=(24, 40)):
         ('bgr8; png compressed rgb8', 'bgr'),
     ],
 )
-def test_channels_are_those_that_went_in(image_format, as_stored):
-    """Without "bgr" a publisher gave RGB to OpenCV, which stored it as if it were BGR."""
+def test_channel_order_follows_the_format(image_format, as_stored):
+    """Without "bgr" the publisher passed RGB to OpenCV, which stored it as BGR."""
     stored = RGB if as_stored == 'rgb' else np.ascontiguousarray(RGB[:, :, ::-1])
     image = image_from_compressed(compressed(image_format, png(stored)))
     assert (image.height, image.width, image.header) == (11, 14, HEADER)
@@ -72,7 +72,7 @@ def test_jpeg_of_colour(image_format):
 
 
 @pytest.mark.parametrize('codec', ['jpeg', 'png'])
-def test_grey_is_grey(codec):
+def test_grey_images_stay_grey(codec):
     grey = smooth()[:, :, 0]
     data = png(grey) if codec == 'png' else cv2.imencode('.jpg', grey)[1].tobytes()
     image = image_from_compressed(compressed(f'mono8; {codec} compressed mono8', data))
@@ -80,7 +80,7 @@ def test_grey_is_grey(codec):
     assert np.abs(rgb.astype(int) - grey[:, :, None]).max() <= 4 * (codec == 'jpeg')
 
 
-def test_alpha_is_left_out():
+def test_alpha_is_ignored():
     rgba = np.dstack([RGB, np.full(RGB.shape[:2], 9, np.uint8)])
     np.testing.assert_array_equal(
         rgb_from_msg(image_from_compressed(compressed('png', png(rgba)))), RGB
@@ -88,7 +88,7 @@ def test_alpha_is_left_out():
 
 
 @pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
-def test_a_mosaic_in_a_png_is_debayered(pattern):
+def test_bayer_png_is_debayered(pattern):
     colour = {'r': 200, 'g': 120, 'b': 30}
     tile = np.array([colour[letter] for letter in pattern], np.uint8).reshape(2, 2)
     message = compressed(f'bayer_{pattern}8; png compressed ', png(np.tile(tile, (3, 4))))
@@ -96,7 +96,7 @@ def test_a_mosaic_in_a_png_is_debayered(pattern):
     np.testing.assert_array_equal(rgb, np.full((6, 8, 3), (200, 120, 30)))
 
 
-def test_a_mosaic_in_a_jpeg_is_grey_already():
+def test_bayer_jpeg_is_grey():
     grey = smooth()[:, :, 0]
     data = cv2.imencode('.jpg', grey)[1].tobytes()
     image = image_from_compressed(compressed('bayer_rggb8; jpeg compressed mono8', data))
@@ -114,7 +114,7 @@ DEPTH_FORMATS = [
 
 
 @pytest.mark.parametrize(('image_format', 'codec'), DEPTH_FORMATS)
-def test_depth_in_millimetres_comes_back_to_the_bit(image_format, codec):
+def test_depth_in_millimetres_is_lossless(image_format, codec):
     image = depth_from_compressed(compressed(image_format, compressed_depth(DEPTH, codec)))
     assert (image.height, image.width, image.header) == (13, 22, HEADER)
     depth_m = depth_from_msg(image)
@@ -151,32 +151,32 @@ def test_depth_in_metres_is_inverse_depth(codec):
             assert got[v, u] == pytest.approx(a / (int(code[v, u]) - b), rel=1e-5)
 
 
-def test_codes_that_stand_for_no_depth_are_none():
+def test_codes_without_depth_are_nan():
     """A / (v - B) with v = B, and below."""
     data = compressed_depth(np.array([[5, 4, 7]], np.uint16), 'png', (10.0, 5.0))
     got = depth_from_msg(depth_from_compressed(compressed('32FC1; compressedDepth png', data)))
     np.testing.assert_array_equal(got, np.array([[np.nan, np.nan, 5.0]], np.float32))
 
 
-def test_raw_messages_stay_what_they_are():
+def test_raw_messages_are_returned_unchanged():
     image, depth = Image(encoding='rgb8'), Image(encoding='16UC1')
-    assert raw_pair(image, depth) == (image, depth)
-    assert raw_pair(image, depth)[0] is image
-    mixed = raw_pair(compressed('png', png(RGB)), depth)
+    assert decompressed_pair(image, depth) == (image, depth)
+    assert decompressed_pair(image, depth)[0] is image
+    mixed = decompressed_pair(compressed('png', png(RGB)), depth)
     assert mixed[0].encoding == 'bgr8'
     assert mixed[1] is depth
 
 
 RVL = compressed_depth(DEPTH, 'rvl')
 BAD = {
-    'no image': ('rgb/image', 'h264', bytes(99), 'neither JPEG nor PNG'),
+    'not an image': ('rgb/image', 'h264', bytes(99), 'neither JPEG nor PNG'),
     'nothing': ('rgb/image', 'jpeg', b'', '0 bytes, is neither'),
-    'jpeg cut off': ('rgb/image', 'jpeg', jpeg(smooth())[:300], 'cut off'),
-    'png cut off': ('rgb/image', 'png', png(RGB)[:-40], 'cut off'),
+    'jpeg truncated': ('rgb/image', 'jpeg', jpeg(smooth())[:300], 'truncated'),
+    'png truncated': ('rgb/image', 'png', png(RGB)[:-40], 'truncated'),
     'png damaged': ('rgb/image', 'png', png(RGB)[:60] + b'\7' + png(RGB)[61:], 'damaged'),
-    # OpenCV 4.14 takes the length on trust: 2 GB, and two seconds.
+    # OpenCV 4.14 does not check the length: it would read 2 GB.
     'png of a long chunk': (
-        'rgb/image', 'png', png(RGB)[:33] + b'\x77' + png(RGB)[34:], 'cut off'
+        'rgb/image', 'png', png(RGB)[:33] + b'\x77' + png(RGB)[34:], 'truncated'
     ),
     'jpeg too large': (
         'rgb/image',
@@ -194,17 +194,17 @@ BAD = {
     'colour': ('depth/image', '16UC1; compressedDepth', bytes(12) + png(RGB), '8-bit, 3 channels'),
     'jpeg of depth': ('depth/image', '16UC1; jpeg compressed mono8', jpeg(smooth()), 'JPEG'),
     'no depth': ('depth/image', 'bgr8; compressedDepth png', bytes(50), 'unknown depth encoding'),
-    'header only': ('depth/image', '16UC1; compressedDepth', RVL[:12], '12 bytes, cut off'),
+    'header only': ('depth/image', '16UC1; compressedDepth', RVL[:12], '12 bytes, truncated'),
     'no codec': ('depth/image', '16UC1; compressedDepth', RVL, 'neither JPEG nor PNG'),
-    'rvl cut off': ('depth/image', '16UC1; compressedDepth rvl', RVL[:99], 'RVL .* pixels'),
+    'rvl truncated': ('depth/image', '16UC1; compressedDepth rvl', RVL[:99], 'RVL .* pixels'),
     'rvl of nothing': (
-        'depth/image', '16UC1; compressedDepth rvl', bytes(40), 'a size of 0x0',
+        'depth/image', '16UC1; compressedDepth rvl', bytes(40), 'invalid size 0x0',
     ),
     'rvl too large': (
         'depth/image',
         '16UC1; compressedDepth rvl',
         RVL[:12] + struct.pack('<II', 1 << 16, 1 << 16) + RVL[20:],
-        'a size of 65536x65536',
+        'invalid size 65536x65536',
     ),
     'no quantisation': (
         'depth/image',
@@ -216,13 +216,13 @@ BAD = {
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_what_cannot_be_decoded_names_its_stream(case):
+def test_undecodable_message_names_its_stream(case):
     stream, image_format, data, text = BAD[case]
     good = compressed('png', png(RGB)), compressed('16UC1', compressed_depth(DEPTH, 'png'))
     bad = compressed(image_format, data)
     pair = (bad, good[1]) if stream == 'rgb/image' else (good[0], bad)
     with pytest.raises(MessageError, match=text) as error:
-        raw_pair(*pair)
+        decompressed_pair(*pair)
     assert error.value.stream == stream
 
 
@@ -235,7 +235,7 @@ def test_what_cannot_be_decoded_names_its_stream(case):
         (depth_from_compressed, '32FC1; compressedDepth rvl', RVL),
     ],
 )
-def test_damage_never_does_more_than_raise(decode, image_format, data):
+def test_damaged_message_decodes_or_raises_input_error(decode, image_format, data):
     rng = np.random.default_rng(0)
     convert = rgb_from_msg if decode is image_from_compressed else depth_from_msg
     for _ in range(60):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image conversions against messages that are built byte by byte, with naive twins."""
+"""Image conversions against messages that are built byte by byte."""
 
 import array
 import math
@@ -154,7 +154,7 @@ def test_depth_scale_replaces_the_unit_of_the_encoding():
 @pytest.mark.parametrize('scale', [1e-4, 7.0, 1000.0])
 @pytest.mark.parametrize('range_m', [(0.0, math.inf), (0.3, 4.7)])
 @pytest.mark.parametrize(('encoding', 'dtype'), [('16UC1', np.uint16), ('32FC1', np.float32)])
-def test_depth_is_invalid_where_the_definition_says_so(encoding, dtype, scale, range_m):
+def test_depth_outside_the_valid_range_is_nan(encoding, dtype, scale, range_m):
     rng = np.random.default_rng(5)
     raw = rng.choice([0, 1, 47, 4700, 46999, 47000, 47001, 65534, 65535], (HEIGHT, WIDTH))
     raw = raw.astype(dtype)
@@ -171,13 +171,13 @@ def test_depth_is_invalid_where_the_definition_says_so(encoding, dtype, scale, r
     np.testing.assert_array_equal(got, expected)
 
 
-def test_messages_of_rosbags_give_the_same():
+def test_messages_of_rosbags_give_equal_arrays():
     colour = image_msg('bgr8', random_rows(3), padding=2)
     depth = image_msg('16UC1', [struct.pack('>6H', *range(6))] * HEIGHT, 4, is_bigendian=1)
-    ours = images_from_msgs(colour, depth)
-    theirs = images_from_msgs(as_rosbags(colour), as_rosbags(depth))
-    for our, their in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(our, their)
+    of_rclpy = images_from_msgs(colour, depth)
+    of_rosbags = images_from_msgs(as_rosbags(colour), as_rosbags(depth))
+    for a, b in zip(of_rclpy, of_rosbags, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_conversion_does_not_change_the_messages():
@@ -229,7 +229,7 @@ def unknown_encoding(msg):
         (unknown_encoding, '64FC3'),
     ],
 )
-def test_bad_images_are_named(convert, encoding, bytes_per_pixel, damage, text):
+def test_invalid_images_are_described(convert, encoding, bytes_per_pixel, damage, text):
     msg = image_msg(encoding, random_rows(bytes_per_pixel))
     row, total = WIDTH * bytes_per_pixel, len(msg.data)
     damage(msg)
@@ -237,14 +237,14 @@ def test_bad_images_are_named(convert, encoding, bytes_per_pixel, damage, text):
         convert(msg)
 
 
-def test_longer_data_than_needed_are_read():
+def test_trailing_data_are_ignored():
     rows = random_rows(3)
     msg = image_msg('rgb8', rows)
     msg.data.frombytes(b'trailing')
     np.testing.assert_array_equal(rgb_from_msg(msg), rows.reshape(HEIGHT, WIDTH, 3))
 
 
-def test_odd_width_yuv_is_an_error_about_the_image():
+def test_odd_width_yuv_is_rejected():
     rows = np.zeros((2, 5 * 2), np.uint8)
     with pytest.raises(MessageError, match='5x2 yuv422'):
         rgb_from_msg(image_msg('yuv422', rows, width=5))
@@ -259,7 +259,7 @@ def test_odd_width_yuv_is_an_error_about_the_image():
         ('rgb8', '16UC1', 8, 'rgb/camera_info', 'intrinsics are for 8x4'),
     ],
 )
-def test_a_frame_names_the_stream_that_is_wrong(colour, depth, width, stream, text):
+def test_errors_name_their_stream(colour, depth, width, stream, text):
     rows = random_rows(2)[:3] if depth == 'short' else random_rows(2)
     depth_msg = image_msg('16UC1' if depth == 'short' else depth, rows)
     camera = CameraIntrinsics(width, 4, 5.0, 5.0, 3.5, 1.5)
@@ -268,7 +268,7 @@ def test_a_frame_names_the_stream_that_is_wrong(colour, depth, width, stream, te
     assert caught.value.stream == stream
 
 
-def test_outputs_carry_header_bytes_and_sizes():
+def test_outputs_have_header_bytes_and_sizes():
     labels = np.arange(24, dtype=np.uint8).reshape(HEIGHT, WIDTH)[:, ::-1]  # not contiguous
     msg = mask_to_msg(labels, HEADER)
     assert (msg.height, msg.width, msg.step, msg.encoding) == (HEIGHT, WIDTH, WIDTH, 'mono8')
@@ -292,7 +292,7 @@ def test_depth_round_trip_is_exact_for_every_millimetre():
     np.testing.assert_array_equal(depth_from_msg(msg).ravel()[1:-1], depth_m.ravel()[1:-1])
 
 
-def test_depth_that_is_no_measurement_is_zero():
+def test_missing_depth_is_zero():
     depth_m = np.array([[np.nan, np.inf, -np.inf, -1.0, 70.0, 0.0004]], np.float32)
     assert not any(depth_to_msg(depth_m, HEADER).data)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Confidence and class names as messages; the masks themselves: test_conversions.py."""
+"""Confidence and class names as messages; masks: test_images.py."""
 
 import json
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from sgnet_ros.conversions.masks import (
 HEADER = Header(frame_id='camera')
 
 
-def test_confidence_spans_the_byte():
+def test_confidence_uses_the_full_byte():
     confidence = np.array([[0.0, 0.5, 1.0, np.nan, 1.5, -0.1]], np.float32)
     assert list(confidence_to_msg(confidence, HEADER).data) == [0, 128, 255, 0, 255, 0]
 
 
-def test_label_names_are_json_with_id_name_and_colour():
+def test_label_names_are_json():
     palette = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
     msg = label_names_to_msg(('wall', 'floor'), palette)
     assert json.loads(msg.data) == [
@@ -46,7 +46,7 @@ def test_label_names_are_json_with_id_name_and_colour():
         ('[{"id": 0, "name": "a"}, {"id": 2, "name": "b"}]', r'\[0, 2\]'),
     ],
 )
-def test_other_texts_than_label_names_are_refused(text, error):
+def test_invalid_label_names_are_rejected(text, error):
     with pytest.raises(InputError, match=error):
         label_names_from_msg(String(data=text))
 

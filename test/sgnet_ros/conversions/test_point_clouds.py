@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Organised clouds, held against a loop over pixels written from the message's definition."""
+"""Organised clouds against a loop over pixels."""
 
 import math
 import struct
@@ -44,7 +44,7 @@ def points_of(msg):
 
 
 @pytest.mark.parametrize('stride', [1, 2, 3, 9])
-def test_every_point_is_that_of_its_pixel(stride):
+def test_points_belong_to_their_pixels(stride):
     frame, result = segmented()
     header = Header(frame_id='optical frame')
     header.stamp.sec = 5
@@ -64,7 +64,7 @@ def test_every_point_is_that_of_its_pixel(stride):
         assert point['confidence'] == result.confidence[v, u]
 
 
-def test_fields_lie_apart_and_within_the_point():
+def test_fields_are_aligned_and_do_not_overlap():
     msg = points_to_msg(*segmented(), Header())
     assert [f.name for f in msg.fields] == ['x', 'y', 'z', 'rgb', 'label', 'confidence']
     taken = [f.offset + i for f in msg.fields for i in range(SIZES[f.datatype][1])]
@@ -74,8 +74,8 @@ def test_fields_lie_apart_and_within_the_point():
     assert msg.row_step == msg.width * msg.point_step
 
 
-def test_the_reader_of_ros_reads_rows_as_rows():
-    """Trap 4: `create_cloud` would transpose, as its `reshape_organized_cloud` does."""
+def test_sensor_msgs_py_reads_the_cloud():
+    """`create_cloud` and `reshape_organized_cloud` of sensor_msgs_py would transpose."""
     point_cloud2 = pytest.importorskip('sensor_msgs_py.point_cloud2')
     frame, result = segmented()
     msg = points_to_msg(frame, result, Header())

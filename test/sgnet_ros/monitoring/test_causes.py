@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every cause of silence that is known, and the counts it rests on."""
+"""Causes of missing output, warnings and counters."""
 
 import ast
 import random
@@ -23,7 +23,7 @@ def facts(topic, **changes):
 RGB, DEPTH, INFO = facts('rgb/image'), facts('depth/image'), facts('rgb/camera_info')
 
 
-SILENT = facts('rgb/image', received=0, publishers=2)
+NO_MESSAGE = facts('rgb/image', received=0, publishers=2)
 AT_RGB, AT_DEPTH = 'rgb/image (-> /cam/rgb/image)', 'depth/image (-> /cam/depth/image)'
 RATES = 'rgb 30.0 Hz, depth 30.0 Hz, 0 pairs'
 CASES = {
@@ -37,7 +37,7 @@ CASES = {
         {},
         f'{AT_RGB}: 1 publisher, incompatible QoS (RELIABILITY)',
     ),
-    'silence': ((SILENT, DEPTH), {}, f'{AT_RGB}: 2 publishers, no message in 5.0 s'),
+    'silence': ((NO_MESSAGE, DEPTH), {}, f'{AT_RGB}: 2 publishers, no message in 5.0 s'),
     'zeros': ((RGB, facts('depth/image', unstamped=True)), {}, f'{AT_DEPTH}: stamps are zero'),
     'gap': (
         (RGB, DEPTH),
@@ -69,26 +69,26 @@ CASES = {
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_each_cause_is_named(case):
+def test_diagnose_finds_each_cause(case):
     inputs, known, text = CASES[case]
     assert diagnose((*inputs, INFO), **{'since_last': Counts(), 'period_s': 5.0, **known}) == [text]
 
 
-def test_that_nobody_subscribes_is_no_cause():
+def test_missing_subscriber_is_not_a_cause():
     since = Counts(pairs=150, dropped={'no_subscriber': 150, 'rgb_unmatched': 1})
     assert diagnose((RGB, DEPTH, INFO), since, 5.0) == []
     missing = facts('rgb/camera_info', publishers=0)
     assert len(diagnose((RGB, DEPTH, missing), since, 5.0)) == 1
 
 
-def test_a_silent_clock_comes_first():
+def test_silent_clock_is_the_first_cause():
     rgb = facts('rgb/image', publishers=0)
     causes = diagnose((rgb, DEPTH, INFO), Counts(), 5.0, clock_is_silent=True)
     assert causes[0] == 'use_sim_time is true but /clock is silent'
     assert len(causes) == 2
 
 
-def test_another_type_beside_the_right_one_is_no_cause():
+def test_second_type_on_a_received_topic_is_not_a_cause():
     heard = facts('depth/image', other_types='b/msg/B, not a/msg/A')
     assert 'b/msg/B' not in diagnose((RGB, heard, INFO), Counts(), 5.0)[0]
 
@@ -104,7 +104,7 @@ def test_warnings(nodes, ahead_s, about):
         assert f'{nodes} nodes have the name /robot/segmentation' in found['name']
 
 
-def test_difference_leaves_out_what_did_not_change():
+def test_difference_omits_unchanged_counts():
     before = Counts(received={'rgb': 3, 'depth': 4}, pairs=2, masks=1, dropped={'newer_frame': 1})
     now = Counts(
         received={'rgb': 5, 'depth': 4}, pairs=4, masks=2, dropped={'newer_frame': 1, 'stopped': 1}
@@ -113,7 +113,7 @@ def test_difference_leaves_out_what_did_not_change():
     assert change == Counts(received={'rgb': 2}, pairs=2, masks=1, dropped={'stopped': 1})
 
 
-def test_statistics_are_copied_and_told_in_one_line():
+def test_counters_return_copies_and_summaries():
     counters = Counters()
     counters.received('rgb')
     counters.paired()
@@ -128,13 +128,13 @@ def test_statistics_are_copied_and_told_in_one_line():
     assert values['dropped'] == {'bad_rgb': 5}
     assert values['masks'] == 1
     assert values['latency_ms'] == {'p50': 25.0, 'p95': 25.0}
-    assert values['processing_ms'] == {'p50': 15.0, 'p95': 15.0}, 'not what came before'
+    assert values['processing_ms'] == {'p50': 15.0, 'p95': 15.0}, 'without arrive and wait'
     assert values['stages_ms']['segment'] == {'p50': 5.0, 'p95': 5.0}
     assert Counts().to_json()['latency_ms'] is None
 
 
 @pytest.mark.parametrize('count', [1, 2, 19, 20, 21, 100, 137])
-def test_percentiles_are_of_the_nearest_rank(count):
+def test_percentiles_use_the_nearest_rank(count):
     """At least p percent of the values are not above it, and it is the least such value."""
     rng = random.Random(count)
     values = tuple(rng.random() for _ in range(count))
@@ -143,8 +143,8 @@ def test_percentiles_are_of_the_nearest_rank(count):
         assert sum(v < value for v in values) * 100 < percent * count
 
 
-def said():
-    """Something of everything that this module can make the watchdog say."""
+def all_messages():
+    """An example of each cause and warning."""
     inputs = (
         facts('rgb/image', publishers=0),
         facts('rgb/image', received=0, other_types='b/msg/B, not a/msg/A'),
@@ -159,20 +159,20 @@ def said():
     yield from warnings('/segmentation', 2, 900.0, {'/segmentation/mask': 'why'}).values()
 
 
-def test_the_page_on_troubles_has_every_sentence_and_no_other():
+def test_troubleshooting_lists_exactly_the_messages():
     patterns = {
-        trouble: re.compile(re.sub(r'\\\{\w+\\\}', '.+', re.escape(trouble.sentence)))
-        for trouble in SENTENCES
+        diagnosis: re.compile(re.sub(r'\\\{\w+\\\}', '.+', re.escape(diagnosis.sentence)))
+        for diagnosis in SENTENCES
     }
     seen = set()
-    for cause in said():
-        (trouble,) = (one for one, pattern in patterns.items() if pattern.fullmatch(cause))
-        seen.add(trouble)
-    # These two are silence.py's: the test below, and one of the node's.
+    for cause in all_messages():
+        (diagnosis,) = (one for one, pattern in patterns.items() if pattern.fullmatch(cause))
+        seen.add(diagnosis)
+    # The watchdog logs the other two.
     assert seen | {NO_CAUSE, NOT_WANTED} == set(SENTENCES)
 
 
-def test_a_frame_that_waits_for_its_turn_is_no_known_cause(ros):
+def test_frame_that_waits_for_max_rate_has_no_cause(ros):
     node, camera = ros.node_and_camera(max_rate=0.001, watchdog__timeout=3600.0)
     camera.send(10**9)
     camera.wait()
@@ -184,7 +184,7 @@ def test_a_frame_that_waits_for_its_turn_is_no_known_cause(ros):
     assert node.describe_problem() == NO_CAUSE.sentence
 
 
-def test_the_page_on_troubles_has_every_cause_of_drops_and_no_other():
+def test_troubleshooting_lists_exactly_the_causes_of_drops():
     """RosHarness checks it while tests run; here, that none is left over."""
     made = {f'bad_{stream}' for stream in STREAMS.values()} | {'bad_frame'}
     made |= {'rgb_unmatched', 'depth_unmatched'}
