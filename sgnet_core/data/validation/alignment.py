@@ -59,11 +59,6 @@ class Fit:
     right: int
     agreement: float
 
-    @property
-    def is_near(self) -> bool:
-        """Whether the displacement is within the tolerance of sensors."""
-        return max(abs(self.down), abs(self.right)) <= TOLERANCE
-
 
 class EdgeAgreement:
     """Sums, frame by frame, the agreement of depth or label edges with colour edges."""
@@ -112,7 +107,8 @@ class EdgeAgreement:
             return None
         first, second = _surfaces(self._sums[0]), _surfaces(self._sums[1])
         both = {change: (first[change] + second[change]) / self.frames for change in first}
-        stored, best = _stored(both), _best(both)
+        near = np.s_[REACH - TOLERANCE : REACH + TOLERANCE + 1]
+        stored, best = _best({'': both[''][near, near]}), _best(both)
         halves = _best(first), _best(second)
         # Halves that disagree: chance, not the camera, decides between the displacements.
         return stored, best if all(_agree(half, best) for half in halves) else stored
@@ -121,49 +117,43 @@ class EdgeAgreement:
         """Problems of the alignment of the two."""
         if (fits := self.fits()) is None:
             return
-        stored, best = fits
+        what, (stored, best) = self.what, fits
+        near = best.change == '' and max(abs(best.down), abs(best.right)) <= TOLERANCE
+        agree = f'edges agree {best.agreement:.2f}'
+        compared = f'{stored.agreement:.2f} as stored, over {self.frames} frames'
         if max(stored.agreement, best.agreement) < CHANCE:
-            yield self._unrelated(stored)
-        elif best.agreement >= 1.25 * stored.agreement and not (best.change == '' and best.is_near):
-            mirrored = best.change in MIRRORED
-            yield self._mirrored(stored, best) if mirrored else self._misaligned(stored, best)
+            yield error(
+                f'{what}_unrelated',
+                f'edges of {what} coincide with edges of colour only by chance (agreement '
+                f'{stored.agreement:.2f} over {self.frames} frames, usually 0.5 or more)',
+                f'check that colour and {what} with one id are from the same moment and camera, '
+                'and registered; the contact sheet shows the edges on colour',
+            )
+        elif best.agreement < 1.25 * stored.agreement or near:
+            return
+        elif best.change in MIRRORED:
+            yield error(
+                f'{what}_mirrored',
+                f'the {what} images are {best.change} relative to colour: {agree} if this is '
+                f'undone, {compared}',
+                f'apply numpy.{MIRRORED[best.change][1]} to the {what} images, or to the colour '
+                'images if writing in them is mirrored',
+            )
+        else:
+            yield warning(
+                f'{what}_displaced',
+                f'the {what} images are not aligned with colour: {agree} if '
+                f'{self._displacement(best)}, {compared}',
+                f'{_REMEDIES[what]}; the contact sheet shows the edges on colour',
+            )
 
-    def _unrelated(self, stored: Fit) -> Finding:
-        return error(
-            f'{self.what}_unrelated',
-            f'edges of {self.what} coincide with edges of colour only by chance (agreement '
-            f'{stored.agreement:.2f} over {self.frames} frames, usually 0.5 or more)',
-            f'check that colour and {self.what} with one id are from the same moment and camera, '
-            'and registered; the contact sheet shows the edges on colour',
-        )
-
-    def _mirrored(self, stored: Fit, best: Fit) -> Finding:
-        return error(
-            f'{self.what}_mirrored',
-            f'the {self.what} images are {best.change} relative to colour: edges agree '
-            f'{best.agreement:.2f} if this is undone, {stored.agreement:.2f} as stored, over '
-            f'{self.frames} frames',
-            f'apply numpy.{MIRRORED[best.change][1]} to the {self.what} images, or to the colour '
-            'images if writing in them is mirrored',
-        )
-
-    def _misaligned(self, stored: Fit, best: Fit) -> Finding:
+    def _displacement(self, best: Fit) -> str:
         changes = [] if best.change == '' else [f'scaled by {best.change:.2f} about the centre']
-        for pixels, positive, negative in (
-            (best.right, 'to the right', 'to the left'),
-            (best.down, 'down', 'up'),
-        ):
+        for pixels, ways in ((best.right, ('left', 'right')), (best.down, ('up', 'down'))):
             if pixels:
                 part = share(abs(pixels), self._width)
-                way = positive if pixels > 0 else negative
-                changes.append(f'moved {way} by {part} of the width')
-        return warning(
-            f'{self.what}_displaced',
-            f'the {self.what} images are not aligned with colour: edges agree {best.agreement:.2f} '
-            f'if {" and ".join(changes)}, {stored.agreement:.2f} as stored, over {self.frames} '
-            'frames',
-            f'{_REMEDIES[self.what]}; the contact sheet shows the edges on colour',
-        )
+                changes.append(f'moved {ways[pixels > 0]} by {part} of the width')
+        return ' and '.join(changes)
 
 
 def depth_edges(depth_m: np.ndarray) -> np.ndarray:
@@ -229,11 +219,6 @@ def _surfaces(sums: dict[tuple[int, int], Surfaces]) -> Surfaces:
     return surfaces
 
 
-def _stored(surfaces: Surfaces) -> Fit:
-    near = np.s_[REACH - TOLERANCE : REACH + TOLERANCE + 1]
-    return _best({'': surfaces[''][near, near]})
-
-
 def _best(surfaces: Surfaces) -> Fit:
     change, plane = max(surfaces.items(), key=lambda entry: entry[1].max())
     down, right = np.unravel_index(plane.argmax(), plane.shape)
@@ -242,10 +227,10 @@ def _best(surfaces: Surfaces) -> Fit:
 
 
 def _agree(one: Fit, other: Fit) -> bool:
-    first, second = (1.0 if fit.change == '' else fit.change for fit in (one, other))
-    if isinstance(first, str) or isinstance(second, str):
-        same_change = first == second
-    else:
-        same_change = abs(first / second - 1) < 0.05
-    near = max(abs(one.down - other.down), abs(one.right - other.right)) <= TOLERANCE
-    return same_change and near
+    changes = [1.0 if fit.change == '' else fit.change for fit in (one, other)]
+    same_change = changes[0] == changes[1]
+    if not any(isinstance(change, str) for change in changes):
+        same_change = abs(changes[0] / changes[1] - 1) < 0.05
+    return (
+        same_change and max(abs(one.down - other.down), abs(one.right - other.right)) <= TOLERANCE
+    )

@@ -40,8 +40,7 @@ class DepthCheck:
         self._invalid = [value for value in file.depth_invalid if 0 <= value < _VALUES]
         self.counts = np.zeros(_VALUES, np.int64)
         self._frames = 0
-        self._top: list[tuple[int, float]] = []
-        self._levels: list[int] = []
+        self._top: list[tuple[int, float, int]] = []
         self._empty: list[str] = []
         self._constant: list[str] = []
 
@@ -50,21 +49,22 @@ class DepthCheck:
         counts = np.bincount(depth.ravel(), minlength=_VALUES)
         self.counts += counts
         self._frames += 1
-        counts[[0, *self._invalid]] = 0
+        counts = self._without_missing(counts)
         values = np.flatnonzero(counts)
-        if not values.size:
-            self._empty.append(sample_id)
-        elif values.size == 1:
-            self._constant.append(sample_id)
+        if values.size > 1:
+            top = int(values[-1])
+            self._top.append((top, float(counts[top] / depth.size), values.size))
         else:
-            self._top.append((int(values[-1]), float(counts[values[-1]] / depth.size)))
-            self._levels.append(values.size)
+            (self._constant if values.size else self._empty).append(sample_id)
+
+    def _without_missing(self, counts: np.ndarray) -> np.ndarray:
+        counts = counts.copy()
+        counts[[0, *self._invalid]] = 0
+        return counts
 
     def measured(self) -> np.ndarray:
         """(65536,) int64: `counts` without the values that mean "no measurement"."""
-        counts = self.counts.copy()
-        counts[[0, *self._invalid]] = 0
-        return counts
+        return self._without_missing(self.counts)
 
     def percentile_m(self, percent: float) -> float | None:
         """The percentile of the measured pixels in metres; None if there are none."""
@@ -80,35 +80,33 @@ class DepthCheck:
         """Problems of the depth counted so far."""
         if not self._frames:
             return []
-        found = [*self._zero(), *self._missing()]
-        sentinel = list(self._sentinel())
+        sentinel = self._sentinel()
         # A stretched image has no unit, so advice on a unit would mislead.
-        stretched = list(self._stretched(bool(sentinel)))
-        scale = stretched or [*self._unit(bool(sentinel)), *self._quantised()]
-        return [*found, *sentinel, *scale]
+        scale = list(self._stretched(sentinel)) or [*self._unit(sentinel), *self._quantised()]
+        return [*self._missing(sentinel), *scale]
 
-    def _zero(self) -> Iterator[Finding]:
-        if self.counts[0] and 0 not in self._invalid:
-            part = share(self.counts[0], self.counts.sum())
-            seen = f'raw depth 0, in {part} of the pixels, is read as a measurement of 0 m'
-            yield error('depth_invalid', seen, f'add 0 to depth_invalid in {DATASET_FILE}')
-
-    def _sentinel(self) -> Iterator[Finding]:
-        """A largest value far above all others means "no measurement"."""
-        values, total = np.flatnonzero(self.measured()), self.counts.sum()
+    def _sentinel(self) -> int | None:
+        """A largest value far above all others, in many pixels: it means "no measurement"."""
+        counts = self.measured()
+        values = np.flatnonzero(counts)
         if values.size < 3 or values[-2] > 0.8 * values[-1]:
-            return
-        top = int(values[-1])
-        if self.counts[top] >= 1e-4 * total:
-            yield error(
-                'depth_invalid',
-                f'raw depth {top}, in {share(self.counts[top], total)} of the pixels, is far above '
-                f'the next value, {values[-2]}: it probably means "no measurement", but is read as '
-                f'{top * self._scale:.3g} m',
-                f'add {top} to depth_invalid in {DATASET_FILE}',
-            )
+            return None
+        return int(values[-1]) if counts[values[-1]] >= 1e-4 * self.counts.sum() else None
 
-    def _missing(self) -> Iterator[Finding]:
+    def _missing(self, sentinel: int | None) -> Iterator[Finding]:
+        total = self.counts.sum()
+        undeclared = {}
+        if self.counts[0] and 0 not in self._invalid:
+            undeclared[0] = 'is read as a measurement of 0 m'
+        if sentinel is not None:
+            undeclared[sentinel] = (
+                'is far above all other values: it probably means "no measurement", but is read '
+                f'as {sentinel * self._scale:.3g} m'
+            )
+        for value, problem in undeclared.items():
+            seen = f'raw depth {value}, in {share(self.counts[value], total)} of the pixels, '
+            remedy = f'add {value} to depth_invalid in {DATASET_FILE}'
+            yield error('depth_invalid', seen + problem, remedy)
         if self._empty:
             raised = error if len(self._empty) == self._frames else warning
             remedy = 'delete these frames, or record them again'
@@ -116,7 +114,7 @@ class DepthCheck:
         if self._constant:
             remedy = 'export the depth again'
             yield error('depth_constant', 'all measured depths are equal', remedy, self._constant)
-        missing = 1 - self.measured().sum() / self.counts.sum()
+        missing = 1 - self.measured().sum() / total
         if missing > 0.6 and len(self._empty) < self._frames:
             yield warning(
                 'depth_sparse',
@@ -124,20 +122,18 @@ class DepthCheck:
                 'check depth_invalid and the range of the sensor; S-Conv needs depth',
             )
 
-    def _stretched(self, has_sentinel: bool) -> Iterator[Finding]:
+    def _stretched(self, sentinel: int | None) -> Iterator[Finding]:
         """Depth scaled per frame, as in depth visualisations."""
         if len(self._top) < _MIN_FRAMES:
             return
-        tops, parts = (np.array(column) for column in zip(*self._top, strict=True))
-        mode, most = int(np.bincount(tops).argmax()), max(self._levels)
+        tops, parts, levels = (np.array(column) for column in zip(*self._top, strict=True))
+        mode, most = int(np.bincount(tops).argmax()), levels.max()
         same = np.mean(tops == mode)
+        few_levels = np.mean(levels <= _EIGHT_BITS) > 0.95
         # At the end of a sensor's range many pixels have the last value; if stretched, few have.
-        if same >= 0.9 and np.median(parts[tops == mode]) < 0.02 and not has_sentinel:
+        if same >= 0.9 and np.median(parts[tops == mode]) < 0.02 and sentinel is None:
             seen = f'the largest raw depth is {mode} in {share(same, 1)} of the frames'
-        elif (
-            np.mean(np.array(self._levels) <= _EIGHT_BITS) > 0.95
-            and np.count_nonzero(self.measured()) > 4 * most
-        ):
+        elif few_levels and np.count_nonzero(self.measured()) > 4 * most:
             seen = f'each frame has at most {most} depth values, but not the same ones'
         else:
             return
@@ -147,10 +143,10 @@ class DepthCheck:
             'export the raw depth without normalisation; the metres cannot be recovered',
         )
 
-    def _unit(self, has_sentinel: bool) -> Iterator[Finding]:
+    def _unit(self, sentinel: int | None) -> Iterator[Finding]:
         counts = self.measured()
-        if has_sentinel:
-            counts[np.flatnonzero(counts)[-1]] = 0
+        if sentinel is not None:
+            counts[sentinel] = 0
         median = _percentile(counts, 50, 1)
         if median is None:
             return
@@ -174,12 +170,12 @@ class DepthCheck:
         """
         counts = self.measured()
         values = np.flatnonzero(counts)
-        median_m = self.percentile_m(50)
-        if median_m is None or values.size > 2 * _EIGHT_BITS or len(self._top) < _MIN_FRAMES:
+        if not 1 < values.size <= 2 * _EIGHT_BITS or len(self._top) < _MIN_FRAMES:
             return
+        median_m = self.percentile_m(50)
         middle = np.searchsorted(np.cumsum(counts[values]), counts.sum() / 2)
         around = values[max(0, middle - 5) : middle + 6]
-        step_m = float(np.median(np.diff(around))) * self._scale if around.size > 1 else 0.0
+        step_m = float(np.median(np.diff(around))) * self._scale
         if step_m >= 0.008 + 0.004 * median_m**2:
             yield warning(
                 'depth_coarse',

@@ -56,11 +56,9 @@ def list_frames(root: Path, file: DatasetConfig, split: str | None = None) -> Fr
         )
     disjoint = {name: ids for name, ids in splits.items() if not _is_union(name, splits)}
     findings += [
-        *_unknown_ids(file, splits, on_disk),
         *_missing_files(file, ids, splits, on_disk),
         *(_files_without_image(file, on_disk) if split is None else ()),
-        *_shared_ids(disjoint),
-        *_interleaved(file, disjoint),
+        *_mixed_splits(file, disjoint),
     ]
     return Frames(tuple(ids), splits, disjoint, tuple(findings))
 
@@ -82,53 +80,44 @@ def _read_splits(root: Path, file: DatasetConfig) -> tuple[Splits, list[Finding]
     return splits, findings
 
 
-def _unknown_ids(
-    file: DatasetConfig, splits: Splits, on_disk: dict[str, set[str]]
-) -> Iterator[Finding]:
-    known = set().union(*on_disk.values())
-    for name, ids in splits.items():
-        if unknown := [i for i in ids if i not in known]:
-            example = file.file_of('image', unknown[0])
-            yield error(
-                'split_missing_files',
-                f'split {name!r}: {len(unknown)} of {len(ids)} frames have no file, e.g. {example}',
-                f'restore the files, or delete the ids from {file.splits[name]}',
-                unknown,
-            )
-
-
 def _missing_files(
     file: DatasetConfig, ids: list[str], splits: Splits, on_disk: dict[str, set[str]]
 ) -> Iterator[Finding]:
     known = set().union(*on_disk.values())
+    for name, split_ids in splits.items():
+        if unknown := [i for i in split_ids if i not in known]:
+            example = file.file_of('image', unknown[0])
+            yield error(
+                'split_missing_files',
+                f'split {name!r}: {len(unknown)} of {len(split_ids)} frames have no file, e.g. '
+                f'{example}',
+                f'restore the files, or delete the ids from {file.splits[name]}',
+                unknown,
+            )
     in_splits = set().union(*splits.values())
-    for kind, there in on_disk.items():
+    for kind, present in on_disk.items():
         # No training reads frames outside every split, so these may still wait for labels.
         wanted = [i for i in ids if kind != 'label' or not splits or i in in_splits]
-        missing = [i for i in wanted if i in known and i not in there]
-        if not missing:
-            continue
-        remedy = 'restore the files, or delete the images and their ids in the splits'
-        if len(missing) == len(wanted):
-            remedy = f'correct `{kind}` in {DATASET_FILE}, or put the files there'
-        number = f'{len(missing)} of {counted(len(wanted), "frame")}'
-        seen = f'no {kind} file for {number}, e.g. {file.file_of(kind, missing[0])}'
-        yield error('missing_files', seen, remedy, missing)
+        if missing := [i for i in wanted if i in known and i not in present]:
+            remedy = 'restore the files, or delete the images and their ids in the splits'
+            if len(missing) == len(wanted):
+                remedy = f'correct `{kind}` in {DATASET_FILE}, or put the files there'
+            number = f'{len(missing)} of {counted(len(wanted), "frame")}'
+            seen = f'no {kind} file for {number}, e.g. {file.file_of(kind, missing[0])}'
+            yield error('missing_files', seen, remedy, missing)
 
 
 def _files_without_image(file: DatasetConfig, on_disk: dict[str, set[str]]) -> Iterator[Finding]:
-    for kind, there in on_disk.items():
-        if alone := sorted(there - on_disk['image'], key=natural_order):
+    for kind, present in on_disk.items():
+        if alone := sorted(present - on_disk['image'], key=natural_order):
             number, example = counted(len(alone), f'{kind} file'), file.file_of(kind, alone[0])
-            yield warning(
-                'files_without_image',
-                f'{number} without an image, e.g. {example}',
-                'restore the images, or delete these unused files',
-                alone,
-            )
+            seen = f'{number} without an image, e.g. {example}'
+            remedy = 'restore the images, or delete these unused files'
+            yield warning('files_without_image', seen, remedy, alone)
 
 
-def _shared_ids(splits: Splits) -> Iterator[Finding]:
+def _mixed_splits(file: DatasetConfig, splits: Splits) -> Iterator[Finding]:
+    """Splits that share frames, or neighbouring frames of a video."""
     for first, second in combinations(splits, 2):
         if both := sorted(set(splits[first]) & set(splits[second]), key=natural_order):
             yield error(
@@ -137,10 +126,6 @@ def _shared_ids(splits: Splits) -> Iterator[Finding]:
                 'list each frame in one split only, or scores include training frames',
                 both,
             )
-
-
-def _interleaved(file: DatasetConfig, splits: Splits) -> Iterator[Finding]:
-    """A video split at random: each frame of `val` has a near-copy in `fit`."""
     split_of = {i: name for name, ids in splits.items() for i in ids}
     if file.rate_hz is None or len(set(split_of.values())) < 2:
         return

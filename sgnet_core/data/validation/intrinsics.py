@@ -31,19 +31,17 @@ def intrinsics_findings(cameras: dict[CameraIntrinsics, list[str]]) -> list[Find
 
 
 def _implausible(camera: CameraIntrinsics) -> Iterator[Finding]:
-    across, down = camera.cx / camera.width, camera.cy / camera.height
+    centre = camera.cx / camera.width, camera.cy / camera.height
     seen = (
         f'the principal point (cx, cy) = ({camera.cx:g}, {camera.cy:g}) is {{}} images of '
         f'{camera.width}x{camera.height}'
     )
-    if not (0 < across < 1 and 0 < down < 1):
+    off_centre = max(abs(share - 0.5) for share in centre)
+    if off_centre >= 0.5:
         yield error('principal_point', seen.format('outside the'), _scale_advice(camera))
-    elif max(abs(across - 0.5), abs(down - 0.5)) > 0.2:
-        yield warning(
-            'principal_point',
-            seen.format('far from the centre of the'),
-            f'{_scale_advice(camera)}; cropped images may have such a centre',
-        )
+    elif off_centre > 0.2:
+        remedy = f'{_scale_advice(camera)}; cropped images may have such a centre'
+        yield warning('principal_point', seen.format('far from the centre of the'), remedy)
     if not FX_OVER_FY[0] <= camera.fx / camera.fy <= FX_OVER_FY[1]:
         yield warning(
             'pixel_shape',

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +62,10 @@ class RawFrameReader:
     def __init__(self, root: Path, file: DatasetConfig) -> None:
         self._root, self._file = root, file
         self._unreadable: dict[str, str] = {}
-        self._wrong_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
-        self._sizes: dict[tuple[tuple[str, tuple[int, int]], ...], list[str]] = defaultdict(list)
-        self._frame_sizes: dict[tuple[int, int], list[str]] = defaultdict(list)
+        # A finding without ids -> the frames that show the problem.
+        self._problems: dict[Finding, list[str]] = defaultdict(list)
+        self._frame_sizes: set[tuple[int, int]] = set()
         self._same: dict[tuple[str, bytes], list[str]] = defaultdict(list)
-        self._blank: list[str] = []
         self._cameras: dict[CameraIntrinsics, list[str]] = defaultdict(list)
 
     def read(self, sample_id: str) -> RawFrame:
@@ -89,7 +88,8 @@ class RawFrameReader:
                 what = str(problem).removeprefix(f'{path}: ').rpartition('; ')[0]
                 self._unreadable[f'{name}: {what}'] = sample_id
         frame = RawFrame(sample_id, *(images.get(kind) for kind in ('image', 'depth', 'label')))
-        self._record(frame)
+        self._check_sizes(frame)
+        self._compare_content(frame)
         return frame
 
     def _read_image(self, kind: str, path: Path, sample_id: str) -> np.ndarray | None:
@@ -101,7 +101,8 @@ class RawFrameReader:
             is_jpeg = stream.read(len(_JPEG)) == _JPEG
         if not is_jpeg and image.ndim == 2 and image.dtype in _ALLOWED[kind]:
             return image
-        self._wrong_kind[kind, 'a JPEG' if is_jpeg else kind_of_image(image)].append(sample_id)
+        what = 'a JPEG' if is_jpeg else kind_of_image(image)
+        self._problems[_wrong_kind(kind, what)].append(sample_id)
         return None
 
     def _read_camera(self, path: Path, sample_id: str, image: np.ndarray | None) -> None:
@@ -110,91 +111,74 @@ class RawFrameReader:
             camera = intrinsics_from_text(text, image.shape[:2], path)
             self._cameras[camera].append(sample_id)
 
-    def _record(self, frame: RawFrame) -> None:
+    def _check_sizes(self, frame: RawFrame) -> None:
         sizes = {kind: image.shape[:2] for kind, image in frame.images.items()}
+        camera = self._file.intrinsics
         if len(set(sizes.values())) > 1:
-            self._sizes[tuple(sizes.items())].append(frame.id)
-        elif sizes:
-            self._frame_sizes[next(iter(sizes.values()))].append(frame.id)
-        for kind, image in frame.images.items():
-            if kind == 'labels':
+            listed = ', '.join(
+                f'{kind} {width}x{height}' for kind, (height, width) in sizes.items()
+            )
+            problem = error(
+                'sizes_differ',
+                f'the images of one frame differ in size: {listed}',
+                'register depth to colour, and resize labels with nearest-neighbour interpolation',
+            )
+            self._problems[problem].append(frame.id)
+            return
+        self._frame_sizes |= set(sizes.values())
+        for size in set(sizes.values()):
+            if isinstance(camera, CameraIntrinsics) and size != camera.size:
+                self._problems[_intrinsics_size(camera, *size)].append(frame.id)
+
+    def _compare_content(self, frame: RawFrame) -> None:
+        for kind, image in (('colour', frame.rgb), ('depth', frame.depth)):
+            if image is None:
                 continue
             if image.min() != image.max():
                 digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
                 self._same[kind, digest].append(frame.id)
             elif kind == 'colour':
-                self._blank.append(frame.id)
+                seen = 'all pixels of the colour image are equal'
+                self._problems[warning('image_blank', seen, 'delete these frames')].append(frame.id)
 
     def cameras(self) -> dict[CameraIntrinsics, list[str]]:
         """The cameras whose size is that of their images -> frame ids; [] for all frames."""
         camera = self._file.intrinsics
         if isinstance(camera, str):
             return self._cameras
-        return {camera: []} if set(self._frame_sizes) <= {camera.size} else {}
+        return {camera: []} if self._frame_sizes <= {camera.size} else {}
 
     def findings(self, disjoint: dict[str, tuple[str, ...]]) -> list[Finding]:
         """Problems of the files read so far; `disjoint` are the splits, name -> ids."""
-        return [
-            *self._unreadable_files(),
-            *(_wrong_kind(kind, what, ids) for (kind, what), ids in self._wrong_kind.items()),
-            *self._differing_sizes(),
-            *self._blank_images(),
-            *self._repeated(disjoint),
-        ]
-
-    def _unreadable_files(self) -> Iterator[Finding]:
+        found = [replace(problem, ids=ids) for problem, ids in self._problems.items()]
         if self._unreadable:
             count = counted(len(self._unreadable), 'file')
-            yield error(
-                'unreadable_files',
-                f'{count} cannot be read: {few(self._unreadable, 10)}',
-                'restore them, or delete the images and their ids in the splits',
-                tuple(self._unreadable.values()),
-            )
-
-    def _differing_sizes(self) -> Iterator[Finding]:
-        for sizes, ids in self._sizes.items():
-            listed = ', '.join(f'{kind} {width}x{height}' for kind, (height, width) in sizes)
-            yield error(
-                'sizes_differ',
-                f'the images of one frame differ in size: {listed}',
-                'register depth to colour, and resize labels with nearest-neighbour interpolation',
-                ids,
-            )
-        camera = self._file.intrinsics
-        if isinstance(camera, CameraIntrinsics):
-            for size, ids in self._frame_sizes.items():
-                if size != camera.size:
-                    yield _intrinsics_size(camera, *size, ids)
-
-    def _blank_images(self) -> Iterator[Finding]:
-        if self._blank:
-            seen = 'all pixels of the colour image are equal'
-            yield warning('image_blank', seen, 'delete these frames', self._blank)
+            seen = f'{count} cannot be read: {few(self._unreadable, 10)}'
+            remedy = 'restore them, or delete the images and their ids in the splits'
+            ids = tuple(self._unreadable.values())
+            found.insert(0, error('unreadable_files', seen, remedy, ids))
+        return [*found, *self._repeated(disjoint)]
 
     def _repeated(self, disjoint: dict[str, tuple[str, ...]]) -> Iterator[Finding]:
         split_of = {i: name for name, ids in disjoint.items() for i in ids}
         # A video may repeat a frame if the camera was late; more repeats are a frozen camera.
         most = 1 if self._file.rate_hz is None else _MAX_REPEATS
-        for kind in ('colour', 'depth'):
-            groups = [ids for (k, _), ids in self._same.items() if k == kind and len(ids) > 1]
-            across = [ids for ids in groups if len({split_of[i] for i in ids if i in split_of}) > 1]
-            within = [ids for ids in groups if ids not in across and len(ids) > most]
-            for same, raised, where in (
-                (across, error, ' in different splits'),
-                (within, warning, ''),
-            ):
-                if same:
-                    yield raised(
-                        f'{kind}_repeated',
-                        f'the {kind} images of some frames{where} are identical, e.g. '
-                        f'{few(same[0])}',
-                        'keep one of these frames, and find the step that copied or froze them',
-                        [i for ids in same for i in ids],
-                    )
+        found: dict[tuple, list[list[str]]] = defaultdict(list)
+        for (kind, _), ids in self._same.items():
+            if len(ids) > 1 and len({split_of[i] for i in ids if i in split_of}) > 1:
+                found[error, kind, ' in different splits'].append(ids)
+            elif len(ids) > most:
+                found[warning, kind, ''].append(ids)
+        for (raised, kind, where), groups in found.items():
+            yield raised(
+                f'{kind}_repeated',
+                f'the {kind} images of some frames{where} are identical, e.g. {few(groups[0])}',
+                'keep one of these frames, and find the step that copied or froze them',
+                [i for ids in groups for i in ids],
+            )
 
 
-def _intrinsics_size(camera: CameraIntrinsics, height: int, width: int, ids: list[str]) -> Finding:
+def _intrinsics_size(camera: CameraIntrinsics, height: int, width: int) -> Finding:
     if max(abs(camera.cx / width - 0.5), abs(camera.cy / height - 0.5)) < 0.15:
         advice = ': fx, fy, cx, cy already fit that size'
     else:
@@ -208,11 +192,10 @@ def _intrinsics_size(camera: CameraIntrinsics, height: int, width: int, ids: lis
         f'images are {width}x{height}, but the intrinsics in {DATASET_FILE} are for '
         f'{camera.width}x{camera.height}',
         f'set width: {width}, height: {height}{advice}',
-        ids,
     )
 
 
-def _wrong_kind(kind: str, what: str, ids: list[str]) -> Finding:
+def _wrong_kind(kind: str, what: str) -> Finding:
     if kind == 'label':
         seen = f'labels are {what}, expected PNG with one channel of 8 or 16 bits'
         remedy = 'export class numbers instead of colours, or map each colour to its number'
@@ -223,4 +206,4 @@ def _wrong_kind(kind: str, what: str, ids: list[str]) -> Finding:
         remedy = 'export the raw depth: a depth visualisation has lost the metres'
         if '32-bit' in what or '64-bit' in what:
             remedy = 'multiply metres by 1000, round, and save as uint16 with depth_scale: 0.001'
-    return error(f'{kind}_kind', seen, remedy, ids)
+    return error(f'{kind}_kind', seen, remedy)

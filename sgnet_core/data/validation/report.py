@@ -76,11 +76,12 @@ def _edge_values(edges: EdgeAgreement) -> dict[str, Any] | None:
 
 def text(result: ValidationResult) -> str:
     """The result for a terminal: overview, histograms, findings."""
+    values = json_values(result)
     paragraphs = (
         _overview(result),
-        _class_table(result),
-        _depth_table(result),
-        '\n'.join(map(_edge_line, result.edges)),
+        _class_table(values['classes'] or {}, values['unlabelled_pixels'] or 0),
+        _depth_table(values['depth'], int(result.depth.counts.sum())),
+        '\n'.join(_edge_line(what, edges) for what, edges in values['edges'].items()),
         '\n'.join(map(str, result.findings)),
         verdict(result),
     )
@@ -100,57 +101,48 @@ def _overview(result: ValidationResult) -> str:
     return '\n'.join(lines)
 
 
-def _class_table(result: ValidationResult) -> str:
-    labels = result.labels
-    if labels is None or not labels.counts.any():
-        return ''
-    pixels, frames = labels.of_classes(labels.counts), labels.of_classes(labels.frames)
+def _class_table(classes: dict[str, dict[str, int]], unlabelled: int) -> str:
+    total = unlabelled + sum(entry['pixels'] for entry in classes.values())
     # A stable sort keeps missing classes in the order of the classes file.
-    order = np.argsort(-pixels, kind='stable')
-    rows = [(labels.class_names[i], pixels[i], f'{frames[i]:>6}  ') for i in order]
-    rows.append(('unlabelled', labels.counts.sum() - pixels.sum(), None))
-    return _histogram(('class', 'pixels', 'frames'), rows, labels.counts.sum())
+    order = sorted(classes.items(), key=lambda item: -item[1]['pixels'])
+    rows = [(name, entry['pixels'], f'{entry["frames"]:>6}  ') for name, entry in order]
+    return _histogram(('class', 'pixels', 'frames'), rows, 'unlabelled', total) if total else ''
 
 
-def _depth_table(result: ValidationResult) -> str:
-    depth, step_m = result.depth, _depth_step(result)
-    total, measured = depth.counts.sum(), depth.measured().sum()
-    if not measured:
+def _depth_table(depth: dict[str, Any], total: int) -> str:
+    counts, step_m = depth['histogram_pixels'], depth['histogram_step_m']
+    if not any(counts):
         return ''
-    counts = depth.histogram(step_m)
     rows = [(f'{i * step_m:g} - {(i + 1) * step_m:g} m', n, '') for i, n in enumerate(counts)]
-    if counts[_MAX_DEPTH_ROWS:].any():
-        beyond = f'{_MAX_DEPTH_ROWS * step_m:g} m and more', counts[_MAX_DEPTH_ROWS:].sum(), ''
-        rows[_MAX_DEPTH_ROWS:] = [beyond]
+    if beyond := sum(counts[_MAX_DEPTH_ROWS:]):
+        rows[_MAX_DEPTH_ROWS:] = [(f'{_MAX_DEPTH_ROWS * step_m:g} m and more', beyond, '')]
     first = next(i for i, row in enumerate(rows) if row[1])
-    rows = [*rows[first:], ('no measurement', total - measured, None)]
-    low, median, high = map(depth.percentile_m, (5, 50, 95))
+    low, median, high = (depth['percentiles_m'][percent] for percent in ('5', '50', '95'))
     summary = f'median {median:.3g} m; 5 % below {low:.3g} m, 5 % above {high:.3g} m'
-    return _histogram(('depth', 'pixels'), rows, total) + f'\n{summary}'
+    table = _histogram(('depth', 'pixels'), rows[first:], 'no measurement', total)
+    return f'{table}\n{summary}'
 
 
 def _histogram(
-    titles: tuple[str, ...], rows: list[tuple[str, float, str | None]], total: float
+    titles: tuple[str, ...], rows: list[tuple[str, int, str]], rest: str, total: int
 ) -> str:
-    """Rows of (name, pixels, text before the bar); rows with None for the text have no bar."""
-    width = max(len(name) for name, _, _ in rows)
-    most = max(count for _, count, extra in rows if extra is not None)
+    """Rows of (name, pixels, text before the bar), then the `rest` of the pixels without a bar."""
+    width = max(len(name) for name in (rest, *(row[0] for row in rows)))
+    most = max(count for _, count, _ in rows)
     lines = ['  '.join([f'{titles[0]:{width}}', f'{titles[1]:>11}', *titles[2:]])]
     for name, count, extra in rows:
-        line = f'{name:{width}}  {share(count, total):>11}'
-        if extra is not None:
-            bar = '#' * max(int(count > 0), round(_BAR * count / max(most, 1)))
-            line += f'  {extra}{bar}'
-        lines.append(line.rstrip())
-    return '\n'.join(lines)
+        bar = '#' * max(int(count > 0), round(_BAR * count / max(most, 1)))
+        lines.append(f'{name:{width}}  {share(count, total):>11}  {extra}{bar}'.rstrip())
+    unseen = total - sum(count for _, count, _ in rows)
+    return '\n'.join([*lines, f'{rest:{width}}  {share(unseen, total):>11}'])
 
 
-def _edge_line(edges: EdgeAgreement) -> str:
-    if (fits := edges.fits()) is None:
-        return f'edges of {edges.what} on colour: too few to judge'
+def _edge_line(what: str, edges: dict[str, Any] | None) -> str:
+    if edges is None:
+        return f'edges of {what} on colour: too few to judge'
     return (
-        f'edges of {edges.what} on colour: agreement {fits[0].agreement:.2f} over '
-        f'{edges.frames} frames (chance: below {CHANCE:g}; usual: 0.5 to 1.5)'
+        f'edges of {what} on colour: agreement {edges["agreement"]:.2f} over {edges["frames"]} '
+        f'frames (chance: below {CHANCE:g}; usual: 0.5 to 1.5)'
     )
 
 
@@ -174,39 +166,23 @@ def write_contact_sheet(path: Path, result: ValidationResult) -> None:
     Raises:
         SgnetError: the file cannot be written.
     """
-    frames = _sheet_frames(result)
-    near_m, far_m = (result.depth.percentile_m(percent) or 0.0 for percent in (2, 98))
-    titles = ['colour', f'depth, {near_m:.2g} to {far_m:.2g} m', 'depth edges on colour']
-    titles[2:2] = ['labels'] if result.file.label else []
-    heading = f'{result.file.name}: {len(result.frames.ids)} frames, {verdict(result)}'
-    classes = []
-    if result.labels is not None:
-        known = label_set_of(result.labels.class_names)
-        classes = legend_entries(known.class_names, known.palette, (*range(len(known)), UNLABELLED))
-    pictures = [_pictures(frame, result, (near_m, far_m)) for frame in frames]
-    captions = [_caption(frame, result) for frame in frames]
-    write_png(path, contact_sheet(pictures, titles, captions, heading, classes))
-
-
-def _sheet_frames(result: ValidationResult) -> list[RawFrame]:
     reader = RawFrameReader(result.root, result.file)
     # At most half of the rows are frames with findings, so that the others can be compared.
     suspects = list(dict.fromkeys(f.ids[0] for f in result.findings if f.ids))[: SHEET_ROWS // 2]
     others = [i for i in evenly_spaced(result.read, SHEET_ROWS) if i not in suspects]
-    frames = [reader.read(i) for i in (*suspects, *others)]
-    # Rows without any image are left out, unless all rows are.
-    return ([frame for frame in frames if frame.images] or frames)[:SHEET_ROWS]
-
-
-def _caption(frame: RawFrame, result: ValidationResult) -> str:
-    caption = frame.id
-    if frame.depth is not None:
-        depth_m = depth_in_metres(frame.depth, result.file)
-        measured = np.isfinite(depth_m)
-        median = f'median {np.median(depth_m[measured]):.2g} m, ' if measured.any() else ''
-        caption += f': depth {median}{1 - measured.mean():.0%} missing'
-    checks = dict.fromkeys(f.check for f in result.findings if frame.id in f.ids)
-    return f'{caption}. {few(checks, 4)}' if checks else caption
+    ids = [*suspects, *others][:SHEET_ROWS]
+    range_m = tuple(result.depth.percentile_m(percent) or 0.0 for percent in (2, 98))
+    rows = [_pictures(reader.read(i), result, range_m) for i in ids]
+    titles = ['colour', 'depth, {:.2g} to {:.2g} m'.format(*range_m), 'depth edges on colour']
+    classes = []
+    if result.labels is not None:
+        titles.append('labels')
+        known = label_set_of(result.labels.class_names)
+        classes = legend_entries(known.class_names, known.palette, (*range(len(known)), UNLABELLED))
+    checks = [few(dict.fromkeys(f.check for f in result.findings if i in f.ids), 4) for i in ids]
+    captions = [f'{i}. {names}' if names else i for i, names in zip(ids, checks, strict=True)]
+    heading = f'{result.file.name}: {len(result.frames.ids)} frames, {verdict(result)}'
+    write_png(path, contact_sheet(rows, titles, captions, heading, classes))
 
 
 def _pictures(
@@ -220,18 +196,16 @@ def _pictures(
         depth = depth_to_rgb(depth_m, *range_m)
         if rgb is not None and depth_m.shape == rgb.shape[:2]:
             edges = _with_edges(rgb, depth_edges(depth_m))
-    if frame.labels is not None and result.labels is not None:
-        labels = _label_picture(frame.labels, result)
-    rgb = blank if rgb is None else rgb
-    return [rgb, depth, labels, edges] if result.file.label else [rgb, depth, edges]
-
-
-def _label_picture(labels: np.ndarray, result: ValidationResult) -> np.ndarray:
-    """(H, W, 3) uint8; void and values that are not a class are black."""
-    palette = label_set_of(result.labels.class_names).palette
-    ids = labels.astype(np.int64) - result.file.label_offset
-    known = (ids >= 0) & (ids < len(palette))
-    return palette[np.where(known, ids, 0)] * known[..., None].astype(np.uint8)
+    pictures = [blank if rgb is None else rgb, depth, edges]
+    if result.labels is None:
+        return pictures
+    if frame.labels is not None:
+        palette = label_set_of(result.labels.class_names).palette
+        ids = frame.labels.astype(np.int64) - result.file.label_offset
+        known = (ids >= 0) & (ids < len(palette))
+        # Void and values that are not a class are black.
+        labels = palette[np.where(known, ids, 0)] * known[..., None].astype(np.uint8)
+    return [*pictures, labels]
 
 
 def _with_edges(rgb: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -434,7 +434,7 @@ MISALIGNED = {
     'moved': (
         lambda x: np.roll(x, (0, 6), (0, 1)),
         'displaced',
-        'moved to the left by 4.9 % of the width',
+        'moved left by 4.9 % of the width',
     ),
 }
 
