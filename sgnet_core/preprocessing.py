@@ -89,7 +89,7 @@ class InputSpec:
         if rgb is None:
             rgb = torch.from_numpy(frame.rgb).to(device)
         depth_m = torch.from_numpy(frame.depth_m).to(device)
-        rgb, depth_m = resize_rgbd(rgb.permute(2, 0, 1), depth_m, self.size)
+        rgb, depth_m = resize_rgbd(rgb.permute(2, 0, 1).float(), depth_m, self.size)
         return self.encode(rgb, depth_m, frame.intrinsics.resized(*self.size), frame.gravity)
 
     def encode(
@@ -134,18 +134,25 @@ class InputSpec:
 
 
 def resize_rgbd(rgb: Tensor, depth_m: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Colour anti-aliased, depth from the nearest pixel: no depth is invented between surfaces.
+    """Resize a frame: colour anti-aliased, depth from the nearest pixel.
+
+    Interpolated depth would lie between two surfaces.
 
     Args:
-        rgb: (3, H, W) uint8.
+        rgb: (3, H, W), grey levels 0..255. The network input is computed from float32. Training
+            passes uint8, which is faster and at most one grey level apart.
         depth_m: (H, W) float32.
-        size: (height, width) wanted.
+        size: (height, width) of the result.
 
     Returns:
-        (3, height, width) float32 in 0..255 and (height, width) float32.
+        (3, height, width) of the dtype of `rgb`, and (height, width) float32.
     """
-    rgb = rgb.float()[None]
-    if tuple(rgb.shape[2:]) != size:
-        rgb = F.interpolate(rgb, size, mode='bilinear', align_corners=False, antialias=True)
-        depth_m = F.interpolate(depth_m[None, None], size, mode='nearest-exact')[0, 0]
-    return rgb[0], depth_m
+    if tuple(depth_m.shape) == size:
+        return rgb, depth_m
+    rgb = F.interpolate(rgb[None], size, mode='bilinear', align_corners=False, antialias=True)[0]
+    return rgb, resize_nearest(depth_m, size)
+
+
+def resize_nearest(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (H, W) depth or labels to (height, width) without new values."""
+    return F.interpolate(image[None, None], size, mode='nearest-exact')[0, 0]
