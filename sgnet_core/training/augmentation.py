@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random views of a sample: the pixels, the depth, the labels and the intrinsics move together.
+"""Random crops of a sample; pixels, depth, labels and intrinsics are transformed together.
 
-Zooming changes the camera, not the scene: depth stays metric and the focal length scales.
+Zoom changes the camera, not the scene: depth stays metric and the focal length scales.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from torch import Tensor
 from sgnet_core.data.depth_noise import degrade_depth
 from sgnet_core.preprocessing import InputSpec, resize_nearest, resize_rgbd
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.training.paste import class_mix
 from sgnet_core.types import UNLABELLED, RgbdFrame, Sample
 
 FLIP_PROBABILITY = 0.5
 BLUR_PROBABILITY, BLUR_PX = 0.15, (0.4, 1.2)
 GRAIN_PROBABILITY, MAX_GRAIN_GREY = 0.15, 10
 JPEG_PROBABILITY, JPEG_QUALITY = 0.15, (30, 90)
+
+Crop = tuple[RgbdFrame, np.ndarray]
+"""A frame and its (H, W) uint8 labels."""
 
 
 def augment(
@@ -30,17 +32,17 @@ def augment(
     rng: np.random.Generator,
     source: Sample | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One training view, with things of `source` in it where there is one.
+    """Draw a training crop of `sample`; `class_mix` adds classes of `source`, if given.
 
     Returns:
         image (3, h, w) and spatial (c', h, w) float32 as `spec` encodes them (spatial has no
         channels for `none`), labels (h, w) int64; (h, w) = `config.crop_size`.
     """
-    # Geometry first: everything after it then works on the pixels of the crop only.
-    frame, labels = _random_crop(sample, spec, config, rng)
+    # Geometry comes first: all later steps process the pixels of the crop only.
+    crop = _random_crop(sample, spec, config, rng)
     if source is not None:
-        other = _random_crop(source, spec, config, rng)
-        frame, labels = class_mix((frame, labels), other, rng)
+        crop = class_mix(crop, _random_crop(source, spec, config, rng), rng)
+    frame, labels = crop
     depth_m = frame.depth_m
     if config.degrade_depth:
         depth_m = degrade_depth(depth_m, frame.rgb, rng)
@@ -56,7 +58,7 @@ def augment(
 
 def _random_crop(
     sample: Sample, spec: InputSpec, config: TrainConfig, rng: np.random.Generator
-) -> tuple[RgbdFrame, np.ndarray]:
+) -> Crop:
     zoom = np.exp(rng.uniform(*np.log(config.scale))) * spec.height / sample.frame.size[0]
     crop = random_crop(sample, config.crop_size, zoom, rng)
     crop = resize_crop(*crop, config.crop_size)
@@ -65,10 +67,10 @@ def _random_crop(
 
 def random_crop(
     sample: Sample, crop_size: tuple[int, int], zoom: float, rng: np.random.Generator
-) -> tuple[RgbdFrame, np.ndarray]:
-    """The part of the sample that fills `crop_size` at this zoom (output pixels per input pixel).
+) -> Crop:
+    """Cut out the window that fills `crop_size` at this zoom (output pixels per input pixel).
 
-    Where the window is larger than the image, the rest is black, without depth and unlabelled.
+    Pixels outside the image are black, have no depth and are unlabelled.
     """
     frame = sample.frame
     window = [max(round(n / zoom), 1) for n in crop_size]
@@ -76,11 +78,11 @@ def random_crop(
         int(rng.integers(min(have - want, 0), max(have - want, 0) + 1))
         for have, want in zip(frame.size, window, strict=True)
     ]
-    arrays = [
+    rgb, depth_m, labels = (
         _crop_or_pad(array, start, window, fill)
         for array, fill in ((frame.rgb, 0), (frame.depth_m, np.nan), (sample.labels, UNLABELLED))
-    ]
-    return RgbdFrame(*arrays[:2], frame.intrinsics.cropped(*start, *window)), arrays[2]
+    )
+    return RgbdFrame(rgb, depth_m, frame.intrinsics.cropped(*start, *window)), labels
 
 
 def _crop_or_pad(array: np.ndarray, start: list[int], size: list[int], fill: float) -> np.ndarray:
@@ -94,9 +96,7 @@ def _crop_or_pad(array: np.ndarray, start: list[int], size: list[int], fill: flo
     return out
 
 
-def resize_crop(
-    frame: RgbdFrame, labels: np.ndarray, size: tuple[int, int]
-) -> tuple[RgbdFrame, np.ndarray]:
+def resize_crop(frame: RgbdFrame, labels: np.ndarray, size: tuple[int, int]) -> Crop:
     """Resize a frame and its labels to (height, width), see `resize_rgbd`."""
     rgb, depth_m = resize_rgbd(
         torch.from_numpy(frame.rgb).permute(2, 0, 1), torch.from_numpy(frame.depth_m), size
@@ -106,21 +106,34 @@ def resize_crop(
     return RgbdFrame(rgb, depth_m.numpy(), frame.intrinsics.resized(*size)), labels
 
 
-def flip_crop(frame: RgbdFrame, labels: np.ndarray) -> tuple[RgbdFrame, np.ndarray]:
+def flip_crop(frame: RgbdFrame, labels: np.ndarray) -> Crop:
     """Mirror a frame and its labels left to right."""
     rgb, depth_m, labels = (cv2.flip(array, 1) for array in (frame.rgb, frame.depth_m, labels))
     return RgbdFrame(rgb, depth_m, frame.intrinsics.flipped()), labels
 
 
-def jitter_colour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exposure, white balance, contrast and saturation, in one linear map.
+def class_mix(target: Crop, source: Crop, rng: np.random.Generator) -> Crop:
+    """Copy random half of the classes of `source` into `target`, in front of farther pixels.
 
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        The same shape and dtype.
+    ClassMix (Olsson et al., WACV 2021) chooses the classes; depth decides occlusion as in DepthMix
+    (Hoyer et al., CVPR 2021). Copied objects keep their metric size. Pixels without depth in either
+    crop stay unchanged.
     """
+    (frame, labels), (other, other_labels) = target, source
+    present = np.unique(other_labels)
+    present = present[present != UNLABELLED]
+    chosen = np.zeros(UNLABELLED + 1, bool)
+    chosen[rng.permutation(present)[: (len(present) + 1) // 2]] = True
+    # At another focal length, the same pixels have the same metric size at another distance.
+    depth_m = other.depth_m * np.float32(frame.intrinsics.fx / other.intrinsics.fx)
+    copied = chosen[other_labels] & (depth_m < frame.depth_m)
+    rgb = np.where(copied[..., None], other.rgb, frame.rgb)
+    depth_m = np.where(copied, depth_m, frame.depth_m)
+    return RgbdFrame(rgb, depth_m, frame.intrinsics), np.where(copied, other_labels, labels)
+
+
+def jitter_colour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change exposure, white balance, contrast and saturation of (H, W, 3) uint8 RGB."""
     gain = rng.uniform(0.9, 1.1, 3) * rng.uniform(0.7, 1.3)
     contrast, saturation = rng.uniform(0.7, 1.3), rng.uniform(0.5, 1.4)
     mean = float(gain @ cv2.mean(rgb)[:3]) / 3
@@ -131,14 +144,7 @@ def jitter_colour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def degrade_colour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Now and then what lens, sensor and transport do: blur, noise, JPEG, in this order.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        The same shape and dtype.
-    """
+    """Apply blur, noise and JPEG compression, each at random, to (H, W, 3) uint8 RGB."""
     if rng.random() < BLUR_PROBABILITY:
         rgb = cv2.GaussianBlur(rgb, (0, 0), rng.uniform(*BLUR_PX))
     if rng.random() < GRAIN_PROBABILITY:
@@ -146,7 +152,7 @@ def degrade_colour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         grain = rng.integers(-most, most, rgb.shape, np.int8, endpoint=True)
         rgb = cv2.add(rgb, grain, dtype=cv2.CV_8U)
     if rng.random() < JPEG_PROBABILITY:
-        # The codec believes this RGB to be BGR; which channel is coarser then is immaterial.
+        # OpenCV expects BGR here; the order of the channels hardly changes the artefacts.
         quality = int(rng.integers(*JPEG_QUALITY))
         _, content = cv2.imencode('.jpg', rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
         rgb = cv2.imdecode(content, cv2.IMREAD_COLOR)

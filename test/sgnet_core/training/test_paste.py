@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from sgnet_core.training.paste import class_mix
+from sgnet_core.training.augmentation import class_mix
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame
 
 SIZE = (21, 34)
