@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that share one run: `torchrun --nproc-per-node N -m sgnet_core train ...`, or
-`evaluate`."""
+"""Several processes share a run of `train` or `evaluate`, started by torchrun."""
 
 from __future__ import annotations
 
@@ -23,49 +22,45 @@ T = TypeVar('T')
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process among those that share a run; alone by default.
-
-    Attributes:
-        rank: 0 to world_size - 1; 0 is the one that writes and speaks.
-        world_size: how many they are.
-    """
+    """Rank of this process and number of processes of the run; a single process by default."""
 
     rank: int = 0
     world_size: int = 1
 
     @property
     def is_main(self) -> bool:
+        """True for the process that writes files and logs."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, in each of them; in place."""
+        """The sum over all processes, on each of them; in place."""
         if self.world_size > 1:
             torch.distributed.all_reduce(tensor)
         return tensor
 
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean over all processes, on each of them; overwrites `tensor`."""
+        return self.sum(tensor) / self.world_size
+
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, by rank, in each of them."""
+        """The values of all processes in order of rank, on each of them."""
         values = [value] * self.world_size
         if self.world_size > 1:
             torch.distributed.all_gather_object(values, value)
         return values
 
     def shard(self, length: int) -> range:
-        """The part of `length` things, in order, that is this process's: neighbours."""
-        return range(
-            length * self.rank // self.world_size, length * (self.rank + 1) // self.world_size
-        )
+        """The contiguous indices of `length` items that this process handles."""
+        first, last = (length * rank // self.world_size for rank in (self.rank, self.rank + 1))
+        return range(first, last)
 
     def barrier(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait for all processes."""
         if self.world_size > 1:
             torch.distributed.barrier()
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """A wrapper that averages gradients over the processes; the module itself for one.
-
-        BatchNorms in `network` compute with the statistics of all processes from then on.
-        """
+        """Average gradients and BatchNorm statistics over the processes; a no-op for one."""
         if self.world_size == 1:
             return network
         return DistributedDataParallel(convert_sync_batchnorm(network))
@@ -76,14 +71,14 @@ SINGLE_PROCESS = DistributedContext()
 
 @contextmanager
 def distributed_context(device: str) -> Iterator[tuple[DistributedContext, str]]:
-    """This process among those that torchrun started, and the device it is to use.
+    """The context of this process in a torchrun run, and its device.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not available.
     """
-    count = int(os.environ.get('WORLD_SIZE', '1'))
+    world_size = int(os.environ.get('WORLD_SIZE', '1'))
     device = resolve_device(device)
-    if count == 1:
+    if world_size == 1:
         yield SINGLE_PROCESS, device
         return
     if device == 'cuda':
@@ -91,6 +86,6 @@ def distributed_context(device: str) -> Iterator[tuple[DistributedContext, str]]
         torch.cuda.set_device(device)
     torch.distributed.init_process_group('nccl' if device.startswith('cuda') else 'gloo')
     try:
-        yield DistributedContext(torch.distributed.get_rank(), count), device
+        yield DistributedContext(torch.distributed.get_rank(), world_size), device
     finally:
         torch.distributed.destroy_process_group()

@@ -113,7 +113,7 @@ def flip_crop(frame: RgbdFrame, labels: np.ndarray) -> Crop:
 
 
 def class_mix(target: Crop, source: Crop, rng: np.random.Generator) -> Crop:
-    """Copy random half of the classes of `source` into `target`, in front of farther pixels.
+    """Copy a random half of the classes of `source` into `target`, in front of farther pixels.
 
     ClassMix (Olsson et al., WACV 2021) chooses the classes; depth decides occlusion as in DepthMix
     (Hoyer et al., CVPR 2021). Copied objects keep their metric size. Pixels without depth in either

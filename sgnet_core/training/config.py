@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training run, as one YAML file describes it. Data, not behaviour."""
+"""Settings of a training run, read from one YAML file."""
 
 from __future__ import annotations
 
@@ -16,48 +16,67 @@ from sgnet_core.errors import ConfigError, reject_unknown_keys, renamed_keys
 from sgnet_core.model import SGNetConfig
 from sgnet_core.preprocessing import DEPTH_FILLS, SIZE_MULTIPLE
 
-OPTIMIZERS = ('adamw', 'sgd')
 RENAMED = {'holes': 'depth_fill', 'teacher_zoom': 'teacher_scale'}
 """Old name of a setting -> new name. The old one is accepted with a warning for one version."""
+
+OPTIMIZERS = ('adamw', 'sgd')
+
+_RULES = (
+    ('optimizer', OPTIMIZERS.__contains__, f'one of {", ".join(OPTIMIZERS)}'),
+    ('depth_fill', DEPTH_FILLS.__contains__, f'one of {", ".join(DEPTH_FILLS)}'),
+    (
+        'epochs batch_size evaluate_every loss_stride learning_rate teacher_scale',
+        lambda value: value > 0,
+        'above 0',
+    ),
+    ('seed room_frames frozen_blocks auxiliary_weight', lambda value: value >= 0, 'at least 0'),
+    ('paste_probability teacher_weight', lambda value: 0 <= value <= 1, 'from 0 to 1'),
+    ('ema_decay', lambda value: 0 <= value < 1, 'at least 0 and below 1'),
+    (
+        'input_size crop_size',
+        lambda size: min(size) > 0 and not any(n % SIZE_MULTIPLE for n in size),
+        f'multiples of {SIZE_MULTIPLE}',
+    ),
+    ('scale', lambda value: 0 < value[0] <= value[1], '[low, high] with 0 < low <= high'),
+)
+"""Names of settings, the check of a value, and the rule in words."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the outcome of a run, except the data.
+    """All settings that decide the result of a run, except the data.
 
     Attributes:
         variant, spatial, joint_bilateral: see `SGNetConfig`.
         pretrained: start from ImageNet weights (lite variants only).
-        input_size: (height, width) the network sees when it is used; multiples of 32.
+        input_size: (height, width) of the network input; multiples of 32.
         depth_fill: input where depth is missing, see `InputSpec`.
         crop_size: (height, width) of the training crops; multiples of 32. In a YAML file the
             default is `input_size`.
-        scale: range of the random zoom, 1 = as seen at `input_size`.
-        train_split, val_split: of the data set; the best epoch is chosen on `val_split`.
-        degrade_depth: measure the depth of a view as a worse camera would, see `degrade_depth`.
-        paste_probability: of a view that gets things of another one, see `class_mix`.
-        room_frames: frames of generated rooms mixed into every epoch (classes must be NYU 40).
-        epochs, batch_size: as usual; a batch is of all processes together.
-        accumulate: parts a batch is computed in, one after the other, to save memory; each is
-            normalised by its own BatchNorm statistics.
+        scale: range of the random zoom, relative to `input_size`.
+        train_split, val_split: splits of the dataset; `val_split` selects the best epoch.
+        degrade_depth: add depth noise to the crops, see `data.depth_noise.degrade_depth`.
+        paste_probability: share of the crops that receive classes of another one, see `class_mix`.
+        room_frames: generated frames in each epoch (the classes must be NYU 40).
+        epochs, batch_size: a batch is shared by all processes.
         optimizer: `adamw`, or `sgd` with momentum 0.9.
         learning_rate: peak of the poly schedule (power 0.9).
-        backbone_rate_factor: the pretrained backbone learns this much slower.
+        backbone_rate_factor: learning rate of a pretrained backbone, relative to the head.
         warmup_epochs: linear warm-up from zero.
-        weight_decay: of matrices and kernels, not of biases and norms.
-        class_weight_exponent: classes weigh frequency ** -exponent; 0 = all alike.
-        auxiliary_weight: loss weight of the auxiliary head; 0 = without it.
-        teacher_weight: share of the loss that teachers have, where there are any (`--teacher`);
-            the labels have the rest.
+        weight_decay: for matrices and kernels, not for biases and norms.
+        class_weight_exponent: class weights are frequency ** -exponent; 0 disables them.
+        auxiliary_weight: loss weight of the auxiliary head; 0 trains without it.
+        teacher_weight: share of the distillation loss if there are teachers (`--teacher`); the
+            cross-entropy has the rest.
         teacher_scale: teachers also see each crop enlarged by this factor, and both predictions are
             averaged; 1 = only the crop itself.
-        ema_decay: of the averaged weights that are evaluated and shipped; 0 = without averaging.
-        frozen_blocks: first blocks of a lite backbone that stay as they are, with its stem.
-        frozen_norms: the backbone's BatchNorms keep the statistics they start with; cheaper, and
-            better with small batches.
-        loss_stride: the loss looks at every n-th pixel along each axis.
+        ema_decay: decay of the averaged weights, which are evaluated and saved; 0 = no averaging.
+        frozen_blocks: number of frozen first blocks of a lite backbone; its stem is frozen too.
+        frozen_norms: keep the BatchNorm statistics of the backbone; cheaper, and better with small
+            batches.
+        loss_stride: compute the loss at every n-th pixel along each axis.
         evaluate_every: epochs between evaluations on `val_split`.
-        seed: of everything random.
+        seed: random seed of the run.
     """
 
     variant: str = 'sgnet_lite0'
@@ -75,7 +94,6 @@ class TrainConfig:
     room_frames: int = 0
     epochs: int = 100
     batch_size: int = 8
-    accumulate: int = 1
     optimizer: str = 'adamw'
     learning_rate: float = 1e-3
     backbone_rate_factor: float = 0.3
@@ -97,32 +115,14 @@ class TrainConfig:
             self.architecture(num_classes=1)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        for name, allowed in (('optimizer', OPTIMIZERS), ('depth_fill', DEPTH_FILLS)):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(
-                    f'{name} must be one of {", ".join(allowed)}, got {getattr(self, name)!r}'
-                )
-        counts = ('epochs', 'batch_size', 'accumulate', 'evaluate_every', 'loss_stride')
-        for name in (*counts, 'learning_rate', 'teacher_scale'):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f'{name} must be above 0, got {getattr(self, name)}')
-        for name in ('seed', 'room_frames', 'frozen_blocks', 'auxiliary_weight'):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f'{name} must be at least 0, got {getattr(self, name)}')
-        for name in ('input_size', 'crop_size'):
-            size = getattr(self, name)
-            if min(size) < 1 or any(n % SIZE_MULTIPLE for n in size):
-                raise ConfigError(f'{name} must be multiples of {SIZE_MULTIPLE}, got {list(size)}')
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f'scale must be [low, high] with 0 < low <= high, got {self.scale}')
-        for name in ('paste_probability', 'teacher_weight'):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f'{name} must be from 0 to 1, got {getattr(self, name)}')
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f'ema_decay must be at least 0 and below 1, got {self.ema_decay}')
+        for names, is_valid, rule in _RULES:
+            for name in names.split():
+                value = getattr(self, name)
+                if not is_valid(value):
+                    raise ConfigError(f'{name} must be {rule}, got {value!r}')
 
     def architecture(self, num_classes: int) -> SGNetConfig:
-        """Of the network that is trained."""
+        """The configuration of the trained network."""
         return SGNetConfig(self.variant, num_classes, self.spatial, self.joint_bilateral)
 
 
@@ -132,13 +132,13 @@ def load_train_config(
     """Read a YAML file of `TrainConfig` fields.
 
     Args:
-        path: the file.
-        inherited: settings for what the file leaves out, before the defaults.
-        overrides: settings that win over the file, unless they are None.
+        path: the YAML file.
+        inherited: values for settings that the file leaves out.
+        overrides: values that replace those of the file, unless they are None.
 
     Raises:
-        ConfigError: no such file, not YAML, an unknown key (the nearest known one is named), or a
-            value of the wrong type.
+        ConfigError: the file is missing or not YAML, a key is unknown, or a value has the wrong
+            type.
     """
     path = Path(path)
     try:
@@ -162,7 +162,7 @@ def load_train_config(
 
 
 def as_plain(config: TrainConfig) -> dict[str, object]:
-    """The settings as JSON and YAML can hold them."""
+    """The settings as JSON and YAML values."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(config).items()
@@ -180,9 +180,6 @@ def _typed(path: Path, name: str, value: object, hint: type | types.GenericAlias
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        hint_text = 'write 1.0e-3, not 1e-3: YAML takes that for text' if hint is float else ''
-        raise ConfigError(
-            f'{path}: {name} must be {hint.__name__}, got {value!r}'
-            + (f' ({hint_text})' if isinstance(value, str) and hint_text else '')
-        )
+        remedy = ' (write 1.0e-3 instead of 1e-3)' if hint is float and type(value) is str else ''
+        raise ConfigError(f'{path}: {name} must be {hint.__name__}, got {value!r}{remedy}')
     return value

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one epoch shows the network: training samples and generated rooms, in whole batches.
+"""Training batches: augmented crops of dataset frames and generated rooms.
 
-Every crop is drawn from (seed, epoch, position) alone, so a resumed run sees what an uninterrupted
-one would have seen, whatever the number of loading processes.
+A crop depends only on (seed, epoch, position). A resumed run therefore sees the same crops as an
+uninterrupted one, with any number of loader processes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 import torch
 import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sgnet_core.data.folder_dataset import FolderDataset
@@ -28,25 +28,25 @@ from sgnet_core.training.config import TrainConfig
 from sgnet_core.types import Sample
 
 FRAMES_PER_ROOM = 3
-# Slow enough that the frames of one room differ.
+# Low enough for different frames of one room.
 ROOMS_RATE_HZ = 1.0
-# Far from the seeds people type: the rooms of a demo or a test were never trained on.
+# Far from usual seeds: rooms of a demo or a test are never trained on.
 ROOMS_SEED = 1_000_000
-REPLACEMENTS = 10
-"""Frames tried in the place of one that cannot be read."""
+MAX_ATTEMPTS = 10
+"""Frames tried until one can be read."""
 MAX_UNREADABLE_SHARE = 0.01
 
-Crop = tuple[tuple[Tensor, Tensor, Tensor] | None, list[str]]
-"""Image, spatial information and labels as `augment` gives them, and what could not be read."""
+Item = tuple[tuple[Tensor, Tensor, Tensor] | None, list[str]]
+"""The result of `augment`, None if no frame can be read, and the errors of unreadable frames."""
 
 logger = logging.getLogger(__name__)
 
 
 class TrainingDataset(Dataset):
-    """Augmented crops, addressed by (epoch, position); see `augment` for what one is."""
+    """Augmented crops, addressed by (epoch, position), see `augment`."""
 
     def __init__(self, data: FolderDataset, spec: InputSpec, config: TrainConfig) -> None:
-        """Raise DataError where the data have no labels, or other classes than the rooms."""
+        """Raise DataError if the data has no labels, or other classes than the generated rooms."""
         if not data.has_labels:
             raise DataError(f'{data.root} has no labels to train on')
         if config.room_frames and data.class_names != NYU40.class_names:
@@ -58,20 +58,31 @@ class TrainingDataset(Dataset):
         self._rooms: list[Sample] = []
 
     def generate_rooms(self) -> None:
-        """Generate the rooms; takes a while, and is needed before the first crop."""
-        self._rooms = _generate_rooms(self._config)
+        """Generate the rooms and keep them in memory; required before the first crop."""
+        config = self._config
+        if config.room_frames:
+            height = config.input_size[0]
+            rooms = RoomDataset(
+                config.room_frames,
+                size=(height, height * 4 // 3),
+                seed=ROOMS_SEED + config.seed,
+                frames_per_room=FRAMES_PER_ROOM,
+                rate_hz=ROOMS_RATE_HZ,
+            )
+            progress = tqdm(rooms, 'generate rooms', unit='frame', disable=None, leave=False)
+            self._rooms = list(progress)
 
     def __len__(self) -> int:
-        """Crops per epoch."""
+        """Number of crops in an epoch."""
         return len(self._data) + self._config.room_frames
 
-    def __getitem__(self, address: tuple[int, int]) -> Crop:
-        """A crop, another one in the place of a frame that cannot be read, and what is wrong."""
+    def __getitem__(self, address: tuple[int, int]) -> Item:
+        """A crop, from another frame if the addressed one cannot be read, and the errors."""
         epoch, position = address
         config = self._config
         rng = np.random.default_rng((config.seed, epoch, position))
         problems: list[str] = []
-        while len(problems) < REPLACEMENTS:
+        while len(problems) < MAX_ATTEMPTS:
             try:
                 sample, source = self._sample(position), self._source(rng)
             except DataError as error:
@@ -79,12 +90,12 @@ class TrainingDataset(Dataset):
                 position = int(rng.integers(len(self)))
             else:
                 return augment(sample, self._spec, config, rng, source), problems
-        # Raised here, it would come out of a loading process as a traceback.
+        # An exception would leave the loader process as a traceback.
         return None, problems
 
     def _source(self, rng: np.random.Generator) -> Sample | None:
         probability = self._config.paste_probability
-        # Without any, nothing is drawn: recipes from before see what they saw.
+        # Probability 0 draws no number, so crops of older settings do not change.
         if probability == 0 or rng.random() >= probability:
             return None
         return self._sample(int(rng.integers(len(self))))
@@ -94,44 +105,31 @@ class TrainingDataset(Dataset):
         return self._data[position] if position < real else self._rooms[position - real]
 
 
-class EpochSampler(Sampler):
-    """Shuffled addresses of this process's part of every batch; whole batches only.
+def epoch_addresses(
+    crops: int, config: TrainConfig, epoch: int, distributed: DistributedContext = SINGLE_PROCESS
+) -> list[tuple[int, int]]:
+    """Shuffled addresses of the share of this process in each batch; whole batches only.
 
-    Together, the processes see the same batches whatever their number.
+    All processes together see the same batches as a single process.
     """
-
-    def __init__(
-        self,
-        crops: int,
-        config: TrainConfig,
-        epoch: int,
-        distributed: DistributedContext = SINGLE_PROCESS,
-    ) -> None:
-        order = np.random.default_rng((config.seed, epoch)).permutation(crops)
-        order = order[: crops // config.batch_size * config.batch_size]
-        parts = order.reshape(
-            -1, distributed.world_size, config.batch_size // distributed.world_size
-        )
-        self._addresses = [(epoch, int(i)) for i in parts[:, distributed.rank].ravel()]
-
-    def __len__(self) -> int:
-        return len(self._addresses)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(self._addresses)
+    order = np.random.default_rng((config.seed, epoch)).permutation(crops)
+    order = order[: crops // config.batch_size * config.batch_size]
+    share = config.batch_size // distributed.world_size
+    shares = order.reshape(-1, distributed.world_size, share)
+    return [(epoch, int(i)) for i in shares[:, distributed.rank].ravel()]
 
 
-def collate(crops: list[Crop]) -> tuple[list[Tensor], list[str]]:
-    """A batch, and what could not be read for it; no tensors where it is not whole."""
-    problems = [problem for _, of_crop in crops for problem in of_crop]
-    whole = [crop for crop, _ in crops if crop is not None]
-    if len(whole) < len(crops):
+def collate(items: list[Item]) -> tuple[list[Tensor], list[str]]:
+    """A batch and the errors of its frames; without tensors if a crop is missing."""
+    problems = [problem for _, errors in items for problem in errors]
+    crops = [crop for crop, _ in items if crop is not None]
+    if len(crops) < len(items):
         return [], problems
-    return [torch.stack(tensors) for tensors in zip(*whole, strict=True)], problems
+    return [torch.stack(tensors) for tensors in zip(*crops, strict=True)], problems
 
 
 def skip_unreadable(loader: DataLoader, crops: int) -> Iterator[list[Tensor]]:
-    """The batches of a loader; each frame that cannot be read is named in the log, once.
+    """The batches of a loader; logs each unreadable frame once.
 
     Raises:
         DataError: more than `MAX_UNREADABLE_SHARE` of all `crops` cannot be read.
@@ -145,23 +143,22 @@ def skip_unreadable(loader: DataLoader, crops: int) -> Iterator[list[Tensor]]:
         if not batch or len(unreadable) > MAX_UNREADABLE_SHARE * crops:
             raise DataError(
                 f'{len(unreadable)} of {crops} frames cannot be read, more than '
-                f'{MAX_UNREADABLE_SHARE:.0%}; mend them or leave their ids out; the last one: '
-                f'{problems[-1]}'
+                f'{MAX_UNREADABLE_SHARE:.0%}; repair them or remove their ids from the split; the '
+                f'last error: {problems[-1]}'
             )
         yield batch
 
 
 def check_batch_size(config: TrainConfig, crops: int, processes: int) -> None:
-    """Raise ConfigError where the frames, the batch and the processes do not go together."""
+    """Raise ConfigError if the batch exceeds an epoch or cannot be divided by the processes."""
     if crops < config.batch_size:
         raise ConfigError(
-            f'{crops} frames are less than one batch; set batch_size below {config.batch_size}'
+            f'{crops} frames are less than one batch; set batch_size to {crops} or less'
         )
-    parts = processes * config.accumulate
-    if config.batch_size % parts:
+    if config.batch_size % processes:
         raise ConfigError(
-            f'batch_size {config.batch_size} cannot be shared by {processes} processes of '
-            f'{config.accumulate} parts each; make it a multiple of {parts}'
+            f'batch_size {config.batch_size} cannot be divided by {processes} processes; make it a '
+            f'multiple of {processes}'
         )
 
 
@@ -172,11 +169,11 @@ def epoch_loader(
     workers: int,
     distributed: DistributedContext = SINGLE_PROCESS,
 ) -> DataLoader:
-    """Batches of one epoch (see `collate`), prepared by `workers` processes for each of those."""
+    """Batches of one epoch (see `collate`), loaded by `workers` processes for each rank."""
     return DataLoader(
         dataset,
         config.batch_size // distributed.world_size,
-        sampler=EpochSampler(len(dataset), config, epoch, distributed),
+        sampler=epoch_addresses(len(dataset), config, epoch, distributed),
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
@@ -184,34 +181,16 @@ def epoch_loader(
 
 
 def class_weights(data: FolderDataset, exponent: float) -> Tensor | None:
-    """(C,) float32, frequency ** -exponent, such that the average pixel weighs 1; None for 0."""
+    """(C,) float32 frequency ** -exponent, with mean 1 over all pixels; None for exponent 0."""
     if exponent == 0:
         return None
     classes = len(data.class_names)
     counts = np.zeros(classes, np.int64)
     for sample_id in data.ids:
-        # What cannot be read is named when it is wanted for training.
+        # The loader reports unreadable frames.
         with suppress(DataError):
             labels = data.load_labels(sample_id)
             counts += np.bincount(labels[labels < classes], minlength=classes)
     frequency = np.maximum(counts, 1) / counts.sum()
     weights = frequency**-exponent
     return torch.from_numpy(weights / (weights * frequency).sum()).float()
-
-
-def _generate_rooms(config: TrainConfig) -> list[Sample]:
-    """Frames of generated rooms, 4:3 and about as large as the network's input.
-
-    They are kept: furnishing a room takes longer than reading a photograph.
-    """
-    if config.room_frames == 0:
-        return []
-    height = config.input_size[0]
-    rooms = RoomDataset(
-        config.room_frames,
-        size=(height, height * 4 // 3),
-        seed=ROOMS_SEED + config.seed,
-        frames_per_room=FRAMES_PER_ROOM,
-        rate_hz=ROOMS_RATE_HZ,
-    )
-    return list(tqdm(rooms, 'generate rooms', unit='frame', disable=None, leave=False))

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained networks that a new one learns to agree with: knowledge distillation.
+"""Knowledge distillation: the mean prediction of teacher networks is a second target.
 
-What a teacher thinks of a pixel says more than its label, and it says something of the pixels that
-nobody labelled (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015). Several
-teachers speak with one voice, their mean. They see the very crop the student sees (Beyer et
-al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
+Soft targets carry more information than labels and also cover unlabelled pixels (Hinton et al.,
+"Distilling the Knowledge in a Neural Network", 2015). Teachers see exactly the crop of the student
+(Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,23 +24,22 @@ from sgnet_core.model.fusion import fuse
 from sgnet_core.model.sgnet import resize_scores
 from sgnet_core.preprocessing import SIZE_MULTIPLE, InputSpec
 from sgnet_core.runtime.environment import bf16_is_fast
+from sgnet_core.training.config import TrainConfig
 
 
 class TeacherEnsemble:
-    """Networks that stay as they are.
+    """Frozen teacher networks.
 
     Args:
-        paths: their checkpoints; may be none.
-        spec, label_set: of the student; a teacher must see alike, at whatever size, and tell the
-            same classes apart.
-        device: they compute on; in bfloat16, which is enough for probabilities, where it is fast.
-        scale: they see every crop a second time, larger by this factor; 1 = only as it is.
-        joint_bilateral: whether their scores follow edges; as those of the student, whatever they
-            learned with, so that both speak of the same pixels.
+        paths: checkpoints of the teachers; may be empty.
+        spec, label_set: of the student. A teacher needs the same input, at any size, and the same
+            classes.
+        device: device of the teachers. They compute in bfloat16 if that is fast.
+        config: `teacher_scale`, and `joint_bilateral`, which teachers share with the student.
 
     Raises:
         CheckpointError: a file is not a checkpoint.
-        ConfigError: a teacher sees, or tells apart, something else than the student.
+        ConfigError: a teacher expects a different input or other classes than the student.
     """
 
     def __init__(
@@ -49,26 +48,25 @@ class TeacherEnsemble:
         spec: InputSpec,
         label_set: LabelSet,
         device: str,
-        scale: float = 1.0,
-        joint_bilateral: bool = False,
+        config: TrainConfig,
     ) -> None:
-        self._scale = scale
+        self._scale = config.teacher_scale
         self._dtype = torch.bfloat16 if device != 'cpu' or bf16_is_fast() else torch.float32
         self._networks = []
         for path in paths:
             checkpoint = load_checkpoint(path)
             if checkpoint.label_set.class_names != label_set.class_names:
                 raise ConfigError(
-                    f'{path} cannot teach: its {len(checkpoint.label_set)} classes are not the '
-                    f'{len(label_set)} of this data set, by name and order'
+                    f'teacher {path} has {len(checkpoint.label_set)} classes, the dataset has '
+                    f'{len(label_set)}; their names and order must be equal'
                 )
             other = differences(checkpoint.input_spec.at_size(spec.size), spec)
             if other:
                 raise ConfigError(
-                    f'{path} cannot teach: it sees something else than the student ({other})'
+                    f'teacher {path} expects a different input than the student: {other}'
                 )
-            config = replace(checkpoint.config, joint_bilateral=joint_bilateral)
-            network = fuse(replace(checkpoint, config=config).build())
+            architecture = replace(checkpoint.config, joint_bilateral=config.joint_bilateral)
+            network = fuse(replace(checkpoint, config=architecture).build())
             self._networks.append(
                 network.to(device, self._dtype, memory_format=torch.channels_last)
             )
@@ -78,30 +76,22 @@ class TeacherEnsemble:
 
     @torch.no_grad()
     def probabilities(self, image: Tensor, spatial: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """(N, K, *size) float32: the mean of what the teachers hold each class for.
+        """(N, K, *size) float32: mean class probabilities of the teachers.
 
         Args:
-            image, spatial: of the student, see `SGNet.forward`.
+            image, spatial: input of the student, see `SGNet.forward`.
         """
+        inputs = [(image.to(self._dtype), spatial)]
+        scaled = [
+            max(round(n * self._scale / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE for n in image.shape[2:]
+        ]
+        if scaled != [*image.shape[2:]]:
+            # Enlarging acts like a longer focal length: depth in metres does not change.
+            resize = partial(F.interpolate, size=scaled, mode='bilinear', align_corners=False)
+            inputs.append(tuple(x if x is None else resize(x) for x in inputs[0]))
         probabilities = [
-            resize_scores(network(*inputs), size).softmax(1)
-            for inputs in self._scales(image.to(self._dtype), spatial)
+            resize_scores(network(*pair), size).softmax(1)
+            for pair in inputs
             for network in self._networks
         ]
         return torch.stack(probabilities).mean(0)
-
-    def _scales(
-        self, image: Tensor, spatial: Tensor | None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """The view as it is, and rescaled as near as the network's steps allow."""
-        yield image, spatial
-        size = [
-            max(round(n * self._scale / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE for n in image.shape[2:]
-        ]
-        if size != [*image.shape[2:]]:
-            # As by a longer focal length: metres stay metres.
-            yield _resized(image, size), None if spatial is None else _resized(spatial, size)
-
-
-def _resized(x: Tensor, size: list[int]) -> Tensor:
-    return F.interpolate(x, size, mode='bilinear', align_corners=False)

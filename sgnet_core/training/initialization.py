@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the first weights of a run come from: a checkpoint, ImageNet, or chance.
+"""Initial weights of a run: from a checkpoint, from ImageNet, or random.
 
-From a checkpoint everything is taken strictly, by the name and shape of every tensor, except the
-classifiers of the heads: their rows go by the names of the classes, and new classes start as usual.
+All tensors of a checkpoint must fit by name and shape, except the classifiers of the heads. Their
+rows are matched by class name; new classes start untrained.
 """
 
 from __future__ import annotations
@@ -16,12 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sgnet_core.checkpoint.checkpoint import (
-    AUXILIARY_PREFIX,
-    Checkpoint,
-    load_checkpoint,
-    tensor_problems,
-)
+from sgnet_core.checkpoint.checkpoint import AUXILIARY_PREFIX, load_checkpoint, tensor_problems
 from sgnet_core.checkpoint.imagenet import IMAGENET_MEAN, IMAGENET_STD, load_imagenet_weights
 from sgnet_core.errors import CheckpointError, ConfigError
 from sgnet_core.labels import LabelSet
@@ -30,109 +25,89 @@ from sgnet_core.preprocessing import InputSpec
 from sgnet_core.training.config import TrainConfig
 
 PROBLEMS_NAMED = 3
-CLASSES_NAMED = 12
 
 logger = logging.getLogger(__name__)
 
 
 class Initialization:
-    """What a run starts from.
+    """Initial weights and input of a run.
 
     Attributes:
-        spec: what the network of the run sees: as the checkpoint it starts from, at the size of
-            the run.
+        spec: input of the network; that of the checkpoint `init`, at the size of the run.
+        is_pretrained: True if the backbone does not start from random weights.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        ConfigError: the checkpoint and the settings differ in `spatial`.
     """
 
     def __init__(self, config: TrainConfig, init: Path | None) -> None:
-        """Open the checkpoint `init`, where one is given.
-
-        Raises:
-            CheckpointError: it cannot be read.
-            ConfigError: its S-Convs are guided by something else.
-        """
         self._config, self._init = config, init
         self._checkpoint = None if init is None else load_checkpoint(init)
-        self.spec = InputSpec(
-            *config.input_size,
-            'rgb',
-            IMAGENET_MEAN,
-            IMAGENET_STD,
-            config.spatial,
-            depth_fill=config.depth_fill,
-        )
-        if self._checkpoint is not None:
-            self.spec = self._inherited_spec(self._checkpoint.input_spec)
-
-    @property
-    def is_pretrained(self) -> bool:
-        """Whether the backbone has learned something already."""
-        return self._checkpoint is not None or self._config.pretrained
+        self.is_pretrained = init is not None or config.pretrained
+        if self._checkpoint is None:
+            self.spec = InputSpec(
+                *config.input_size,
+                'rgb',
+                IMAGENET_MEAN,
+                IMAGENET_STD,
+                config.spatial,
+                depth_fill=config.depth_fill,
+            )
+            return
+        source = self._checkpoint.input_spec
+        if source.spatial != config.spatial:
+            raise ConfigError(
+                f'{init} has spatial {source.spatial!r}, the settings have {config.spatial!r}: '
+                'remove spatial from the settings to inherit it, or start from another checkpoint'
+            )
+        self.spec = source.at_size(config.input_size)
 
     def initialize(self, network: SGNet, label_set: LabelSet) -> str | dict[str, Any]:
-        """Fill in the first weights and say where they come from, for the provenance.
+        """Load the initial weights and return their origin for the provenance.
 
         Raises:
-            CheckpointError: the checkpoint is of another architecture.
+            CheckpointError: the checkpoint has another architecture.
             ConfigError: there are no ImageNet weights.
         """
         if self._checkpoint is None:
             return load_imagenet_weights(network) if self._config.pretrained else 'random weights'
-        checkpoint, name = self._checkpoint, self._init.name
-        own = network.state_dict()
-        given = _without_unused_head(checkpoint.weights, own)
-        self._check_architecture(network, given)
-        rows = _rows_by_name(label_set.class_names, checkpoint.label_set.class_names)
-        for tensor in class_tensors(network):
-            if tensor in given:
-                given[tensor] = _with_rows(own[tensor], given[tensor], rows)
-        network.load_state_dict({**own, **given})
+        checkpoint, own = self._checkpoint, network.state_dict()
+        tensors = {
+            name: tensor
+            for name, tensor in checkpoint.weights.items()
+            if network.auxiliary_head is not None or not name.startswith(AUXILIARY_PREFIX)
+        }
+        self._check_architecture(network, tensors)
+        rows = _matching_rows(label_set.class_names, checkpoint.label_set.class_names)
+        for name in class_tensors(network):
+            if name in tensors:
+                tensors[name] = _with_rows(own[name], tensors[name], rows)
+        network.load_state_dict({**own, **tensors})
         changes = _class_changes(rows, label_set, checkpoint.label_set)
-        logger.info('%s', _summary(changes, name, checkpoint, network))
-        if checkpoint.config.joint_bilateral and not network.config.joint_bilateral:
-            logger.warning(
-                '%s has joint bilateral upsampling, this run has not: remove joint_bilateral from '
-                'the settings to inherit it',
-                name,
-            )
-        return {'checkpoint': name, **changes, **checkpoint.provenance}
+        logger.info(
+            'head: %d of %d classes from %s by name; new: %s; dropped: %s',
+            len(changes['classes_taken']), len(label_set), self._init.name,
+            *(', '.join(changes[key]) or 'none' for key in ('classes_new', 'classes_dropped')),
+        )  # fmt: skip
+        return {'checkpoint': self._init.name, **changes, **checkpoint.provenance}
 
-    def _inherited_spec(self, source: InputSpec) -> InputSpec:
-        if source.spatial != self.spec.spatial:
-            raise ConfigError(
-                f'{self._init} has spatial {source.spatial!r}, the settings have '
-                f'{self.spec.spatial!r}: the weights do not fit; remove spatial from the settings '
-                'to inherit it, or start from another checkpoint'
-            )
-        spec = source.at_size(self.spec.size)
-        if spec != self.spec:
-            logger.info(
-                'the network sees what %s saw: %s, mean %s, std %s, %g m where depth is unknown, '
-                'depth_fill %s',
-                self._init.name,
-                spec.channel_order,
-                spec.mean,
-                spec.std,
-                spec.depth_fill_m,
-                spec.depth_fill,
-            )
-        return spec
-
-    def _check_architecture(self, network: SGNet, given: Mapping[str, Tensor]) -> None:
-        """Raise CheckpointError, with the first tensors that do not fit."""
+    def _check_architecture(self, network: SGNet, tensors: Mapping[str, Tensor]) -> None:
+        """Raise CheckpointError with the first tensors that do not fit."""
         source = self._checkpoint.config
         wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
         for name in class_tensors(network):
             wanted[name] = (source.num_classes, *wanted[name][1:])
         if not self._checkpoint.has_auxiliary:
             wanted = {n: s for n, s in wanted.items() if not n.startswith(AUXILIARY_PREFIX)}
-        problems = list(islice(tensor_problems(wanted, given), PROBLEMS_NAMED))
+        problems = list(islice(tensor_problems(wanted, tensors), PROBLEMS_NAMED))
         if not problems:
             return
         run = network.config.variant
         remedy = (
             f'remove variant from the settings to inherit {source.variant}, or start from a {run}'
             if source.variant != run
-            else 'it was made by another version of this package; make it anew'
+            else 'another version of this package made it; train or convert it again'
         )
         raise CheckpointError(
             f'{self._init} is a {source.variant} and does not fit the {run} of this run: '
@@ -141,10 +116,10 @@ class Initialization:
 
 
 def inherited_settings(init: Path) -> dict[str, object]:
-    """The settings of `TrainConfig` that a run from the checkpoint `init` takes from it.
+    """The `TrainConfig` settings that a run inherits from the checkpoint `init`.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: the checkpoint cannot be read.
     """
     checkpoint = load_checkpoint(init)
     config, spec = checkpoint.config, checkpoint.input_spec
@@ -158,48 +133,33 @@ def inherited_settings(init: Path) -> dict[str, object]:
 
 
 def start_name(origin: str | Mapping[str, Any]) -> str:
-    """In a word, what `Initialization.initialize` returned."""
+    """A short name for the result of `Initialization.initialize`."""
     return origin if isinstance(origin, str) else str(origin['checkpoint'])
 
 
-def _without_unused_head(
-    source: Mapping[str, Tensor], own: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Their tensors, without those of an auxiliary head that the run does not have."""
-    wants_auxiliary = any(name.startswith(AUXILIARY_PREFIX) for name in own)
-    return {
-        name: tensor
-        for name, tensor in source.items()
-        if wants_auxiliary or not name.startswith(AUXILIARY_PREFIX)
-    }
-
-
 def class_tensors(network: SGNet) -> list[str]:
-    """Names of the tensors with a row for each class: of the last convolution of each head."""
-    heads = {'head': network.head, 'auxiliary_head': network.auxiliary_head}
+    """Names of the tensors with a row for each class: the last convolution of each head."""
     names = []
-    for name, head in heads.items():
+    for name in ('head', 'auxiliary_head'):
+        head = getattr(network, name)
         if head is not None:
             layers = [n for n, m in head.named_modules(prefix=name) if isinstance(m, nn.Conv2d)]
             names += [f'{layers[-1]}.weight', f'{layers[-1]}.bias']
     return names
 
 
-def _rows_by_name(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
-    """For each class of the run the row of the checkpoint of the same name; None = it has none.
+def _matching_rows(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """For each class of the run, the row of the checkpoint with the same name, or None.
 
-    Case, spaces, underscores and hyphens make no difference: `Night_Stand` is `night stand`.
+    Case, spaces, underscores and hyphens are ignored: `Night_Stand` equals `night stand`.
     """
-    keys = [_normalized(name) for name in known]
-    return [keys.index(_normalized(name)) if _normalized(name) in keys else None for name in wanted]
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r'[\s_-]', '', name).casefold()
+    keys = [re.sub(r'[\s_-]', '', name).casefold() for name in (*wanted, *known)]
+    keys, known_keys = keys[: len(wanted)], keys[len(wanted) :]
+    return [known_keys.index(key) if key in known_keys else None for key in keys]
 
 
 def _with_rows(fresh: Tensor, trained: Tensor, rows: Sequence[int | None]) -> Tensor:
-    """`fresh` (C, ...) with row i from row `rows[i]` of `trained`, where that is not None."""
+    """`fresh` (C, ...) with row i from row `rows[i]` of `trained`, unless that is None."""
     merged = fresh.clone()
     for i, row in enumerate(rows):
         if row is not None:
@@ -210,38 +170,10 @@ def _with_rows(fresh: Tensor, trained: Tensor, rows: Sequence[int | None]) -> Te
 def _class_changes(
     rows: Sequence[int | None], target: LabelSet, source: LabelSet
 ) -> dict[str, list[str]]:
-    """Names of the classes taken over, new, and dropped."""
+    """Names of the classes that are inherited, new, and dropped."""
     pairs = list(zip(target.class_names, rows, strict=True))
     return {
         'classes_taken': [name for name, row in pairs if row is not None],
         'classes_new': [name for name, row in pairs if row is None],
         'classes_dropped': [n for i, n in enumerate(source.class_names) if i not in rows],
     }
-
-
-def _summary(
-    changes: Mapping[str, Sequence[str]], name: str, checkpoint: Checkpoint, network: SGNet
-) -> str:
-    """One line for people: what became of the heads."""
-    taken, new, dropped = (
-        changes['classes_taken'],
-        changes['classes_new'],
-        changes['classes_dropped'],
-    )
-    parts = [f'head: {len(taken)} of {len(taken) + len(new)} classes from {name} by name']
-    parts += [
-        f'{word}: {_shortened(names)}'
-        for word, names in (('new', new), ('dropped', dropped))
-        if names
-    ]
-    if network.auxiliary_head is not None:
-        auxiliary = 'likewise' if checkpoint.has_auxiliary else 'new, it has none'
-        parts.append(f'auxiliary head: {auxiliary}')
-    elif checkpoint.has_auxiliary:
-        parts.append('its auxiliary head: dropped, this run has none')
-    return '; '.join(parts)
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = len(names) - CLASSES_NAMED
-    return ', '.join(names[:CLASSES_NAMED]) + (f' and {more} more' if more > 0 else '')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which parameters learn, how fast, how that changes over a run, and how they are averaged."""
+"""Optimizer, parameter groups, learning rate schedule and weight averaging of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SGD_MOMENTUM = 0.9
 
 
 def make_optimizer(network: SGNet, config: TrainConfig, slow: bool) -> torch.optim.Optimizer:
-    """The optimiser of a run over its `parameter_groups`."""
+    """The optimizer of a run with its `parameter_groups`."""
     groups = parameter_groups(network, config, slow)
     if config.optimizer == 'sgd':
         return torch.optim.SGD(groups, momentum=SGD_MOMENTUM)
@@ -28,10 +28,10 @@ def make_optimizer(network: SGNet, config: TrainConfig, slow: bool) -> torch.opt
 
 
 def parameter_groups(network: SGNet, config: TrainConfig, slow: bool) -> list[dict[str, object]]:
-    """Backbone and head, each with and without weight decay, at their own `peak_lr`.
+    """Backbone and head, each with and without weight decay, with `peak_lr` of each group.
 
-    Frozen modules stop requiring gradients and are left out. `slow`: the backbone has learned
-    something already and learns slower than the head.
+    Frozen modules are excluded and need no gradients. `slow`: the backbone is pretrained and uses
+    a lower learning rate than the head.
     """
     for module in frozen_modules(network, config.frozen_blocks):
         module.requires_grad_(False)
@@ -58,31 +58,31 @@ def learning_rate_factor(epoch: float, config: TrainConfig) -> float:
     return warmup * math.pow(1 - epoch / config.epochs, POLY_POWER)
 
 
-def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """How `AveragedModel` takes a step in: exponentially, or as a plain mean while that is shorter.
+def ema_update(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Exponential moving average for `AveragedModel`, a plain mean in the first steps.
 
-    With `decay` from the start, the first step would long outweigh all others.
+    A constant `decay` would give too much weight to the first step.
     """
 
-    def take_in(averages: list[Tensor], values: list[Tensor], count: Tensor) -> None:
+    def update(averages: list[Tensor], values: list[Tensor], count: Tensor) -> None:
         steps = int(count)
         get_ema_multi_avg_fn(min(decay, steps / (steps + 1)))(averages, values, count)
 
-    return take_in
+    return update
 
 
 def frozen_modules(network: SGNet, blocks: int) -> list[nn.Module]:
-    """The stem and the first blocks of a lite backbone; nothing for 0 blocks.
+    """The stem and the first blocks of a lite backbone; none for 0 blocks.
 
     Raises:
-        ConfigError: the backbone has not so many blocks, or is none of the lite ones.
+        ConfigError: the backbone is not a lite one or has fewer blocks.
     """
     if blocks == 0:
         return []
     backbone = network.backbone
     if not isinstance(backbone, EfficientNetLite) or blocks > len(backbone._blocks):
         raise ConfigError(
-            f'frozen_blocks: {blocks} is for lite variants of at least so many blocks, not for '
+            f'frozen_blocks: {blocks} needs a lite variant with at least {blocks} blocks, got '
             f'{network.config.variant}; set it to 0'
         )
     return [backbone._conv_stem, backbone._bn0, *backbone._blocks[:blocks]]

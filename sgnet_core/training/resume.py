@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of a run between two epochs: written whole, and taken up only where it belongs."""
+"""Training state for `--resume`: written atomically, and loaded only with the same settings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def save_training_state(path: Path, state: dict[str, Any]) -> None:
-    """Write atomically.
+    """Write the state atomically.
 
     Raises:
-        SgnetError: it cannot be written, for example on a full disk; what was there stays.
+        SgnetError: the file cannot be written, for example on a full disk; the old one stays.
     """
     data = io.BytesIO()
     torch.save(state, data)
@@ -31,22 +31,19 @@ def save_training_state(path: Path, state: dict[str, Any]) -> None:
             partial.write_bytes(data.getbuffer())
     except OSError as error:
         raise SgnetError(
-            f'{path} cannot be written ({error.strerror}); the state before this epoch is kept: '
-            'make room and --resume'
+            f'cannot write {path} ({error.strerror}); it keeps the state of the previous epoch: '
+            'free disk space and continue with --resume'
         ) from error
 
 
 def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Read what `save_training_state` wrote.
-
-    Of `settings` only the number of epochs may have changed: the schedule then bends here.
+    """Read the file of `save_training_state`; only the number of epochs may have changed.
 
     Raises:
-        ConfigError: there is no such file, it is damaged, it belongs to other settings, or no
-            epoch is left to do.
+        ConfigError: the file is missing, damaged or from other settings, or all epochs are done.
     """
     if not path.is_file():
-        raise ConfigError(f'nothing to resume: {path} does not exist; leave --resume out')
+        raise ConfigError(f'cannot resume: {path} does not exist; run without --resume')
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
         before, done = state['settings'], state['epoch']
@@ -55,7 +52,7 @@ def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
             f'{path} cannot be read ({type(error).__name__}); start a new run, from '
             'best.safetensors with --init'
         ) from error
-    # What a state does not know of yet was as it is by default.
+    # A setting that is newer than the state had its default value.
     before = as_plain(TrainConfig()) | before
     for name, value in settings.items():
         if name != 'epochs' and before.get(name) != value:
@@ -63,14 +60,12 @@ def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
                 f'{path} was trained with {name}: {before.get(name)}, now it is {value}; '
                 'resume with the same settings or choose another --out'
             )
-    if done >= settings['epochs']:
-        raise ConfigError(
-            f'{path} has {done} epochs already, {settings["epochs"]} are wanted: nothing is left '
-            'to do; raise --epochs to train longer'
-        )
-    if before['epochs'] != settings['epochs']:
+    epochs = settings['epochs']
+    if done >= epochs:
+        raise ConfigError(f'{path} has completed {done} of {epochs} epochs; raise --epochs')
+    if before['epochs'] != epochs:
         logger.warning(
-            'planned for %d epochs, now %d: the first %d keep the old schedule',
-            before['epochs'], settings['epochs'], done,
+            'epochs changed from %d to %d: the learning rates of the first %d are those of the '
+            'old schedule', before['epochs'], epochs, done,
         )  # fmt: skip
     return state

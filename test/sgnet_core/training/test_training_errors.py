@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run does when files are damaged, the disk is full, or the numbers explode."""
+"""Training with damaged files, a full disk, or a diverging loss."""
 
 import logging
 import resource
@@ -20,18 +20,16 @@ CONFIG = TrainConfig(
 )
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(
-    tiny_dataset, tmp_path
-):
+def test_nonfinite_loss_ends_the_run_and_keeps_the_last_state(tiny_dataset, tmp_path):
     trainer = Trainer(CONFIG, tiny_dataset.root, tmp_path, 'cpu', workers=0)
     train = trainer._train_one_epoch
 
-    def explode_in_the_second(*arguments):
+    def diverge_in_epoch_2(*arguments):
         if trainer.epoch == 1:
             trainer.network.head.classifier.bias.data.fill_(torch.inf)
         return train(*arguments)
 
-    trainer._train_one_epoch = explode_in_the_second
+    trainer._train_one_epoch = diverge_in_epoch_2
     with pytest.raises(SgnetError, match=r'not finite in epoch 2 \(main nan, .*after epoch 1'):
         trainer.fit()
     again = Trainer(CONFIG, tiny_dataset.root, tmp_path, 'cpu', workers=0)
@@ -40,14 +38,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(
     assert all(tensor.isfinite().all() for tensor in again.network.state_dict().values())
 
 
-def test_a_full_disk_leaves_the_previous_state_whole(tmp_path):
+def test_full_disk_keeps_the_previous_state(tmp_path):
     path = tmp_path / 'last.pt'
     save_training_state(path, {'weights': torch.arange(3000)})
     before = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
     try:
-        with pytest.raises(SgnetError, match='last.pt cannot be written.*make room and --resume'):
+        with pytest.raises(SgnetError, match='cannot write .*last.pt.*continue with --resume'):
             save_training_state(path, {'weights': torch.zeros(3000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -55,7 +53,7 @@ def test_a_full_disk_leaves_the_previous_state_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['last.pt']
 
 
-def test_another_view_takes_the_place_of_a_damaged_frame(tiny_dataset):
+def test_another_frame_replaces_a_damaged_one(tiny_dataset):
     data = FolderDataset(tiny_dataset.root, 'fit')
     (data.root / 'image/1.png').write_bytes(b'not an image')
     spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
@@ -69,7 +67,7 @@ def test_another_view_takes_the_place_of_a_damaged_frame(tiny_dataset):
     assert dataset[(0, 2)][1] == []
 
 
-def test_damaged_frames_are_named_once_and_few(caplog):
+def test_damaged_frames_are_logged_once_and_limited(caplog):
     caplog.set_level(logging.WARNING)
     batch = [torch.zeros(1)]
     loader = [(batch, ['a: cut off']), (batch, []), (batch, ['a: cut off', 'b: empty'])]
@@ -82,7 +80,7 @@ def test_damaged_frames_are_named_once_and_few(caplog):
         list(skip_unreadable(loader, crops=199))
 
 
-def test_where_nothing_can_be_read_there_is_no_batch(tiny_dataset):
+def test_unreadable_dataset_gives_no_batch(tiny_dataset):
     data = FolderDataset(tiny_dataset.root, 'fit')
     for path in (data.root / 'depth').iterdir():
         path.write_bytes(b'')
