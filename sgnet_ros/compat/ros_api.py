@@ -26,28 +26,25 @@ CHOICES: dict[str, str] = {}
 """Package -> 'real', or 'stand-in (reason)', or 'absent (reason)'."""
 
 
-def _probe_message_filters(module: ModuleType) -> None:
-    """Raise unless the package has both classes in use."""
-    module.SimpleFilter()
-    _ = module.Subscriber
+def _load_message_filters() -> ModuleType:
+    module = importlib.import_module('message_filters')
+    _ = module.SimpleFilter, module.Subscriber
+    return module
 
 
-def _probe_cv_bridge_in_subprocess() -> None:
+def _load_cv_bridge() -> ModuleType:
     """Raise if cv_bridge fails or crashes, as it may with NumPy 2."""
     if int(np.__version__.partition('.')[0]) >= 2 and importlib.util.find_spec('cv_bridge'):
         probe_in_subprocess()
+    module = importlib.import_module('cv_bridge')
+    probe(module)
+    return module
 
 
-def _choose(
-    name: str,
-    probe: Callable[[ModuleType], None],
-    beforehand: Callable[[], None] = lambda: None,
-) -> ModuleType:
+def _choose(name: str, load: Callable[[], ModuleType]) -> ModuleType:
     """The real package if it is installed and works, otherwise its stand-in."""
     try:
-        beforehand()
-        module = importlib.import_module(name)
-        probe(module)
+        module = load()
     except Exception as error:  # the stand-in always works
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             CHOICES[name] = 'stand-in (not installed)'
@@ -75,13 +72,11 @@ def _optional(name: str, *contents: str) -> ModuleType | None:
     return module
 
 
-_message_filters = _choose('message_filters', _probe_message_filters)
-_cv_bridge = _choose('cv_bridge', probe, _probe_cv_bridge_in_subprocess)
+_message_filters = _choose('message_filters', _load_message_filters)
+_cv_bridge = _choose('cv_bridge', _load_cv_bridge)
 
-SimpleFilter = _message_filters.SimpleFilter
-Subscriber = _message_filters.Subscriber
-CvBridge = _cv_bridge.CvBridge
-CvBridgeError = _cv_bridge.CvBridgeError
+SimpleFilter, Subscriber = _message_filters.SimpleFilter, _message_filters.Subscriber
+CvBridge, CvBridgeError = _cv_bridge.CvBridge, _cv_bridge.CvBridgeError
 vision_msgs = _optional('vision_msgs.msg', 'LabelInfo', 'VisionClass')
 """The module `vision_msgs.msg`, or None."""
 tf2_ros = _optional(

@@ -36,7 +36,7 @@ def free_domain_id() -> int:
         SgnetError: all are in use.
     """
     for domain in random.sample(DOMAINS, len(DOMAINS)):
-        if all(_is_free(port) for port in discovery_ports(domain)):
+        if all(map(_is_free, discovery_ports(domain))):
             return domain
     raise SgnetError('every ROS domain on this machine is in use; set ROS_DOMAIN_ID')
 

@@ -22,17 +22,10 @@ from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.compat.ros_api import CvBridge, CvBridgeError
 
 COLOUR_BYTES_PER_PIXEL = {
-    'rgb8': 3,
-    'bgr8': 3,
-    'rgba8': 4,
-    'bgra8': 4,
-    'mono8': 1,
-    'yuv422': 2,
-    'yuv422_yuy2': 2,
-    'bayer_rggb8': 1,
-    'bayer_bggr8': 1,
-    'bayer_gbrg8': 1,
-    'bayer_grbg8': 1,
+    **dict.fromkeys(('rgb8', 'bgr8'), 3),
+    **dict.fromkeys(('rgba8', 'bgra8'), 4),
+    **dict.fromkeys(('mono8', 'bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8'), 1),
+    **dict.fromkeys(('yuv422', 'yuv422_yuy2'), 2),
 }
 # The fourcc names of newer versions of sensor_msgs, unknown to cv_bridge.
 COLOUR_SYNONYMS = {'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
@@ -130,8 +123,7 @@ def depth_from_msg(
     """Depth image as (H, W) float32 metres along the optical axis, NaN = no measurement.
 
     Args:
-        msg: 16UC1 or mono16 (millimetres, 0 and 65535 invalid) or 32FC1 (metres; NaN, infinities
-            and values <= 0 invalid), any byte order and row padding.
+        msg: 16UC1 or mono16 (millimetres, 0 and 65535 invalid) or 32FC1 (metres, above 0).
         depth_scale: metres per unit; 0 = the default of the encoding.
         range_m: (nearest, farthest) valid depth.
 

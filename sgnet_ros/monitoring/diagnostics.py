@@ -52,18 +52,13 @@ class Diagnostics:
     def publish(self) -> None:
         """Publish now. Rates are averages since the previous call."""
         now, now_s = self._counters.counts(), time.monotonic()
-        self._publisher.publish(
-            diagnostics_to_msg(
-                # With the namespace: the nodes of two cameras have the same name.
-                self._node.get_fully_qualified_name().lstrip('/'),
-                self._node.get_clock().now().to_msg(),
-                now,
-                self._before,
-                now_s - self._before_s,
-                self._network(),
-                self._problem(),
-            )
-        )
+        # With the namespace: the nodes of two cameras have the same name.
+        name = self._node.get_fully_qualified_name().lstrip('/')
+        stamp = self._node.get_clock().now().to_msg()
+        period_s = now_s - self._before_s
+        state = self._network(), self._problem()
+        message = diagnostics_to_msg(name, stamp, now, self._before, period_s, *state)
+        self._publisher.publish(message)
         self._before, self._before_s = now, now_s
 
 

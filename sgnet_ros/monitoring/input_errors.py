@@ -25,24 +25,21 @@ class InputErrors:
         self._last_warning_s: dict[str, float] = {}
 
     def add(self, error: InputError) -> None:
-        """Count a frame that was dropped because of `error`."""
-        cause = _cause(error)
+        """Count a frame that was dropped because of `error`.
+
+        The cause is that of the error, or `bad_rgb`, `bad_depth`, ... after its stream.
+        """
+        stream = getattr(error, 'stream', '')
+        cause = getattr(error, 'cause', '') or f'bad_{STREAMS.get(stream, "frame")}'
         self._counters.dropped(cause, reason=str(error))
         self._unreported[cause] += 1
         now_s = time.monotonic()
         if now_s - self._last_warning_s.get(cause, float('-inf')) < WARNING_PERIOD_S:
             return
         self._last_warning_s[cause] = now_s
-        stream = getattr(error, 'stream', '')
         topics = [stream] if stream in STREAMS else [RGB, DEPTH, CAMERA_INFO]
         where = ', '.join(topic_text(self._node, topic) for topic in topics)
         count = self._unreported.pop(cause)
         self._node.get_logger().warning(
             f'{where}: {error} [{cause}: {count} frame{"s" if count > 1 else ""} dropped]'
         )
-
-
-def _cause(error: InputError) -> str:
-    """Its own cause, or `bad_rgb`, `bad_depth`, ...; `bad_frame` if it names no stream."""
-    stream = getattr(error, 'stream', '')
-    return getattr(error, 'cause', '') or f'bad_{STREAMS.get(stream, "frame")}'

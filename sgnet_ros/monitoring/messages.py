@@ -111,24 +111,8 @@ QOS_MISMATCH = Diagnosis(
     'Outputs are reliable and volatile; labels are reliable and transient local. The subscriber '
     'must not request more. In RViz, set the durability of the topic to volatile.',
 )
-SENTENCES = (
-    NO_CLOCK,
-    NO_PUBLISHER,
-    OTHER_TYPE,
-    INCOMPATIBLE_QOS,
-    NO_MESSAGE,
-    ZERO_STAMPS,
-    STAMPS_APART,
-    NO_TWO_STAMPS,
-    ALL_DROPPED,
-    SLOW_FRAME,
-    NO_CAUSE,
-    NOT_WANTED,
-    DUPLICATE_NAME,
-    FUTURE_STAMPS,
-    QOS_MISMATCH,
-)
-"""All sentences of the watchdog."""
+SENTENCES = tuple(value for value in list(globals().values()) if isinstance(value, Diagnosis))
+"""All messages of the watchdog."""
 
 DROPS = {
     'rgb_unmatched': 'No depth within `sync.slop`: depth is slower, late or lost.',

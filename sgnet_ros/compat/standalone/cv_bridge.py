@@ -8,33 +8,20 @@ colour encodings, to `rgb8` or `passthrough`.
 import cv2
 import numpy as np
 
-_CHANNELS = {
-    'rgb8': 3,
-    'bgr8': 3,
-    'rgba8': 4,
-    'bgra8': 4,
-    'mono8': 1,
-    'yuv422': 2,
-    'yuv422_yuy2': 2,
-    'bayer_rggb8': 1,
-    'bayer_bggr8': 1,
-    'bayer_gbrg8': 1,
-    'bayer_grbg8': 1,
-}
-
-# OpenCV names a Bayer pattern by the second row's second and third pixel, ROS by the first row's
-# first two: rggb is "BG" in OpenCV.
-_TO_RGB = {
-    'bgr8': cv2.COLOR_BGR2RGB,
-    'rgba8': cv2.COLOR_RGBA2RGB,
-    'bgra8': cv2.COLOR_BGRA2RGB,
-    'mono8': cv2.COLOR_GRAY2RGB,
-    'yuv422': cv2.COLOR_YUV2RGB_UYVY,
-    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2,
-    'bayer_rggb8': cv2.COLOR_BayerBG2RGB,
-    'bayer_bggr8': cv2.COLOR_BayerRG2RGB,
-    'bayer_gbrg8': cv2.COLOR_BayerGR2RGB,
-    'bayer_grbg8': cv2.COLOR_BayerGB2RGB,
+# Encoding -> channels, conversion to rgb8. OpenCV names a Bayer pattern by pixels two and three
+# of the second row, ROS by the first two pixels: rggb is "BG" in OpenCV.
+_ENCODINGS = {
+    'rgb8': (3, None),
+    'bgr8': (3, cv2.COLOR_BGR2RGB),
+    'rgba8': (4, cv2.COLOR_RGBA2RGB),
+    'bgra8': (4, cv2.COLOR_BGRA2RGB),
+    'mono8': (1, cv2.COLOR_GRAY2RGB),
+    'yuv422': (2, cv2.COLOR_YUV2RGB_UYVY),
+    'yuv422_yuy2': (2, cv2.COLOR_YUV2RGB_YUY2),
+    'bayer_rggb8': (1, cv2.COLOR_BayerBG2RGB),
+    'bayer_bggr8': (1, cv2.COLOR_BayerRG2RGB),
+    'bayer_gbrg8': (1, cv2.COLOR_BayerGR2RGB),
+    'bayer_grbg8': (1, cv2.COLOR_BayerGB2RGB),
 }
 
 
@@ -52,15 +39,16 @@ class CvBridge:
             CvBridgeError: unknown encoding or unsupported conversion.
         """
         encoding = img_msg.encoding
-        if encoding not in _CHANNELS:
+        if encoding not in _ENCODINGS:
             raise CvBridgeError(f'Unrecognized image encoding [{encoding}]')
         if desired_encoding not in ('passthrough', 'rgb8'):
             raise CvBridgeError(f'Unsupported conversion from [{encoding}] to [{desired_encoding}]')
-        image = self._pixels(img_msg, _CHANNELS[encoding])
+        channels, conversion = _ENCODINGS[encoding]
+        image = self._pixels(img_msg, channels)
         if desired_encoding in ('passthrough', encoding):
             return image
         try:
-            return cv2.cvtColor(image, _TO_RGB[encoding])
+            return cv2.cvtColor(image, conversion)
         except cv2.error as error:
             raise CvBridgeError(error) from error
 

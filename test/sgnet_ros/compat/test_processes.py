@@ -32,7 +32,7 @@ def test_failed_child_reports_the_end_of_its_log(tmp_path, environ):
     with ChildProcess('player', ['play_bag', '/nothing'], tmp_path / 'log', environ) as child:
         while child.running:
             os.sched_yield()
-        with pytest.raises(SgnetError, match='player ended: exit status 2') as error:
+        with pytest.raises(SgnetError, match='player has ended: exit status 2') as error:
             child.check()
     assert 'no bag at /nothing' in str(error.value)
 
