@@ -14,7 +14,7 @@ from sgnet_core.labels import LabelSet
 from sgnet_core.report.frame_selection import SelectedFrame
 from sgnet_core.report.template import percent
 from sgnet_core.types import UNLABELLED
-from sgnet_core.visualization.drawing import depth_to_rgb
+from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.overlay import colorize
 
 ERROR_COLOR = (214, 40, 40)

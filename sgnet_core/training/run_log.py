@@ -19,8 +19,9 @@ from sgnet_core.errors import SgnetError
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.io.files import atomic_write
 from sgnet_core.types import Sample
-from sgnet_core.visualization.drawing import depth_to_rgb, overlay
+from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.figures import contact_sheet
+from sgnet_core.visualization.overlay import overlay_image
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -108,7 +109,7 @@ def prediction_sheet(segmenter: Segmenter, samples: Iterable[Sample]) -> np.ndar
     for sample in samples:
         rgb, palette = sample.frame.rgb, segmenter.palette
         predicted = segmenter.segment(sample.frame).labels
-        masks = (overlay(rgb, labels, palette) for labels in (sample.labels, predicted))
+        masks = (overlay_image(rgb, labels, palette) for labels in (sample.labels, predicted))
         rows.append([rgb, depth_to_rgb(sample.frame.depth_m), *masks])
         captions.append(sample.id)
     return contact_sheet(rows, PICTURE_COLUMNS, captions)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figure of all encodings of depth that can steer S-Conv."""
+"""The figure of all encodings of depth for S-Conv."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgnet_core.geometry.hole_filling import fill_missing_depth
 from sgnet_core.geometry.normals import surface_normals
 from sgnet_core.geometry.point_map import depth_to_xyz
 from sgnet_core.types import CameraIntrinsics, Gravity
-from sgnet_core.visualization.drawing import NO_DEPTH
+from sgnet_core.visualization.depth_colors import NO_DEPTH
 from sgnet_core.visualization.figures import (
     image_grid,
     percentile_range,

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grids of images with titles and colour bars, drawn by matplotlib without a display.
-
-matplotlib is imported on first use: the node does without it.
-"""
+"""Grids of images with titles and colour bars, drawn by matplotlib, which is imported on use."""
 
 from __future__ import annotations
 
@@ -66,7 +63,6 @@ def contact_sheet(
 
     Args:
         rows: pictures (H, W, 3) uint8 of any size.
-        column_titles: above the columns.
         captions: one per row, below it.
         classes: name and RGB colour of each class of a legend at the bottom.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Class colours and overlays of one frame, computed on the device that holds its labels.
+"""Class colours and overlays, computed on the device that holds the labels.
 
 The algorithm is the same on all devices. Three of its steps call OpenCV on a CPU, because PyTorch
 has no fast CPU kernels for pixels of three bytes: on one thread, an overlay of 640x480 takes 0.6 ms
@@ -15,20 +15,14 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from sgnet_core.errors import InputError
 from sgnet_core.labels import check_class_ids
 from sgnet_core.types import UNLABELLED, SegmentationResult
 
 
 @dataclass(frozen=True)
 class DeviceResult:
-    """A segmentation result on the device of the network, for pictures that are made there.
-
-    Attributes:
-        rgb: (H, W, 3) uint8, the colour image.
-        labels: (H, W) uint8 class ids, 255 = unlabelled.
-        confidence: (H, W) float32 in [0, 1], probability of the chosen class.
-        class_names: name of class id i at index i.
-    """
+    """A `SegmentationResult` and its colour image (H, W, 3) uint8 on the device of the network."""
 
     rgb: Tensor
     labels: Tensor
@@ -37,7 +31,7 @@ class DeviceResult:
 
     @classmethod
     def from_numpy(cls, rgb: np.ndarray, result: SegmentationResult) -> DeviceResult:
-        """The result on the CPU."""
+        """The result in a tensor on the CPU."""
         arrays = (rgb, result.labels, result.confidence)
         return cls(*map(host_tensor, arrays), result.class_names)
 
@@ -55,7 +49,7 @@ class DeviceResult:
 
 
 def host_tensor(array: np.ndarray) -> Tensor:
-    """A tensor on the CPU that shares the memory of the array where PyTorch allows it."""
+    """A tensor on the CPU that shares the memory of the array if PyTorch allows it."""
     return torch.from_numpy(np.require(array, requirements=('C', 'W')))
 
 
@@ -71,6 +65,21 @@ def class_colors(labels: Tensor, palette: np.ndarray) -> Tensor:
     if _opencv_is_faster(labels):
         return torch.from_numpy(cv2.applyColorMap(labels.numpy(), table[:, None]))
     return torch.from_numpy(table).to(labels.device)[labels.int()]
+
+
+def overlay_image(rgb: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """`overlay` of arrays, half colour image and half classes.
+
+    Raises:
+        InputError: sizes differ, or a class id is not in the palette.
+    """
+    if labels.shape != rgb.shape[:2]:
+        raise InputError(f'labels {labels.shape} and image {rgb.shape[:2]} differ in size')
+    check_class_ids(labels, len(palette))
+    if labels.size == 0:
+        return rgb.copy()
+    ids = host_tensor(labels)
+    return overlay(host_tensor(rgb), ids, class_colors(ids, palette), 0.5).numpy()
 
 
 def overlay(rgb: Tensor, labels: Tensor, colors: Tensor, alpha: float) -> Tensor:

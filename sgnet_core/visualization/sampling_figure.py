@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figure of where S-Conv samples in one frame (SGNet, Fig. 7), and of how far it moves there.
+"""The figure of the sampling locations of a network in one frame (SGNet, Fig. 7).
 
-One colour scale serves all layers. It is logarithmic, because a pixel of one layer may be eight
-pixels of another. Each map has the resolution of its layer.
+The maps of movement have one logarithmic scale: a pixel of one layer may be eight of another.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Pixel = tuple[int, int]
 """(column, row) in the colour image."""
 
 COLUMNS = 3
-"""A stage of the paper's networks has at most so many S-Convs: a row of maps is a stage."""
+"""A stage of the paper's networks has up to three S-Convs: one row of maps per stage."""
 LARGEST_MAGNIFICATION = 8.0
 MOVEMENT = 'sum of offset lengths (px of the colour image)'
 
@@ -44,10 +43,8 @@ def sampling_figure(
     """Sampling locations over colour, depth, and a map of movement per layer.
 
     Args:
-        frame: the frame that was sampled.
         layers: at least one.
-        pixels: (column, row) of the colour image; each gets a row of its own.
-        title, caption: two lines at the top.
+        pixels: (column, row) of the colour image; each gets one row.
 
     Returns:
         (H, W, 3) uint8 RGB.

@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an S-Conv layer samples its input, in pixels of the colour image, and how far it moves.
+"""Sampling locations of an S-Conv layer, in pixels of the colour image.
 
 Three grids are linked, each with pixel centres at whole numbers:
 
 * A layer's input pixel q lies at pixel q * s of the network's input, s its stride: convolutions and
-  poolings of stride 2 are padded alike on all sides, so that pixel i of their output is centred on
-  pixel 2 i of their input. The grid starts at the first pixel and ends up to s - 1 pixels short of
-  the last.
+  poolings of stride 2 are padded equally on all sides.
 * The network's input is the frame resized by pixel areas: u' + 1/2 = (u + 1/2) W' / W.
 * Output pixel p of the layer samples its input at stride * p - padding + dilation * (i, j) + offset
   for sampling point (i, j), as `modulated_deform_conv2d` defines it.
 
-These are the exact centres of what the features at a sampling point see, not its extent. One thing
-is approximate: the depth that steers a layer, and the resulting scores, are resized with corners
-aligned, so their pixel q lies at q (W' - 1) / (W' / s - 1): with the features at the top left,
-s - 1 pixels further at the bottom right.
+These are the exact centres of the features. Depth and scores are resized with corners aligned: at
+the bottom right they lie s - 1 pixels further.
 """
 
 from __future__ import annotations
@@ -38,8 +34,7 @@ class SamplingLocations:
         name: of the layer in the network, for example `backbone.layer1.0.conv2`.
         offset: (2K, h, w) float32, (dy, dx) per sampling point, in pixels of the layer's input.
         mask: (K, h, w) float32 in [0, 1], the weight of each sampling point.
-        stride, padding, dilation: of the layer. Its input is `stride` times its output, as
-            everywhere in SGNet.
+        stride, padding, dilation: of the layer; its input is `stride` times its output.
         network_size, frame_size: (height, width) of the network's input and of the colour image.
 
     Raises:
@@ -65,7 +60,7 @@ class SamplingLocations:
 
     @property
     def short_name(self) -> str:
-        """`layer1.0` of `backbone.layer1.0.conv2`: what tells the layers of a network apart."""
+        """`layer1.0` of `backbone.layer1.0.conv2`."""
         parts = self.name.split('.')
         return '.'.join(part for part in parts if part not in ('backbone', 'head', 'conv2'))
 
@@ -88,7 +83,7 @@ class SamplingLocations:
         return down, right
 
     def pixel_at(self, column: int, row: int) -> tuple[int, int]:
-        """(y, x) of the layer's output pixel whose unmoved samples surround an image pixel.
+        """(y, x) of the layer's output pixel whose samples without offsets surround a pixel.
 
         Raises:
             InputError: the pixel is outside the colour image.
@@ -106,14 +101,10 @@ class SamplingLocations:
         return int(y), int(x)
 
     def positions_at(self, column: int, row: int, moved: bool = True) -> np.ndarray:
-        """Where the layer samples for a pixel of the colour image.
-
-        Args:
-            column, row: 0-based.
-            moved: add the offsets; without, those of the plain convolution.
+        """Sampling locations for a pixel of the colour image, without offsets unless `moved`.
 
         Returns:
-            (K, 2) float64, (column, row) in pixels of the colour image, maybe outside of it.
+            (K, 2) float64, (column, row) in pixels of the colour image, possibly outside.
 
         Raises:
             InputError: the pixel is outside the colour image.

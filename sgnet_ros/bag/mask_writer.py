@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import Sample, SegmentationResult
-from sgnet_core.visualization.drawing import overlay
+from sgnet_core.visualization.overlay import overlay_image
 from sgnet_ros.bag.frames import stamp_of
 from sgnet_ros.bag.reader import IMAGE, Bag, standard_types
 from sgnet_ros.bag.writer import BagWriter, header_of
@@ -46,7 +46,7 @@ class MaskWriter:
         stamp = stamp_of(sample)
         time_ns, frame_id = self._images[stamp]
         header = header_of(stamp, frame_id)
-        image = overlay(sample.frame.rgb, result.labels, self._palette)
+        image = overlay_image(sample.frame.rgb, result.labels, self._palette)
         self._target.write(MASK, time_ns, mask_to_msg(result.labels, header))
         self._target.write(OVERLAY, time_ns, rgb_to_msg(image, header))
 

@@ -140,7 +140,7 @@ def _write_bag(args: argparse.Namespace, dataset, indices: Sequence[int], bag: P
 
 def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
     """Play the bag to the node and write the overlays."""
-    from sgnet_core.visualization.drawing import write_png
+    from sgnet_core.io.images import write_rgb
     from sgnet_ros.replay.session import ReplayConfig, ReplaySession
 
     print(f'2/3  playing the bag at {args.rate:g} Hz to segmentation_node over DDS', flush=True)
@@ -152,7 +152,7 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
     result = ReplaySession(
         ReplayConfig(bag, args.out, parameters=parameters, frames=frames),
         stop,
-        lambda sent_ns, image: write_png(folder / f'{sent_ns}.png', image),
+        lambda sent_ns, image: write_rgb(folder / f'{sent_ns}.png', image),
     ).run()
     if stop.is_set():
         raise KeyboardInterrupt
@@ -165,7 +165,7 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
 
 def _report(args: argparse.Namespace, dataset, bag: Path, result) -> dict:
     """Write and print the metrics, write the contact sheet; returns the metrics."""
-    from sgnet_core.visualization.drawing import write_png
+    from sgnet_core.io.images import write_rgb
     from sgnet_ros.replay.demo_report import compare, contact_sheet_of
     from sgnet_ros.replay.result import table
 
@@ -181,6 +181,6 @@ def _report(args: argparse.Namespace, dataset, bag: Path, result) -> dict:
     write_json(args.out / METRICS, metrics)
     print(table(metrics))
     if selected:
-        write_png(args.out / SHEET, contact_sheet_of(selected, result, metrics))
+        write_rgb(args.out / SHEET, contact_sheet_of(selected, result, metrics))
         print(f'\ncontact sheet: {args.out / SHEET}; overlays: {args.out / OVERLAYS}')
     return metrics

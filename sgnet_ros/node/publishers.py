@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 
 from sgnet_core.geometry.hha import depth_to_hha, hha_image
 from sgnet_core.types import RgbdFrame, SegmentationResult
-from sgnet_core.visualization.drawing import legend
+from sgnet_core.visualization.legend import legend
 from sgnet_core.visualization.overlay import DeviceResult, class_colors, overlay
 from sgnet_ros.compat.distributions import no_publisher_events
 from sgnet_ros.compat.ros_api import vision_msgs

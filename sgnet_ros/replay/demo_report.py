@@ -13,8 +13,10 @@ import numpy as np
 from sgnet_core.evaluation import ConfusionMatrix
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import UNLABELLED, Sample
-from sgnet_core.visualization.drawing import depth_to_rgb, legend_entries, overlay
+from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.figures import contact_sheet
+from sgnet_core.visualization.legend import legend_entries
+from sgnet_core.visualization.overlay import overlay_image
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames, stamp_of
 from sgnet_ros.bag.reader import Bag
@@ -97,10 +99,10 @@ def contact_sheet_of(
     present: set[int] = set()
     for item in selected:
         frame, labels = item.sample.frame, item.mask.load()
-        row = [frame.rgb, depth_to_rgb(frame.depth_m), overlay(frame.rgb, labels, palette)]
+        row = [frame.rgb, depth_to_rgb(frame.depth_m), overlay_image(frame.rgb, labels, palette)]
         present |= visible_classes(labels)
         if has_labels:
-            row.append(overlay(frame.rgb, item.sample.labels, palette))
+            row.append(overlay_image(frame.rgb, item.sample.labels, palette))
             present |= visible_classes(item.sample.labels)
         rows.append(row)
         captions.append(item.caption())

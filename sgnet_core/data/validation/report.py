@@ -15,10 +15,12 @@ from sgnet_core.data.validation.finding import ERROR, WARNING, counted, few, sha
 from sgnet_core.data.validation.labels import LabelCheck
 from sgnet_core.data.validation.raw_frame import RawFrame, RawFrameReader
 from sgnet_core.data.validation.validator import ValidationResult, depth_in_metres, evenly_spaced
+from sgnet_core.io.images import write_rgb
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import UNLABELLED
-from sgnet_core.visualization.drawing import depth_to_rgb, legend_entries, write_png
+from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.figures import contact_sheet
+from sgnet_core.visualization.legend import legend_entries
 
 _BAR = 30
 _DEPTH_STEPS_M = (0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -182,7 +184,7 @@ def write_contact_sheet(path: Path, result: ValidationResult) -> None:
     checks = [few(dict.fromkeys(f.check for f in result.findings if i in f.ids), 4) for i in ids]
     captions = [f'{i}. {names}' if names else i for i, names in zip(ids, checks, strict=True)]
     heading = f'{result.file.name}: {len(result.frames.ids)} frames, {verdict(result)}'
-    write_png(path, contact_sheet(rows, titles, captions, heading, classes))
+    write_rgb(path, contact_sheet(rows, titles, captions, heading, classes))
 
 
 def _pictures(

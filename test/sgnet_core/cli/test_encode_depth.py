@@ -15,7 +15,7 @@ from sgnet_core.geometry.hha import ANGLE_RADIUS_PX, encode_hha
 from sgnet_core.geometry.normals import surface_normals
 from sgnet_core.geometry.point_map import depth_to_xyz
 from sgnet_core.types import CameraIntrinsics, Gravity
-from sgnet_core.visualization.drawing import NO_DEPTH
+from sgnet_core.visualization.depth_colors import NO_DEPTH
 from sgnet_core.visualization.encodings_figure import encodings_figure, normals_to_rgb, xyz_to_rgb
 
 TILTED = Gravity((0.1, 0.9, 0.3))

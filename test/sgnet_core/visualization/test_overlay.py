@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Class colours and overlays are those of a plain NumPy formula, with either kind of kernels."""
+"""Class colours and overlays equal a NumPy formula, with OpenCV and with PyTorch kernels."""
 
 import torch
 import cv2
 import numpy as np
 import pytest
 
+from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import UNLABELLED, SegmentationResult
-from sgnet_core.visualization.overlay import DeviceResult, class_colors, overlay
+from sgnet_core.visualization.overlay import (
+    DeviceResult,
+    class_colors,
+    overlay,
+    overlay_image,
+)
 
 KERNELS = ['opencv', 'torch', *(['cuda'] if torch.cuda.is_available() else [])]
 
@@ -44,7 +50,7 @@ def expected_overlay(rgb, labels, colors, alpha):
 
 @pytest.mark.parametrize('size', [(37, 53), (1, 9), (9, 1), (2, 2)])
 @pytest.mark.parametrize('alpha', [0, 0.3, 0.5, 0.77, 1])
-def test_overlay_is_the_formula(size, alpha, device):
+def test_overlay_equals_the_formula(size, alpha, device):
     rgb, labels, _ = frame_of(size)
     tensors = [torch.from_numpy(array.copy()).to(device) for array in (rgb, labels)]
     colors = class_colors(tensors[1], NYU40.palette)
@@ -67,3 +73,21 @@ def test_pixels_below_the_threshold_are_unlabelled():
     seen = on_device.confident(0.6).to_numpy()
     np.testing.assert_array_equal(seen.labels, np.where(confidence < 0.6, UNLABELLED, labels))
     np.testing.assert_array_equal(on_device.to_numpy().labels, labels)
+
+
+@pytest.mark.filterwarnings('error')
+def test_overlay_image_takes_flipped_read_only_and_empty_arrays():
+    rgb, labels, _ = frame_of((20, 31))
+    expected = overlay_image(rgb, labels, NYU40.palette)
+    rgb.flags.writeable = labels.flags.writeable = False
+    picture = overlay_image(rgb[:, ::-1], labels[:, ::-1], NYU40.palette)
+    np.testing.assert_array_equal(picture, expected[:, ::-1])
+    assert overlay_image(rgb[:0], labels[:0], NYU40.palette).shape == (0, 31, 3)
+
+
+def test_overlay_image_rejects_invalid_labels():
+    rgb, labels, _ = frame_of((20, 31))
+    with pytest.raises(InputError, match=r'labels \(19, 31\) and image \(20, 31\) differ'):
+        overlay_image(rgb, labels[1:], NYU40.palette)
+    with pytest.raises(InputError, match='in labels of 5 classes'):
+        overlay_image(rgb, labels, NYU40.palette[:5])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figure of sampling locations: dots where the samples are, and no input breaks it."""
+"""The figure of sampling locations."""
 
 from dataclasses import replace
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from networks import bent, untrained
 
-from sgnet_core.checkpoint.checkpoint import save_checkpoint
 from sgnet_core.cli.runner import run_command
 from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.folder_writer import FolderWriter
@@ -16,7 +15,7 @@ from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.io.images import read_rgb
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
-from sgnet_core.visualization.sampling_figure import layer_colors, movement_range, sampling_figure
+from sgnet_core.visualization.sampling_figure import movement_range, sampling_figure
 from sgnet_core.visualization.sampling_locations import SamplingLocations
 
 SIZE = (90, 122)
@@ -51,7 +50,7 @@ def dots(ax):
     return ax.collections[0].get_offsets(), ax.collections[0].get_sizes()
 
 
-def test_dots_are_where_the_samples_are_and_their_area_is_the_weight(figures):
+def test_dots_have_the_position_and_weight_of_samples(figures):
     for weight in (0.25, 1.0, np.nan):
         sampling_figure(grey_frame(), [layer(weight=weight)], [(70, 30)])
     expected = layer().positions_at(70, 30)
@@ -65,7 +64,7 @@ def test_dots_are_where_the_samples_are_and_their_area_is_the_weight(figures):
     assert 0 < areas[2] < areas[0], 'NaN counts as 0'
 
 
-def test_every_pixel_has_a_row_and_every_layer_a_map_of_one_scale(figures):
+def test_layers_share_one_scale(figures):
     layers = [layer(0.1 * i, f'backbone.layer{i // 3}.{i % 3}.conv2') for i in range(5)]
     sampling_figure(grey_frame(), layers, [(70, 30), (0, 0)], 'title', 'caption')
     (figure,) = figures
@@ -85,7 +84,7 @@ def test_extreme_offsets_are_drawn(offset):
 
 
 @pytest.mark.parametrize('size', [(12, 16), (1, 1), (7, 200)])
-def test_samples_of_tiny_frames_without_depth_are_drawn(size):
+def test_tiny_frames_without_depth_are_drawn(size):
     height, width = size
     pixels = [(0, 0), (width - 1, height - 1)]
     layers = [layer(offset, size=size) for offset in (0.0, -0.7, 5.0)]
@@ -95,14 +94,10 @@ def test_samples_of_tiny_frames_without_depth_are_drawn(size):
 
 @pytest.mark.parametrize('low', [0.0, 0.013, 70.0])
 @pytest.mark.parametrize('ratio', [1.0, 40.0, 1e6])
-def test_a_scale_is_never_empty_and_at_most_two_decades(low, ratio):
+def test_movement_range_is_at_most_two_decades(low, ratio):
     values = np.array([[low, low * ratio]], np.float32)
     start, end = movement_range([values, np.full((2, 3), np.nan)])
     assert 0 < start < end <= 101 * start
-
-
-def test_every_layer_has_its_own_colour():
-    assert len(np.unique(layer_colors(12), axis=0)) == 12
 
 
 # --- predict --sampling-points
@@ -123,7 +118,7 @@ def room(tmp_path_factory):
 
 
 @pytest.mark.parametrize('option', ['--sampling-points', '--taps'])
-def test_predict_draws_the_samples_of_the_shipped_network(room, tmp_path, capsys, option):
+def test_predict_draws_sampling_points(room, tmp_path, capsys, option):
     pixel, out = (70, 30), tmp_path / 'out'
     arguments = ['--data', str(room), '--out', str(out), '--device', 'cpu', option, '70,30']
     assert run_command('sgnet_core', 'predict', arguments) == 0
@@ -148,7 +143,7 @@ def test_predict_draws_the_samples_of_the_shipped_network(room, tmp_path, capsys
         ('3,4.5', "got '3,4.5'"),
     ],
 )
-def test_bad_pixels_write_nothing(room, tmp_path, capsys, pixel, message):
+def test_invalid_pixels_write_nothing(room, tmp_path, capsys, pixel, message):
     out = tmp_path / 'out'
     arguments = ['--data', str(room), '--out', str(out), '--device', 'cpu']
     assert run_command('sgnet_core', 'predict', [*arguments, '--sampling-points', pixel]) == 2
@@ -156,26 +151,7 @@ def test_bad_pixels_write_nothing(room, tmp_path, capsys, pixel, message):
     assert not out.exists() or not list(out.iterdir())
 
 
-def test_networks_without_sconvs_are_refused_before_anything_is_written(room, tmp_path, capsys):
-    save_checkpoint(tmp_path / 'plain.safetensors', untrained(spatial='none'))
-    out = tmp_path / 'out'
-    arguments = [
-        '--data',
-        str(room),
-        '--out',
-        str(out),
-        '--device',
-        'cpu',
-        '--sampling-points',
-        '3,4',
-    ]
-    checkpoint = ['--checkpoint', str(tmp_path / 'plain.safetensors')]
-    assert run_command('sgnet_core', 'predict', [*arguments, *checkpoint]) == 2
-    assert 'spatial none' in capsys.readouterr().err
-    assert not list(out.iterdir())
-
-
-def test_samples_steered_by_features_need_no_depth(room, figures):
+def test_features_network_needs_no_depth(room, figures):
     checkpoint = bent(untrained(spatial='features'))
     segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
     frame = FolderDataset(room)[0].frame

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sampling locations are where the operator samples and where the features come from."""
+"""Sampling locations in the colour image."""
 
 import torch
 import numpy as np
@@ -34,7 +34,7 @@ def locations(stride=1, padding=1, dilation=1, input_stride=4, offset=None, samp
 
 @pytest.mark.parametrize('window', WINDOWS)
 @pytest.mark.parametrize('input_stride', [4, 8])
-def test_samples_without_offsets_are_a_regular_grid_around_the_pixel(window, input_stride):
+def test_zero_offsets_give_a_regular_grid(window, input_stride):
     stride, _, dilation = window
     layer = locations(*window, input_stride, np.float32(0))
     # Of the image per pixel of the layer's input.
@@ -52,8 +52,8 @@ def test_samples_without_offsets_are_a_regular_grid_around_the_pixel(window, inp
 
 
 @pytest.mark.parametrize('window', WINDOWS)
-def test_samples_are_where_the_operator_samples(window):
-    """Features that hold their own place in the image come out of sample k as its position."""
+def test_positions_equal_those_of_the_operator(window):
+    """The operator samples a map of image positions."""
     stride, padding, dilation = window
     layer = locations(*window, input_stride=4)
     h, w = (n * stride for n in layer.size)
@@ -74,7 +74,7 @@ def test_samples_are_where_the_operator_samples(window):
         np.testing.assert_allclose(sampled / weight, layer.positions_at(u, v)[sample], atol=1e-5)
 
 
-def test_an_offset_of_one_layer_pixel_moves_one_sample_by_its_stride():
+def test_offset_of_one_pixel_moves_a_sample_by_the_stride():
     offset = np.zeros((18, 1, 1), np.float32)
     offset[2 * 5 + 1] = 1  # dx of the sample right of the middle
     offset[2 * 7] = -0.5  # dy of the sample below it
@@ -86,7 +86,7 @@ def test_an_offset_of_one_layer_pixel_moves_one_sample_by_its_stride():
     np.testing.assert_allclose(moved, expected)
 
 
-def test_movement_is_in_pixels_of_the_image_whatever_the_layer():
+def test_movement_is_in_image_pixels():
     offset = np.zeros((18, 1, 1), np.float32)
     offset[0], offset[1] = 3, 4
     offset[17] = -2
@@ -110,8 +110,8 @@ def centre_of_gradient(features, image, y, x):
 
 
 @pytest.mark.parametrize('backbone', ['resnet', 'lite'])
-def test_features_are_centred_on_whole_strides_of_the_input(backbone):
-    """Pixel q of stride s lies at s q, not at s (q + 1/2) - 1/2: weights all alike show it."""
+def test_features_are_centred_on_whole_strides(backbone):
+    """Pixel q of stride s lies at s q, not at s (q + 1/2) - 1/2, with equal weights."""
     if backbone == 'resnet':
         network = DeepStemResNet(BasicBlock, (1, 1, 1, 1), 0)
         # Among equals the maximum would be the first of the window: the average shows its centre.
@@ -131,12 +131,12 @@ def test_features_are_centred_on_whole_strides_of_the_input(backbone):
 
 
 @pytest.mark.parametrize('pixel', [(150, 3), (3, 120), (-1, 3), (3, -1)])
-def test_a_pixel_outside_names_the_size(pixel):
+def test_pixel_outside_is_an_error(pixel):
     with pytest.raises(InputError, match=rf'{pixel[0]},{pixel[1]} .* outside the image of 150x120'):
         locations().positions_at(*pixel)
 
 
-def test_shapes_that_do_not_fit_are_refused():
+def test_inconsistent_shapes_are_an_error():
     with pytest.raises(InputError, match=r'got \(18, 16, 24\) and \(4, 16, 24\)'):
         layer = locations()
         SamplingLocations('x', layer.offset, layer.mask[:4], 1, 1, 1, NETWORK_SIZE, FRAME_SIZE)
@@ -146,7 +146,7 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize('spatial', ['depth', 'features'])
-def test_a_segmenter_gives_the_samples_of_every_layer(tiny_samples, spatial):
+def test_segmenter_samples_every_layer(tiny_samples, spatial):
     checkpoint = bent(untrained(spatial=spatial))
     segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
     frame = tiny_samples[0].frame
@@ -164,7 +164,7 @@ def test_a_segmenter_gives_the_samples_of_every_layer(tiny_samples, spatial):
     assert same == [spatial == 'depth'] * 3
 
 
-def test_what_has_no_samples_to_show_is_refused(tiny_samples):
+def test_network_without_sampling_is_an_error(tiny_samples):
     plain = untrained(spatial='none')
     segmenter = Segmenter(plain.build(), plain.input_spec, plain.label_set, 'cpu')
     with pytest.raises(InputError, match='plain convolutions .spatial none.*give a checkpoint'):
