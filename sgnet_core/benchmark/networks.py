@@ -70,11 +70,9 @@ def randomize(network: SGNet) -> None:
 
 
 def build(checkpoint: Checkpoint, engine: Engine, device: str, graph: Path) -> Segmenter:
-    """The segmenter of a checkpoint, before its first frame.
+    """The segmenter of a checkpoint; the file `graph` keeps the ONNX graph between calls.
 
-    Args:
-        graph: file that keeps the ONNX graph between calls. The user's cache is not used: random
-            networks would displace trained ones.
+    The user's cache is not used: random networks would displace trained ones.
 
     Raises:
         InputError: the backend is not installed or does not support the precision.

@@ -35,11 +35,11 @@ SMALLEST_LENGTH = 64
 class BenchmarkConfig:
     """What a run measures: every combination of the lists.
 
+    Ratios without a suffix use the first precision and the first size.
+
     Attributes:
-        device: as resolved, for example `cpu`, `cuda`.
         variants: keys of `VARIANTS`, or `SHIPPED` for the bundled checkpoint.
-        precisions: keys of `PRECISIONS`; ratios without a suffix use the first.
-        sizes: (height, width) of frames; ratios without a suffix use the first.
+        sizes: (height, width) of frames.
         seconds: duration of one comparison.
 
     Raises:

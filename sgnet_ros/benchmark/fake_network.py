@@ -6,6 +6,7 @@ python -m sgnet_ros.benchmark.fake_network MILLISECONDS FILE --ros-args ...
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from types import SimpleNamespace
@@ -39,13 +40,8 @@ class FakeNetwork:
 
     def __init__(self, ms: float) -> None:
         self._seconds = ms / 1e3
-        self._results: dict[tuple[int, int], SegmentationResult] = {}
+        self.description = f'a fake network of {ms:g} ms'
         keep_freed_memory()  # like Segmenter
-
-    @property
-    def description(self) -> str:
-        """One line for a log."""
-        return f'a fake network of {1e3 * self._seconds:g} ms'
 
     def warm_up(self, iterations: int = 1) -> None:
         """Does nothing: there is no network to warm up."""
@@ -53,15 +49,14 @@ class FakeNetwork:
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
         """Rectangles of random classes."""
         time.sleep(self._seconds)
-        if frame.size not in self._results:
-            self._results[frame.size] = _rectangles(*frame.size)
-        return self._results[frame.size]
+        return _rectangles(*frame.size)
 
     def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
         """As `segment`, with the colour image."""
         return DeviceResult.from_numpy(frame.rgb, self.segment(frame))
 
 
+@functools.cache
 def _rectangles(height: int, width: int) -> SegmentationResult:
     rng = np.random.default_rng(0)
     blocks = rng.integers(0, len(NYU40), BLOCKS).astype(np.uint8)

@@ -15,11 +15,7 @@ from sgnet_ros.replay.result import PERCENTS
 
 
 def row(case: Case, seen: Observation) -> dict[str, Any]:
-    """Values of one case.
-
-    pairs = masks + dropped, or `unaccounted` is not 0. `unpaired` counts messages without a
-    partner, `not_received` masks that did not arrive with all outputs.
-    """
+    """Values of one case; `not_received` counts masks that did not arrive with all outputs."""
     node = seen.node
     causes = sorted(node['dropped'].items())
     dropped = {cause: n for cause, n in causes if cause not in BEFORE_PAIRING}

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +24,6 @@ SAMPLE_S = 0.25
 """Between two samples of CPU time and memory."""
 QUIET_S = 0.5
 """The last mask has arrived if none has for this time and twice the longest latency."""
-USER_TIME, SYSTEM_TIME, RESIDENT_PAGES = 11, 12, 21
-"""Fields of /proc/PID/stat after the name of the program, counted from 0; see proc(5)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Case:
         fake_network_ms: latency of a fake network; None = the network itself.
 
     Raises:
-        InputError: an unknown output, or a rate or time out of range.
+        InputError: an unknown output, or a value out of range.
     """
 
     size: tuple[int, int]
@@ -69,10 +66,7 @@ class Case:
 
 
 class Usage(NamedTuple):
-    """Attributes:
-    cpu_s: CPU time of all threads since the start of the process.
-    resident_mb: resident memory, shared memory included, 10^6 bytes.
-    """
+    """CPU time of all threads of a process, and its resident memory, 10^6 bytes."""
 
     cpu_s: float
     resident_mb: float
@@ -112,7 +106,12 @@ def run_case(
         SgnetError: a process ended or the node did not become ready; with the end of its log.
     """
     node_json, camera_json = folder / 'node.json', folder / 'camera.json'
-    with _listener(case) as listener, _start_node(case, parameters, folder, node_json) as node:
+    camera_argv = (*case.size, case.rate_hz, case.seconds, camera_json)
+    with (
+        ros_node('benchmark_listener', []) as listening_node,
+        _start_node(case, parameters, folder, node_json) as node,
+    ):
+        listener = Listener(listening_node, case.outputs)
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         while not listener.node_is_ready:
             _spin(listener, node, stop)
@@ -120,7 +119,7 @@ def run_case(
                 raise SgnetError(
                     f'{node.name} was not ready after {READY_TIMEOUT_S:g} s: {node.describe_end()}'
                 )
-        with _start_camera(case, folder, camera_json) as camera:
+        with _start('sgnet_ros.benchmark.synthetic_camera', folder, *camera_argv) as camera:
             samples = _watch(listener, node, camera, stop)
             camera.check()
         ended_s = time.monotonic()
@@ -155,30 +154,21 @@ def _watch(
     return samples
 
 
-@contextlib.contextmanager
-def _listener(case: Case) -> Iterator[Listener]:
-    with ros_node('benchmark_listener', []) as node:
-        yield Listener(node, case.outputs)
-
-
 def _start_node(
     case: Case, parameters: Mapping[str, str], folder: Path, json_file: Path
 ) -> ChildProcess:
     ros = ['--ros-args']
     for name, value in parameters.items():
         ros += ['-p', f'{name}:={value}']
-    log = folder / 'node.log'
     if case.fake_network_ms is None:
-        argv = ['segmentation_node', '--json', str(json_file), *ros]
-        return ChildProcess('segmentation_node', argv, log, os.environ)
-    argv = [str(case.fake_network_ms), str(json_file), *ros]
-    return ChildProcess('fake network', argv, log, os.environ, 'sgnet_ros.benchmark.fake_network')
+        return _start('sgnet_ros', folder, 'segmentation_node', '--json', json_file, *ros)
+    fake_network = 'sgnet_ros.benchmark.fake_network'
+    return _start(fake_network, folder, case.fake_network_ms, json_file, *ros)
 
 
-def _start_camera(case: Case, folder: Path, json_file: Path) -> ChildProcess:
-    argv = [str(value) for value in (*case.size, case.rate_hz, case.seconds, json_file)]
-    log = folder / 'camera.log'
-    return ChildProcess('camera', argv, log, os.environ, 'sgnet_ros.benchmark.synthetic_camera')
+def _start(module: str, folder: Path, *argv: object) -> ChildProcess:
+    name = module.rpartition('.')[2]
+    return ChildProcess(name, list(map(str, argv)), folder / f'{name}.log', os.environ, module)
 
 
 def _spin(listener: Listener, node: ChildProcess, stop: threading.Event) -> None:
@@ -195,11 +185,11 @@ def usage_of(pid: int) -> Usage | None:
         text = Path(f'/proc/{pid}/stat').read_text()
     except OSError:
         return None
-    # The name is in brackets and may itself hold spaces and brackets.
+    # The fields after the name of the program, see proc(5); the name may contain brackets.
     fields = text.rpartition(')')[2].split()
-    ticks = int(fields[USER_TIME]) + int(fields[SYSTEM_TIME])
-    resident = int(fields[RESIDENT_PAGES]) * os.sysconf('SC_PAGE_SIZE')
-    return Usage(ticks / os.sysconf('SC_CLK_TCK'), resident / 1e6)
+    cpu_ticks, resident_pages = int(fields[11]) + int(fields[12]), int(fields[21])
+    resident = resident_pages * os.sysconf('SC_PAGE_SIZE')
+    return Usage(cpu_ticks / os.sysconf('SC_CLK_TCK'), resident / 1e6)
 
 
 def _is_quiet(listener: Listener, ended_s: float) -> bool:

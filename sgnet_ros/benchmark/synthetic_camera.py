@@ -9,19 +9,17 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from pathlib import Path
 
-import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
 from sgnet_core.benchmark.synthetic_frames import frame_from_images, synthetic_images
 from sgnet_core.errors import SgnetError
 from sgnet_core.io.files import write_json
 from sgnet_ros.bag.reader import with_header_stamp
+from sgnet_ros.compat.ros_node import ros_node
 from sgnet_ros.compat.signals import interruptible
 from sgnet_ros.conversions.camera_info import camera_info_to_msg
 from sgnet_ros.conversions.images import depth_to_msg, rgb_to_msg
@@ -88,15 +86,11 @@ class SyntheticCamera:
 
 def main(height: str, width: str, rate_hz: str, seconds: str, json_file: str) -> None:
     """Run the camera, then write `{"sent": frames}`."""
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    with interruptible() as stop:
-        node = rclpy.create_node('benchmark_camera')
+    with interruptible() as stop, ros_node('benchmark_camera', []) as node:
         camera = SyntheticCamera(node, int(height), int(width))
         camera.wait_for_node(stop)
         sent = camera.run(float(rate_hz), float(seconds), stop)
-        node.destroy_node()
-    rclpy.try_shutdown()
-    write_json(Path(json_file), {'sent': sent})
+    write_json(json_file, {'sent': sent})
 
 
 if __name__ == '__main__':
