@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cameras of a pair of images, fixed when the pair was complete."""
+"""The intrinsics of a pair of images, fixed when the pair was complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from sgnet_ros.topics import (
     DEPTH_CAMERA_INFO,
     RGB,
     resolved_topic,
-    topic_text,
 )
 
 
@@ -48,13 +47,13 @@ class Cameras:
 
     @property
     def missing(self) -> str | None:
-        """The first of `needed` that was not received yet, if any."""
+        """The first of `needed` that was not received yet, or None."""
         return next((topic for topic in self.needed if topic not in self.infos), None)
 
     def stale(self, image: Image) -> bool:
-        """Whether camera_info has another size and stamp, so that the one of `image` is still due.
+        """Whether the size and stamp of camera_info differ, so that a newer one will arrive.
 
-        A compressed image has no size.
+        False for compressed images, whose size is not known.
         """
         known = self.infos.get(CAMERA_INFO)
         if known is None or CAMERA_INFO not in self.needed or not isinstance(image, Image):
@@ -79,25 +78,15 @@ class Cameras:
         Raises:
             MessageError: they are invalid.
         """
-        return intrinsics_from_msg(camera_info, self._rectified(RGB))
+        return intrinsics_from_msg(camera_info, is_rectified(resolved_topic(self.node, RGB)))
 
-    def depth_intrinsics(self, depth: Image) -> CameraIntrinsics | None:
-        """The intrinsics of `depth`; None without `depth.register`.
+    def depth_intrinsics(self) -> CameraIntrinsics | None:
+        """The intrinsics of depth; None without `depth.register`.
 
         Raises:
             MessageError: depth/camera_info is invalid.
         """
         if DEPTH_CAMERA_INFO not in self.needed:
             return None
-        camera_info = self.infos[DEPTH_CAMERA_INFO]
-        if camera_info.header.frame_id not in ('', depth.header.frame_id):
-            self.node.get_logger().warning(
-                f'{topic_text(self.node, DEPTH_CAMERA_INFO)} is in frame '
-                f'{camera_info.header.frame_id!r}, depth/image in {depth.header.frame_id!r}: two '
-                'cameras? Registered depth needs no depth.register',
-                once=True,
-            )
-        return intrinsics_from_msg(camera_info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
-
-    def _rectified(self, topic: str) -> bool:
-        return is_rectified(resolved_topic(self.node, topic))
+        rectified = is_rectified(resolved_topic(self.node, DEPTH))
+        return intrinsics_from_msg(self.infos[DEPTH_CAMERA_INFO], rectified, DEPTH_CAMERA_INFO)

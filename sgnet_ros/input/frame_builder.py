@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a pair of messages to a frame: conversion, registration, gravity."""
+"""Builds frames from pairs of messages: conversion, registration, gravity."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.topics import DEPTH
 
 FROM_TF = [0.0] * 7
-"""`depth.extrinsics` that select TF. A quaternion of zeros is not a rotation."""
+"""`depth.extrinsics` that select TF; not a valid pose."""
 
 
 class FrameBuilder:
-    """Makes frames for one thread, from construction until `close()`.
+    """Builds frames for one thread, from construction until `close()`.
 
     Args:
         device: the device that registers depth.
@@ -68,8 +68,7 @@ class FrameBuilder:
         """The frame of a pair, without gravity.
 
         Args:
-            intrinsics: the camera of the colour image.
-            depth_intrinsics: the camera of the depth image; None = depth is registered already.
+            depth_intrinsics: None if depth is registered already.
 
         Raises:
             MessageError: a message is invalid, their sizes differ, or TF has no transform.
@@ -81,22 +80,16 @@ class FrameBuilder:
         )
         if depth_intrinsics is not None:
             rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
+            measured = torch.from_numpy(depth_m).to(self._device)
             with naming_stream(DEPTH):
-                measured = torch.from_numpy(depth_m).to(self._device)
-                depth_m = (
-                    register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
-                    .cpu()
-                    .numpy()
-                )
+                registered = register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
+            depth_m = registered.cpu().numpy()
         elif warning := alignment_warning(image.header, depth.header):
             self._logger.warning(warning, once=True)
         return registered_frame(rgb, depth_m, intrinsics)
 
     def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:
-        """`frame` with gravity.
-
-        Args:
-            header: the header of its colour image.
+        """`frame` with gravity; `header` is that of its colour image.
 
         Raises:
             NoTransformError: TF has no transform.

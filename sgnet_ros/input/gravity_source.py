@@ -13,7 +13,7 @@ from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
 from sgnet_ros.parameters import NodeParameters
 
 LEVEL = (0.0, 1.0, 0.0)
-"""Down in the optical frame of a camera that looks horizontally."""
+"""Down in the optical frame of a level camera."""
 
 
 class GravitySource:
@@ -40,10 +40,7 @@ class GravitySource:
         self.latest: Gravity | None = None
 
     def gravity(self, frame: RgbdFrame, header: Header) -> Gravity:
-        """The gravity of `frame`.
-
-        Args:
-            header: the header of its colour image.
+        """The gravity of `frame`; `header` is that of its colour image.
 
         Raises:
             NoTransformError: TF has no transform.
@@ -58,7 +55,7 @@ class GravitySource:
         return self.latest
 
     def reset(self) -> None:
-        """Forget the earlier frames, because time went back."""
+        """Forget earlier frames after a jump back in time."""
         if self._tracker is not None:
             self._tracker.reset()
 
@@ -73,5 +70,5 @@ class GravitySource:
             ) from error
         up, origin = camera_from_level[:3, 2], camera_from_level[:3, 3]
         height_m = -float(up @ origin)
-        # A level frame above the camera is not on the ground.
+        # A frame above the camera is not on the ground.
         return Gravity(-up, self._height_m or (height_m if height_m > 0 else None))

@@ -49,8 +49,8 @@ class NoCameraInfoError(MessageError):
 class RgbdSubscriber:
     """Subscribes from construction until `close()`.
 
-    A pair waits for the first message of every needed camera_info, and after a change of the
-    resolution for the next one. The next pair replaces it.
+    A pair waits for the first message of every needed camera_info and, after a change of the
+    resolution, for the next one. The next pair replaces it.
 
     Args:
         on_pair: called with raw or compressed (colour, depth) messages and their cameras, in the
@@ -100,7 +100,12 @@ class RgbdSubscriber:
         if self._waiting is not None:
             self._counters.dropped('stopped')
 
+    def _unsubscribe(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
     def _subscribe(self, reliable: bool) -> None:
+        self._unsubscribe()
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self.qos = QoSProfile(depth=SENSOR_QOS.depth, reliability=reliability)
         rgb, depth = (self._subscriber(topic) for topic in (RGB, DEPTH))
@@ -119,20 +124,18 @@ class RgbdSubscriber:
         self._subscriptions = (rgb.sub, depth.sub, *infos)
 
     def _subscriber(self, topic: str) -> Subscriber:
-        kind, name = message_type(self._node, topic), resolved_topic(self._node, topic)
-        events = no_subscription_events()
         subscriber = Subscriber(
-            self._node, kind, name, qos_profile=self.qos, event_callbacks=events
+            self._node,
+            message_type(self._node, topic),
+            resolved_topic(self._node, topic),
+            qos_profile=self.qos,
+            event_callbacks=no_subscription_events(),
         )
         subscriber.registerCallback(self._count, topic)
         return subscriber
 
-    def _unsubscribe(self) -> None:
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-
     def _follow_publishers(self) -> None:
-        """`qos.input` auto: reliable while every publisher is."""
+        """`qos.input` auto: reliable if every publisher is reliable."""
         offered = [
             publisher.qos_profile.reliability
             for topic in self.topics
@@ -142,9 +145,10 @@ class RgbdSubscriber:
         ]
         reliable = set(offered) == {ReliabilityPolicy.RELIABLE}
         if reliable != (self.qos.reliability == ReliabilityPolicy.RELIABLE):
-            self._unsubscribe()
             self._subscribe(reliable)
-            self._node.get_logger().info(f'inputs are {"reliable" if reliable else "best effort"}')
+            self._node.get_logger().info(
+                f'subscriptions are {"reliable" if reliable else "best effort"}'
+            )
 
     def _count(self, message: Image, topic: str) -> None:
         self._counters.received(STREAMS[topic])
@@ -156,7 +160,7 @@ class RgbdSubscriber:
     def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
         self._counters.received(STREAMS[topic])
         self.cameras = replace(self.cameras, infos={**self.cameras.infos, topic: message})
-        if self._waiting is not None and not self._needs_camera_info(*self._waiting):
+        if self._waiting is not None and not self._needs_camera_info(self._waiting[0]):
             waiting, self._waiting = self._waiting, None
             self._on_pair(*waiting, self.cameras)
 
@@ -167,10 +171,10 @@ class RgbdSubscriber:
             self._on_missing_camera_info(NoCameraInfoError(self.cameras.missing))
         elif waiting is not None:
             self._on_pair(*waiting, self.cameras)  # its error names the camera_info
-        if self._needs_camera_info(image, depth):
+        if self._needs_camera_info(image):
             self._waiting = (image, depth)
         else:
             self._on_pair(image, depth, self.cameras)
 
-    def _needs_camera_info(self, image: Image, depth: Image) -> bool:
+    def _needs_camera_info(self, image: Image) -> bool:
         return self.cameras.missing is not None or self.cameras.stale(image)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look-ups in TF. No other module reads transforms."""
+"""Look-ups in TF; no other module reads transforms."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ class TfLookup:
     def _log_age(self, target: str, source: str, stamp_ns: int, latest: Time) -> None:
         self.not_at_stamp += 1
         age_s = (stamp_ns - latest.nanoseconds) / 1e9
-        what = (
-            f'the transform from {source!r} to {target!r} is not known at the stamp of the image; '
+        text = (
+            f'the transform from {source!r} to {target!r} is not available at the image stamp; '
             f'using the latest, {abs(age_s) * 1e3:.0f} ms {"older" if age_s > 0 else "newer"}'
         )
         if abs(age_s) > STALE_S:
-            self._logger.warning(what, throttle_duration_sec=WARNING_PERIOD_S)
+            self._logger.warning(text, throttle_duration_sec=WARNING_PERIOD_S)
         else:
-            self._logger.info(what, once=True)
+            self._logger.info(text, once=True)

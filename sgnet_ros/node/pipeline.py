@@ -66,7 +66,7 @@ class Pipeline:
         """The frame, with gravity if the network or an output needs it."""
         cameras, builder = self.cameras, self.frame_builder
         frame = builder.build(
-            image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics(depth)
+            image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics()
         )
         network_needs_gravity = self.segmenter.input_spec.spatial == 'hha'
         if not network_needs_gravity and HHA not in self.publishers.subscribed():
@@ -84,7 +84,7 @@ class Pipeline:
 
 @contextmanager
 def _memory_for_one_frame() -> Iterator[None]:
-    """Make a lack of memory an error of one frame: it may suffice for the next."""
+    """Turn a lack of memory into an error of one frame; the next may fit."""
     try:
         yield
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:

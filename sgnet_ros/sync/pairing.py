@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which colour and depth messages belong together: a pure policy, no ROS, no clock.
+"""Pairs colour and depth messages by stamp: a pure policy, no ROS, no clock.
 
-Stamps are integer nanoseconds and are arguments; a message is anything. A pair is made as soon as
-nothing better can still arrive:
+Stamps are integer nanoseconds; a message is any object. A pair is made as soon as no better pair
+can arrive:
 
-- equal stamps pair at once;
-- otherwise the nearest depth within `slop_s` of a colour pairs, provided that no other colour is
-  nearer to it, and that the next message of either stream, which comes at least one of the
-  intervals lately seen later, cannot be nearer. So a lost frame never shifts the partners of the
-  following ones, however large the slop;
-- a message is in one pair at most, and pairs come in the order of their stamps;
-- when stamps of a stream go back (a bag loops, a simulation restarts) what waits is cleared.
+- Equal stamps pair at once.
+- Otherwise a colour pairs with the nearest depth within `slop_s`, if no other colour is nearer to
+  that depth and the next message of either stream cannot be nearer. The shortest recent interval
+  of a stream bounds its next stamp. A lost frame therefore never shifts later pairs.
+- A message is in one pair at most, and pairs come in the order of their stamps.
+- If the stamps of a stream jump back (a bag loops), waiting messages are dropped.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from sgnet_core.errors import ConfigError
 
 MODES = ('auto', 'exact', 'approximate')
 DEFAULT_SLOP_S = 0.015
-"""Of the node and of everything that reads bags: below half a period of 30 Hz."""
+"""Default of node and commands: below half a period of 30 Hz."""
 NANOSECONDS = 1_000_000_000
-INTERVALS_REMEMBERED = 8
-"""How many of a stream's last intervals bound when its next message can come."""
+RECENT_INTERVALS = 8
+"""Number of intervals of a stream that bound its next stamp."""
 FIRST_INTERVAL_NS = NANOSECONDS // 60
-"""The bound until an interval is seen: the shortest of common cameras."""
+"""Bound before the first interval: the shortest period of common cameras."""
 
 
 class _Stream:
@@ -37,9 +36,8 @@ class _Stream:
         self.name = name
         self.waiting: OrderedDict[int, Any] = OrderedDict()
         self.newest_ns: int | None = None
-        # Its time went back and no pair was made since.
-        self.jumped = False
-        self._intervals: deque[int] = deque(maxlen=INTERVALS_REMEMBERED)
+        self.jumped = False  # stamps went back, and no pair was made since
+        self._intervals: deque[int] = deque(maxlen=RECENT_INTERVALS)
 
     def add(self, stamp_ns: int, message: Any) -> None:
         if self.newest_ns is not None:
@@ -48,7 +46,7 @@ class _Stream:
         self.waiting[stamp_ns] = message
 
     def restart(self) -> int:
-        """Forget everything; returns how many messages were waiting."""
+        """Forget everything; returns the number of dropped messages."""
         cleared = len(self.waiting)
         self.waiting.clear()
         self._intervals.clear()
@@ -56,32 +54,31 @@ class _Stream:
         return cleared
 
     def nearest(self, stamp_ns: int) -> int | None:
-        """The waiting stamp nearest to this one; of two as near, the earlier."""
+        """The waiting stamp nearest to this one, the earlier of two."""
         return min(self.waiting, key=lambda own: (abs(own - stamp_ns), own), default=None)
 
     def next_ns(self) -> int:
-        """No later message of this stream is expected to be stamped before this."""
-        interval = min(self._intervals, default=FIRST_INTERVAL_NS)
-        return self.newest_ns + interval
+        """The earliest expected stamp of the next message."""
+        return self.newest_ns + min(self._intervals, default=FIRST_INTERVAL_NS)
 
 
 class RgbdPairing:
     """Pairs colour with depth by stamp.
 
     Args:
-        slop_s: largest difference of stamps, in seconds, that two messages of a pair may have.
-        queue_size: how many messages of each stream may wait for a partner.
+        slop_s: largest difference of the stamps of a pair, in seconds.
+        queue_size: number of unpaired messages kept for each stream.
         mode: 'exact' pairs equal stamps only; 'approximate' also near ones; 'auto' is approximate
-            until stamps are equal, and from then on exact: streams stamped by one trigger never
-            mix frames. It returns after `queue_size` colours in a row without an equal stamp.
+            until stamps are equal, then exact, and approximate again after `queue_size` colours
+            in a row without an equal stamp.
 
     Attributes:
-        pairs: how many pairs were made.
-        dropped: cause -> messages. 'rgb_unmatched', 'depth_unmatched': no partner within the slop
-            or pushed out of the queue; 'duplicate_stamp': the stamp of the message before;
-            'time_jump': waiting when time went back.
+        pairs: number of pairs.
+        dropped: cause -> number of messages. 'rgb_unmatched', 'depth_unmatched': no partner;
+            'duplicate_stamp': same stamp as the message before; 'time_jump': waiting when stamps
+            went back.
         nearest_gap_ns: smallest difference of a colour and a depth stamp since the last pair, or
-            None. It says what `slop_s` would have been needed.
+            None: the slop that a pair would have needed.
 
     Raises:
         ConfigError: a value is out of range.
@@ -101,7 +98,7 @@ class RgbdPairing:
         self._queue_size = queue_size
         self._rgb = _Stream('rgb')
         self._depth = _Stream('depth')
-        # Colours in a row that found no equal stamp; None = no equal stamps seen yet.
+        # Colours in a row without an equal stamp; None = no equal stamps yet.
         self._unequal: int | None = None
         self.pairs = 0
         self.dropped: Counter[str] = Counter()
@@ -109,15 +106,15 @@ class RgbdPairing:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait for a partner."""
+        """Number of messages that wait for a partner."""
         return len(self._rgb.waiting) + len(self._depth.waiting)
 
     def add_rgb(self, stamp_ns: int, message: Any) -> list[tuple[Any, Any]]:
-        """Take a colour message; returns the (colour, depth) pairs it completes."""
+        """Add a colour message; returns the (colour, depth) pairs that it completes."""
         return self._add(self._rgb, self._depth, stamp_ns, message)
 
     def add_depth(self, stamp_ns: int, message: Any) -> list[tuple[Any, Any]]:
-        """Take a depth message; returns the (colour, depth) pairs it completes."""
+        """Add a depth message; returns the (colour, depth) pairs that it completes."""
         return self._add(self._depth, self._rgb, stamp_ns, message)
 
     def _add(self, stream: _Stream, other: _Stream, stamp_ns: int, message: Any):
@@ -138,10 +135,10 @@ class RgbdPairing:
         return pairs
 
     def _handle_time_jump(self, stream: _Stream, other: _Stream) -> None:
-        """Time of `stream` went back: clear what belongs to the time before."""
+        """Drop the messages from before the jump of `stream`."""
         cleared = stream.restart()
         if other.jumped and not stream.jumped:
-            # The other went back first: what it holds belongs to the new time already.
+            # The other stream jumped first: its messages are new already.
             stream.jumped = True
         else:
             cleared += len(other.waiting)
@@ -154,18 +151,17 @@ class RgbdPairing:
     def _update_nearest_gap(self, other: _Stream, stamp_ns: int) -> None:
         nearest = other.nearest(stamp_ns)
         if nearest is not None:
-            gap = abs(nearest - stamp_ns)
-            known = self.nearest_gap_ns
-            self.nearest_gap_ns = gap if known is None else min(known, gap)
+            gaps = abs(nearest - stamp_ns), self.nearest_gap_ns
+            self.nearest_gap_ns = min(gap for gap in gaps if gap is not None)
 
     def _max_gap_ns(self) -> int:
-        """How far apart the stamps of a pair may be now."""
+        """The largest difference of the stamps of a pair now."""
         if self._mode == 'exact' or (self._mode == 'auto' and self._unequal is not None):
             return 0
         return self._slop_ns
 
     def _next_final_pair(self) -> tuple[int, int] | None:
-        """The earliest (colour, depth) stamps that nothing can better any more."""
+        """The earliest (colour, depth) stamps that no later message can improve."""
         max_gap = self._max_gap_ns()
         for rgb_ns in self._rgb.waiting:
             depth_ns = self._best_depth(rgb_ns, max_gap)
@@ -179,7 +175,7 @@ class RgbdPairing:
         return None
 
     def _best_depth(self, rgb_ns: int, max_gap: int) -> int | None:
-        """The nearest depth within max_gap that is nearer to no other colour."""
+        """The nearest depth within `max_gap` that is not nearer to another colour."""
         within = [d for d in self._depth.waiting if abs(d - rgb_ns) <= max_gap]
         own = [d for d in within if self._rgb.nearest(d) == rgb_ns]
         return min(own, key=lambda d: abs(d - rgb_ns), default=None)
@@ -197,7 +193,7 @@ class RgbdPairing:
         return pair
 
     def _drop_unmatchable(self, stream: _Stream, other: _Stream) -> None:
-        """Drop what no message of `other`, waiting or to come, can pair with."""
+        """Drop messages that no waiting or later message of `other` can pair with."""
         if other.newest_ns is None or (stream.jumped and not other.jumped):
             return
         max_gap = self._max_gap_ns()

@@ -10,11 +10,10 @@ from sgnet_ros.sync.pairing import RgbdPairing
 
 
 class RgbdPairingFilter(SimpleFilter):
-    """Signals the pairs that `pairing` makes of the messages of two filters.
+    """Signals the pairs of the messages of two filters.
 
     `on_dropped` receives the cause and number of messages without a pair. Callbacks run outside
-    the lock: one that raises loses its pair only. The synchronisers of `message_filters` would
-    block forever.
+    the lock: an exception loses one pair only, and does not block as in `message_filters`.
     """
 
     def __init__(

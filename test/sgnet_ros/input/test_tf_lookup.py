@@ -65,7 +65,7 @@ def test_what_moves_is_taken_at_the_stamp_or_else_the_latest_and_that_is_said(tf
             reader.lookup('odom', 'camera', stamp_ns), by_hand((2, 0, 0), TURN), atol=1e-12
         )
         assert reader.not_at_stamp == count
-    log = [line for line in ros.log() if "from 'camera' to 'odom' is not known at" in line]
+    log = [line for line in ros.log() if "from 'camera' to 'odom' is not available" in line]
     assert ['INFO' in log[0], '30 ms older' in log[0]] == [True, True]
     assert ['WARN' in log[1], '7000 ms older' in log[1]] == [True, True]
     assert len(log) == 2, 'what is usual is said once'

@@ -156,9 +156,9 @@ def test_qos_auto_follows_the_publishers(ros, reliable):
     camera.listen(Image, MASK)
     camera.connect(MASK)
     if reliable:
-        ros.wait_for_log('inputs are reliable')
+        ros.wait_for_log('subscriptions are reliable')
         late = ros.camera(reliable=False)
-        ros.wait_for_log('inputs are best effort')
+        ros.wait_for_log('subscriptions are best effort')
         assert late.rgb.topic_name == '/cam/rgb'
     stamps_s = iter(range(10_000))
 
