@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read and convert the checkpoints of SGNet's authors.
 
-Facts of the authors' released code, for PyTorch 0.4.1, that decide the result of a checkpoint:
+The authors' code for PyTorch 0.4.1 differs from ours as follows:
 
 * Every norm of the network is an early InPlace-ABN, which scales by |weight| + 1e-5.
-* The main bias of an S-Conv is there, but frozen at zero. Our S-Conv has none: whatever is in it
-  moves into the running mean of the norm behind it, which is the same network.
-* The colour image has its mean taken off and is not divided by anything, channels B, G, R; S-Conv
-  sees depth in metres, and 0 where nothing was measured.
+* An S-Conv has a main bias, which is frozen at zero. Our S-Conv has none: the bias is subtracted
+  from the running mean of the next norm, which gives the same network.
+* The input is BGR minus its mean, without division. S-Conv sees depth in metres, 0 if missing.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from sgnet_core.preprocessing import InputSpec
 AUTHORS_VARIANTS = ('sgnet_r101', 'sgnet_r50', 'sgnet_aspp_r101')
 AUTHORS_INPUT = InputSpec(480, 640, 'bgr', (104.008, 116.669, 122.675), (1.0, 1.0, 1.0), 'depth')
 ABN_EPSILON = 1e-5
-"""What InPlace-ABN adds to the variance, as BatchNorm2d does, and to |weight|, as nobody else."""
+"""InPlace-ABN adds this to the variance, as BatchNorm2d does, and also to |weight|."""
 
 _HEAD_NAMES = {
     'head.0': 'dsn4.0',
@@ -55,13 +54,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TensorMapping:
-    """What became of one tensor of the file.
+    """The conversion of one tensor.
 
     Attributes:
-        source: its name in the file.
-        target: its name in our checkpoint; None = not in it.
-        shape: of it, in both.
-        change: what was done to the values; '' = nothing.
+        source: name in the file.
+        target: name in our checkpoint; None if it is dropped.
+        shape: shape in both.
+        change: change of the values; '' = none.
     """
 
     source: str
@@ -71,21 +70,21 @@ class TensorMapping:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file of `torch.save`, by name, on the CPU. Runs no code of the file.
+    """Read the tensors of a `torch.save` file (old or new format) without running its code.
 
-    Args:
-        path: of PyTorch's old format or of the new one; a state dict, or a dict with one as its
-            `state_dict`.
+    The file holds a state dict, or a dict with the entry `state_dict`.
 
     Raises:
-        CheckpointError: no such file, damaged, asking for anything but data, or without tensors.
+        CheckpointError: the file is missing, damaged, asks for code, or has no tensors.
     """
     if not path.is_file():
-        raise CheckpointError(f'no file at {path}; give the path of a checkpoint of the authors')
+        raise CheckpointError(
+            f'{path} does not exist; give the path of a checkpoint of the authors'
+        )
     try:
         with _ignore_numpy_scalars():
             stored = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # a damaged pickle can end in any of them
+    except Exception as error:  # a damaged pickle can raise any exception
         raise CheckpointError(_read_error(path, str(error) or type(error).__name__)) from error
     state_dict = stored.get('state_dict', stored) if isinstance(stored, Mapping) else stored
     named = isinstance(state_dict, Mapping) and all(isinstance(name, str) for name in state_dict)
@@ -101,24 +100,24 @@ def convert(
     label_set: LabelSet | None = None,
     keep_auxiliary: bool = False,
 ) -> tuple[Checkpoint, list[TensorMapping]]:
-    """A checkpoint that computes what the authors' network computes with these tensors.
+    """Convert the authors' tensors to a checkpoint that computes the same scores.
 
     Args:
-        state_dict: their names, with the prefix `module.` or without, to tensors.
+        state_dict: names, with or without the prefix `module.`, and tensors.
         variant: one of `AUTHORS_VARIANTS`.
-        label_set: the classes; None = the NYU set of this number of classes.
+        label_set: the classes; None = the NYU set with this number of classes.
         keep_auxiliary: keep the training-only head, as `auxiliary_head.*`.
 
     Returns:
-        The checkpoint, and one `TensorMapping` for every tensor of `state_dict`, in its order.
+        The checkpoint, and one `TensorMapping` for each tensor of `state_dict`, in its order.
 
     Raises:
         InputError: the variant is not one of `AUTHORS_VARIANTS`.
-        CheckpointError: a tensor is missing, left over, misshapen or not of finite numbers, and
-            named; or the classes are not as many.
+        CheckpointError: a tensor is missing, unexpected, misshapen or not finite, or the number
+            of classes does not match.
     """
     if variant not in AUTHORS_VARIANTS:
-        raise InputError(f'the authors have no {variant!r}, only {", ".join(AUTHORS_VARIANTS)}')
+        raise InputError(f'variant must be one of {", ".join(AUTHORS_VARIANTS)}, got {variant!r}')
     prefix = 'module.' if all(name.startswith('module.') for name in state_dict) else ''
     tensors = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
     auxiliary = keep_auxiliary or any(name.startswith('dsn3.') for name in tensors)
@@ -133,7 +132,7 @@ def convert(
 def _convert_tensors(
     network: SGNet, tensors: Mapping[str, Tensor], keep_auxiliary: bool
 ) -> tuple[dict[str, Tensor], dict[str, TensorMapping]]:
-    """Converted tensors by our names, and the mapping of each tensor by the authors' name."""
+    """The tensors by our names, and the mappings by the authors' names."""
     scales = {
         f'{name}.weight' for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)
     }
@@ -162,7 +161,7 @@ def _convert_tensors(
 
 
 def _check(network: SGNet, tensors: Mapping[str, Tensor]) -> None:
-    """Raise CheckpointError, naming the first tensor that does not fit."""
+    """Raise CheckpointError with the first tensor that does not fit."""
     wanted = _authors_shapes(network)
     state = network.state_dict()
     optional = {_authors_name(n): () for n in state if n.endswith('.num_batches_tracked')}
@@ -178,17 +177,19 @@ def _check(network: SGNet, tensors: Mapping[str, Tensor]) -> None:
         if name.endswith('.num_batches_tracked'):
             continue
         if not (tensor.is_floating_point() and tensor.isfinite().all()):
-            raise CheckpointError(f'tensor {name} is not of finite numbers; get the file again')
+            raise CheckpointError(
+                f'tensor {name} has values that are not finite; download the file again'
+            )
     if any(name.endswith('.num_batches_tracked') for name in tensors):
-        # Their norms have no such counter: nn.BatchNorm2d does, and keeps the sign of its weight.
+        # InPlace-ABN has no such counter. BatchNorm2d has one, and keeps the sign of its weight.
         logger.warning(
-            "the file was saved by a network with BatchNorm2d, not by the authors' own: their "
-            'rule |weight| + %s is applied all the same', ABN_EPSILON,
+            "the file was saved with BatchNorm2d instead of the authors' norm; their rule "
+            '|weight| + %s is applied anyway', ABN_EPSILON,
         )  # fmt: skip
 
 
 def _variant_hint(config: SGNetConfig, tensors: Mapping[str, Tensor]) -> str:
-    """What to say where the names are exactly those of another of their networks."""
+    """A hint if the names are those of another variant; '' otherwise."""
     for variant in AUTHORS_VARIANTS:
         network = _empty_network(variant, config.num_classes, auxiliary=False)
         if variant != config.variant and _authors_shapes(network).keys() <= tensors.keys():
@@ -204,10 +205,10 @@ def _empty_network(variant: str, classes: int, auxiliary: bool) -> SGNet:
 def _count_classes(variant: str, tensors: Mapping[str, Any]) -> int:
     name = 'head.1.bias' if variant == 'sgnet_aspp_r101' else 'dsn4.3.bias'
     shape = tuple(getattr(tensors.get(name), 'shape', ()))
-    # Where it is missing or no vector, the check of all tensors says so, whatever the number.
+    # The check of all tensors reports a missing or misshapen bias.
     classes = shape[0] if len(shape) == 1 else 40
     if not 1 <= classes <= 255:
-        raise CheckpointError(f'tensor {name} is for {classes} classes, there can be 1 to 255')
+        raise CheckpointError(f'tensor {name} has {classes} classes; 1 to 255 are supported')
     return classes
 
 
@@ -217,7 +218,7 @@ def _label_set(classes: int, label_set: LabelSet | None) -> LabelSet:
     if label_set is None or len(label_set) != classes:
         known = ', '.join(f'{name} ({len(labels)})' for name, labels in LABEL_SETS.items())
         wanted = '' if label_set is None else f', {label_set.name} has {len(label_set)}'
-        raise CheckpointError(f'the file is of {classes} classes{wanted}; there are {known}')
+        raise CheckpointError(f'the file has {classes} classes{wanted}; known sets: {known}')
     return label_set
 
 
@@ -238,7 +239,7 @@ def _authors_name(name: str) -> str:
 
 
 def _sconv_biases(network: SGNet) -> dict[str, str]:
-    """Our running mean behind every S-Conv -> their name of the bias of that S-Conv."""
+    """Our running mean after each S-Conv -> the authors' name of its bias."""
     return {
         f'{position.removesuffix("conv2")}bn2.running_mean': _authors_name(f'{position}.bias')
         for position in network.sconv_positions()
@@ -246,7 +247,7 @@ def _sconv_biases(network: SGNet) -> dict[str, str]:
 
 
 class _Ignored:
-    """Takes the place of a NumPy scalar or of its dtype; holds nothing and calls nothing."""
+    """Replaces a NumPy scalar or its dtype; stores and calls nothing."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -254,9 +255,9 @@ class _Ignored:
 
 
 def _ignore_numpy_scalars() -> contextlib.AbstractContextManager[object]:
-    """Lets `torch.load` pass over a score that was saved as a NumPy scalar beside the tensors.
+    """Let `torch.load` ignore scores that were saved as NumPy scalars.
 
-    NumPy's own classes are not let in: their unpickling trusts the bytes it is given.
+    NumPy's own classes stay forbidden: their unpickling trusts the bytes of the file.
     """
     if not hasattr(torch.serialization, 'safe_globals'):  # before PyTorch 2.5
         return contextlib.nullcontext()
@@ -274,8 +275,8 @@ def _read_error(path: Path, error: str) -> str:
     if asked_for:
         return (
             f'{path} asks for {asked_for.group(1)}, which a file of tensors does not need; it was '
-            'refused, and nothing of it was run; get one that holds tensors and numbers only'
+            'refused and none of its code was run; use a file with tensors and numbers only'
         )
-    # PyTorch surrounds the reason with advice, even with that to read the file unsafely.
+    # PyTorch adds advice to the reason, for example to load the file unsafely.
     reason = re.split(r'\.\s|\n', error.rpartition('WeightsUnpickler error:')[2].strip())[0]
-    return f'{path} cannot be read as a PyTorch file ({reason}); get it again'
+    return f'{path} cannot be read as a PyTorch file ({reason}); download it again'

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint: one `.safetensors` file whose header says everything needed to use the weights.
+"""The checkpoint format: a `.safetensors` file with a JSON header.
 
-The header entry `sgnet` is JSON: format version, architecture, input, classes, colours, and how the
-network was trained and what it scored. Loading is strict, and nothing is ever unpickled.
+The header entry `sgnet` holds the format version, architecture, input, classes, palette and
+provenance. Loading is strict and never unpickles.
 """
 
 from __future__ import annotations
@@ -29,21 +29,24 @@ from sgnet_core.preprocessing import InputSpec
 FORMAT = 1
 HEADER_KEY = 'sgnet'
 AUXILIARY_PREFIX = 'auxiliary_head.'
-"""How the names of the tensors of the training-only head begin."""
+"""Prefix of the tensor names of the training-only head."""
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / 'checkpoints' / 'sgnet_lite2_nyu40.safetensors'
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network and all that is known of it.
+    """A trained network.
 
     Attributes:
-        config: its architecture.
-        input_spec: what it expects to see.
-        label_set: its classes and their colours.
-        weights: every parameter and buffer of the inference network, by name; beside them those
-            of the auxiliary head (`auxiliary_head.*`), where it was kept for further training.
-        provenance: how it was trained and what it scored; plain JSON values.
+        config: architecture.
+        input_spec: expected input.
+        label_set: classes and their colours.
+        weights: all parameters and buffers by name; those of the auxiliary head
+            (`auxiliary_head.*`) are optional.
+        provenance: training and scores, as JSON values.
+
+    Raises:
+        CheckpointError: the parts belong to different networks.
     """
 
     config: SGNetConfig
@@ -53,33 +56,32 @@ class Checkpoint:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise CheckpointError where the parts are not of one network."""
         if len(self.label_set) != self.config.num_classes:
             raise CheckpointError(
-                f'{len(self.label_set)} class names for a network of {self.config.num_classes} '
-                'classes: the checkpoint is not whole'
+                f'the checkpoint is not consistent: {len(self.label_set)} class names, but a '
+                f'network of {self.config.num_classes} classes'
             )
         if self.input_spec.spatial != self.config.spatial:
             raise CheckpointError(
-                f'the input is prepared as {self.input_spec.spatial!r}, the network wants '
-                f'{self.config.spatial!r}: the checkpoint is not whole'
+                f'the checkpoint is not consistent: its input has spatial '
+                f'{self.input_spec.spatial!r}, its network {self.config.spatial!r}'
             )
 
     @property
     def has_auxiliary(self) -> bool:
-        """Whether the training-only head was kept."""
+        """True if the weights include the training-only head."""
         return any(name.startswith(AUXILIARY_PREFIX) for name in self.weights)
 
     def build(self, auxiliary: bool = False) -> SGNet:
         """The network with these weights, in evaluation mode.
 
         Args:
-            auxiliary: with the training-only head, which few checkpoints have.
+            auxiliary: include the training-only head.
 
         Raises:
-            CheckpointError: a tensor is missing, left over or of another shape; it is named.
+            CheckpointError: a tensor is missing, unexpected or misshapen.
         """
-        # Initialised for nothing; without, on the meta device, PyTorch loads its compiler: 2 s.
+        # The random initialisation is wasted, but the meta device imports torch._dynamo (2 s).
         with torch.random.fork_rng(devices=[]):
             network = SGNet(self.config, auxiliary)
         weights = {
@@ -93,15 +95,15 @@ class Checkpoint:
         return network.eval()
 
     def at_size(self, size: tuple[int, int] | None) -> Checkpoint:
-        """The same network for inputs of (height, width); None = as it is.
+        """The checkpoint with input (height, width); None keeps the size.
 
         Raises:
-            InputError: not multiples of 32.
+            InputError: the size is not a multiple of 32.
         """
         return self if size is None else replace(self, input_spec=self.input_spec.at_size(size))
 
     def header(self) -> dict[str, Any]:
-        """Everything but the weights, as plain JSON values; also what an exported graph carries."""
+        """Everything except the weights, as JSON values; exported graphs store it too."""
         return {
             'format': FORMAT,
             'config': asdict(self.config),
@@ -113,7 +115,7 @@ class Checkpoint:
         }
 
     def digest(self) -> str:
-        """SHA-256 over architecture and weights, in hexadecimal: the same for equal networks."""
+        """SHA-256 of architecture and weights, in hexadecimal."""
         digest = hashlib.sha256(json.dumps(asdict(self.config)).encode())
         for name, tensor in sorted(self.weights.items()):
             digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
@@ -122,7 +124,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write atomically: a reader sees the old file or the whole new one."""
+    """Write a checkpoint atomically."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
     data = save(weights, metadata={HEADER_KEY: json.dumps(checkpoint.header())})
     with atomic_write(Path(path)) as partial:
@@ -130,11 +132,11 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
-    """Read a checkpoint; None or '' is the one that ships with the package.
+    """Read a checkpoint; None or '' is the bundled one.
 
     Raises:
-        CheckpointError: no such file, not a whole safetensors file, not one of ours, or of another
-            format version.
+        CheckpointError: the file is missing, incomplete, not a checkpoint of this package, or has
+            another format version.
     """
     path = Path(path) if path else DEFAULT_CHECKPOINT
     if not path.is_file():
@@ -147,18 +149,18 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        problem = f'is not a whole safetensors file ({error}); copy or download it again'
+        problem = f'is not a complete safetensors file ({error}); copy or download it again'
         if isinstance(error, SafetensorError) and _is_pytorch_file(path):
             problem = (
-                'is a file of PyTorch and no checkpoint; make one of a file of the authors '
-                '(SGNet.pth.tar) with `convert_checkpoint`, of a run take best.safetensors'
+                'is a PyTorch file; convert a file of the authors (SGNet.pth.tar) with '
+                '`convert_checkpoint`; from a training run, use best.safetensors'
             )
         raise CheckpointError(f'{path} {problem}') from error
     return parse_header(path, metadata, weights)
 
 
 def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) -> None:
-    """Raise CheckpointError, naming the first tensor that is missing, left over or misshapen."""
+    """Raise CheckpointError for the first missing, unexpected or misshapen tensor."""
     problem = next(tensor_problems(wanted, given), None)
     if problem:
         raise CheckpointError(f'the checkpoint does not fit the network: {problem}')
@@ -167,37 +169,37 @@ def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Ten
 def tensor_problems(
     wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]
 ) -> Iterator[str]:
-    """A phrase for each tensor that is missing, left over or misshapen."""
+    """A phrase for each missing, unexpected or misshapen tensor."""
     for name in {**wanted, **given}:
         if name not in given:
             yield f'tensor {name} is missing'
         elif name not in wanted:
-            yield f'tensor {name} has no place in this network'
+            yield f'tensor {name} is unexpected'
         elif tuple(given[name].shape) != wanted[name]:
             yield f'tensor {name} is {tuple(given[name].shape)}, expected {wanted[name]}'
 
 
 def differences(given: object, wanted: object) -> str:
-    """The fields in which two of one dataclass differ, each as `name: given, not wanted`."""
+    """Differing fields of two instances of a dataclass, each as `name: given, not wanted`."""
     pairs = [(f.name, getattr(given, f.name), getattr(wanted, f.name)) for f in fields(wanted)]
     return ', '.join(f'{name}: {one!r}, not {two!r}' for name, one, two in pairs if one != two)
 
 
 def _is_pytorch_file(path: Path) -> bool:
-    """Whether a file that is no safetensors begins as `torch.save` does: pickle 2, or zip."""
+    """True if the file starts like those of `torch.save`: pickle 2, or zip."""
     with path.open('rb') as file:
         return file.read(2) in (b'\x80\x02', b'PK')
 
 
 def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) -> Checkpoint:
-    """The checkpoint that the metadata of `path` describes, around `weights`.
+    """Build the checkpoint from the metadata of the file `path` and its weights.
 
     Raises:
-        CheckpointError: it is none of ours, damaged, or of another format version.
+        CheckpointError: the header is missing, damaged, or of another format version.
     """
     if HEADER_KEY not in metadata:
         raise CheckpointError(
-            f'{path} has no {HEADER_KEY!r} header: it was not written by this package; give '
+            f'{path} has no {HEADER_KEY!r} header, so this package did not write it; give '
             'a file made by `train`, `convert_checkpoint` or `export`'
         )
     try:
@@ -205,15 +207,15 @@ def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Ten
         if header['format'] != FORMAT:
             raise CheckpointError(
                 f'it has format {header["format"]}, this version reads {FORMAT}; '
-                'update sgnet_ros or make the checkpoint anew'
+                'update sgnet_ros or train or convert the checkpoint again'
             )
         header['input'] = renamed_keys(header['input'], {'holes': 'depth_fill'}, path.name)
         for part, kind in (('config', SGNetConfig), ('input', InputSpec)):
             unknown = set(header[part]) - {f.name for f in fields(kind)}
             if unknown:
                 raise CheckpointError(
-                    f'its {part} has {", ".join(sorted(unknown))}, which this version does not '
-                    'know: it was made by a newer one; update sgnet_ros'
+                    f'its {part} has unknown keys ({", ".join(sorted(unknown))}): a newer version '
+                    'wrote it; update sgnet_ros'
                 )
         spec = {**header['input'], 'mean': tuple(header['input']['mean'])}
         spec['std'] = tuple(spec['std'])

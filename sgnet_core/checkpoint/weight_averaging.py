@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One network from several: the mean of their weights, a model soup (Wortsman et al., ICML 2022).
+"""Weight averaging of several checkpoints, a model soup (Wortsman et al., ICML 2022).
 
-Networks that were trained further from one start lie close together, and their mean is often better
-than each of them, at the cost of one. That of networks without a common start is worth nothing.
+The networks must have been fine-tuned from the same start. Their mean is then often better than
+each of them, at the inference cost of one.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from sgnet_core.errors import CheckpointError, InputError
 
 
 def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
-    """The mean of the weights and statistics of two or more checkpoints.
+    """Average the weights and statistics of two or more checkpoints.
 
-    Its provenance is theirs, and has no score: that is to be measured.
+    The provenance lists that of all checkpoints; the mean has no scores yet.
 
     Raises:
-        CheckpointError: one cannot be read, or differs from the first in more than its weights.
-        InputError: fewer than two are given.
+        CheckpointError: a file cannot be read, or differs from the first in more than weights.
+        InputError: fewer than two paths are given.
     """
     if len(paths) < 2:
-        raise InputError(f'a mean takes at least two checkpoints, got {len(paths)}')
+        raise InputError(f'averaging needs at least two checkpoints, got {len(paths)}')
     checkpoints = [load_checkpoint(path) for path in paths]
     first = checkpoints[0]
     shapes = {name: tuple(tensor.shape) for name, tensor in first.weights.items()}
@@ -41,12 +41,12 @@ def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
         others = (
             differences(checkpoint.config, first.config),
             differences(checkpoint.input_spec, first.input_spec),
-            '' if checkpoint.label_set == first.label_set else 'other classes',
+            '' if checkpoint.label_set == first.label_set else 'different classes',
             next(tensor_problems(shapes, checkpoint.weights), ''),
         )
         problem = next(filter(None, others), None)
         if problem:
-            raise CheckpointError(f'{path} has no mean with {paths[0]}: {problem}')
+            raise CheckpointError(f'cannot average {paths[0]} and {path}: {problem}')
     weights = {
         name: _mean([checkpoint.weights[name] for checkpoint in checkpoints])
         for name in first.weights
@@ -63,7 +63,7 @@ def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
-    """In the dtype of the first; of whole numbers (a BatchNorm's count of batches) the first."""
+    """The mean in the same dtype; integers (counters of BatchNorm) come from the first."""
     if not tensors[0].is_floating_point():
         return tensors[0]
     return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Device, processes and environment of a computation."""
+"""Device, distributed processes and environment."""

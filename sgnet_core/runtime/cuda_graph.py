@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A function of tensors, recorded once on a GPU and replayed: no Python, no launches one by one."""
+"""A CUDA graph of a function: recorded once, replayed without Python and single launches."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 WARM_UP_CALLS = 3
-"""Kernels are chosen and memory is taken before the recording, where neither is allowed."""
+"""Calls before the recording, which must neither choose kernels nor allocate memory."""
 
 
 class CudaGraph:
-    """Called as the function it records, with inputs of the same shapes from any device."""
+    """A recorded function; inputs need the recorded shapes and can be on any device."""
 
     def __init__(self, function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
-        """Record `function`, whose work depends on the shapes of `inputs` (on the GPU) alone.
+        """Record `function`; its operations must depend on the shapes of the GPU `inputs` only.
 
         Raises:
-            RuntimeError: it does what cannot be recorded, such as waiting for the GPU.
+            RuntimeError: an operation cannot be recorded, for example waiting for the GPU.
         """
         self._inputs = [tensor.clone() for tensor in inputs]
         self._graph = torch.cuda.CUDAGraph()
@@ -30,12 +30,12 @@ class CudaGraph:
                 for _ in range(WARM_UP_CALLS):
                     function(*self._inputs)
             torch.cuda.current_stream().wait_stream(stream)
-            # Other threads may use the GPU meanwhile.
+            # Other threads may use the GPU during the recording.
             with torch.cuda.graph(self._graph, capture_error_mode='thread_local'):
                 self._output = function(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """A copy of the output: the next call overwrites the recorded one."""
+        """Replay; returns a copy, because the next call overwrites the output."""
         for recorded, given in zip(self._inputs, inputs, strict=True):
             recorded.copy_(given)
         self._graph.replay()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The device and the precision that a network runs in, and the memory that it leaves behind."""
+"""Device and precision of a network, and release of its memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat
 
 
 def resolve_device(device: str) -> str:
-    """`auto` to `cuda` or `cpu`; checks that any other device exists.
+    """Resolve `auto` to `cuda` or `cpu`, and check that another device exists.
 
     Raises:
         InputError: the device is unknown or not available.
@@ -33,7 +33,7 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """`auto` to fp16 on a GPU and fp32 on a CPU.
+    """Resolve `auto` to fp16 on a GPU and fp32 on a CPU.
 
     Raises:
         InputError: the precision is unknown.
@@ -46,10 +46,10 @@ def resolve_precision(precision: str, device: str) -> str:
 
 
 def single_precision(precision: str, what: str) -> str:
-    """fp32, for `what`, which has no other precision.
+    """fp32, the only precision of `what`.
 
     Raises:
-        InputError: another precision is asked for.
+        InputError: another precision is requested.
     """
     if precision not in ('auto', 'fp32'):
         raise InputError(
@@ -60,6 +60,6 @@ def single_precision(precision: str, what: str) -> str:
 
 
 def free_memory() -> None:
-    """Collect networks in reference cycles, and return PyTorch's cached GPU memory."""
+    """Collect networks in reference cycles and release PyTorch's cached GPU memory."""
     gc.collect()
     torch.cuda.empty_cache()

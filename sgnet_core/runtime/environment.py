@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kind of machine measured: its class and versions, never its name."""
+"""Description of the machine for measurements: hardware class and versions, not its name."""
 
 from __future__ import annotations
 
@@ -11,20 +11,13 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = {
-    'torch': ('torch',),
-    'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
-    'triton': ('triton',),
-    'torchvision': ('torchvision',),
-    'numpy': ('numpy',),
-}
-"""What is imported -> the names it is installed under."""
+PACKAGES = ('torch', 'onnxruntime', 'triton', 'torchvision', 'numpy')
 
 OPENMP = ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')
-"""What decides how threads wait for each other. Where other processes want the same cores, threads
-that spin (the default) make an operator of many short steps several times slower."""
+"""Variables that decide how threads wait. If other processes use the same cores, spinning threads
+(the default) slow down operators with many short steps several times."""
 
-# As the Linux kernel names them, best first within a family.
+# Names of the Linux kernel, best first within a family.
 VECTOR_FLAGS = {
     'amx_bf16': 'AMX',
     'avx512_bf16': 'AVX-512 BF16',
@@ -56,25 +49,25 @@ def cpu_class() -> str:
 
 
 def load_average() -> float | None:
-    """Processes that wanted a core during the last minute; None where the system does not tell."""
+    """Load average of the last minute; None if the system has none."""
     return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else None
 
 
 def installed_version(package: str) -> str | None:
-    """Of one of `PACKAGES`; None where it is not installed."""
-    for distribution in PACKAGES[package]:
+    """Version of a package or of its `-gpu` build; None if it is not installed."""
+    for distribution in (package, f'{package}-gpu'):
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(distribution)
     return None
 
 
 def bf16_is_fast() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices itself."""
+    """True if this CPU has bfloat16 matrix instructions."""
     return bool({'amx_bf16', 'avx512_bf16', 'bf16'} & _cpu_flags())
 
 
 def _usable_cores() -> int:
-    # Fewer than the machine has where a container or taskset says so.
+    # A container or taskset can allow fewer cores than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BatchNorm with the statistics of all processes, on CPUs too: `nn.SyncBatchNorm` is for GPUs."""
+"""BatchNorm with the statistics of all processes on CPUs; `nn.SyncBatchNorm` needs GPUs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 
 def convert_sync_batchnorm(network: nn.Module) -> nn.Module:
-    """Replace every BatchNorm2d by one that shares its statistics; parameters stay the same ones.
+    """Replace each BatchNorm2d by a synchronised one with the same parameters.
 
-    The processes must see equally many pixels.
+    All processes must have the same number of pixels.
     """
     if next(network.parameters()).is_cuda:
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -28,7 +28,7 @@ def convert_sync_batchnorm(network: nn.Module) -> nn.Module:
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """As BatchNorm2d where every process holds an equal part of the batch."""
+    """BatchNorm2d over a batch that is divided equally between processes."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -37,7 +37,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
     @torch.no_grad()
     def _statistics(self, x: Tensor) -> Tensor:
-        """(2, C) mean and variance over all processes; the running ones follow."""
+        """(2, C) mean and variance over all processes; updates the running statistics."""
         variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
         moments = torch.stack([mean, variance + mean.square()])
         torch.distributed.all_reduce(moments)
@@ -52,7 +52,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 class _Normalise(torch.autograd.Function):
-    """(x - mean) / deviation * weight + bias, where mean and deviation depend on all x."""
+    """(x - mean) / deviation * weight + bias; mean and deviation depend on all x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, statistics: Tensor) -> Tensor:
@@ -66,8 +66,8 @@ class _Normalise(torch.autograd.Function):
         normalised = (x - mean) * scale
         grad_weight = (grad * normalised).sum((0, 2, 3))
         grad_bias = grad.sum((0, 2, 3))
-        # The part of the gradient that the mean and the deviation take away, eq. as in Ioffe and
-        # Szegedy (2015), section 3, with sums over all processes.
+        # Gradient through mean and deviation (Ioffe and Szegedy, 2015, section 3), with sums over
+        # all processes.
         sums = torch.stack([grad_weight, grad_bias])
         torch.distributed.all_reduce(sums)
         sums /= torch.distributed.get_world_size() * x.numel() / x.shape[1]

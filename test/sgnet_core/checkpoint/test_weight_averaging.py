@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mean of several networks, and what has none."""
+"""Weight averaging of checkpoints."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from sgnet_core.labels import NYU13
 
 
 def shifted(by: int) -> Checkpoint:
-    """A network whose every weight is larger by so much, after so many batches."""
+    """A network with all weights increased by `by`."""
     checkpoint = untrained()
     weights = {name: tensor + by for name, tensor in checkpoint.weights.items()}
     return dataclasses.replace(checkpoint, weights=weights, provenance={'epochs': by})
@@ -22,7 +22,7 @@ def shifted(by: int) -> Checkpoint:
 
 @pytest.fixture
 def average(tmp_path):
-    """Runs the command on checkpoints, saved as 0.safetensors and so on -> exit status, OUT."""
+    """Run the command on checkpoints, saved as 0.safetensors ... -> exit status, OUT."""
 
     def run(*checkpoints: Checkpoint):
         paths = [tmp_path / f'{i}.safetensors' for i in range(len(checkpoints))]
@@ -34,7 +34,7 @@ def average(tmp_path):
     return run
 
 
-def test_the_mean_of_three(average, capsys, tiny_samples):
+def test_average_command_writes_the_mean_of_three(average, capsys, tiny_samples):
     status, out = average(shifted(0), shifted(3), shifted(6))
     assert status == 0
     assert capsys.readouterr().out == f'mean of 3 checkpoints, sgnet_lite0: {out}\n'
@@ -50,28 +50,28 @@ def test_the_mean_of_three(average, capsys, tiny_samples):
     Segmenter.from_checkpoint(out, device='cpu').segment(tiny_samples[0].frame)
 
     assert run_command('sgnet_core', 'info', [str(out)]) == 0
-    said = ' '.join(capsys.readouterr().out.split())
+    shown = ' '.join(capsys.readouterr().out.split())
     for part in parts:
-        assert f'mean of {part["checkpoint"]}: epochs {part["epochs"]}' in said
+        assert f'mean of {part["checkpoint"]}: epochs {part["epochs"]}' in shown
 
 
 @pytest.mark.parametrize(
     ('others', 'problem'),
     [
-        ([], 'a mean takes at least two checkpoints, got 1'),
+        ([], 'averaging needs at least two checkpoints, got 1'),
         ([untrained(NYU13)], 'num_classes: 13, not 40'),
         ([untrained(spatial='xyz')], "spatial: 'xyz', not 'depth'"),
         ([dataclasses.replace(untrained(), weights={})], 'is missing'),
     ],
 )
-def test_what_has_no_mean_is_refused(average, capsys, others, problem):
+def test_different_checkpoints_are_refused(average, capsys, others, problem):
     status, out = average(untrained(), *others)
     assert status == 2
     assert problem in capsys.readouterr().err
     assert not out.exists()
 
 
-def test_other_sizes_and_other_names_are_refused(average, capsys):
+def test_other_sizes_and_class_names_are_refused(average, capsys):
     checkpoint = untrained()
     larger = dataclasses.replace(checkpoint.input_spec, height=96)
     renamed = dataclasses.replace(
@@ -79,15 +79,15 @@ def test_other_sizes_and_other_names_are_refused(average, capsys):
     )
     for change, problem in (
         ({'input_spec': larger}, 'height: 96, not 64'),
-        ({'label_set': renamed}, 'other classes'),
+        ({'label_set': renamed}, 'different classes'),
     ):
         assert average(checkpoint, dataclasses.replace(checkpoint, **change))[0] == 2
         error = capsys.readouterr().err
-        assert error.endswith(f'0.safetensors: {problem}\n')
-        assert '1.safetensors has no mean with' in error
+        assert error.endswith(f'1.safetensors: {problem}\n')
+        assert 'cannot average' in error
 
 
-def test_a_folder_cannot_be_written_over(average, capsys, tmp_path):
+def test_folder_as_output_is_refused(average, capsys, tmp_path):
     (tmp_path / 'new' / 'mean.safetensors').mkdir(parents=True)
     status, out = average(shifted(0), shifted(1))
     assert status == 2
