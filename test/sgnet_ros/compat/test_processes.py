@@ -103,14 +103,14 @@ def test_profile_variable_matches_the_distribution(distribution, name):
     assert set(changes) == {f'FAST{name}_DEFAULT_PROFILES_FILE'}
 
 
-def test_large_image_profile_needs_shared_memory(monkeypatch, tmp_path, caplog):
+@pytest.mark.parametrize(
+    ('name', 'value'), [('REQUIRED_BYTES', 2**62), ('SHARED_MEMORY', Path('/nonexistent'))]
+)
+def test_large_image_profile_needs_shared_memory(monkeypatch, caplog, name, value):
     """Otherwise Fast DDS disables shared memory, with three errors for every process."""
-    monkeypatch.setattr(dds_profile, 'REQUIRED_BYTES', 2**62)
+    monkeypatch.setattr(dds_profile, name, value)
     assert large_image_profile({}) == {}
     assert '--shm-size' in caplog.text
-    monkeypatch.undo()
-    monkeypatch.setattr(dds_profile, 'SHARED_MEMORY', tmp_path / 'none')
-    assert large_image_profile({}) == {}
 
 
 def test_first_signal_sets_the_event_second_raises():

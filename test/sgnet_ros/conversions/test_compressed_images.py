@@ -78,13 +78,15 @@ def test_grey_images_stay_grey(codec):
     image = image_from_compressed(compressed(f'mono8; {codec} compressed mono8', data))
     rgb = rgb_from_msg(image)
     assert np.abs(rgb.astype(int) - grey[:, :, None]).max() <= 4 * (codec == 'jpeg')
+    if codec == 'jpeg':
+        image = image_from_compressed(compressed('bayer_rggb8; jpeg compressed mono8', data))
+        assert image.encoding == 'mono8'
 
 
 def test_alpha_is_ignored():
     rgba = np.dstack([RGB, np.full(RGB.shape[:2], 9, np.uint8)])
-    np.testing.assert_array_equal(
-        rgb_from_msg(image_from_compressed(compressed('png', png(rgba)))), RGB
-    )
+    image = image_from_compressed(compressed('png', png(rgba)))
+    np.testing.assert_array_equal(rgb_from_msg(image), RGB)
 
 
 @pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
@@ -96,37 +98,27 @@ def test_bayer_png_is_debayered(pattern):
     np.testing.assert_array_equal(rgb, np.full((6, 8, 3), (200, 120, 30)))
 
 
-def test_bayer_jpeg_is_grey():
-    grey = smooth()[:, :, 0]
-    data = cv2.imencode('.jpg', grey)[1].tobytes()
-    image = image_from_compressed(compressed('bayer_rggb8; jpeg compressed mono8', data))
-    assert image.encoding == 'mono8'
-
-
-DEPTH_FORMATS = [
-    ('16UC1; compressedDepth png', 'png'),
-    ('16UC1; compressedDepth', 'png'),
-    ('16UC1', 'png'),
-    ('mono16; compressedDepth png', 'png'),
-    ('16UC1; compressedDepth rvl', 'rvl'),
-    ('mono16; compressedDepth rvl', 'rvl'),
-]
-
-
-@pytest.mark.parametrize(('image_format', 'codec'), DEPTH_FORMATS)
+@pytest.mark.parametrize(
+    ('image_format', 'codec'),
+    [
+        ('16UC1; compressedDepth png', 'png'),
+        ('16UC1; compressedDepth', 'png'),
+        ('16UC1', 'png'),
+        ('mono16; compressedDepth png', 'png'),
+        ('16UC1; compressedDepth rvl', 'rvl'),
+        ('mono16; compressedDepth rvl', 'rvl'),
+        ('16UC1; png compressed ', 'plain'),
+        ('png', 'plain'),
+    ],
+)
 def test_depth_in_millimetres_is_lossless(image_format, codec):
-    image = depth_from_compressed(compressed(image_format, compressed_depth(DEPTH, codec)))
+    data = png(DEPTH) if codec == 'plain' else compressed_depth(DEPTH, codec)
+    image = depth_from_compressed(compressed(image_format, data))
     assert (image.height, image.width, image.header) == (13, 22, HEADER)
     depth_m = depth_from_msg(image)
     expected = np.where(DEPTH == 0, np.nan, DEPTH * np.float32(0.001))
     np.testing.assert_array_equal(depth_m, expected.astype(np.float32))
     assert np.isnan(depth_m).any()
-
-
-@pytest.mark.parametrize('image_format', ['png', '16UC1; png compressed '])
-def test_depth_in_a_plain_png(image_format):
-    image = depth_from_compressed(compressed(image_format, png(DEPTH)))
-    np.testing.assert_array_equal(np.frombuffer(image.data, np.uint16), DEPTH.ravel())
 
 
 @pytest.mark.parametrize('codec', ['png', 'rvl'])
@@ -146,9 +138,6 @@ def test_depth_in_metres_is_inverse_depth(codec):
     step = depth_m**2 / a
     assert ((got - depth_m)[near] >= -1e-4).all()
     assert ((got - depth_m)[near] <= 1.2 * step[near] + 1e-4).all()
-    for v, u in ((0, 0), (8, 15)):
-        if near[v, u]:
-            assert got[v, u] == pytest.approx(a / (int(code[v, u]) - b), rel=1e-5)
 
 
 def test_codes_without_depth_are_nan():

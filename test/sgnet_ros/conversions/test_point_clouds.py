@@ -30,17 +30,18 @@ def points_of(msg):
     """{(row, column): {field: value}}, read byte by byte."""
     data = bytes(msg.data)
     assert len(data) == msg.height * msg.row_step
-    points = {}
-    for row in range(msg.height):
-        for column in range(msg.width):
-            start = row * msg.row_step + column * msg.point_step
-            points[row, column] = {
-                field.name: struct.unpack_from(
-                    f'<{SIZES[field.datatype][0]}', data, start + field.offset
-                )[0]
-                for field in msg.fields
-            }
-    return points
+    return {
+        (row, column): {
+            field.name: struct.unpack_from(
+                f'<{SIZES[field.datatype][0]}',
+                data,
+                row * msg.row_step + column * msg.point_step + field.offset,
+            )[0]
+            for field in msg.fields
+        }
+        for row in range(msg.height)
+        for column in range(msg.width)
+    }
 
 
 @pytest.mark.parametrize('stride', [1, 2, 3, 9])
