@@ -3,7 +3,6 @@
 
 A fault is a list of steps that damage a valid data set, and the finding expected of them.
 
-over 400 lines: the table of faults is long.
 """
 
 import json
@@ -22,7 +21,6 @@ import yaml
 from sgnet_core.cli.runner import run_command
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
-from sgnet_core.data.validation import report
 from sgnet_core.data.validation.alignment import EdgeAgreement, depth_edges, label_edges
 from sgnet_core.data.validation.validator import evenly_spaced, validate_dataset
 from sgnet_core.errors import DataError, InputError
@@ -203,9 +201,6 @@ FAULTS: dict[str, list[Step]] = {
     'label_kind error: labels are 8-bit, 3 channels*instead of colours': [
         label(lambda x: NYU40.palette[x])
     ],
-    'label_kind error: labels are 8-bit, 4 channels*instead of colours': [
-        label(lambda x: np.dstack([NYU40.palette[x], x]))
-    ],
     'label_kind error: labels are a JPEG': [
         *(edit_yaml(label='label/{id}.jpg'), label(lambda x: x, suffix='.jpg'))
     ],
@@ -228,19 +223,13 @@ FAULTS: dict[str, list[Step]] = {
         depth(lambda x: x * np.where(np.arange(60) < 12, 9, 1)[:, None])
     ],
     'depth_kind error: depth is 8-bit, 1 channel*has lost the metres': [depth(in_8_bits)],
-    'depth_kind error: depth is 8-bit, 3 channels*has lost the metres': [
-        depth(lambda x: np.dstack([in_8_bits(x)] * 3))
-    ],
     'depth_kind error: depth is 32-bit*multiply metres by 1000': [
         edit_yaml(depth='depth/{id}.tiff'),
         depth(lambda x: x.astype(np.float32) / 1000, suffix='.tiff'),
     ],
-    **{
-        f'depth_stretched error: the largest raw depth is {top} in 100 % of the frames': [
-            depth(lambda x, top=top: x * (top / x.max()))
-        ]
-        for top in (255, 65535, 10000)
-    },
+    'depth_stretched error: the largest raw depth is 10000 in 100 % of the frames': [
+        depth(lambda x: x * (10000 / x.max()))
+    ],
     'depth_stretched error: each frame has at most *depth values, but not the same': [
         depth(lambda x: np.floor(np.rint(x * (255 / x.max())) * (x.max() / 255)))
     ],
@@ -262,10 +251,8 @@ FAULTS: dict[str, list[Step]] = {
         intrinsics(cx=20.0, cy=14.6)
     ],
     'principal_point error: *(29.5, 70) is outside *; give cx, cy': [intrinsics(cx=29.5, cy=70.0)],
-    'principal_point error: *(-0.5, 29.5) is outside *; give cx': [intrinsics(cx=-0.5, cy=29.5)],
     'pixel_shape warning: *differ, but pixels are square': [intrinsics(fy=140.0)],
     'field_of_view error: *is a field of view of 158 degrees': [intrinsics(fx=8.0, fy=8.0)],
-    'field_of_view error: *is a field of view of 9 degrees': [intrinsics(fx=520.0, fy=520.0)],
     'intrinsics_size error: images are 82x60, but the intrinsics in dataset.yaml are for 164x120 '
     '(in 8 *multiply fx and cx by 0.5, fy and cy by 0.5': [OF_DOUBLE_SIZE],
     'intrinsics_size error: *set width: 82, height: 60: fx, fy, cx, cy already fit that size': [
@@ -288,7 +275,6 @@ FAULTS: dict[str, list[Step]] = {
     'missing_files error: no depth file for 1 of 8 frames, e.g. depth/000002.png*restore': [
         delete('depth/000002.png')
     ],
-    'missing_files error: no image file for 1 of 8 frames': [delete('image/000006.jpg')],
     'files_without_image warning: 1 pose file without an image': [
         *(text('split_val.txt', '000004'), delete('image/000007.jpg'))
     ],
@@ -297,6 +283,9 @@ FAULTS: dict[str, list[Step]] = {
     ],
     "splits_overlap error: splits 'fit' and 'val' share 1 frame (in 1 frame: 000004)": [
         text('split_fit.txt', '000000', '000001', '000004')
+    ],
+    "splits_overlap error: splits 'train' and 'val' share 2 frames": [
+        *(text('train.txt', *IDS[:6]), edit_yaml(splits={'train': 'train.txt'}))
     ],
     "split_file error: split 'val': *the split is empty": [text('split_val.txt', '', '')],
     'splits_interleaved warning: a video of 30 Hz changes 7 times between the splits fit, val': [
@@ -345,6 +334,7 @@ VALID = {
     'frames outside the splits that wait for their labels': [
         *(text('split_val.txt', '000005', '000006'), delete('label/000007.png'))
     ],
+    'one class and unlabelled pixels': [BINARY, FROM_0, classes('other')],
     'a video cut into blocks': [edit_yaml(rate_hz=30)],
     'a video that repeats a frame': [copy('image/000001.jpg', 'image/000002.jpg')],
 }
@@ -379,12 +369,6 @@ def test_kinect_sequence_has_no_error_but_displaced_depth(research_data):
 # --- faults that need more than a row
 
 
-def test_one_class_with_unlabelled_pixels_is_not_a_binary_mask(small):
-    for step in (BINARY, FROM_0, classes('other')):
-        step(small)
-    assert 'label_0_255' not in found(small)
-
-
 def test_subset_of_frames_does_not_check_the_classes_of_splits(small):
     NO_FLOOR_IN_VAL(small)
     assert 'classes_in_one_split' not in found(small, max_frames=7)
@@ -405,14 +389,6 @@ def test_intrinsics_of_another_size_are_one_finding(small):
     assert list(found(small)) == ['intrinsics_size']
 
 
-def test_unrelated_splits_must_not_overlap(small):
-    text('train.txt', *IDS[:6])(small)
-    edit_yaml(splits={'train': 'train.txt'})(small)
-    seen = '\n'.join(finding.seen for finding in validate_dataset(small).findings)
-    assert "splits 'fit' and 'train' share 4 frames" in seen
-    assert "splits 'train' and 'val' share 2 frames" in seen
-
-
 def test_unreadable_files_are_all_named(small):
     for path in map(small.joinpath, ('image/000001.jpg', 'depth/000002.png', 'label/000003.png')):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -427,6 +403,7 @@ def test_unreadable_files_are_all_named(small):
 # --- alignment
 
 
+ENLARGED = np.array([[1.14, 0, -0.07 * 121], [0, 1.14, -0.07 * 89]])
 MISALIGNED = {
     'mirrored': (lambda x: x[:, ::-1], 'mirrored', 'mirrored left to right'),
     'upside down': (lambda x: x[::-1], 'mirrored', 'mirrored top to bottom'),
@@ -435,6 +412,11 @@ MISALIGNED = {
         lambda x: np.roll(x, (0, 6), (0, 1)),
         'displaced',
         'moved left by 4.9 % of the width',
+    ),
+    # A depth camera with a longer focal length: its picture is larger than that of colour.
+    'larger': (
+        lambda x: cv2.warpAffine(x, ENLARGED, x.shape[::-1], flags=cv2.INTER_NEAREST),
+        *('displaced', 'scaled by 0.8'),
     ),
 }
 
@@ -460,21 +442,6 @@ def test_depth_of_other_frames_is_unrelated(good, tmp_path):
     assert found(root)['depth_unrelated'].startswith(
         'error: edges of depth coincide with edges of colour only by chance'
     )
-
-
-def test_unregistered_depth_is_displaced(good):
-    """A depth camera of a longer focal length: its picture is larger than that of colour."""
-    agreement = EdgeAgreement('depth')
-    for path in sorted((good / 'image').iterdir()):
-        depth = cv2.imread(str(good / 'depth' / f'{path.stem}.png'), cv2.IMREAD_UNCHANGED)
-        height, width = depth.shape
-        enlarged = np.array([[1.14, 0, -0.07 * (width - 1)], [0, 1.14, -0.07 * (height - 1)]])
-        larger = cv2.warpAffine(depth, enlarged, (width, height), flags=cv2.INTER_NEAREST)
-        depth_m = np.where(larger == 0, np.nan, larger).astype(np.float32)
-        agreement.add(read_rgb(path), depth_edges(depth_m))
-    assert agreement.fits()[1].change == pytest.approx(1 / 1.14, abs=0.04)
-    (finding,) = agreement.findings()
-    assert finding.check == 'depth_displaced' and 'register depth to colour' in finding.remedy
 
 
 def test_few_frames_or_edges_are_not_judged():
@@ -582,13 +549,3 @@ def test_frames_are_evenly_spaced():
     assert evenly_spaced(ids, None) == evenly_spaced(ids, 11) == ids
     assert evenly_spaced(ids, 4) == ('a', 'c', 'f', 'i')
     assert evenly_spaced((), 3) == ()
-
-
-def test_text_has_a_line_for_every_finding(small):
-    edit_yaml(depth_scale=0.01)(small)
-    delete('label/000003.png')(small)
-    result = validate_dataset(small)
-    lines = report.text(result).splitlines()
-    assert [line for line in lines if line.startswith(('error: ', 'warning: '))] == [
-        str(finding) for finding in result.findings
-    ]
