@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors a user can meet, and the check of configuration keys.
+"""Errors for users, and checks of configuration keys.
 
 A message says what is wrong, which value was found, and what to do.
 """
@@ -21,25 +21,25 @@ class SgnetError(Exception):
 
 
 class InputError(SgnetError, ValueError):
-    """Something the user handed over is wrong: a value, a shape, a file."""
+    """Invalid input: a value, a shape or a file."""
 
     exit_status = 2
 
 
 class ConfigError(InputError):
-    """A configuration file or parameter is wrong."""
+    """A configuration file or parameter is invalid."""
 
 
 class DataError(InputError):
-    """A data set or bag is missing something, or holds what it should not."""
+    """A dataset or bag is incomplete or invalid."""
 
 
 class CheckpointError(InputError):
-    """A checkpoint is missing, damaged, or made for something else."""
+    """A checkpoint is missing, damaged or incompatible."""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another package says, for one line of ours; its type where it is silent."""
+    """First line of the message of an error; the name of its type if the message is empty."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Class names and their colours: NYU 40, 37 and 13, and palettes for any other set of names.
+"""Class names and palettes: NYU 40, 37 and 13, and custom sets.
 
-Class ids count from 0 and leave out "void", which is `UNLABELLED` (255) and drawn black.
+Class ids count from 0; "void" is `UNLABELLED` (255) and black.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ MAX_CLASSES = UNLABELLED
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The classes of a data set or a network, in the order of their ids.
-
-    Two label sets are equal when name and class names are.
+    """The classes of a dataset or a network in the order of their ids; compared by names.
 
     Attributes:
-        name: `nyu40`, `nyu37`, `nyu13`, or `custom`.
-        class_names: C different names, 1 <= C <= 255.
-        palette: (C, 3) uint8 RGB, one different colour per class, none of them black. Read-only.
+        name: `nyu40`, `nyu37`, `nyu13` or `custom`.
+        class_names: C distinct names, 1 <= C <= 255.
+        palette: (C, 3) uint8 RGB, distinct colours without black. Read-only.
 
     Raises:
-        InputError: names are empty or repeated, there are too many, or the palette does not fit.
+        InputError: names are empty, repeated or too many, or the palette has another shape.
     """
 
     name: str
@@ -66,9 +64,9 @@ def _check_names(class_names: Sequence[str]) -> None:
         raise InputError(f'class {class_names.index("")} has an empty name; name every class')
 
 
-# Surfaces that fill a picture are pale or muted, wood is brown, glass and water are blue, cloth is
-# pink to purple, people are red. Then moved apart, by search, until every two colours (and black)
-# were at least 0.1 apart in OKLab; test_labels.py measures it.
+# Large surfaces are pale, wood is brown, glass and water are blue, cloth is pink to purple, people
+# are red. A search then moved all colours (and black) at least 0.1 apart in OKLab; test_labels.py
+# measures it.
 _NYU40_COLORS: dict[str, tuple[int, int, int]] = {
     'wall': (178, 174, 190),
     'floor': (182, 155, 84),
@@ -112,7 +110,7 @@ _NYU40_COLORS: dict[str, tuple[int, int, int]] = {
     'otherprop': (95, 218, 128),
 }
 
-# NYU13 class -> the NYU40 class whose colour it wears.
+# NYU13 class -> NYU40 class with its colour.
 _NYU13_COLORED_AS = {
     'bed': 'bed',
     'books': 'books',
@@ -155,11 +153,11 @@ LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (NYU40, NYU
 def label_set_of(class_names: Sequence[str]) -> LabelSet:
     """The known label set with exactly these names in this order, or a `custom` one.
 
-    In a custom set, classes that share a name with NYU40 or NYU13 keep its colour; the others get
-    colours far from all taken ones. The same names always give the same palette.
+    Custom classes with a name of NYU40 or NYU13 keep its colour; the others get colours far from
+    all used ones. The palette is deterministic.
 
     Raises:
-        InputError: no names, too many, repeated or empty ones.
+        InputError: names are missing, empty, repeated or too many.
     """
     names = tuple(class_names)
     for known in LABEL_SETS.values():
@@ -170,11 +168,11 @@ def label_set_of(class_names: Sequence[str]) -> LabelSet:
 
 
 def _custom_palette(names: tuple[str, ...]) -> np.ndarray:
-    """(C, 3) uint8: colours of known names, and for the rest the farthest free ones in turn."""
+    """(C, 3) uint8: colours of known names; the others get the farthest unused colours in turn."""
     colors: dict[str, tuple[int, int, int]] = {}
     for known in (NYU40, NYU13):
         for name, color in zip(known.class_names, known.palette.tolist(), strict=True):
-            # `tv` and `television` share a colour: the second one met is treated as unknown.
+            # `tv` and `television` share a colour: the second is treated as unknown.
             if name in names and tuple(color) not in colors.values():
                 colors.setdefault(name, tuple(color))
     steps = np.linspace(0, 255, 8)
@@ -191,7 +189,7 @@ def _custom_palette(names: tuple[str, ...]) -> np.ndarray:
 
 
 def _color_distance(colors: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """(N,) distance of (N, 3) RGB colours to one, weighted by how well the eye tells them apart."""
+    """(N,) perceptually weighted distance of (N, 3) RGB colours to one colour."""
     return np.sqrt(((colors - color) ** 2 * (2, 4, 3)).sum(-1))
 
 
@@ -199,7 +197,7 @@ def remap(labels: np.ndarray, lookup: np.ndarray) -> np.ndarray:
     """(H, W) uint8 class ids -> (H, W) uint8 ids `lookup[id]`; unlabelled (255) stays.
 
     Raises:
-        InputError: an id is neither unlabelled nor in the lookup.
+        InputError: an id is neither unlabelled nor below the length of `lookup`.
     """
     check_class_ids(labels, len(lookup))
     table = np.full(256, UNLABELLED, np.uint8)
@@ -208,11 +206,7 @@ def remap(labels: np.ndarray, lookup: np.ndarray) -> np.ndarray:
 
 
 def check_class_ids(labels: np.ndarray, count: int) -> None:
-    """Check that uint8 labels are ids of `count` classes or unlabelled.
-
-    Raises:
-        InputError: the type is another one, or an id is neither.
-    """
+    """Raise InputError unless `labels` are uint8 ids of `count` classes or unlabelled."""
     if labels.dtype != np.uint8:
         raise InputError(f'labels must be uint8, got {labels.dtype}')
     foreign = (labels >= count) & (labels != UNLABELLED)

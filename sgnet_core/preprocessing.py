@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network expects to see: the one definition of preprocessing.
+"""Preprocessing of frames for training, evaluation and the node.
 
-Training, evaluation and the node all go through `InputSpec`, and it travels with the weights.
+`InputSpec` is stored in the checkpoint.
 """
 
 from __future__ import annotations
@@ -27,20 +27,19 @@ DEPTH_FILLS = ('constant', 'smooth')
 
 @dataclass(frozen=True)
 class InputSpec:
-    """From a frame to the network's two inputs.
+    """Converts a frame to the two inputs of a network.
 
     Attributes:
-        height, width: of the network's input; multiples of 32.
+        height, width: input size; multiples of 32.
         channel_order: `rgb` or `bgr`.
-        mean, std: per channel, in that order, in grey levels of 0..255.
-        spatial: `depth`, `xyz`, `hha`, `features` or `none`, as the network's.
-        depth_fill: input where depth is missing: `constant`, or `smooth`, interpolated from the
-            measurements around it (`fill_missing_depth`).
-        depth_fill_m: the constant, metres; also where a whole image has no measurement. In HHA,
-            which is not in metres, all three channels are 0 there.
+        mean, std: per channel, in that order, in grey levels 0..255.
+        spatial: `depth`, `xyz`, `hha`, `features` or `none`, as in `SGNetConfig`.
+        depth_fill: value of missing depth: `constant`, or `smooth` (`fill_missing_depth`).
+        depth_fill_m: the constant in metres, also used for images without any measurement. Missing
+            HHA is always 0.
 
     Raises:
-        InputError: a value is not one of these.
+        InputError: a value is invalid.
     """
 
     height: int
@@ -60,12 +59,9 @@ class InputSpec:
             )
         if self.channel_order not in ('rgb', 'bgr'):
             raise InputError(f'channel_order must be rgb or bgr, got {self.channel_order!r}')
-        if self.spatial not in SPATIAL_CHANNELS:
-            allowed = ', '.join(SPATIAL_CHANNELS)
-            raise InputError(f'spatial must be one of {allowed}, got {self.spatial!r}')
-        if self.depth_fill not in DEPTH_FILLS:
-            allowed = ', '.join(DEPTH_FILLS)
-            raise InputError(f'depth_fill must be one of {allowed}, got {self.depth_fill!r}')
+        for name, allowed in (('spatial', SPATIAL_CHANNELS), ('depth_fill', DEPTH_FILLS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise InputError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InputError(f'mean and std need 3 values, std > 0: {self.mean}, {self.std}')
 
@@ -75,16 +71,15 @@ class InputSpec:
         return self.height, self.width
 
     def at_size(self, size: tuple[int, int]) -> InputSpec:
-        """The same for another (height, width); InputError unless multiples of 32."""
+        """This specification for another (height, width), multiples of 32."""
         return replace(self, height=size[0], width=size[1])
 
     def preprocess(
         self, frame: RgbdFrame, device: str | torch.device = 'cpu', rgb: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """A frame of any size, resized to `size` and encoded; see `encode`.
+        """Resize a frame of any size to `size` and `encode` it.
 
-        Args:
-            rgb: that of the frame, where it is on the device already.
+        `rgb` is that of the frame if it is on the device already.
         """
         if rgb is None:
             rgb = torch.from_numpy(frame.rgb).to(device)
@@ -104,7 +99,7 @@ class InputSpec:
         Args:
             rgb: (3, H, W) float32, grey levels 0..255, RGB.
             depth_m: (H, W) float32 metres, NaN = no measurement.
-            intrinsics: of this resolution.
+            intrinsics: camera of this image size.
             gravity: for HHA; None estimates it.
 
         Returns:
@@ -112,7 +107,7 @@ class InputSpec:
             `features` and `none`.
         """
         image = rgb.flip(0) if self.channel_order == 'bgr' else rgb
-        # Numbers, not tensors: on a GPU an upload of constants would wait for the CPU.
+        # Numbers, not tensors: an upload of constants would synchronise a GPU.
         normalised = [
             (channel - mean) / std
             for channel, mean, std in zip(image, self.mean, self.std, strict=True)
@@ -127,7 +122,7 @@ class InputSpec:
         if self.depth_fill == 'smooth':
             depth_m = fill_missing_depth(depth_m)
         if self.spatial == 'hha':
-            # From grey levels to numbers about as large as depths in metres.
+            # Scaled to the magnitude of depths in metres.
             return depth_to_hha(depth_m, intrinsics, gravity).div(255.0).nan_to_num(0.0)[None]
         spatial = depth_m[None] if self.spatial == 'depth' else depth_to_xyz(depth_m, intrinsics)
         return torch.where(torch.isfinite(spatial), spatial, self.depth_fill_m)[None]

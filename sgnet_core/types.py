@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nouns that flow through everything: intrinsics, a registered RGB-D frame, a result.
+"""Data types of the public API: intrinsics, gravity, RGB-D frame, dataset sample, result.
 
-Shapes are (height, width, ...). Data are frozen and checked once, on construction.
+Shapes are (height, width, ...). Instances are frozen and checked on construction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from sgnet_core.errors import InputError
 
 UNLABELLED = 255
-"""The class id that means "no class": ignored in training and evaluation."""
+"""Class id without a class, ignored in training and evaluation."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class CameraIntrinsics:
         if self.fx <= 0 or self.fy <= 0:
             raise InputError(
                 f'focal lengths must be positive pixels, got fx={self.fx}, fy={self.fy}; '
-                'an all-zero K means the camera is not calibrated: calibrate it or give '
-                'fx, fy, cx, cy by hand'
+                'an all-zero K means that the camera is not calibrated: calibrate it or set '
+                'fx, fy, cx, cy'
             )
 
     @property
@@ -53,7 +53,7 @@ class CameraIntrinsics:
         return self.height, self.width
 
     def resized(self, height: int, width: int) -> CameraIntrinsics:
-        """The camera of the image resized to (height, width), pixel areas scaled."""
+        """Camera of the image resized to (height, width); pixel areas scale."""
         scale_x, scale_y = width / self.width, height / self.height
         return CameraIntrinsics(
             width,
@@ -65,11 +65,11 @@ class CameraIntrinsics:
         )
 
     def cropped(self, top: int, left: int, height: int, width: int) -> CameraIntrinsics:
-        """The camera of the window whose first pixel is (top, left); it may leave the image."""
+        """Camera of the window at (top, left), which may extend beyond the image."""
         return CameraIntrinsics(width, height, self.fx, self.fy, self.cx - left, self.cy - top)
 
     def flipped(self) -> CameraIntrinsics:
-        """The camera of the image mirrored left to right."""
+        """Camera of the image mirrored left to right."""
         return CameraIntrinsics(
             self.width, self.height, self.fx, self.fy, self.width - 1 - self.cx, self.cy
         )
@@ -77,14 +77,14 @@ class CameraIntrinsics:
 
 @dataclass(frozen=True)
 class Gravity:
-    """Which way is down, as a camera knows it from TF, an IMU, or its mounting.
+    """Direction of gravity, from TF, an IMU, the mounting of the camera, or an estimate.
 
     Attributes:
-        down: (3,) float64 unit vector in the camera's optical frame; any length is accepted.
-        camera_height_m: of the optical centre above the ground; None where it is not known.
+        down: (3,) float64 unit vector in the optical frame of the camera; any length is accepted.
+        camera_height_m: height of the optical centre above the ground; None if unknown.
 
     Raises:
-        InputError: `down` is no direction, or the height is not finite.
+        InputError: `down` is not a valid direction, or the height is not finite.
     """
 
     down: np.ndarray
@@ -102,16 +102,16 @@ class Gravity:
 
 @dataclass(frozen=True)
 class RgbdFrame:
-    """One registered view: pixel (v, u) of `rgb` and of `depth_m` see the same point.
+    """A registered RGB-D image: pixel (v, u) of `rgb` and of `depth_m` see the same point.
 
     Attributes:
         rgb: (H, W, 3) uint8, RGB.
         depth_m: (H, W) float32, metres along the optical axis; NaN = no measurement.
-        intrinsics: of this very resolution.
-        gravity: None where it is not known; HHA then estimates it from the surfaces.
+        intrinsics: camera of this image size.
+        gravity: None if unknown; HHA then estimates it.
 
     Raises:
-        InputError: shapes, dtypes or sizes do not fit.
+        InputError: shapes, dtypes or sizes do not match.
     """
 
     rgb: np.ndarray
@@ -158,7 +158,7 @@ class Sample:
         camera: name of the sensor; '' if unknown.
 
     Raises:
-        InputError: shapes or dtypes do not fit.
+        InputError: shapes or dtypes do not match.
     """
 
     id: str
@@ -182,12 +182,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """What the network says about one frame, always at the resolution of its colour image.
+    """Segmentation of one frame, at the resolution of its colour image.
 
     Attributes:
         labels: (H, W) uint8, class id; 255 = unlabelled.
-        confidence: (H, W) float32 in [0, 1], probability of the chosen class.
+        confidence: (H, W) float32 in [0, 1], probability of the class in `labels`.
         class_names: name of class id i at index i.
+
+    Raises:
+        InputError: shapes or dtypes do not match.
     """
 
     labels: np.ndarray
@@ -207,5 +210,5 @@ class SegmentationResult:
 
 
 def _size_text(size: tuple[int, ...]) -> str:
-    """`640x480`: width x height, as cameras are named."""
+    """Width x height, for example `640x480`."""
     return f'{size[1]}x{size[0]}'

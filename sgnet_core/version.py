@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def version() -> str:
-    """The version in package.xml: of this checkout, otherwise of the installed distribution."""
+    """Version in package.xml of the checkout, else of the installed distribution."""
     manifest = Path(__file__).resolve().parents[1] / 'package.xml'
     if manifest.is_file():
         return re.search('<version>(.+)</version>', manifest.read_text(encoding='utf-8'))[1]

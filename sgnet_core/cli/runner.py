@@ -72,8 +72,8 @@ def command_parser(package: str, command: str) -> tuple[ModuleType, argparse.Arg
 
 def run_command(package: str, command: str, argv: Sequence[str] | None = None) -> int:
     """Run `package.cli.command` as a program and return its exit status."""
-    # Where other processes want the cores too, as on a robot, OpenMP's threads must not spin for
-    # milliseconds after every step: read when PyTorch is loaded, which is later.
+    # OpenMP threads must not spin for milliseconds after every step: on a robot others need
+    # the cores. PyTorch reads this when it is imported later.
     os.environ.setdefault('GOMP_SPINCOUNT', '20000')
     module, parser = command_parser(package, command)
     # After `--ros-args` everything belongs to rclpy, which reads sys.argv itself.
@@ -98,10 +98,10 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
         print(f'{command}: interrupted', file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) went away: nothing is wrong. Keep Python's exit flush quiet.
+        # The reader (head, less) has closed the pipe. Keep the flush at exit quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        # A full disk, a missing folder, no permission: the system's words name file and cause.
+        # Full disk, missing folder, no permission: the message of the system names file and cause.
         print(f'{command}: {error}', file=sys.stderr)
         return SgnetError.exit_status

@@ -51,7 +51,7 @@ def check_json_destination(destination: str | Path | None) -> None:
 
 def write_json(destination: str | Path, values: dict[str, Any]) -> None:
     """Write `values` to a file, atomically, or to standard output if `destination` is `-`."""
-    # A list of numbers stays on its line: a matrix looks like one. No string holds a line's end.
+    # Lists of numbers stay on one line. JSON strings contain no line breaks.
     text = re.sub(
         r'\[\n[^][{}"]*\]',
         lambda numbers: re.sub(r'\n\s*', '', numbers[0]).replace(',', ', '),

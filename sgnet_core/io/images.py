@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Colour, depth and label images on disk, to and from arrays. The only data module with cv2.
+"""Reads and writes colour, depth and label images.
 
-Every reader raises `DataError` naming the file when it is missing, cut off, or of a kind that
-cannot be what it is used for.
+Readers raise `DataError` with the file name if a file is missing, cut off or of another type.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _PNG_GREY, _PNG_INDEXED = 0, 3
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, in the orientation of the sensor: EXIF rotation is not applied."""
+    """(H, W, 3) uint8 RGB in sensor orientation: EXIF rotation is not applied."""
     return decode_rgb(path, _read(path))
 
 
@@ -39,9 +38,9 @@ def decode_rgb(name: Path | str, content: bytes) -> np.ndarray:
 
 
 def read_stored(path: Path, indices: bool = False) -> np.ndarray:
-    """The numbers of an image file as they are: (H, W), or (H, W, C) in OpenCV's order (BGR).
+    """Raw values of an image file: (H, W), or (H, W, C) in BGR order.
 
-    With `indices`, those of an indexed PNG instead of its colours.
+    With `indices`, the indices of an indexed PNG instead of its colours.
     """
     return _decode(path, _read(path), cv2.IMREAD_UNCHANGED, indices)
 
@@ -49,7 +48,7 @@ def read_stored(path: Path, indices: bool = False) -> np.ndarray:
 def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
     """(H, W) float32 metres = raw * `scale`; NaN where raw is one of `invalid`."""
     raw = decode_depth(path, _read(path))
-    # As ROS depth messages are converted: a frame has the same bits from disk and from a bag.
+    # Like the conversion of ROS depth messages: a frame has the same bits from disk and from a bag.
     depth_m = raw.astype(np.float32) * np.float32(scale)
     for value in invalid:
         depth_m[raw == value] = np.nan
@@ -57,7 +56,7 @@ def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
 
 
 def decode_depth(name: Path | str, content: bytes) -> np.ndarray:
-    """(H, W) uint16, the raw values in the content of a depth image; errors call it `name`."""
+    """(H, W) uint16 raw values of the content of a depth image; errors call it `name`."""
     raw = _decode(name, content, cv2.IMREAD_UNCHANGED)
     if raw.ndim != 2 or raw.dtype != np.uint16:
         raise DataError(
@@ -68,12 +67,9 @@ def decode_depth(name: Path | str, content: bytes) -> np.ndarray:
 
 
 def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
-    """(H, W) uint8 class ids = file value - `offset`; 255 where that is below 0 or is 255.
+    """(H, W) uint8 class ids = file value - `offset`; 255 if that is below 0 or 255.
 
-    The file values of an indexed PNG, as annotation tools paint it, are the indices.
-
-    Raises:
-        DataError: also where an id is not below `class_count`.
+    File values of an indexed PNG are its indices. An id must be below `class_count`.
     """
     raw = read_stored(path, indices=True)
     if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
@@ -96,7 +92,7 @@ def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
 
 
 def write_rgb(path: Path, rgb: np.ndarray) -> None:
-    """(H, W, 3) uint8 RGB to PNG, or to JPEG of quality 95 where the name ends in .jpg."""
+    """(H, W, 3) uint8 RGB to PNG, or to JPEG of quality 95 if the name ends in .jpg."""
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
     is_jpeg = path.suffix.lower() in ('.jpg', '.jpeg')
     _encode(path, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if is_jpeg else [])
@@ -105,8 +101,7 @@ def write_rgb(path: Path, rgb: np.ndarray) -> None:
 def write_depth(path: Path, depth_m: np.ndarray) -> None:
     """(H, W) float metres to 16-bit PNG of millimetres.
 
-    0, no measurement, stands for NaN and for what 16 bits cannot hold: nothing in front of the
-    camera, or more than 65.535 m away.
+    NaN, negative depth and depth beyond 65.535 m become 0, no measurement.
     """
     millimetres = np.rint(np.nan_to_num(depth_m, nan=0.0, posinf=0.0, neginf=0.0) / MILLIMETRE)
     millimetres[(millimetres < 0) | (millimetres > np.iinfo(np.uint16).max)] = 0
@@ -114,21 +109,21 @@ def write_depth(path: Path, depth_m: np.ndarray) -> None:
 
 
 def write_mask(path: Path, labels: np.ndarray) -> None:
-    """(H, W) uint8 class ids to 8-bit PNG as they are: 255 is unlabelled."""
+    """(H, W) uint8 class ids to 8-bit PNG, unchanged: 255 is unlabelled."""
     _encode(path, labels)
 
 
 def write_labels(path: Path, labels: np.ndarray) -> None:
     """(H, W) uint8 class ids to 8-bit PNG with offset 1: 0 is unlabelled."""
-    # uint8 arithmetic wraps 255 to 0, which is what the format wants.
+    # uint8 arithmetic wraps 255 to 0, as intended.
     _encode(path, labels + np.uint8(1))
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all, and the folders above it.
+    """Write a file atomically, and create its folder.
 
     Raises:
-        SgnetError: the disk is full, or the place cannot be written to.
+        SgnetError: the disk is full, or the folder is not writable.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,13 +150,13 @@ def _decode(name: Path | str, content: bytes, flags: int, indices: bool = False)
         content = _indexed_as_grey(content)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     if image is None:
-        raise DataError(f'{name}: {len(content)} bytes that are no image; restore the file')
-    # Of fewer than 8 bits, grey is stretched to 0..255.
+        raise DataError(f'{name}: {len(content)} bytes are not an image; restore the file')
+    # OpenCV stretches grey of fewer than 8 bits to 0..255.
     return image // (255 // (2**indexed_bits - 1)) if indexed_bits else image
 
 
 def _indexed_bits(content: bytes) -> int:
-    """Bits per pixel of an indexed PNG; 0 = it is something else."""
+    """Bits per pixel of an indexed PNG; 0 for other files."""
     if not content.startswith(_PNG_START) or len(content) < 33:
         return 0
     _, _, bits, kind, *_ = struct.unpack_from(_PNG_HEADER, content, 16)
@@ -169,7 +164,7 @@ def _indexed_bits(content: bytes) -> int:
 
 
 def _indexed_as_grey(content: bytes) -> bytes:
-    """The same PNG without its colours: OpenCV would give those instead of the indices."""
+    """An indexed PNG as a grey one: OpenCV would return colours instead of indices."""
     grey = bytearray(_PNG_START)
     for kind, chunk in _png_chunks(content):
         if kind == b'IHDR':
@@ -183,7 +178,7 @@ def _indexed_as_grey(content: bytes) -> bytes:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and bytes of every chunk of a PNG that is there whole."""
+    """Type and bytes of every complete chunk of a PNG."""
     start = len(_PNG_START)
     while start + 12 <= len(content):
         (length,) = struct.unpack_from('>I', content, start)
@@ -195,10 +190,10 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def is_cut_off(content: bytes) -> bool:
-    """Whether a JPEG lacks its end, or a PNG its last chunk or all of the bytes of one.
+    """Whether a JPEG lacks its end marker, or a PNG its last chunk.
 
-    OpenCV may fill in with grey what is missing, without an error, and takes the length of a
-    damaged chunk on trust: one wrong byte can cost 2 GB and two seconds.
+    OpenCV fills missing parts with grey without an error, and trusts the length of a damaged chunk:
+    one wrong byte can cost 2 GB and two seconds.
     """
     if content.startswith(_JPEG_START):
         return _JPEG_END not in content
@@ -219,7 +214,6 @@ def _encode(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
 
 
 def kind_of_image(image: np.ndarray) -> str:
-    """`8-bit, 3 channels`."""
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    plural = 's' if channels > 1 else ''
-    return f'{image.dtype.itemsize * 8}-bit, {channels} channel{plural}'
+    """For example `8-bit, 3 channels`."""
+    channels = '1 channel' if image.ndim == 2 else f'{image.shape[2]} channels'
+    return f'{image.dtype.itemsize * 8}-bit, {channels}'

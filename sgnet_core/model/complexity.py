@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts parameters and multiply-adds of a variant, without computing anything."""
+"""Counts parameters and multiply-adds of a variant on the meta device."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig
 
 
 def complexity(config: SGNetConfig, size: tuple[int, int] = (480, 640)) -> dict[str, Any]:
-    """Parameters, and multiply-adds of one image of `size` (height, width), as the paper counts.
+    """Parameters and multiply-adds for one image of `size` (height, width).
 
-    Convolutions and matrix products count; interpolation, norms and activations do not. The
-    training graph has the auxiliary head.
+    As in the paper, convolutions and matrix products count; interpolation, norms and activations do
+    not. The training graph includes the auxiliary head.
     """
     parameters, gmacs = {}, {}
     for auxiliary in (False, True):

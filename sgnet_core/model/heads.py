@@ -15,7 +15,7 @@ HEAD_CHANNELS = 512
 ASPP_CHANNELS = 256
 ASPP_RATES = (12, 24, 36)
 LIGHT_GEOMETRY_CHANNELS = 32
-"""Width of the light decoder's spatial projectors: half the paper's."""
+"""G of the light decoder: half of the paper's."""
 
 
 class PlainHead(nn.Sequential):
@@ -36,32 +36,32 @@ class AsppHead(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
-        self.pooling = _conv_bn_leaky(in_channels, ASPP_CHANNELS, 1)
+        leaky = nn.LeakyReLU(LEAKY_SLOPE, inplace=True)
+        self.pooling = _conv_bn(in_channels, ASPP_CHANNELS, leaky)
         self.branches = nn.ModuleList(
-            [_conv_bn_leaky(in_channels, ASPP_CHANNELS, 1)]
-            + [_conv_bn_leaky(in_channels, ASPP_CHANNELS, 3, rate) for rate in ASPP_RATES]
+            [_conv_bn(in_channels, ASPP_CHANNELS, leaky)]
+            + [_conv_bn(in_channels, ASPP_CHANNELS, leaky, dilation=rate) for rate in ASPP_RATES]
         )
-        self.bottleneck = nn.Sequential(
-            *_conv_bn_leaky(ASPP_CHANNELS * (len(ASPP_RATES) + 2), HEAD_CHANNELS, 1),
-            nn.Dropout2d(DROPOUT),
-        )
+        channels = ASPP_CHANNELS * (len(ASPP_RATES) + 2)
+        self.bottleneck = _conv_bn(channels, HEAD_CHANNELS, leaky, nn.Dropout2d(DROPOUT))
         self.classifier = nn.Conv2d(HEAD_CHANNELS, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = self.pooling(F.adaptive_avg_pool2d(x, 1)).expand(-1, -1, *x.shape[2:])
-        y = torch.cat([pooled, *(branch(x) for branch in self.branches)], dim=1)
-        return self.classifier(self.bottleneck(y))
+        pooled = self.pooling(F.adaptive_avg_pool2d(x, 1))  # (N, 256, 1, 1)
+        pooled = pooled.expand(-1, -1, *x.shape[2:])  # (N, 256, h, w)
+        y = torch.cat([pooled, *(branch(x) for branch in self.branches)], dim=1)  # (N, 1280, h, w)
+        return self.classifier(self.bottleneck(y))  # (N, K, h, w)
 
 
 class LightDecoder(nn.Module):
     """Top-down decoder of the lite variants: from stride 32 up to 8, every 3x3 an S-Conv.
 
-    Each step adds a stage's features, brought to its width by a 1x1, to what came from above, and
-    mixes neighbours with one S-Conv. A global context vector enters at the top.
+    Each step adds the features of a stage, projected by a 1x1 convolution, to the upsampled output
+    of the previous step, and applies one S-Conv. A global context vector enters at the top.
     """
 
     WIDTHS = (128, 128, 64)
-    """Channels at strides 32, 16 and 8: the costliest resolution is the narrowest."""
+    """Channels at strides 32, 16 and 8: the most expensive resolution is the narrowest."""
 
     def __init__(
         self, in_channels: list[int], num_classes: int, spatial_channels: int | None
@@ -71,7 +71,7 @@ class LightDecoder(nn.Module):
         widths = self.WIDTHS
         self.context = nn.Conv2d(deepest_first[0], widths[0], 1)
         self.laterals = nn.ModuleList(map(_conv_bn, deepest_first, widths))
-        # A mixer hands over in the width of the next step; the last one keeps its own.
+        # The output of a mixer has the width of the next step.
         out_widths = (*widths[1:], widths[-1])
         self.mixers = nn.ModuleList(
             [_mixer(*pair, spatial_channels) for pair in zip(widths, out_widths, strict=True)]
@@ -88,7 +88,7 @@ class LightDecoder(nn.Module):
         for x, lateral, mixer, norm in zip(
             deepest_first, self.laterals, self.mixers, self.norms, strict=True
         ):
-            above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)
+            above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)  # stride s
             y = F.relu(lateral(x) + above, inplace=True)  # (N, 128 or 64, H/s, W/s)
             y = F.relu(norm(guided_convolution(mixer, y, guide)), inplace=True)
         return self.classifier(self.dropout(y))
@@ -100,24 +100,10 @@ def _mixer(in_channels: int, out_channels: int, spatial_channels: int | None) ->
     return SConv2d(in_channels, out_channels, spatial_channels, LIGHT_GEOMETRY_CHANNELS)
 
 
-def _conv_bn(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
-    )
-
-
-def _conv_bn_leaky(
-    in_channels: int, out_channels: int, kernel: int, dilation: int = 1
+def _conv_bn(
+    in_channels: int, out_channels: int, *more: nn.Module, dilation: int = 0
 ) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel,
-            padding=dilation * (kernel // 2),
-            dilation=dilation,
-            bias=False,
-        ),
-        nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
-    )
+    """A 1x1 convolution, or a dilated 3x3, with BatchNorm and `more` modules."""
+    window = {'padding': dilation, 'dilation': dilation} if dilation else {}
+    conv = nn.Conv2d(in_channels, out_channels, 3 if dilation else 1, bias=False, **window)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *more)

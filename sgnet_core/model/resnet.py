@@ -2,7 +2,7 @@
 """Deep-stem ResNet with output stride 16 and S-Convs in every stage (SGNet, section III-C).
 
 S-Conv replaces `conv2` of the first and the last two blocks of a stage. As in the authors' code it
-has padding 1 and dilation 1 wherever it stands, also where the convolution it replaces is dilated.
+has padding 1 and dilation 1, even if the convolution that it replaces is dilated.
 """
 
 from __future__ import annotations
@@ -68,8 +68,7 @@ class DeepStemResNet(nn.Module):
     Args:
         block: `Bottleneck` or `BasicBlock`.
         depths: blocks per stage.
-        spatial_channels: of the spatial information, as `SConv2d` takes it; 0 = plain convolutions
-            everywhere.
+        spatial_channels: c' as in `SConv2d`; 0 for plain convolutions everywhere.
     """
 
     conv_bn_pairs = (('conv1', 'bn1'), ('conv2', 'bn2'), ('conv3', 'bn3'))
@@ -110,7 +109,7 @@ class DeepStemResNet(nn.Module):
 
 
 def sconv_blocks(depth: int) -> tuple[int, ...]:
-    """Blocks of a stage that hold an S-Conv: the first and the last two."""
+    """Blocks of a stage with an S-Conv: the first and the last two."""
     return tuple(sorted({0, max(depth - 2, 0), depth - 1}))
 
 

@@ -10,8 +10,8 @@ IEEE TIP 30 (2021), section III-B. Variables carry the paper's names:
     W* = sigmoid(f(S*)) W           the weight generator, one scalar per kernel position (eq. 6)
     Y(p) = sum_i W*_i(p) X(p + d_i + dd_i(p))                                          (eq. 7)
 
-Where the paper leaves a choice, the authors' released code decides: every S-Conv has a projector of
-its own, run at the resolution of its input; f is a deformable 3x3 followed by a 1x1.
+The authors' released code decides the rest: every S-Conv has its own projector at the resolution of
+its input; f is a deformable 3x3 followed by a 1x1.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ class SConv2d(nn.Module):
     """Spatial information guided convolution.
 
     Args:
-        in_channels, out_channels: of the features X and Y.
-        spatial_channels: c' of the spatial information S (1 depth, 3 XYZ or HHA); None where the
-            features X themselves are S, as in the paper's Tab. V and in DCNv2.
+        in_channels, out_channels: channels C and D of the features X and Y.
+        spatial_channels: c' of the spatial information S (1 depth, 3 XYZ or HHA); None if the
+            features X are S, as in the paper's Tab. V and in DCNv2.
         geometry_channels: G of the projected S' (64 in the paper).
-        kernel_size, stride, padding, dilation: as of the convolution it replaces; one number each.
+        kernel_size, stride, padding, dilation: those of the convolution it replaces, one number
+            each.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class SConv2d(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """He initialisation; zero offsets, so that training starts at a plain convolution grid."""
+        """He initialisation; offsets are zero, so that training starts at the regular grid."""
         nn.init.kaiming_normal_(self.weight, mode='fan_out', nonlinearity='relu')
         nn.init.kaiming_normal_(self.weight_generator1, mode='fan_out', nonlinearity='relu')
         nn.init.zeros_(self.offset_generator.weight)
@@ -98,7 +99,7 @@ class SConv2d(nn.Module):
     def geometry(self, s: Tensor) -> Geometry:
         """Offsets and masks from S (N, c', H, W) alone, eq. 3-6."""
         s_projected = self.spatial_projector(s)  # (N, G, H, W)
-        # Pixel coordinates need float32 even where autocast computes the rest in half precision.
+        # Pixel coordinates need float32 even if autocast computes the rest in half precision.
         offset = self.offset_generator(s_projected).float()  # (N, 2K, H', W')
         s_sampled = modulated_deform_conv2d(
             s_projected,

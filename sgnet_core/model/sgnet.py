@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SGNet: one network, its variants rows of a table (SGNet, section III-C; design section 5)."""
+"""SGNet (Chen et al., TIP 2021, section III-C): one network whose variants are rows of a table."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SPATIAL_CHANNELS: dict[str, int | None] = {
     'features': None,
     'none': 0,
 }
-"""Channels of the spatial information each choice of `spatial` feeds to the S-Convs.
+"""Channels c' of the spatial information for each choice of `spatial`.
 
-`features` guides every S-Conv by its own input features, and `none` has plain convolutions instead
-(the paper's Tab. V and its baseline): neither takes spatial information.
+With `features` the input features of every S-Conv are its spatial information (the paper's Tab. V);
+with `none` all convolutions are plain (the paper's baseline). Neither takes spatial information.
 """
 
 
@@ -59,17 +59,17 @@ VARIANTS: dict[str, ResNetVariant | LiteVariant] = {
 
 @dataclass(frozen=True)
 class SGNetConfig:
-    """An architecture and nothing else.
+    """An architecture.
 
     Attributes:
         variant: a key of `VARIANTS`.
         num_classes: 1 to 255 (id 255 is "unlabelled").
-        spatial: what guides the S-Convs, a key of `SPATIAL_CHANNELS`.
-        joint_bilateral: upsample the scores once, along the edges of colour and spatial
-            information, see `joint_bilateral_upsample`; it has no weights.
+        spatial: spatial information of the S-Convs, a key of `SPATIAL_CHANNELS`.
+        joint_bilateral: upsample the scores along the edges of colour and spatial information, see
+            `joint_bilateral_upsample`; it has no weights.
 
     Raises:
-        ValueError: naming the value and the allowed ones.
+        ValueError: a value is invalid.
     """
 
     variant: str = 'sgnet_lite0'
@@ -78,18 +78,15 @@ class SGNetConfig:
     joint_bilateral: bool = False
 
     def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
-            raise ValueError(f'unknown variant {self.variant!r}; there are {", ".join(VARIANTS)}')
-        if self.spatial not in SPATIAL_CHANNELS:
-            raise ValueError(
-                f'unknown spatial {self.spatial!r}; there are {", ".join(SPATIAL_CHANNELS)}'
-            )
+        for name, allowed in (('variant', VARIANTS), ('spatial', SPATIAL_CHANNELS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f'unknown {name} {value!r}; choose from {", ".join(allowed)}')
         if not 1 <= self.num_classes <= 255:
             raise ValueError(f'num_classes must be 1 to 255, got {self.num_classes}')
 
 
 class SGNet(nn.Module):
-    """RGB image and spatial information in, class scores out.
+    """Class scores from an RGB image and spatial information.
 
     Args:
         config: the architecture.
@@ -116,26 +113,25 @@ class SGNet(nn.Module):
         )
 
     def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
-        """Class scores before softmax, at the resolution of the head's features, or twice that.
+        """Class scores before softmax.
 
         Args:
-            image: (N, 3, H, W), normalised as the checkpoint's `InputSpec` says; H and W multiples
-                of 32.
-            spatial: (N, c', h, w), any resolution; None for `features` and `none`.
+            image: (N, 3, H, W) float, normalised by `InputSpec`; H and W are multiples of 32.
+            spatial: (N, c', h, w) float, any resolution; None for `features` and `none`.
 
         Returns:
-            (N, num_classes, H/16, W/16), or H/8, W/8 for the lite variants; twice as many rows and
-            columns where the configuration upsamples. `resize_scores` brings them to any size.
+            (N, num_classes, H/16, W/16), for lite variants (N, num_classes, H/8, W/8); twice as
+            many rows and columns with `joint_bilateral`. `resize_scores` resizes them.
 
         Raises:
-            ValueError: spatial information is missing, or of other channels or another batch.
+            ValueError: `spatial` is missing, or has other channels or another batch size.
         """
         return self.forward_with_auxiliary(image, spatial)[0]
 
     def forward_with_auxiliary(
         self, image: Tensor, spatial: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Main scores and those of the auxiliary head (None where the network has none)."""
+        """Main scores, and auxiliary scores or None."""
         scores, auxiliary = self.guided_forward(image, self._guide(image, spatial))
         return self.upsample(scores, image, spatial), auxiliary
 
@@ -143,15 +139,15 @@ class SGNet(nn.Module):
         """As `forward_with_auxiliary`, but not upsampled; every S-Conv's geometry is `guide`'s."""
         if isinstance(self.backbone, EfficientNetLite):
             features = self.backbone(image)  # strides 4, 8, 16, 32
-            scores = self.head(features[1:], guide)
+            scores = self.head(features[1:], guide)  # (N, num_classes, H/8, W/8)
             middle = features[2]
         else:
             middle, last = self.backbone(image, guide)  # both stride 16
-            scores = self.head(last)
+            scores = self.head(last)  # (N, num_classes, H/16, W/16)
         return scores, None if self.auxiliary_head is None else self.auxiliary_head(middle)
 
     def upsample(self, scores: Tensor, image: Tensor, spatial: Tensor | None) -> Tensor:
-        """What `guided_forward` gave, as the configuration upsamples it."""
+        """Upsample the scores of `guided_forward` if the configuration asks for it."""
         if not self.config.joint_bilateral:
             return scores
         return joint_bilateral_upsample(scores, image, spatial)
@@ -181,12 +177,12 @@ class SGNet(nn.Module):
 
 
 def resize_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """Scores (N, K, h, w) at (height, width), bilinear, as the authors' code does."""
+    """Resize scores (N, K, h, w) to (height, width), bilinearly as in the authors' code."""
     return F.interpolate(scores.float(), size, mode='bilinear', align_corners=True)
 
 
 def check_spatial(config: SGNetConfig, image: Tensor, spatial: Tensor | None) -> None:
-    """Raise ValueError, with both shapes, where `spatial` is not what `config` wants."""
+    """Raise ValueError unless `spatial` has the shape that `config` requires."""
     channels = SPATIAL_CHANNELS[config.spatial]
     if channels:
         wanted = (image.shape[0], channels)
@@ -203,7 +199,7 @@ def check_spatial(config: SGNetConfig, image: Tensor, spatial: Tensor | None) ->
 
 
 class SpatialPyramid:
-    """Resizes the spatial information straight from full size, once for each resolution asked."""
+    """Resizes the spatial information from full size, once for each resolution."""
 
     def __init__(self, spatial: Tensor) -> None:
         self._spatial = spatial

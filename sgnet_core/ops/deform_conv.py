@@ -9,15 +9,15 @@ X is sampled bilinearly and is zero outside the image: a sample half a pixel out
 Kernel position k = i * kernel_width + j; channel 2k of `offset` moves it down (dy), channel 2k + 1
 right (dx), in pixels of the input: the order of torchvision and of ONNX DeformConv.
 
-What computes it is chosen by device: `deform_conv_cpu`, `deform_conv_triton` on CUDA, and the
-definition in `deform_conv_reference` everywhere else. This module knows nothing of depth or of
-networks.
+The implementation depends on the device: `deform_conv_cpu`, `deform_conv_triton` on CUDA, and the
+definition in `deform_conv_reference` elsewhere.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import math
 from types import ModuleType
 
 import torch
@@ -45,21 +45,21 @@ def modulated_deform_conv2d(
     Args:
         x: (N, C, H, W), float32, float64, float16 or bfloat16.
         offset: (N, 2K, H', W') in pixels, (dy, dx) per kernel position; K = kernel height * width.
-        mask: (N, K, H', W'), one factor per kernel and output position, shared by all channels.
+        mask: (N, K, H', W'), one factor per kernel position and output pixel, for all channels.
         weight: (D, C, kernel height, kernel width).
         bias: (D,) or None.
         stride, padding, dilation: one number or (vertical, horizontal).
 
     Returns:
         (N, D, H', W') in the dtype of `x`, channels-last. Coordinates are computed in at least
-        float32 whatever the dtype of `x`: bfloat16 steps a whole pixel above 128.
+        float32: bfloat16 steps a whole pixel above 128.
 
     Raises:
-        ValueError: shapes that do not fit together; the message has both.
+        ValueError: shapes do not match; the message has both.
     """
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     _check_shapes(x, offset, mask, weight, bias, stride, padding, dilation)
-    # Under autocast the features are low precision and the parameters are not.
+    # Under autocast the features have low precision and the parameters do not.
     weight = weight.to(x.dtype)
     bias = None if bias is None else bias.to(x.dtype)
     return torch.ops.sgnet.modulated_deform_conv2d(
@@ -69,7 +69,7 @@ def modulated_deform_conv2d(
 
 @functools.cache
 def _implementation(device_type: str, dtype: torch.dtype) -> ModuleType:
-    """The module whose `forward` and `backward` are the fastest for such features."""
+    """The fastest module with `forward` and `backward` for this device and dtype."""
     if device_type == 'cpu' and dtype in deform_conv_cpu.DTYPES:
         return deform_conv_cpu
     reason = 'there is no faster implementation for them'
@@ -81,34 +81,30 @@ def _implementation(device_type: str, dtype: torch.dtype) -> ModuleType:
         else:
             if dtype in deform_conv_triton.DTYPES:
                 return deform_conv_triton
-    # Cached with the answer: logged once.
+    # Logged once: this function is cached.
     logger.warning('plain PyTorch computes S-Conv on %s in %s: %s', device_type, dtype, reason)
     return deform_conv_reference
 
 
-# --- the custom op: one name for tracing, export and counting, whatever computes it --------------
+# --- the custom op: one name for tracing, export and counting ------------------------------------
 
-_SCHEMA = (
-    '(Tensor x, Tensor offset, Tensor mask, Tensor weight, Tensor? bias, '
-    'int[2] stride, int[2] padding, int[2] dilation) -> Tensor'
-)
-_BACKWARD_SCHEMA = (
-    '(Tensor grad, Tensor x, Tensor offset, Tensor mask, Tensor weight, Tensor? bias, '
-    'int[2] stride, int[2] padding, int[2] dilation) -> (Tensor, Tensor, Tensor, Tensor, Tensor)'
-)
-
-
-# Not `torch.library.custom_op`: its first call imports PyTorch's compiler, two seconds of a start.
+# Not `torch.library.custom_op`: its first call imports PyTorch's compiler, which takes two seconds.
 _FORWARD = 'sgnet::modulated_deform_conv2d'
 _BACKWARD = 'sgnet::modulated_deform_conv2d_backward'
-torch.library.define(_FORWARD, _SCHEMA)
-torch.library.define(_BACKWARD, _BACKWARD_SCHEMA)
+_ARGUMENTS = (
+    'Tensor x, Tensor offset, Tensor mask, Tensor weight, Tensor? bias, '
+    'int[2] stride, int[2] padding, int[2] dilation'
+)
+torch.library.define(_FORWARD, f'({_ARGUMENTS}) -> Tensor')
+torch.library.define(
+    _BACKWARD, f'(Tensor grad, {_ARGUMENTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)'
+)
 
 
 @torch.library.impl(_FORWARD, 'default')
 def _forward_op(x, offset, mask, weight, bias, stride, padding, dilation):
     forward = _implementation(x.device.type, x.dtype).forward
-    # The dtypes are settled; autocast would change them again on the way.
+    # Autocast must not change the dtypes again.
     with torch.autocast(x.device.type, enabled=False):
         y = forward(x, offset, mask, weight, bias, stride, padding, dilation)
     return y.contiguous(memory_format=torch.channels_last)
@@ -164,10 +160,9 @@ torch.library.register_autograd(_BACKWARD, _no_second_derivative)
 
 @register_flop_formula(torch.ops.sgnet.modulated_deform_conv2d)
 def _flops(x_shape, offset_shape, mask_shape, weight_shape, *_, out_shape=None, **__) -> int:
-    """Multiply-adds of the matrix product, twice, as `torch` counts a convolution."""
+    """Twice the multiply-adds of the matrix product, as `torch` counts a convolution."""
     n, _, out_h, out_w = mask_shape
-    d, c, kernel_h, kernel_w = weight_shape
-    return 2 * n * d * c * kernel_h * kernel_w * out_h * out_w
+    return 2 * n * math.prod(weight_shape) * out_h * out_w
 
 
 def _pair(value: int | Pair) -> Pair:
@@ -175,11 +170,8 @@ def _pair(value: int | Pair) -> Pair:
 
 
 def _check_shapes(x, offset, mask, weight, bias, stride, padding, dilation) -> None:
-    for name, pair, least in (
-        ('stride', stride, 1),
-        ('padding', padding, 0),
-        ('dilation', dilation, 1),
-    ):
+    limits = (('stride', stride, 1), ('padding', padding, 0), ('dilation', dilation, 1))
+    for name, pair, least in limits:
         if len(pair) != 2 or min(pair) < least:
             raise ValueError(f'{name} must be one or two numbers of at least {least}, got {pair}')
     if x.ndim != 4 or weight.ndim != 4:

@@ -28,28 +28,19 @@ from sgnet_core.ops.deform_conv_reference import Pair
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 STRIP_PIXELS = 2400
-"""Rows of the column buffer: fewer, and the matrix product does not reach its speed; more, and the
-buffer leaves the cache, and the heap (measured on two cores of a server, 64 to 512 channels)."""
+"""Rows of the column buffer: fewer slow down the matrix product; more leave the cache and the heap
+(measured on two cores of a server, 64 to 512 channels)."""
 _BEFORE, _AFTER = 1, 2
 """Rows and columns of zeros around the image: a sample at `size` also reads `size + 1`."""
 
 
-def forward(
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> Tensor:
-    """As the reference; the output is channels-last."""
+def forward(x, offset, mask, weight, bias, stride, padding, dilation) -> Tensor:
+    """Like the reference; the output is channels-last."""
     kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
     table = _table(x)
     gather_products = 2 * weight.shape[0] * stride[0] * stride[1] <= weight.shape[1]
     shape = (x.shape[0], weight.shape[0], *mask.shape[2:])
-    # Not a view: autograd forbids changing a view in place that a custom function returns.
+    # Not a view: autograd forbids in-place changes to a view that a custom function returns.
     y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
     pixels = y.permute(0, 2, 3, 1).flatten(0, 2)  # (P, D), the same memory
     if y.numel():
@@ -69,7 +60,7 @@ def _gather_and_multiply(
     table: Tensor, rows: Tensor, factors: Tensor, weight: Tensor, y: Tensor
 ) -> None:
     """Rows and factors (P, K, 4) into `table` (R, C), times `weight`, into y (P, D)."""
-    # (K C, D), without a copy where the weights are channels-last.
+    # (K C, D), without a copy if the weights are channels-last.
     weight = weight.permute(0, 2, 3, 1).flatten(1).t()
     strips = (t.split(STRIP_PIXELS) for t in (rows, factors, y))
     for rows_of_strip, factors_of_strip, y_of_strip in zip(*strips, strict=True):
@@ -81,7 +72,7 @@ def _gather_and_multiply(
 def _multiply_and_gather(
     table: Tensor, rows: Tensor, factors: Tensor, weight: Tensor, y: Tensor
 ) -> None:
-    """The same, with rows into the products: row r of `table` makes the rows r K to r K + K - 1."""
+    """Like `_gather_and_multiply`; row r of `table` becomes rows r K to r K + K - 1 of products."""
     weight = weight.permute(1, 2, 3, 0).flatten(1).to(table.dtype)  # (C, K D)
     products = (table @ weight).view(-1, len(y[0]))  # (R K, D)
     y.copy_(_gather(products, rows.flatten(1), factors.flatten(1)))
@@ -94,7 +85,7 @@ def _gather(table: Tensor, rows: Tensor, factors: Tensor) -> Tensor:
 
 def _table(x: Tensor) -> Tensor:
     """The pixels of x (N, C, H, W), each image in a border of zeros: (N (H+3)(W+3), C)."""
-    # Half precision features are sampled in float32, like in the reference.
+    # Half-precision features are sampled in float32, as in the reference.
     dtype = torch.promote_types(x.dtype, torch.float32)
     table = F.pad(x.permute(0, 2, 3, 1).to(dtype), (0, 0, _BEFORE, _AFTER, _BEFORE, _AFTER))
     return table.flatten(0, 2)
@@ -137,17 +128,17 @@ def _corners(
     """The four pixels around every sampling location and the factor of each, mask included.
 
     Args:
-        y, x: of `_sampling_locations`; overwritten with the parts after the point.
+        y, x: from `_sampling_locations`; overwritten with their fractional parts.
         mask: (P, K).
         size: (H, W) of an image.
         images: N; in the table they lie one below the other.
-        rows_per_pixel: of the table: 1, or K if every kernel position has its own.
+        rows_per_pixel: rows of the table per pixel: 1, or K for one per kernel position.
 
     Returns:
         Rows of the table of the padded images (P, K, 4) int32, and factors (P, K, 4).
     """
     for coordinate, length in ((y, size[0]), (x, size[1])):
-        # Beyond the border all is zero, so clamping there changes nothing, not even for infinity.
+        # All samples beyond the border are zero, so clamping changes nothing, even for infinity.
         coordinate.nan_to_num_(nan=0.0).clamp_(0, length + _BEFORE)
     width = size[1] + _BEFORE + _AFTER
     first = torch.add(x.int(), y.int(), alpha=width)
@@ -173,23 +164,14 @@ def _corners(
 # --- gradients -----------------------------------------------------------------------------------
 
 
-def backward(
-    grad: Tensor,
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As the reference; the gradients of x, offset and mask are channels-last."""
+def backward(grad, x, offset, mask, weight, stride, padding, dilation) -> tuple[Tensor, ...]:
+    """Like the reference; the gradients of x, offset and mask are channels-last."""
     if not grad.numel():
         return tuple(torch.zeros_like(tensor) for tensor in (x, offset, mask, weight))
     kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
     table = _table(x)
     y_at, x_at = _sampling_locations(_channels_last(offset), kernel, (stride, padding, dilation))
-    # Further out, and for NaN, a little to the side all is still zero.
+    # Further out, and for NaN, neighbouring samples are zero too.
     moves = torch.stack((y_at >= 0, x_at >= 0), dim=2)  # (P, K, 2)
     masks = _channels_last(mask).flatten(0, 2)  # (P, K)
     rows, factors = _corners(y_at, x_at, masks, size, len(x))
@@ -215,9 +197,9 @@ def backward(
 def _through_samples(
     grad: Tensor, rows: Tensor, factors: Tensor, table: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """From the gradient (P, D) of `_gather_and_multiply` to those of table, factors and weight.
+    """Backward of `_gather_and_multiply`: gradients of table, factors and weight (D, K C).
 
-    The weight's is (D, K C). Rows and factors are (P, K, 4).
+    `grad` is (P, D); rows and factors are (P, K, 4).
     """
     weight = _channels_last(weight).flatten(1)  # (D, K C)
     grad_weight = torch.zeros_like(weight, dtype=table.dtype)
@@ -234,8 +216,8 @@ def _through_samples(
 
 
 def _products(values: Tensor, table: Tensor, rows: Tensor) -> Tensor:
-    """Of each of `values` (M, C) with the rows (M, 4) of `table` (R, C): (M, 4)."""
-    _spend_the_warning_of_sparse_tensors()
+    """Dot products (M, 4) of `values` (M, C) with the rows (M, 4) of `table` (R, C)."""
+    _suppress_sparse_warning()
     first = torch.arange(0, rows.numel() + 1, rows.shape[1], dtype=rows.dtype)
     zeros = values.new_zeros(rows.numel())
     wanted = torch.sparse_csr_tensor(first, rows.flatten(), zeros, (len(values), len(table)))
@@ -243,8 +225,8 @@ def _products(values: Tensor, table: Tensor, rows: Tensor) -> Tensor:
 
 
 @functools.cache
-def _spend_the_warning_of_sparse_tensors() -> None:
-    """PyTorch says once in a process that CSR tensors are in beta; that is nothing for users."""
+def _suppress_sparse_warning() -> None:
+    """Suppress the warning that CSR tensors are in beta, which PyTorch gives once per process."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         torch.sparse_csr_tensor([0, 0], [], [], (1, 1))
@@ -256,7 +238,7 @@ def _scatter(values: Tensor, rows: Tensor, factors: Tensor, table: Tensor) -> No
     lowest, highest = first[0].item(), first[-1].item()
     distinct = torch.arange(lowest, highest + 1, dtype=first.dtype)
     starts, order = torch.searchsorted(first, distinct, out_int32=True), order.int()
-    # All four corners lie at the same distances everywhere.
+    # The distances between the four corners are equal for all samples.
     for step, factor in zip((rows[0] - rows[0, 0]).tolist(), factors[order].unbind(1), strict=True):
         table[lowest + step : highest + step + 1] += F.embedding_bag(
             order, values, starts, mode='sum', per_sample_weights=factor.contiguous()
@@ -264,9 +246,9 @@ def _scatter(values: Tensor, rows: Tensor, factors: Tensor, table: Tensor) -> No
 
 
 def _through_factors(grad: Tensor, y: Tensor, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """From the gradient (P, K, 4) of `_corners`' factors to those of (dy, dx) and of the mask.
+    """Gradients of (dy, dx) and mask from those of the factors (P, K, 4) of `_corners`.
 
-    y, x: the parts of the positions after the point, (P, K), like `mask`.
+    `y` and `x` are the fractional parts of the sampling locations, (P, K) like `mask`.
     """
     top_left, top_right, bottom_left, bottom_right = grad.unbind(2)
     top, bottom = top_left.lerp(top_right, x), bottom_left.lerp(bottom_right, x)

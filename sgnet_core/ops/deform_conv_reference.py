@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modulated deformable convolution in plain PyTorch: the definition, readable, on any device.
+"""Modulated deformable convolution in plain PyTorch: the definition, for any device.
 
-`deform_conv` says what is computed. Every faster implementation has the same two functions and is
-tested against these.
+`deform_conv` has the formula. Every faster implementation has the same two functions and is tested
+against these.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def backward(
     padding: Pair,
     dilation: Pair,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, offset, mask and weight; the columns are sampled again, not kept."""
+    """Gradients of x, offset, mask and weight; the columns are sampled again."""
     grid = _sampling_grid(offset, weight.shape[2:], stride, padding, dilation, x.shape[2:])
     sampled = _sample(x, grid)  # (N, C, K, H'W')
     grad = grad.flatten(2)  # (N, D, H'W')
@@ -97,8 +97,8 @@ def _sampling_grid(
 ) -> Tensor:
     """Sampling locations: (N, K, H', W', 2) in `grid_sample`'s (x, y).
 
-    Two pixels outside, samples and their gradients are zero; clamping there keeps infinite offsets
-    in range without changing anything. NaN counts as outside.
+    Two pixels outside the image samples and their gradients are zero, so clamping there only keeps
+    infinite offsets in range. NaN counts as outside.
     """
     y, x = _sampling_locations(offset, kernel, stride, padding, dilation)
     axes = []

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modulated deformable convolution on a GPU: gather, modulation and matrix product in one kernel.
 
-The same two functions as `deform_conv_reference`, whose pieces are the twins of these kernels.
-Differences: y is channels last; the gradient of x adds up, in float32, in an order that changes
-from run to run. Everything else is deterministic.
+The two functions are those of `deform_conv_reference`, except that y is channels last and that the
+gradient of x is summed in float32 in an order that changes from run to run.
 
-No copy is made of a channels-last x and weight: put the network into that memory format.
+A channels-last x and weight are not copied: put the network into that memory format.
 
-The first call at a size compiles some variants of a kernel and keeps the fastest; Triton remembers
-both on disk. A CUDA graph cannot hold such measurements: call once before the capture. Nothing else
-stands in its way: shapes follow from shapes, and nothing waits for the GPU.
+The first call for a size compiles variants of a kernel and keeps the fastest; Triton caches both on
+disk. A CUDA graph cannot capture these measurements: call once before the capture. Nothing else
+synchronises with the GPU.
 
-With TRITON_INTERPRET=1, set before Triton is imported, the kernels run on tensors of the CPU.
+With TRITON_INTERPRET=1, set before Triton is imported, the kernels run on CPU tensors.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ import torch
 import triton
 from torch import Tensor
 
-from sgnet_core.ops.deform_conv_reference import Pair
 from sgnet_core.ops.deform_conv_triton_autotune import (
     WIDEST_BLOCK,
     tuned_forward,
@@ -32,32 +30,22 @@ from sgnet_core.ops.deform_conv_triton_autotune import (
 from sgnet_core.ops.deform_conv_triton_kernels import Window, sum_parts_kernel
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-"""Of x; offset and mask may be of any floating-point type."""
+"""Dtypes of x; offset and mask may have any floating-point dtype."""
 
 _PROCESSORS_OF_H200 = 132
 
 if torch.cuda.is_available() and not triton.knobs.runtime.interpret:
     try:
-        # Builds, unless it lies in the cache, what launches kernels: with a C compiler.
+        # Builds the launcher of kernels with a C compiler, unless it is cached.
         triton.runtime.driver.active.get_current_target()
-    # Of many kinds: no compiler, not the one that CC names, no Python.h, no libcuda.
-    except Exception as error:
+    except Exception as error:  # no compiler, a wrong CC, no Python.h, no libcuda, ...
         raise ImportError(
-            f'Triton {triton.__version__} cannot build what launches its kernels ({error}): '
+            f'Triton {triton.__version__} cannot build the launcher of its kernels ({error}): '
             'install gcc and the headers of Python, or set CC to a C compiler'
         ) from error
 
 
-def forward(
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> Tensor:
+def forward(x, offset, mask, weight, bias, stride, padding, dilation) -> Tensor:
     """As the reference; weight and bias in the dtype of x, one of `DTYPES`. y is channels last."""
     call = _Call.of(x, offset, mask, weight, stride, padding, dilation)
     y = x.new_empty(x.shape[0], *offset.shape[2:], weight.shape[0])
@@ -67,16 +55,7 @@ def forward(
     return y.permute(0, 3, 1, 2)
 
 
-def backward(
-    grad: Tensor,
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def backward(grad, x, offset, mask, weight, stride, padding, dilation) -> tuple[Tensor, ...]:
     """As the reference: gradients of x (channels last), offset, mask and weight."""
     inputs = (x, offset, mask, weight)
     if not grad.numel():
@@ -91,7 +70,7 @@ def backward(
 
 
 class _Call(NamedTuple):
-    """What the kernels take: tensors in their layout, strides and sizes, compile-time constants."""
+    """Arguments of the kernels: tensors in their layout, strides, sizes, compile-time constants."""
 
     x: Tensor  # (N, H, W, C)
     offset: Tensor  # (N, 2K, H'W')
@@ -105,11 +84,11 @@ class _Call(NamedTuple):
         x, weight = (tensor.permute(0, 2, 3, 1).contiguous() for tensor in (x, weight))
         filters, kernel_height, kernel_width, channels = weight.shape
         out_width = mask.shape[3]
-        # Copies where the pixels of a channel are not evenly spaced. Of four axes none tells the
-        # step from pixel to pixel: along an axis of one pixel, a stride may be anything.
+        # `flatten` copies if the pixels of a channel are not evenly spaced. Without it the step
+        # between pixels is unknown: the stride of an axis of one pixel is arbitrary.
         offset, mask = offset.flatten(2), mask.flatten(2)
         images, _, out_pixels = mask.shape
-        # The tuner decides anew where the work doubles, not at every size.
+        # The tuner runs again when the work doubles, not for every size.
         magnitude = (images * out_pixels).bit_length()
         strides = (t.stride(axis) for t in (offset, mask) for axis in (0, 1, 2))
         sizes = (*strides, *x.shape[1:3], out_width, out_pixels, images, magnitude)
@@ -118,14 +97,14 @@ class _Call(NamedTuple):
         return cls(x, offset, mask, weight, sizes, constants)
 
     def tiles(self, block_p: int) -> int:
-        """Of pixels: no tile spans two images."""
+        """Number of tiles of pixels; no tile spans two images."""
         images, _, pixels = self.mask.shape
         return images * triton.cdiv(pixels, block_p)
 
     def block(self, axis: str, half: int, single: int) -> int:
-        """Channels or filters that a program takes at a time, at most, by precision."""
+        """Channels or filters per step of a program, at most `half` or `single` by precision."""
         largest = single if self.x.dtype == torch.float32 else half
-        # No side of a product may be shorter than 16.
+        # Both sides of a product must be at least 16.
         return min(max(triton.next_power_of_2(self.constants[axis]), 16), largest)
 
     @property
@@ -138,8 +117,7 @@ class _Call(NamedTuple):
 def _forward(call: _Call, bias: Tensor | None, y: Tensor) -> None:
     """Fills y (N, H', W', D)."""
     channels, filters = call.constants['channels'], call.constants['filters']
-    # Where pixels are too few to occupy the GPU, programs share the channels between them, at least
-    # 64 to each.
+    # If pixels are too few to occupy the GPU, programs share the channels, at least 64 each.
     programs = call.tiles(64) * triton.cdiv(filters, WIDEST_BLOCK)
     blocks = triton.cdiv(channels, 64)
     blocks_of_part = triton.cdiv(blocks, triton.cdiv(call.processors, programs))

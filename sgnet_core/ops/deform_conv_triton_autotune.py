@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tile each kernel of the deformable convolution works on: the fastest of a few, by trial.
+"""Autotunes the tile sizes of the deformable convolution kernels.
 
-Half-precision products want 64 pixels or more (what a warp group of a Hopper multiplies at once);
-few pixels want small tiles, so that all processors have some. Three stages hide the gather behind
-the products; one takes it from the cache straight to registers, at half the traffic of shared
-memory, and leaves it to other programs to hide the waiting. By the report of the compiler for
-compute capability 9.0, no row spills registers in half precision. None has been measured yet.
+Half-precision products need 64 pixels or more (the unit of a Hopper warp group); few pixels need
+small tiles to occupy all processors. Three stages hide the gather behind the products; one stage
+loads straight to registers, at half the shared-memory traffic, and relies on other programs to hide
+latency. The compiler reports no register spills in half precision for compute capability 9.0. None
+has been measured yet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sgnet_core.ops.deform_conv_triton_kernels import (
 )
 
 WIDEST_BLOCK = 256
-"""Filters of a program: the more, the fewer programs gather the same samples."""
+"""Filters of a program; with more filters fewer programs gather the same samples."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +35,16 @@ def _tuned(kernel, blocks, rows, fits, **options):
         for row in rows
     ]
     if knobs.runtime.interpret:
-        # It can measure nothing. Small tiles let small tests have several of them.
+        # The interpreter cannot measure. Small tiles give small tests several tiles.
         configs = [triton.Config(dict.fromkeys(blocks, 16))]
 
     def candidates(configs, arguments, **constants):
         if arguments['x'].is_cuda and torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
-                'a CUDA graph cannot hold the trials of tiles for S-Conv of a new size: call once '
+                'a CUDA graph cannot capture the autotuning of S-Conv for a new size: call once '
                 'with the same shapes and dtypes before the capture'
             )
-        logger.info('%s meets a new size and tries its tiles', kernel.__name__)
+        logger.info('autotuning %s for a new size', kernel.__name__)
         return [config for config in configs if fits(config.kwargs, arguments, constants)]
 
     return triton.autotune(
@@ -57,7 +57,7 @@ def _tuned(kernel, blocks, rows, fits, **options):
 
 
 def _filters_fill_the_block(blocks, arguments, constants) -> bool:
-    """Wide enough that few programs gather the same, not so wide that most of it is empty."""
+    """Wide enough to share gathers between filters, and at least half full."""
     widest = min(max(triton.next_power_of_2(constants['filters']), 16), WIDEST_BLOCK)
     return widest / 2 <= blocks['block_d'] <= widest
 
@@ -66,10 +66,6 @@ def _operands_fit_registers(blocks, arguments, constants) -> bool:
     """Products in float32, without tensor cores, hold whole rows and columns in registers."""
     single = arguments['x'].dtype == torch.float32
     return (blocks['block_p'] == 16) == single
-
-
-def _always(blocks, arguments, constants) -> bool:
-    return True
 
 
 tuned_forward = _tuned(
@@ -97,9 +93,8 @@ tuned_input_gradients = _tuned(
     input_gradients_kernel,
     ('block_p',),
     [(32, 4, 2), (64, 8, 2)],
-    _always,
-    # The trials add to it, too.
-    reset_to_zero=['grad_x'],
+    lambda *_: True,
+    reset_to_zero=['grad_x'],  # the trials add to it
 )
 
 tuned_weight_gradient = _tuned(

@@ -82,7 +82,7 @@ def _locate(
 
 @triton.jit
 def _corner(row, column, channel, height, width, channels: tl.constexpr, end):
-    """Indices (block_p, block_c) into an image (H, W, C), and which of them are inside it."""
+    """Indices (block_p, block_c) into an image (H, W, C), and whether they are inside."""
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     index = ((row * width + column).to(tl.int64) * channels)[:, None] + channel[None, :]
     return index, inside[:, None] & (channel < end)[None, :]
@@ -90,7 +90,7 @@ def _corner(row, column, channel, height, width, channels: tl.constexpr, end):
 
 @triton.jit
 def _corner_values(x, row, column, channel, height, width, channels: tl.constexpr, end):
-    """One corner of every sample (block_p, block_c), float32; 0 outside, where nothing is read."""
+    """One corner of every sample (block_p, block_c), float32; 0 outside, without a read."""
     index, inside = _corner(row, column, channel, height, width, channels, end)
     # `.ca`: neighbouring samples share corners, so keep them in the cache next to the core.
     # Asynchronous copies, which Triton makes of these loads, would bypass it.
@@ -115,10 +115,10 @@ def _columns(x, top, left, down, right, scale, channel, height, width, channels:
 def _product(a, b, sums):
     """sums + a @ b, accumulated in float32."""
     if _INTERPRETED:
-        # The interpreter takes the bits of bfloat16 for integers.
+        # The interpreter reads the bits of bfloat16 as integers.
         a, b = a.to(tl.float32), b.to(tl.float32)
-    # 'ieee': Triton's default for float32, TF32, keeps 10 bits of the fraction, and a fused network
-    # must equal the unfused one to 1e-5. Products of half precision do not look at it.
+    # TF32, Triton's default for float32, keeps 10 fraction bits, but a fused network must equal the
+    # unfused one to 1e-5. Products in half precision ignore the option.
     return tl.dot(a, b, sums, input_precision='ieee')
 
 

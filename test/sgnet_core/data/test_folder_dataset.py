@@ -352,7 +352,7 @@ def test_wrong_image_is_named(tiny_dataset, kind, image, message):
 @pytest.mark.parametrize(
     ('damage', 'message'),
     [
-        (lambda content: b'', '0 bytes that are no image; restore the file'),
+        (lambda content: b'', '0 bytes are not an image; restore the file'),
         (lambda content: content[: len(content) // 2], r'cut off after \d+ bytes; restore the'),
     ],
     ids=['empty', 'half'],

@@ -166,7 +166,7 @@ def test_one_bad_frame_in_a_hundred_is_skipped(tmp_path, capsys):
 @pytest.mark.parametrize(
     ('file', 'damage', 'message'),
     [
-        ('image/f.jpg', b'', '0 bytes that are no image'),
+        ('image/f.jpg', b'', '0 bytes are not an image'),
         ('depth_bfx/f_abs.png', b'\x89PNG\r\n\x1a\n', 'cut off after 8 bytes'),
         ('depth_bfx/f_abs.png', None, 'no depth_bfx beside kv1/NYUdata/NYU0001/image/f.jpg'),
         ('intrinsics.txt', b'\xff\xfe 1', r'intrinsics\.txt: not a 3x3 matrix'),
