@@ -138,7 +138,7 @@ def theirs(state, variant, image, depth):
 
 
 @pytest.mark.parametrize('variant', DEPTHS)
-def test_the_converted_network_computes_theirs(variant, tmp_path):
+def test_converted_network_equals_the_authors(variant, tmp_path):
     state = random_state(variant)
     # The paper's millions, training head and frozen biases included, as their code counts them.
     count = sum(t.numel() for n, t in state.items() if 'running_' not in n)
@@ -162,7 +162,7 @@ def test_the_converted_network_computes_theirs(variant, tmp_path):
         torch.testing.assert_close(ours, wanted, atol=1e-4, rtol=0)
 
 
-def test_a_frame_is_shown_to_the_network_as_they_show_it(tiny_samples):
+def test_authors_input_equals_their_preprocessing(tiny_samples):
     """Colour minus their mean, then B, G, R; depth in metres with 0 for holes."""
     frame = tiny_samples[0].frame
     image, depth = AUTHORS_INPUT.encode(

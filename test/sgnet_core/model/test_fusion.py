@@ -42,7 +42,7 @@ def inputs(spatial: str, batch: int = 2):
     + [('sgnet_lite0', s) for s in ('xyz', 'features', 'none')],
 )
 @torch.no_grad()
-def test_the_fused_network_gives_the_same_scores(variant, spatial):
+def test_fused_network_gives_the_same_scores(variant, spatial):
     network = trained_like(variant, spatial)
     image, guide = inputs(spatial)
     # In float64 only the algebra can differ, not the rounding of a hundred layers.
@@ -55,7 +55,7 @@ def test_the_fused_network_gives_the_same_scores(variant, spatial):
 
 
 @torch.no_grad()
-def test_the_geometry_pass_can_be_kept():
+def test_geometry_pass_can_be_reused():
     """One depth image, several colour images: the geometry is computed once."""
     network = trained_like('sgnet_lite0')
     fused = fuse(network)
@@ -71,7 +71,7 @@ def test_the_geometry_pass_can_be_kept():
 
 
 @torch.no_grad()
-def test_the_merged_weight_generators_cost_a_seventh():
+def test_merged_weight_generators_save_macs():
     """sgnet.md section 3, item 2: 2.97 to 0.41 GMACs, of 91.4."""
     with torch.device('meta'):
         network = SGNet(SGNetConfig('sgnet_r101')).eval()
@@ -92,7 +92,7 @@ def test_projectors_of_one_resolution_run_together():
     assert groups == {'4': 4, '8': 3, '16': 5}
 
 
-def test_nothing_is_carried_that_nothing_uses():
+def test_fused_network_has_no_unused_parameters():
     """Generators stand in the geometry pass, or in their S-Convs, never in both."""
     for spatial in ('depth', 'features'):
         fused = fuse(trained_like('sgnet_lite0', spatial)).requires_grad_(True)
@@ -100,12 +100,12 @@ def test_nothing_is_carried_that_nothing_uses():
         assert [n for n, p in fused.named_parameters() if p.grad is None] == []
 
 
-def test_a_fused_network_is_fused():
+def test_fuse_returns_a_fused_network_unchanged():
     fused = fuse(trained_like('sgnet_lite0'))
     assert fuse(fused) is fused
 
 
-def test_the_network_given_stays_as_it_is():
+def test_fuse_does_not_change_its_argument():
     network = trained_like('sgnet_lite0')
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     fused = fuse(network)
@@ -116,7 +116,7 @@ def test_the_network_given_stays_as_it_is():
 
 @torch.no_grad()
 @pytest.mark.parametrize('fused', [False, True])
-def test_the_network_is_one_graph_for_torch_compile(fused):
+def test_torch_compile_finds_one_graph(fused):
     network = trained_like('sgnet_lite0')
     network = fuse(network) if fused else network
     image, depth = inputs('depth')

@@ -19,14 +19,14 @@ PAPER = [
 
 
 @pytest.mark.parametrize(('variant', 'spatial', 'parameters', 'gmacs'), PAPER)
-def test_counts_of_the_paper(variant, spatial, parameters, gmacs):
+def test_complexity_equals_the_paper(variant, spatial, parameters, gmacs):
     counts = complexity(SGNetConfig(variant, spatial=spatial))
     # R50 has 39.304, of which the authors count 39.307: with the frozen zero biases of S-Conv.
     assert counts['parameters_training'] / 1e6 == pytest.approx(parameters, abs=0.006)
     assert counts['gmacs_training_graph'] == pytest.approx(gmacs, abs=0.05)
 
 
-def test_counts_at_inference():
+def test_complexity_at_inference():
     r101 = complexity(SGNetConfig('sgnet_r101'))
     assert r101['parameters_inference'] / 1e6 == pytest.approx(53.56, abs=0.005)
     assert r101['gmacs'] == pytest.approx(91.4, abs=0.05)
@@ -41,7 +41,7 @@ def test_counts_at_inference():
         ('sgnet_r18', [(0, 1)] * 4),
     ],
 )
-def test_sconvs_stand_in_the_first_and_last_two_blocks(variant, blocks):
+def test_sconvs_are_in_the_first_and_last_two_blocks(variant, blocks):
     with torch.device('meta'):
         positions = SGNet(SGNetConfig(variant)).sconv_positions()
     assert positions == [
@@ -69,7 +69,7 @@ def test_every_variant_runs(variant, spatial):
     torch.testing.assert_close(alone, scores[:1], atol=1e-4, rtol=1e-4)
 
 
-def test_a_new_sconv_is_half_a_convolution_without_geometry():
+def test_initial_sconv_is_half_a_convolution():
     """Offsets start at zero; a weight generator of zeros gives masks of sigmoid(0) = 1/2."""
     sconv = SConv2d(5, 6, spatial_channels=1, geometry_channels=4, stride=2).eval()
     torch.nn.init.zeros_(sconv.weight_generator2.weight)
@@ -79,7 +79,7 @@ def test_a_new_sconv_is_half_a_convolution_without_geometry():
     torch.testing.assert_close(sconv(x, s), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_an_sconv_follows_depth_and_not_colour():
+def test_sconv_follows_depth():
     sconv = SConv2d(5, 6, geometry_channels=8).eval()
     torch.nn.init.normal_(sconv.offset_generator.weight)
     flat, edge = torch.ones(1, 1, 9, 11), torch.ones(1, 1, 9, 11)
@@ -92,7 +92,7 @@ def test_an_sconv_follows_depth_and_not_colour():
     torch.testing.assert_close(offset_flat[..., :1], offset_edge[..., :1])
 
 
-def test_every_parameter_learns():
+def test_every_parameter_has_a_gradient():
     """A parameter without gradient would be left out of the forward pass."""
     network = SGNet(SGNetConfig('sgnet_lite0', 5), auxiliary=True)
     for name in network.sconv_positions():
@@ -108,6 +108,6 @@ def test_every_parameter_learns():
 @pytest.mark.parametrize(
     'wrong', [{'variant': 'sgnet_r7'}, {'spatial': 'dept'}, {'num_classes': 256}]
 )
-def test_an_architecture_that_does_not_exist_is_refused(wrong):
+def test_invalid_architecture_is_rejected(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         SGNetConfig(**wrong)

@@ -80,7 +80,7 @@ def naive(x, offset, mask, weight, bias, stride, padding, dilation):
 
 @pytest.mark.parametrize('window', WINDOWS)
 @pytest.mark.parametrize('spread', [0.3, 6.0])
-def test_equals_naive_loops(window, spread):
+def test_operator_equals_naive_loops(window, spread):
     inputs = random_inputs(window, spread=spread)
     torch.testing.assert_close(
         modulated_deform_conv2d(*inputs, *window[1:]), naive(*inputs, *window[1:])
@@ -89,7 +89,7 @@ def test_equals_naive_loops(window, spread):
 
 @pytest.mark.parametrize('window', WINDOWS)
 @pytest.mark.parametrize(('channels', 'outputs'), [(9, 2), (3, 4)])
-def test_few_outputs_and_many_agree_with_the_reference(window, channels, outputs):
+def test_few_and_many_outputs_agree_with_the_reference(window, channels, outputs):
     """A CPU gathers products where there are few outputs, samples where there are many."""
     _, offset, mask, *_ = random_inputs(window, spread=6.0)
     x, weight = torch.randn(2, channels, 5, 7), torch.randn(outputs, channels, *window[0])
@@ -124,7 +124,7 @@ def test_any_memory_layout(layout):
 
 
 @pytest.mark.parametrize('window', WINDOWS)
-def test_zero_offset_and_mask_of_one_is_a_convolution(window):
+def test_zero_offset_and_unit_mask_give_a_convolution(window):
     x, offset, mask, weight, bias = random_inputs(window)
     y = modulated_deform_conv2d(
         x, torch.zeros_like(offset), torch.ones_like(mask), weight, bias, *window[1:]
@@ -133,12 +133,12 @@ def test_zero_offset_and_mask_of_one_is_a_convolution(window):
 
 
 @pytest.mark.parametrize('window', WINDOWS)
-def test_gradcheck(window):
+def test_operator_passes_gradcheck(window):
     inputs = [tensor.requires_grad_() for tensor in random_inputs(window)]
     assert torch.autograd.gradcheck(lambda *a: modulated_deform_conv2d(*a, *window[1:]), inputs)
 
 
-def test_operator_contract():
+def test_operator_passes_opcheck():
     """Fake shapes, autograd registration and tracing agree with what the operator does."""
     inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[1])]
     torch.library.opcheck(
@@ -146,7 +146,7 @@ def test_operator_contract():
     )
 
 
-def test_agrees_with_onnx_runtime(tmp_path):
+def test_operator_agrees_with_onnx_runtime(tmp_path):
     """An implementation nobody here wrote: ONNX DeformConv, opset 19."""
     onnx = pytest.importorskip('onnx')
     runtime = pytest.importorskip('onnxruntime')
@@ -178,7 +178,7 @@ def test_agrees_with_onnx_runtime(tmp_path):
     torch.testing.assert_close(ours, torch.from_numpy(expected), atol=1e-4, rtol=1e-4)
 
 
-def test_an_empty_batch_gives_an_empty_output():
+def test_empty_batch_gives_empty_output():
     inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[0], batch=0)]
     y = modulated_deform_conv2d(*inputs, padding=1)
     assert y.shape == (0, 4, 5, 7)
@@ -187,7 +187,7 @@ def test_an_empty_batch_gives_an_empty_output():
 
 
 @pytest.mark.parametrize('size', [(0, 0), (0, 3)])
-def test_an_empty_output(size):
+def test_empty_output_has_its_shape(size):
     height, width = size
     x, weight = torch.randn(2, 3, height + 1, width + 1), torch.randn(4, 3, 2, 2)
     y = modulated_deform_conv2d(
@@ -198,7 +198,7 @@ def test_an_empty_output(size):
 
 @pytest.mark.parametrize(('channels', 'outputs'), [(3, 4), (12, 2)])
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, 1e30])
-def test_an_offset_out_of_this_world_samples_zero(value, channels, outputs):
+def test_huge_offsets_sample_zero(value, channels, outputs):
     _, offset, mask, *_ = random_inputs(WINDOWS[0], dtype=torch.float32)
     x, weight = torch.randn(2, channels, 5, 7), torch.randn(outputs, channels, 3, 3)
     bias = torch.randn(outputs)
@@ -228,7 +228,7 @@ def test_half_precision_features_keep_float32_coordinates():
         ({'weight': (4, 3, 3)}, r'4-dimensional'),
     ],
 )
-def test_shapes_that_do_not_fit_are_named(change, message):
+def test_operator_rejects_mismatched_shapes(change, message):
     names = ('x', 'offset', 'mask', 'weight', 'bias')
     inputs = dict(zip(names, random_inputs(WINDOWS[0]), strict=True))
     inputs |= {name: torch.zeros(shape) for name, shape in change.items()}
@@ -237,12 +237,12 @@ def test_shapes_that_do_not_fit_are_named(change, message):
 
 
 @pytest.mark.parametrize('window', [{'stride': 0}, {'dilation': (1, 0)}, {'padding': -1}])
-def test_a_window_that_cannot_be_is_named(window):
+def test_operator_rejects_invalid_windows(window):
     with pytest.raises(ValueError, match=f'{next(iter(window))} must be'):
         modulated_deform_conv2d(*random_inputs(WINDOWS[0]), **window)
 
 
-def test_autocast_changes_nothing_inside():
+def test_autocast_does_not_change_results():
     """Features and parameters of several dtypes meet there; a few outputs take another path."""
     window = WINDOWS[0]
     _, offset, mask, *_ = random_inputs(window, dtype=torch.float32)
@@ -258,7 +258,7 @@ def test_autocast_changes_nothing_inside():
     torch.testing.assert_close(weight.grad, gradient)
 
 
-def test_second_derivatives_are_refused_and_not_wrong():
+def test_second_derivatives_raise():
     inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[0])]
     y = modulated_deform_conv2d(*inputs, *WINDOWS[0][1:])
     (gradient,) = torch.autograd.grad(y.square().sum(), inputs[0], create_graph=True)
@@ -270,14 +270,14 @@ def test_second_derivatives_are_refused_and_not_wrong():
     ('device', 'dtype'),
     [('xpu', torch.float32), ('cuda', torch.float64), ('cpu', torch.int32)],
 )
-def test_what_has_no_fast_implementation_runs_the_reference_and_says_so_once(device, dtype, caplog):
+def test_other_devices_run_the_reference_with_one_warning(device, dtype, caplog):
     deform_conv._implementation.cache_clear()
     for _ in range(2):
         assert deform_conv._implementation(device, dtype) is deform_conv_reference
     assert [f'on {device} in {dtype}' in record.message for record in caplog.records] == [True]
 
 
-def test_without_triton_a_gpu_runs_the_reference_and_says_why(monkeypatch, caplog):
+def test_gpu_without_triton_runs_the_reference_with_one_warning(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'sgnet_core.ops.deform_conv_triton', None)
     monkeypatch.delattr('sgnet_core.ops.deform_conv_triton', raising=False)
     deform_conv._implementation.cache_clear()
@@ -300,7 +300,7 @@ def test_gradients_in_half_precision_are_those_of_float32(dtype):
         torch.testing.assert_close(other.grad.float(), one.grad, atol=0.05 * scale, rtol=0.05)
 
 
-def test_compiles_into_one_graph():
+def test_torch_compile_finds_one_graph():
     inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[1], dtype=torch.float32)]
     # Tracing and autograd, without a compiler of machine code.
     compiled = torch.compile(modulated_deform_conv2d, fullgraph=True, backend='aot_eager')

@@ -32,7 +32,7 @@ def test_gradients_are_those_of_the_definition(name, layout, spread):
 
 
 @pytest.mark.parametrize('strip_pixels', [1, 7, 20])
-def test_strips_end_inside_images_and_span_them(monkeypatch, strip_pixels):
+def test_strips_may_cross_image_borders(monkeypatch, strip_pixels):
     """A strip of 20 pixels holds more than an image of 15, one of 7 a part of it."""
     case = CASES['few channels']
     inputs = gradient_inputs(case, batch=3)
@@ -41,7 +41,7 @@ def test_strips_end_inside_images_and_span_them(monkeypatch, strip_pixels):
 
 
 @pytest.mark.parametrize('move', [0.0, -1.0, 1.0, 2.0])
-def test_where_the_gradient_jumps_it_is_that_to_the_right_and_down(move):
+def test_gradient_at_whole_pixels_is_the_right_sided_one(move):
     """Training begins with offsets of zero: every sample on a pixel, some on the border's.
 
     In float64, as the reference's coordinates are rounded on their way to `grid_sample`.
@@ -57,7 +57,7 @@ def test_where_the_gradient_jumps_it_is_that_to_the_right_and_down(move):
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, 1e30, -3.5])
-def test_an_offset_out_of_this_world_gets_no_gradient_and_gives_none(value):
+def test_huge_offsets_have_zero_gradient(value):
     case = CASES['strided and dilated']
     inputs = gradient_inputs(case)
     inputs[2][:, ::3] = value
@@ -68,7 +68,7 @@ def test_an_offset_out_of_this_world_gets_no_gradient_and_gives_none(value):
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_features_keep_their_dtypes(dtype):
+def test_half_precision_gradients_keep_their_dtypes(dtype):
     case = CASES['channels in two parts']
     inputs = gradient_inputs(case, dtype)
     results = gradients(case, inputs)
@@ -76,7 +76,7 @@ def test_half_precision_features_keep_their_dtypes(dtype):
     assert_close(results, call_reference('backward', case, inputs), dtype)
 
 
-def test_a_program_hears_no_warning():
+def test_backward_gives_no_warning():
     """PyTorch's about sparse tensors, once in a process: hence a new one."""
     program = (
         'import torch; from sgnet_core.model import modulated_deform_conv2d as convolve\n'

@@ -33,7 +33,7 @@ def on_cuda(case: Case, dtype: torch.dtype, **options) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('case', POSITIONS.values(), ids=POSITIONS)
-def test_equals_the_reference_at_the_sizes_of_the_networks(case, dtype):
+def test_kernels_equal_the_reference_at_network_sizes(case, dtype):
     inputs = case.inputs(dtype, batch=1)
     y = call_triton('forward', case, inputs, 'channels_last', 'cuda')
     assert_close(y, call_reference('forward', case, inputs), dtype)
@@ -42,7 +42,7 @@ def test_equals_the_reference_at_the_sizes_of_the_networks(case, dtype):
     assert_close(gradients, call_reference('backward', case, inputs), dtype)
 
 
-def test_operator_contract():
+def test_operator_passes_opcheck():
     case = Case(19, 21, (5, 6), (3, 2), (2, 1), (1, 0), (1, 2))
     inputs = [tensor.requires_grad_() for tensor in on_cuda(case, torch.float32)]
     # Its atomic additions change their order from run to run.
@@ -54,7 +54,7 @@ def test_operator_contract():
     )
 
 
-def test_only_the_gradient_of_x_depends_on_the_run():
+def test_only_the_gradient_of_x_is_nondeterministic():
     case = POSITIONS['layer4']
     inputs = case.inputs(torch.float16)
     first, second = (call_triton('forward', case, inputs, 'contiguous', 'cuda') for _ in range(2))
@@ -64,7 +64,7 @@ def test_only_the_gradient_of_x_depends_on_the_run():
     assert all(torch.equal(a, b) for a, b in zip(first[1:], second[1:], strict=True))
 
 
-def test_compiles_as_one_graph():
+def test_torch_compile_finds_one_graph():
     case = POSITIONS['layer2']
     inputs = [tensor.requires_grad_() for tensor in on_cuda(case, torch.float16, batch=2)]
 
@@ -83,7 +83,7 @@ def test_compiles_as_one_graph():
 
 
 @pytest.mark.parametrize('name', ['layer1', 'layer4'])
-def test_a_replayed_graph_equals_eager(name):
+def test_replayed_graph_equals_eager(name):
     case = POSITIONS[name]
     static = on_cuda(case, torch.float16, batch=1)
     fresh = [tensor.flip(0) * 1.5 for tensor in static[:3]]
@@ -100,7 +100,7 @@ def test_a_replayed_graph_equals_eager(name):
     assert torch.equal(y, expected)
 
 
-def test_a_new_size_in_a_capture_says_what_to_do():
+def test_autotuning_in_a_capture_raises():
     case = Case(48, 80, (11, 13), (3, 3))
     inputs = on_cuda(case, torch.float16)
     graph = torch.cuda.CUDAGraph()
@@ -108,7 +108,7 @@ def test_a_new_size_in_a_capture_says_what_to_do():
         modulated_deform_conv2d(*inputs, *case.window)
 
 
-def test_an_image_may_have_more_elements_than_32_bits_count():
+def test_image_may_exceed_32_bit_indices():
     """4.5 GB of features: the last rows must not be read at the addresses of the first."""
     if torch.cuda.mem_get_info()[0] < 16 * 2**30:
         pytest.skip('there are no 16 GB free on the CUDA device')

@@ -69,7 +69,7 @@ def call(request):
         ('channels in two parts', torch.bfloat16),
     ],
 )
-def test_equals_the_reference(call, name, dtype):
+def test_kernels_equal_the_reference(call, name, dtype):
     case = CASES[name]
     x, offset, mask, weight, bias = case.inputs(dtype)
     inputs = [x, offset, mask, weight, bias]
@@ -85,7 +85,7 @@ def test_equals_the_reference(call, name, dtype):
 
 
 @pytest.mark.parametrize('name', ['channels in two parts', 'small'])
-def test_without_bias(call, name):
+def test_forward_without_bias_equals_the_reference(call, name):
     case = CASES[name]
     inputs = [*case.inputs(torch.float32)[:4], None]
     expected = call_reference('forward', case, inputs)
@@ -100,7 +100,7 @@ def test_without_bias(call, name):
         *(('one row', layout) for layout in ('channels_last', 'columns_before_rows')),
     ],
 )
-def test_any_layout_gives_the_same(call, name, layout):
+def test_kernels_accept_any_layout(call, name, layout):
     """In all but the first, NaN or other channels lie next to what the kernels may read.
 
     A single column once was read with the stride of its one-pixel axis as the step between pixels.
@@ -115,7 +115,7 @@ def test_any_layout_gives_the_same(call, name, layout):
     assert_close(gradients, call_reference('backward', case, inputs), torch.float32)
 
 
-def test_offsets_and_masks_may_be_of_low_precision(call):
+def test_kernels_accept_low_precision_offsets(call):
     case = CASES['small']
     x, offset, mask, weight, bias = case.inputs(torch.float16)
     inputs = [x, offset.bfloat16(), mask.half(), weight, bias]
@@ -126,7 +126,7 @@ def test_offsets_and_masks_may_be_of_low_precision(call):
 
 
 @pytest.mark.parametrize('along', [0, 1], ids=['dy', 'dx'])
-def test_offsets_out_of_this_world_sample_zero_and_read_nothing(call, along):
+def test_huge_offsets_sample_zero_and_read_nothing(call, along):
     """No integer holds them: the conversion of 1e30 to one is undefined."""
     case = CASES['small']
     x, offset, mask, weight, bias = case.inputs(torch.float32)
@@ -149,7 +149,7 @@ def test_half_precision_features_keep_float32_coordinates(call):
     assert_close(call('forward', case, inputs), expected, torch.bfloat16)
 
 
-def test_an_empty_batch_gives_empty_and_zero_gradients(call):
+def test_empty_batch_gives_zero_gradients(call):
     case = CASES['small']
     inputs = case.inputs(torch.float16, batch=0)
     (y,) = call('forward', case, inputs)
@@ -160,7 +160,7 @@ def test_an_empty_batch_gives_empty_and_zero_gradients(call):
 
 
 @pytest.fixture
-def import_anew(monkeypatch):
+def import_again(monkeypatch):
     """Imports a module of the operator as if for the first time; the former one comes back."""
 
     def import_(name):
@@ -173,13 +173,13 @@ def import_anew(monkeypatch):
     return import_
 
 
-def test_a_triton_that_is_too_old_is_named(import_anew, monkeypatch):
+def test_old_triton_is_named(import_again, monkeypatch):
     """Once it was "cannot import name 'knobs'"."""
     monkeypatch.setattr(triton, '__version__', '3.3.1')
     monkeypatch.delattr(triton, 'knobs')
     monkeypatch.setitem(sys.modules, 'triton.knobs', None)
     with pytest.raises(ImportError, match=r'Triton 3\.3\.1 is too old.* 3\.4'):
-        import_anew('sgnet_core.ops.deform_conv_triton_kernels')
+        import_again('sgnet_core.ops.deform_conv_triton_kernels')
 
 
 class NoCompiler:
@@ -189,20 +189,20 @@ class NoCompiler:
         raise RuntimeError('Failed to find C compiler')
 
 
-def test_a_triton_that_cannot_build_is_found_at_the_import(import_anew, monkeypatch):
+def test_missing_compiler_is_found_on_import(import_again, monkeypatch):
     """Once it was at the first launch, when nothing could fall back any more."""
     monkeypatch.setattr(triton.runtime.driver, '_active', NoCompiler())
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     with pytest.raises(ImportError, match='Failed to find C compiler.*: install gcc .* CC'):
-        import_anew('sgnet_core.ops.deform_conv_triton')
+        import_again('sgnet_core.ops.deform_conv_triton')
 
 
 @pytest.mark.parametrize('spared', ['no CUDA device', 'interpreter'])
-def test_what_launches_nothing_needs_no_compiler(import_anew, monkeypatch, spared):
+def test_cpu_and_interpreter_need_no_compiler(import_again, monkeypatch, spared):
     monkeypatch.setattr(triton.runtime.driver, '_active', NoCompiler())
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: spared == 'interpreter')
     monkeypatch.setenv('TRITON_INTERPRET', str(int(spared == 'interpreter')))
-    assert import_anew('sgnet_core.ops.deform_conv_triton').DTYPES
+    assert import_again('sgnet_core.ops.deform_conv_triton').DTYPES
 
 
 class NoHopper:
@@ -251,7 +251,7 @@ def compiled(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32])
-def test_compiles_for_a_hopper(compiled, dtype):
+def test_kernels_compile_for_hopper(compiled, dtype):
     """The interpreter takes much that the compiler does not."""
     case = Case(128, 200, (5, 7), (3, 3), padding=(1, 1))
     call_triton('forward', case, case.inputs(dtype), 'contiguous', 'cpu')

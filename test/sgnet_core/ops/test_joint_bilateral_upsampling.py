@@ -52,7 +52,7 @@ def example(batch=1, classes=3, height=5, width=7, channels=1):
 
 
 @pytest.mark.parametrize('channels', [1, 3])
-def test_it_is_what_the_loops_say(channels):
+def test_upsampling_equals_naive_loops(channels):
     scores, image, spatial = example(channels=channels)
     got = joint_bilateral_upsample(scores, image, spatial)
     coarse = F.interpolate(scores, (10, 14), mode='bilinear', align_corners=False)
@@ -66,7 +66,7 @@ def test_it_is_what_the_loops_say(channels):
 
 
 @pytest.mark.parametrize('seen_by', ['colour', 'depth', 'neither'])
-def test_the_border_of_a_thing_goes_where_its_edge_is(seen_by):
+def test_scores_follow_the_edge(seen_by):
     """The edge is in the middle of a coarse pixel, whose score is of both sides."""
     scores = torch.zeros(1, 2, 8, 9)
     scores[0, 1, :, 5:] = 1
@@ -79,7 +79,7 @@ def test_the_border_of_a_thing_goes_where_its_edge_is(seen_by):
 
 
 @pytest.mark.parametrize('side', ['left', 'right'])
-def test_edges_stand_where_the_mask_is_read(side):
+def test_edges_align_with_resized_scores(side):
     """Far from the middle, where aligned corners and aligned pixels differ by some pixels."""
     edges = torch.arange(24, 64) if side == 'left' else torch.arange(320, 360)
     columns = torch.arange(384)
@@ -93,7 +93,7 @@ def test_edges_stand_where_the_mask_is_read(side):
     assert (found - edges).abs().max() <= 2
 
 
-def test_a_batch_is_its_images_and_each_is_compared_by_its_own_contrast():
+def test_batch_equals_single_images():
     scores, image, spatial = example(batch=3)
     image *= torch.tensor([0.1, 1.0, 7.0]).view(3, 1, 1, 1)
     together = joint_bilateral_upsample(scores, image, spatial)
@@ -102,7 +102,7 @@ def test_a_batch_is_its_images_and_each_is_compared_by_its_own_contrast():
         torch.testing.assert_close(together[i : i + 1], alone)
 
 
-def test_exposure_and_colour_cast_do_not_matter():
+def test_exposure_and_colour_cast_have_no_effect():
     scores, image, spatial = example()
     expected = joint_bilateral_upsample(scores, image, spatial)
     cast = torch.tensor([100.0, 120.0, 140.0]).view(3, 1, 1)
@@ -110,7 +110,7 @@ def test_exposure_and_colour_cast_do_not_matter():
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_averages_are_linear_and_gradients_lose_nothing():
+def test_upsampling_is_linear_and_preserves_gradients():
     scores, image, spatial = example()
     scores.requires_grad_(True)
     got = joint_bilateral_upsample(scores, image, spatial)
@@ -122,7 +122,7 @@ def test_averages_are_linear_and_gradients_lose_nothing():
 
 
 @pytest.mark.parametrize('value', [0.0, 255.0])
-def test_an_image_of_one_colour_has_no_edges(value):
+def test_image_of_one_colour_has_no_edges(value):
     scores, image, spatial = example()
     got = joint_bilateral_upsample(scores, torch.full_like(image, value), None)
     spatial = torch.ones_like(spatial)
@@ -132,7 +132,7 @@ def test_an_image_of_one_colour_has_no_edges(value):
     )
 
 
-def test_a_score_that_is_no_number_stays_within_the_window():
+def test_nan_score_stays_within_the_window():
     scores, image, spatial = example(height=40, width=36)
     scores[0, 1, 20, 18] = math.nan
     spoiled = joint_bilateral_upsample(scores, image, spatial)[0, 1].isnan()
@@ -145,7 +145,7 @@ def test_a_score_that_is_no_number_stays_within_the_window():
 
 @torch.no_grad()
 @pytest.mark.parametrize('spatial', ['depth', 'hha', 'none'])
-def test_the_network_upsamples_what_it_would_give(spatial):
+def test_network_upsamples_its_scores(spatial):
     plain = bent(untrained(spatial=spatial)).build()
     network = SGNet(SGNetConfig('sgnet_lite0', 40, spatial, joint_bilateral=True)).eval()
     network.load_state_dict(plain.state_dict())  # of the same tensors: nothing is learned
