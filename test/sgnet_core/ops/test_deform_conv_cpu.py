@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gradients of the CPU's deformable convolution against those of the definition."""
+"""The CPU implementation of the deformable convolution against the reference."""
 
 import math
 import os
@@ -25,10 +25,14 @@ def gradient_inputs(case, dtype=torch.float32, **options):
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('name', CASES)
 @pytest.mark.parametrize('spread', [0.4, 6.0])
-def test_gradients_are_those_of_the_definition(name, layout, spread):
-    inputs = gradient_inputs(CASES[name], spread=spread)
-    results = gradients(CASES[name], inputs, layout)
-    assert_close(results, call_reference('backward', CASES[name], inputs), torch.float32)
+def test_values_and_gradients_equal_the_reference(name, layout, spread):
+    case = CASES[name]
+    inputs = case.inputs(torch.float32, spread=spread)
+    y = deform_conv_cpu.forward(*map(LAYOUTS[layout], inputs), *case.window)
+    assert_close([y], call_reference('forward', case, inputs), torch.float32)
+    inputs = gradient_inputs(case, spread=spread)
+    results = gradients(case, inputs, layout)
+    assert_close(results, call_reference('backward', case, inputs), torch.float32)
 
 
 @pytest.mark.parametrize('strip_pixels', [1, 7, 20])
