@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
     check_positive(args, 'limit')
     if args.encoding in ('xyz', 'normals') and (args.gravity or args.camera_height is not None):
         raise InputError(f'--gravity and --camera-height are not for {args.encoding}; leave them')
-    gravity_of = _gravity(args)
+    gravity_of = _gravity_source(args)
     images = dict(list(_images(args).items())[: args.limit])
     suffix, write = ENCODINGS[args.encoding]
-    _check_recipe(args)
+    _check_options(args)
     todo = [name for name in images if not (args.out / f'{name}{suffix}').is_file()]
     done = len(images) - len(todo)
     bar = tqdm(todo, args.encoding, len(images), initial=done, unit='image', disable=None)
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _gravity(args: argparse.Namespace) -> Callable[[DepthImage], Gravity | None]:
+def _gravity_source(args: argparse.Namespace) -> Callable[[DepthImage], Gravity | None]:
     """What --gravity and --camera-height say of an image."""
     from sgnet_core.errors import InputError
     from sgnet_core.geometry.gravity import estimate_gravity
@@ -128,13 +128,13 @@ def _images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
                 f'--camera, --depth-scale and --depth-invalid are for PNGs; {args.depth[0]} has '
                 f'a {DATASET_FILE} that says so'
             )
-        return _of_dataset(args.depth[0], args.split)
+        return _dataset_images(args.depth[0], args.split)
     if args.split is not None:
         raise InputError(f'--split is for data sets; {args.depth[0]} has no {DATASET_FILE}')
-    return _of_files(args)
+    return _png_images(args)
 
 
-def _of_dataset(root: Path, split: str | None) -> dict[str, Callable[[], DepthImage]]:
+def _dataset_images(root: Path, split: str | None) -> dict[str, Callable[[], DepthImage]]:
     from sgnet_core.data.encoding_files import DepthImage
     from sgnet_core.data.folder_dataset import FolderDataset
 
@@ -147,7 +147,7 @@ def _of_dataset(root: Path, split: str | None) -> dict[str, Callable[[], DepthIm
     return {sample_id: lambda sample_id=sample_id: image_of(sample_id) for sample_id in data.ids}
 
 
-def _of_files(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
+def _png_images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
     import numpy as np
 
     from sgnet_core.data.encoding_files import DepthImage
@@ -196,7 +196,7 @@ def _png_files(paths: list[Path]) -> list[Path]:
     return files
 
 
-def _check_recipe(args: argparse.Namespace) -> None:
+def _check_options(args: argparse.Namespace) -> None:
     """Write down, or compare, how the files of a folder are made: none is of other options."""
     import json
 

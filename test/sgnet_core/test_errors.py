@@ -16,12 +16,12 @@ def test_nearest_known_key_is_named():
         reject_unknown_keys(['epochs', 'learning_rat'], ['epochs', 'learning_rate'])
 
 
-def test_without_a_near_one_all_are_listed():
+def test_all_known_keys_are_listed_without_a_near_one():
     with pytest.raises(DataError, match="^unknown key '7' in crop; known keys: height, width$"):
         reject_unknown_keys([7], ['height', 'width'], where='crop', error=DataError)
 
 
-def test_an_old_key_gets_its_new_name_and_a_warning(caplog):
+def test_old_key_is_renamed_with_a_warning(caplog):
     names = {'holes': 'depth_fill'}
     assert renamed_keys({'holes': 1, 'a': 2}, names, 'x.yaml') == {'a': 2, 'depth_fill': 1}
     (message,) = caplog.messages

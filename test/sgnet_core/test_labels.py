@@ -106,7 +106,7 @@ def test_empty_labels_stay_empty(shape):
     assert remap(np.zeros(shape, np.uint8), nyu40_to_nyu13).shape == shape
 
 
-def test_foreign_class_id_is_an_error_that_names_it():
+def test_unknown_class_id_is_named():
     with pytest.raises(InputError, match=r'class id 13 in labels of 13 classes.*0\.\.12.*255'):
         colorize(np.array([[12, 13]], np.uint8), NYU13.palette)
     with pytest.raises(InputError, match='uint8, got int64'):
@@ -150,12 +150,12 @@ def test_small_custom_palette_is_easy_to_tell_apart():
         (('wall', ''), 'class 1 has an empty name'),
     ],
 )
-def test_bad_names_are_errors(names, message):
+def test_label_set_rejects_invalid_names(names, message):
     with pytest.raises(InputError, match=message):
         label_set_of(names)
 
 
-def test_palette_must_fit_the_names():
+def test_label_set_rejects_a_palette_of_another_size():
     with pytest.raises(InputError, match=r'palette of 2 classes must be \(2, 3\) uint8'):
         LabelSet('mine', ('a', 'b'), np.zeros((3, 3), np.uint8))
 

@@ -43,13 +43,13 @@ def test_bgr_swaps_channels_and_then_normalises():
     torch.testing.assert_close(image[0, :, 0, 0], torch.tensor([70.0, 20.0, 2.5]))
 
 
-def test_a_hole_becomes_the_fill_value_and_is_not_blended():
+def test_missing_depth_becomes_the_fill_value():
     """A bilinear resize would turn one NaN into a patch, and an edge into depth in mid-air."""
     depth_m = np.full((128, 192), 1.0, np.float32)
     depth_m[:, 96:] = 3.0
     depth_m[40:60, 40:60] = np.nan
-    holey = RgbdFrame(np.zeros((128, 192, 3), np.uint8), depth_m, frame(128, 192).intrinsics)
-    _, spatial = InputSpec(**SPEC | {'depth_fill_m': -1.0}).preprocess(holey)
+    incomplete = RgbdFrame(np.zeros((128, 192, 3), np.uint8), depth_m, frame(128, 192).intrinsics)
+    _, spatial = InputSpec(**SPEC | {'depth_fill_m': -1.0}).preprocess(incomplete)
     assert set(spatial.unique().tolist()) == {-1.0, 1.0, 3.0}
     assert (spatial == -1).sum() == 10 * 10
 
@@ -63,7 +63,7 @@ def test_xyz_uses_the_intrinsics_of_the_resized_image():
     torch.testing.assert_close(xyz[0, 1, 63, 5].item(), (63 - camera.cy) / camera.fy * 2.0)
 
 
-def test_hha_is_that_of_the_resized_depth_and_zero_in_holes(tiny_samples):
+def test_hha_equals_that_of_the_resized_depth(tiny_samples):
     big = tiny_samples[0].frame
     spec = InputSpec(**SPEC | {'spatial': 'hha', 'depth_fill_m': 2.0})
     _, hha = spec.preprocess(big)
@@ -78,7 +78,7 @@ def test_hha_is_that_of_the_resized_depth_and_zero_in_holes(tiny_samples):
     assert depth_m.isnan().any()
 
 
-def test_none_needs_no_depth():
+def test_spatial_none_needs_no_depth():
     assert InputSpec(**SPEC | {'spatial': 'none'}).preprocess(frame(64, 96, np.nan))[1] is None
 
 
@@ -87,12 +87,12 @@ def test_none_needs_no_depth():
     [{'height': 65}, {'width': 0}, {'channel_order': 'gbr'}, {'spatial': 'normals'},
      {'std': (1.0, 0.0, 1.0)}, {'mean': (1.0, 2.0)}],
 )  # fmt: skip
-def test_what_cannot_be_is_refused(wrong):
+def test_input_spec_rejects_invalid_values(wrong):
     with pytest.raises(InputError):
         InputSpec(**SPEC | wrong)
 
 
-def test_hha_takes_the_gravity_of_the_frame():
+def test_hha_uses_the_gravity_of_the_frame():
     """A wall says nothing of gravity: only what is known makes it a floor."""
     wall = frame(64, 96, 2.0)
     floor = RgbdFrame(wall.rgb, wall.depth_m, wall.intrinsics, Gravity(np.array([0, 0, 1.0])))
@@ -103,14 +103,15 @@ def test_hha_takes_the_gravity_of_the_frame():
 
 
 @pytest.mark.parametrize('spatial', ['depth', 'xyz', 'hha'])
-def test_smooth_holes_look_like_what_is_around_them(spatial):
+def test_smooth_fill_interpolates_missing_depth(spatial):
     whole = frame(64, 96, 2.0)
-    holey = frame(64, 96, 2.0)
-    holey.depth_m[10:30, 20:50] = np.nan
+    incomplete = frame(64, 96, 2.0)
+    incomplete.depth_m[10:30, 20:50] = np.nan
     spec = InputSpec(**SPEC | {'spatial': spatial, 'depth_fill': 'smooth'})
-    torch.testing.assert_close(spec.preprocess(holey)[1], spec.preprocess(whole)[1])
+    torch.testing.assert_close(spec.preprocess(incomplete)[1], spec.preprocess(whole)[1])
     assert not torch.allclose(
-        InputSpec(**SPEC | {'spatial': spatial}).preprocess(holey)[1], spec.preprocess(whole)[1]
+        InputSpec(**SPEC | {'spatial': spatial}).preprocess(incomplete)[1],
+        spec.preprocess(whole)[1],
     )
     nothing = spec.preprocess(frame(64, 96, np.nan))[1]
     assert not nothing.any()

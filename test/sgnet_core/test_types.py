@@ -24,13 +24,13 @@ def points() -> np.ndarray:
 
 
 @pytest.mark.parametrize('size', [(23, 37), (46, 74), (11, 50), (1, 1), (240, 320)])
-def test_resizing_moves_projections_as_it_moves_pixel_areas(points, size):
+def test_resized_intrinsics_scale_pixel_areas(points, size):
     before, after = project(CAMERA, points), project(CAMERA.resized(*size), points)
     scale = np.array([size[1] / CAMERA.width, size[0] / CAMERA.height])
     np.testing.assert_allclose(after, (before + 0.5) * scale - 0.5, atol=1e-9)
 
 
-def test_resizing_agrees_with_what_opencv_does_to_pixels():
+def test_resized_intrinsics_agree_with_opencv():
     """A ramp of column numbers, resized, shows which old column each new pixel sees."""
     columns = np.tile(np.arange(CAMERA.width, dtype=np.float32), (CAMERA.height, 1))
     resized = cv2.resize(columns, (74, 46), interpolation=cv2.INTER_LINEAR)
@@ -48,7 +48,7 @@ def test_resizing_agrees_with_what_opencv_does_to_pixels():
     ],
     ids=['cropped', 'flipped'],
 )
-def test_cropping_shifts_and_flipping_mirrors_projections(points, camera, sign, moved):
+def test_cropped_and_flipped_intrinsics_move_projections(points, camera, sign, moved):
     after = project(camera, points * (*sign, 1))
     np.testing.assert_allclose(after, project(CAMERA, points) * sign + moved, atol=1e-9)
 
@@ -93,7 +93,7 @@ def test_size_is_height_first():
         ((37, 23, float('inf'), 1, 0, 0), 'finite'),
     ],
 )
-def test_impossible_cameras(values, message):
+def test_intrinsics_reject_invalid_values(values, message):
     with pytest.raises(InputError, match=message):
         CameraIntrinsics(*values)
 
@@ -113,7 +113,7 @@ U8, U16, I64, F32, F64 = np.uint8, np.uint16, np.int64, np.float32, np.float64
         (((22, 37, 3), U8), ((22, 37), F32), 'intrinsics are for 37x23, .* 37x22'),
     ],
 )
-def test_frames_that_do_not_fit(rgb, depth, message):
+def test_frame_rejects_mismatched_arrays(rgb, depth, message):
     with pytest.raises(InputError, match=message) as caught:
         RgbdFrame(np.zeros(*rgb), np.zeros(*depth), CAMERA)
     assert '\n' not in str(caught.value)
@@ -128,12 +128,12 @@ def test_frames_that_do_not_fit(rgb, depth, message):
         (((4, 5), U8), ((4, 5), F64), 'confidence must .* float64'),
     ],
 )
-def test_results_that_do_not_fit(labels, confidence, message):
+def test_result_rejects_mismatched_arrays(labels, confidence, message):
     with pytest.raises(InputError, match=message):
         SegmentationResult(np.zeros(*labels), np.zeros(*confidence), ('a',))
 
 
-def test_gravity_is_a_unit_vector_or_refused():
+def test_gravity_normalises_and_rejects_invalid_vectors():
     np.testing.assert_allclose(Gravity(np.array([0, 3, 4])).down, [0, 0.6, 0.8])
     for down in ([0.0, 0.0, 0.0], [0.0, np.nan, 1.0], [0.0, np.inf, 1.0], [1.0, 0.0]):
         with pytest.raises(InputError, match='down must be 3 finite numbers'):

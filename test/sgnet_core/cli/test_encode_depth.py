@@ -46,7 +46,7 @@ def ways_of_gravity(frame):
 
 
 @pytest.mark.parametrize('way', range(6))
-def test_hha_is_that_of_encode_hha_with_the_gravity_asked_for(tiny_dataset, tmp_path, way):
+def test_hha_uses_the_requested_gravity(tiny_dataset, tmp_path, way):
     first = tiny_dataset[0]
     arguments = list(ways_of_gravity(first.frame))[way]
     split = ('--split', 'fit', '--limit', 2)
@@ -59,7 +59,7 @@ def test_hha_is_that_of_encode_hha_with_the_gravity_asked_for(tiny_dataset, tmp_
         np.testing.assert_array_equal(hha_of(tmp_path / f'out/{sample.id}_hha.png'), expected)
 
 
-def test_opencv_reads_the_channels_of_the_first_program_in_its_order(tiny_dataset, tmp_path):
+def test_hha_channels_have_the_order_of_the_matlab_program(tiny_dataset, tmp_path):
     assert encode('hha', tiny_dataset.root, '--out', tmp_path / 'out', '--limit', 1) == 0
     frame = tiny_dataset[0].frame
     angle, height, disparity = cv2.split(cv2.imread(str(tmp_path / 'out' / '0_hha.png')))
@@ -69,7 +69,7 @@ def test_opencv_reads_the_channels_of_the_first_program_in_its_order(tiny_datase
     assert height[np.isnan(frame.depth_m)].max() == 0
 
 
-def test_the_golden_file_comes_out_to_the_last_grey_level(research_data, tmp_path):
+def test_hha_equals_the_golden_file(research_data, tmp_path):
     golden = research_data / 'golden' / 'hha'
     camera = ('--camera', '518.857901,519.469611,324.582449,252.736166')
     depth = golden / 'nyu0001_depth.png'
@@ -100,7 +100,7 @@ def test_xyz_and_normals_can_be_read_back(tiny_dataset, tmp_path):
         assert np.degrees(np.arccos(np.minimum(cosine, 1))).max() < 0.4
 
 
-def test_axes_have_the_colours_that_the_help_says():
+def test_axes_have_the_documented_colours():
     camera = CameraIntrinsics(31, 23, 30.0, 30.0, 15.0, 11.0)
     wall = surface_normals(torch.full((23, 31), 2.0), camera, ANGLE_RADIUS_PX).numpy()
     assert (normals_to_rgb(wall) == (128, 128, 255)).all()
@@ -115,7 +115,7 @@ def test_axes_have_the_colours_that_the_help_says():
     assert xyz[11, 20, 2] == 255
 
 
-def test_a_folder_of_pngs_is_encoded_like_a_data_set(tiny_dataset, tmp_path):
+def test_png_folder_equals_dataset(tiny_dataset, tmp_path):
     camera = ('--camera', camera_text(tiny_dataset.intrinsics))
     depth = tiny_dataset.root / 'depth'
     assert encode('hha', tiny_dataset.root, '--out', tmp_path / 'a') == 0
@@ -131,7 +131,7 @@ def test_a_folder_of_pngs_is_encoded_like_a_data_set(tiny_dataset, tmp_path):
         assert (difference > 0).mean() < 0.01
 
 
-def test_other_values_may_mean_no_measurement(tiny_dataset, tmp_path):
+def test_depth_invalid_values_are_missing(tiny_dataset, tmp_path):
     depth = tiny_dataset.root / 'depth' / '0.png'
     value = int(cv2.imread(str(depth), cv2.IMREAD_UNCHANGED).max())
     camera = ('--camera', camera_text(tiny_dataset.intrinsics))
@@ -143,9 +143,7 @@ def test_other_values_may_mean_no_measurement(tiny_dataset, tmp_path):
     assert np.nanmax(depth_m) < value * 0.001
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(
-    tiny_dataset, tmp_path, monkeypatch, capsys
-):
+def test_interrupted_command_resumes(tiny_dataset, tmp_path, monkeypatch, capsys):
     out, written = tmp_path / 'out', []
     real = sgnet_core.data.encoding_files.encode_hha
 
@@ -171,7 +169,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_command_goes_on(
     assert '"gravity": "estimate"' in error and '"gravity": "level"' in error
 
 
-def test_sheets_show_every_frame_whatever_is_missing(tiny_dataset, tmp_path):
+def test_sheet_needs_no_colour(tiny_dataset, tmp_path):
     assert encode('sheet', tiny_dataset.root, '--out', tmp_path / 'a', '--limit', 1) == 0
     camera = ('--camera', camera_text(tiny_dataset.intrinsics))
     depth = tiny_dataset.root / 'depth' / '0.png'
@@ -213,7 +211,7 @@ def test_sheets_show_every_frame_whatever_is_missing(tiny_dataset, tmp_path):
         (['hha', '{data}/depth', '{data}/depth', '--camera', '9,9,3,4'], 'a second 0'),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(tiny_dataset, tmp_path, capsys, arguments, message):
+def test_invalid_arguments_are_named(tiny_dataset, tmp_path, capsys, arguments, message):
     arguments = [argument.format(data=tiny_dataset.root) for argument in arguments]
     assert encode(*arguments, '--out', tmp_path / 'out') == 2
     error = capsys.readouterr().err
@@ -222,7 +220,7 @@ def test_what_is_wrong_is_said_in_a_line(tiny_dataset, tmp_path, capsys, argumen
     assert not list((tmp_path / 'out').glob('*.png'))
 
 
-def test_results_are_not_written_among_the_depth_images(tiny_dataset, tmp_path, capsys):
+def test_out_must_differ_from_the_depth_folder(tiny_dataset, tmp_path, capsys):
     folder = tmp_path / 'depth'
     shutil.copytree(tiny_dataset.root / 'depth', folder)
     assert encode('hha', folder, '--camera', '9,9,3,4', '--out', folder) == 2

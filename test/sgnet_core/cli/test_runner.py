@@ -38,7 +38,7 @@ def test_json_has_no_nan():
         write_json('-', {'a': [float('nan')]})
 
 
-def test_a_command_knows_what_was_typed(monkeypatch):
+def test_command_line_is_passed_to_the_command(monkeypatch):
     seen = []
     command = ModuleType('command', 'Help.')
     command.add_arguments = lambda parser: parser.add_argument('words', nargs='*')
@@ -48,7 +48,7 @@ def test_a_command_knows_what_was_typed(monkeypatch):
     assert seen == ["python -m sgnet_core command one 'two words' -- '$x'"]
 
 
-def test_json_replaces_a_file_whole_and_writes_a_pipe_in_place(tmp_path):
+def test_json_replaces_files_atomically_and_writes_pipes_in_place(tmp_path):
     file, pipe = tmp_path / 'figures.json', tmp_path / 'pipe'
     file.write_text('old')
     with pytest.raises(ValueError), atomic_write(file) as partial:
@@ -67,7 +67,7 @@ def test_json_replaces_a_file_whole_and_writes_a_pipe_in_place(tmp_path):
 @pytest.mark.parametrize(
     ('value', 'bound'), [(0, 'at least 1'), (0.0, 'above 0'), (math.nan, 'above 0')]
 )
-def test_a_number_out_of_range_is_named(value, bound):
+def test_check_positive_names_the_option(value, bound):
     check_positive(Namespace(a=None, b=1, c=0.5), 'a', 'b', 'c')
     with pytest.raises(InputError, match=f'--max-rate must be {bound}, got {value:g}'):
         check_positive(Namespace(max_rate=value), 'max_rate')
