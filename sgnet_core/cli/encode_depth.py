@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_positive(args, 'limit')
     if args.encoding in ('xyz', 'normals') and (args.gravity or args.camera_height is not None):
-        raise InputError(f'--gravity and --camera-height are not for {args.encoding}; leave them')
+        raise InputError(f'--gravity and --camera-height do not apply to {args.encoding}')
     gravity_of = _gravity_source(args)
     images = dict(list(_images(args).items())[: args.limit])
     suffix, write = ENCODINGS[args.encoding]
@@ -85,16 +85,16 @@ def run(args: argparse.Namespace) -> int:
             done += 1
     except KeyboardInterrupt:
         print(
-            f'{args.out}: {done} of {len(images)} images; the same command goes on from here',
+            f'{args.out}: {done} of {len(images)} images; the same command continues',
             file=sys.stderr,
         )
         raise
-    print(f'{args.out}: {len(todo)} images encoded, {len(images) - len(todo)} were there already')
+    print(f'{args.out}: {len(todo)} images encoded, {len(images) - len(todo)} existed')
     return 0
 
 
 def _gravity_source(args: argparse.Namespace) -> Callable[[DepthImage], Gravity | None]:
-    """What --gravity and --camera-height say of an image."""
+    """A function that gives the gravity of an image by --gravity and --camera-height."""
     from sgnet_core.errors import InputError
     from sgnet_core.geometry.gravity import estimate_gravity
     from sgnet_core.types import Gravity
@@ -103,7 +103,7 @@ def _gravity_source(args: argparse.Namespace) -> Callable[[DepthImage], Gravity 
     if how == 'estimate':
         if height_m is None:
             return lambda image: None
-        Gravity((0, 1, 0), height_m)  # says at once what is wrong with the height
+        Gravity((0, 1, 0), height_m)  # rejects an invalid height before the first image
         return lambda image: replace(
             estimate_gravity(image.depth_m, image.intrinsics), camera_height_m=height_m
         )
@@ -116,21 +116,21 @@ def _gravity_source(args: argparse.Namespace) -> Callable[[DepthImage], Gravity 
 
 
 def _images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
-    """By name, how to read each depth image."""
+    """Name -> function that reads the depth image."""
     from sgnet_core.data.dataset_config import DATASET_FILE
     from sgnet_core.errors import InputError
 
     if any((path / DATASET_FILE).is_file() for path in args.depth):
         if len(args.depth) > 1:
-            raise InputError(f'{args.depth[0]} and {len(args.depth) - 1} more: one data set a run')
+            raise InputError(f'{args.depth[0]} and {len(args.depth) - 1} more: give one dataset')
         if args.camera or args.depth_scale is not None or args.depth_invalid:
             raise InputError(
                 f'--camera, --depth-scale and --depth-invalid are for PNGs; {args.depth[0]} has '
-                f'a {DATASET_FILE} that says so'
+                f'them in its {DATASET_FILE}'
             )
         return _dataset_images(args.depth[0], args.split)
     if args.split is not None:
-        raise InputError(f'--split is for data sets; {args.depth[0]} has no {DATASET_FILE}')
+        raise InputError(f'--split is for datasets; {args.depth[0]} has no {DATASET_FILE}')
     return _png_images(args)
 
 
@@ -157,13 +157,13 @@ def _png_images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]
 
     camera = parse_camera(args.camera)
     if camera is None:
-        raise InputError('PNGs need --camera FX,FY,CX,CY; a data set has it in its dataset.yaml')
+        raise InputError('PNGs need --camera FX,FY,CX,CY; a dataset has it in its dataset.yaml')
     scale = MILLIMETRE if args.depth_scale is None else args.depth_scale
     if not 0 < scale < float('inf'):
         raise InputError(f'--depth-scale must be above 0, in metres per unit, got {scale}')
 
     def image_of(path: Path) -> DepthImage:
-        # In float64, and divided: HHA is that of the first program to the last grey level.
+        # Divided in float64, HHA equals that of the MATLAB program to the last grey level.
         raw = read_depth(path, 1.0, args.depth_invalid or (0,)).astype(np.float64)
         depth_m = raw / (1 / scale)
         return DepthImage(depth_m, CameraIntrinsics(*depth_m.shape[::-1], *camera))
@@ -171,9 +171,11 @@ def _png_images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]
     images: dict[str, Callable[[], DepthImage]] = {}
     for path in _png_files(args.depth):
         if path.parent.resolve() == args.out.resolve():
-            raise InputError(f'--out {args.out} is where {path.name} lies; choose another folder')
+            raise InputError(
+                f'--out {args.out} is the folder of {path.name}; choose another folder'
+            )
         if path.stem in images:
-            raise InputError(f'{path}: a second {path.stem}; encode them into folders of their own')
+            raise InputError(f'{path}: a second {path.stem}; encode it into another folder')
         images[path.stem] = lambda path=path: image_of(path)
     return images
 
@@ -197,7 +199,7 @@ def _png_files(paths: list[Path]) -> list[Path]:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    """Write down, or compare, how the files of a folder are made: none is of other options."""
+    """Record the options in the output folder, or compare them with the recorded ones."""
     import json
 
     from sgnet_core.errors import InputError

@@ -38,11 +38,6 @@ def test_colour_is_normalised_and_resized(size):
     torch.testing.assert_close(spatial, torch.full_like(spatial, 2.0))
 
 
-def test_bgr_swaps_channels_and_then_normalises():
-    image, _ = InputSpec(**SPEC | {'channel_order': 'bgr'}).preprocess(frame(64, 96))
-    torch.testing.assert_close(image[0, :, 0, 0], torch.tensor([70.0, 20.0, 2.5]))
-
-
 def test_missing_depth_becomes_the_fill_value():
     """A bilinear resize would turn one NaN into a patch, and an edge into depth in mid-air."""
     depth_m = np.full((128, 192), 1.0, np.float32)

@@ -53,28 +53,6 @@ def test_cropped_and_flipped_intrinsics_move_projections(points, camera, sign, m
     np.testing.assert_allclose(after, project(CAMERA, points) * sign + moved, atol=1e-9)
 
 
-def test_round_trips():
-    def numbers(camera):
-        return [camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy]
-
-    for camera in (
-        CAMERA.resized(46, 111).resized(23, 37),
-        CAMERA.cropped(4, -3, 15, 30).cropped(-4, 3, 23, 37),
-        CAMERA.flipped().flipped(),
-        CAMERA.resized(23, 37),
-    ):
-        assert numbers(camera) == pytest.approx(numbers(CAMERA))
-
-
-def test_cropping_and_resizing_in_either_order_agree():
-    one = CAMERA.cropped(2, 4, 10, 12).resized(30, 36)
-    other = CAMERA.resized(69, 111).cropped(6, 12, 30, 36)
-    assert one.size == other.size
-    np.testing.assert_allclose(
-        [one.fx, one.fy, one.cx, one.cy], [other.fx, other.fy, other.cx, other.cy]
-    )
-
-
 def test_size_is_height_first():
     frame = RgbdFrame(np.zeros((23, 37, 3), np.uint8), np.zeros((23, 37), np.float32), CAMERA)
     assert frame.size == CAMERA.size == (23, 37)

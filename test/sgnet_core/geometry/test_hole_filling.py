@@ -41,13 +41,6 @@ def test_missing_depth_takes_the_values_around_it():
     torch.testing.assert_close(filled[20:30, 75:85], torch.full((10, 10), 4.0))
 
 
-def test_filling_continues_a_slope():
-    slope = torch.linspace(1, 3, 96).expand(64, 96)
-    incomplete = slope.clone()
-    incomplete[25:33, 40:52] = NAN
-    assert (fill_missing_depth(incomplete) - slope).abs().max() < 0.15
-
-
 def test_single_measurement_fills_the_image_and_none_leaves_nan():
     depth_m = torch.full((2, 13, 30), NAN)
     depth_m[0, 4, 17] = 2.5
