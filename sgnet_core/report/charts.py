@@ -59,19 +59,14 @@ _SMALLEST_BIN = 0.001
 _SMALLEST_SHARE = 0.005
 """A cell of the confusion matrix with a smaller share stays empty: it would be invisible."""
 _SMALLEST_LABELLED_CELL = 9
-"""Pixels; smaller cells have no room for class names, which their tooltips still tell."""
+"""Pixels; smaller cells have class names only in their tooltips."""
 _MATRIX_WIDTH, _NAME_WIDTH, _NAME_LENGTH = 570, 110, 16
 
 
 def histogram(
     title: str, values: Sequence[float], label: str, marks: Mapping[str, float] | None = None
 ) -> Markup:
-    """Frames by a value, which is labelled `label`.
-
-    Args:
-        values: at least one.
-        marks: name -> value of dashed vertical lines.
-    """
+    """Frames by a value (at least one); `marks` are named dashed lines."""
     bins = min(40, max(5, round(2 * len(values) ** 0.5)))
     counts, edges = np.histogram(values, bins)
 
@@ -151,12 +146,9 @@ def scatter(frames: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
-    """Rows are the true classes that occur, columns the predicted ones, cells shares of the row.
+    """Rows are true classes that occur, columns (`names`) predicted ones, cells shares of the row.
 
-    Args:
-        counts: rows truth, columns prediction; there may be more columns than rows, for pixels
-            without a prediction.
-        names: of the columns.
+    There may be one more column than rows, for pixels without a prediction.
     """
     from matplotlib.colors import to_rgba
 

@@ -14,20 +14,12 @@ from sgnet_core.evaluation import FrameScores
 from sgnet_core.types import Sample, SegmentationResult
 
 WIDTH = 400
-"""Of the pictures kept, at most, in pixels."""
+"""Largest width of the stored pictures, pixels."""
 
 
 @dataclass(frozen=True)
 class SelectedFrame:
-    """One frame, as small as it will be shown.
-
-    Attributes:
-        id: of the sample.
-        score: by which it was selected.
-        rgb: (h, w, 3) uint8.
-        depth_m: (h, w) float32, NaN = no measurement.
-        truth, prediction: (h, w) uint8 class ids, 255 = unlabelled.
-    """
+    """One frame, reduced to the size of the report; `truth` and `prediction` are class ids."""
 
     id: str
     score: float
@@ -38,29 +30,28 @@ class SelectedFrame:
 
 
 class FrameSelector:
-    """Watches frames go by; holds `4 * each + POOL` small ones at most, however many there are."""
+    """Selects frames by mIoU; holds at most `2 * per_group + POOL` reduced frames."""
 
     POOL = 24
 
-    def __init__(self, each: int = 2, seed: int = 0) -> None:
-        """Pick `each` best, median and worst frames."""
-        self._each = each
+    def __init__(self, per_group: int = 2, seed: int = 0) -> None:
+        self._per_group = per_group
         self._random = random.Random(seed)
         self._scores: list[float] = []
         self._best: list[SelectedFrame] = []
         self._worst: list[SelectedFrame] = []
-        # Which frame is the median is known at the end only: it is sought in a fair sample of all.
+        # The median is known only at the end: it is selected from a random sample of all frames.
         self._pool: list[SelectedFrame] = []
 
-    def update(self, sample: Sample, result: SegmentationResult, counts: FrameScores) -> None:
-        """Look at one frame, by its mIoU; one without labels is passed over."""
-        score = counts.miou
+    def update(self, sample: Sample, result: SegmentationResult, scores: FrameScores) -> None:
+        """Add one frame; a frame without labels is ignored."""
+        score = scores.miou
         if score is None:
             return
         self._scores.append(score)
         slot = self._random.randrange(len(self._scores))
-        best = len(self._best) < self._each or score > self._best[-1].score
-        worst = len(self._worst) < self._each or score < self._worst[-1].score
+        best = len(self._best) < self._per_group or score > self._best[-1].score
+        worst = len(self._worst) < self._per_group or score < self._worst[-1].score
         if not (best or worst or slot < self.POOL):
             return
         selected = _small(sample, result, score)
@@ -74,10 +65,10 @@ class FrameSelector:
             self._pool[slot] = selected
 
     def add(self, other: FrameSelector) -> None:
-        """Add what another selector has seen, for example that of another process."""
+        """Add the frames of another selector, for example of another process."""
         self._best = self._ranked([*self._best, *other._best], best=True)
         self._worst = self._ranked([*self._worst, *other._worst], best=False)
-        # Drawn from all frames of both: each has a fair sample of its own.
+        # Drawn in proportion to the frames of both; each pool is a random sample.
         left = [len(self._scores), len(other._scores)]
         pools, pool = [[*self._pool], [*other._pool]], []
         while sum(left) and len(pool) < self.POOL:
@@ -88,21 +79,21 @@ class FrameSelector:
         self._scores += other._scores
 
     def selected(self) -> dict[str, list[SelectedFrame]]:
-        """`best`, `median`, `worst`, no frame twice: of few frames some lists are short."""
+        """`best`, `median`, `worst`, without duplicates; lists may be short."""
         if not self._scores:
             return {}
         middle = median(self._scores)
         near = sorted(self._pool, key=lambda p: abs(p.score - middle))
-        # The median one first: of one or two frames it says most.
+        # The median has priority if there are few frames.
         chosen, seen = {}, set()
         for name, candidates in (('median', near), ('worst', self._worst), ('best', self._best)):
-            fresh = [p for p in candidates if p.id not in seen][: self._each]
+            fresh = [p for p in candidates if p.id not in seen][: self._per_group]
             seen |= {p.id for p in fresh}
             chosen[name] = fresh
         return {name: chosen[name] for name in ('best', 'median', 'worst') if chosen[name]}
 
     def _ranked(self, frames: list[SelectedFrame], best: bool) -> list[SelectedFrame]:
-        return sorted(frames, key=lambda p: p.score, reverse=best)[: self._each]
+        return sorted(frames, key=lambda p: p.score, reverse=best)[: self._per_group]
 
 
 def _small(sample: Sample, result: SegmentationResult, score: float) -> SelectedFrame:
@@ -110,7 +101,7 @@ def _small(sample: Sample, result: SegmentationResult, score: float) -> Selected
     size = (min(width, WIDTH), max(1, round(height * min(1, WIDTH / width))))
 
     def shrink(image: np.ndarray, how: int = cv2.INTER_NEAREST) -> np.ndarray:
-        # A copy in any case: the sample is not to be kept alive.
+        # Always a copy, so that the sample is not kept alive.
         return cv2.resize(image, size, interpolation=how)
 
     return SelectedFrame(

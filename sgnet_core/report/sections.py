@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The content of the report's sections, computed from metrics.json.
 
-A section is empty if the run did not measure its metrics. Values are fractions of 1, milliseconds
-or pixels, None where undefined.
+A section is empty if the run did not measure its metrics.
 """
 
 from __future__ import annotations

@@ -21,14 +21,10 @@ METRICS, REPORT = 'metrics.json', 'report.html'
 
 
 class ReportFolder:
-    """The folder named by `--out`, which receives the report of an evaluation.
-
-    Attributes:
-        selector: selects the frames that are shown; to be updated by the evaluation.
-    """
+    """The folder of `--out`; the evaluation updates `selector`."""
 
     def __init__(self, folder: Path) -> None:
-        """Create the folder before a long run, so that its result can be written.
+        """Create the folder before a long run.
 
         Raises:
             InputError: the folder cannot be created or written to.
@@ -43,11 +39,10 @@ class ReportFolder:
             ) from error
 
     def write(self, metrics: Mapping[str, Any], label_set: LabelSet) -> None:
-        """Write metrics.json and report.html; those of an earlier run are replaced.
+        """Write metrics.json and report.html.
 
         Args:
-            metrics: of `Evaluation.to_json`, with `provenance`.
-            label_set: the classes of the metrics.
+            metrics: from `Evaluation.to_json`, with `provenance`.
         """
         with atomic_write(self._folder / METRICS) as partial:
             write_json(partial, dict(metrics))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report shows what was measured, is a single file, and keeps few of many frames."""
+"""The report page and the selection of its frames."""
 
 import base64
 import gc
@@ -34,7 +34,7 @@ SECTIONS = [
 
 @pytest.fixture(scope='module')
 def run():
-    """Metrics with everything known, and selected frames."""
+    """Metrics of all sections, and selected frames."""
     selector = FrameSelector()
     metrics = evaluation_of(0.4, on_frame=selector.update).to_json()
     common = {'unit': '% <worse>', 'pixel_accuracy': 0.6}
@@ -53,7 +53,7 @@ def run():
     return metrics, selector.selected()
 
 
-def test_page_is_whole_and_asks_for_nothing(run):
+def test_page_is_valid_and_self_contained(run):
     text = report_page(*run, LABELS)
     page = StrictReader(text)
     assert page.addresses and all(a.startswith(('data:', '#')) for a in page.addresses)
@@ -61,7 +61,7 @@ def test_page_is_whole_and_asks_for_nothing(run):
     assert text == report_page(*run, LABELS)
 
 
-def test_page_says_what_was_measured(run):
+def test_page_has_all_metrics(run):
     metrics, _ = run
     page = StrictReader(report_page(*run, LABELS)).text.replace('\N{NO-BREAK SPACE}', ' ')
     facts = ('late 3', 'p50 120 ms', '<kitchen>', 'depth <noise>', '--data "a & b"', 'ab' * 32)
@@ -75,7 +75,7 @@ def test_page_says_what_was_measured(run):
     assert 'Neither labelled nor predicted: never there.' in page
 
 
-def test_milliseconds_of_a_live_run_are_from_the_camera_on(run):
+def test_times_of_online_runs_start_at_the_camera(run):
     metrics, _ = run
     assert 'Frames: camera to mask.' in report_page(metrics, {}, LABELS)
     offline = {name: value for name, value in metrics.items() if name != 'label_age_ms'}
@@ -86,7 +86,7 @@ def headings(text: str) -> list[str]:
     return re.findall(r'<h2>(.*?)</h2>', text)
 
 
-def test_there_is_a_section_for_everything_known_and_no_other(run):
+def test_sections_match_the_metrics(run):
     metrics, selected = run
     assert headings(report_page(metrics, selected, LABELS)) == SECTIONS
     for without, missing in (
@@ -100,13 +100,13 @@ def test_there_is_a_section_for_everything_known_and_no_other(run):
 
 
 @pytest.mark.parametrize('frames', [range(1), range(0)])
-def test_page_of_hardly_anything_is_still_whole(frames):
+def test_page_of_one_or_no_frame_is_valid(frames):
     selector = FrameSelector()
     metrics = evaluation_of(0.0, frames, on_frame=selector.update).to_json()
     StrictReader(report_page(metrics, selector.selected(), LABELS))
 
 
-def test_video_without_labels_has_a_page_and_a_comparison():
+def test_unlabelled_sequence_has_a_page_and_a_comparison():
     evaluation = Evaluation(NAMES)
     for index in range(3):
         frame = replace(sample_of(index), labels=None, pose=np.eye(4))
@@ -119,7 +119,7 @@ def test_video_without_labels_has_a_page_and_a_comparison():
     StrictReader(comparison_page(metrics, metrics, found))
 
 
-def test_pictures_show_the_labels_in_their_colors(run):
+def test_pictures_have_class_colors(run):
     _, selected = run
     pictures = re.findall(r'<img src="data:image/(\w+);base64,([^"]+)"', report_page(*run, LABELS))
     frames = [frame for group in selected.values() for frame in group]
@@ -130,7 +130,7 @@ def test_pictures_show_the_labels_in_their_colors(run):
         assert (stored[..., ::-1] == colorize(frame.truth, LABELS.palette)).all()
 
 
-def test_folder_has_the_same_figures_for_programs(tmp_path):
+def test_folder_has_page_and_json_of_the_last_run(tmp_path):
     folder = tmp_path / 'new' / 'report'
     for frames in (range(3), range(4, 8)):
         report = ReportFolder(folder)
@@ -146,26 +146,25 @@ def select(selector, scores, choose=None):
     """Show frames whose mIoU are `scores` to `selector`, or to the one that `choose` returns."""
     for index, score in enumerate(scores):
         sample = sample_of(index)
-        counts = SimpleNamespace(miou=score)
+        scores_of_frame = SimpleNamespace(miou=score)
         (choose(index, score) if choose else selector).update(
-            sample, result_of(sample, 0.1, 0), counts
+            sample, result_of(sample, 0.1, 0), scores_of_frame
         )
     return {name: [f.score for f in frames] for name, frames in selector.selected().items()}
 
 
-def test_selector_finds_what_sorting_all_frames_finds():
+def test_selector_equals_sorting_all_frames():
     scores = np.random.default_rng(3).permutation(400) / 400
-    selected = select(FrameSelector(each=3), scores.tolist())
+    selected = select(FrameSelector(per_group=3), scores.tolist())
     assert selected['best'] == [399 / 400, 398 / 400, 397 / 400]
     assert selected['worst'] == [0, 1 / 400, 2 / 400]
-    # The nearest three of 24 random frames are hardly ever farther away.
     assert all(abs(score - 0.5) < 0.15 for score in selected['median'])
 
 
-def test_selectors_of_several_processes_add_up():
+def test_selectors_add_up():
     scores = np.random.default_rng(4).permutation(300) / 300
-    whole, *others = selectors = [FrameSelector(each=2, seed=seed) for seed in range(3)]
-    # Of very different lengths, and with the low scores in the last.
+    whole, *others = selectors = [FrameSelector(per_group=2, seed=seed) for seed in range(3)]
+    # Selectors of very different lengths; the low scores are in the last.
     select(whole, scores.tolist(), lambda i, score: selectors[2 if score < 0.7 else int(i > 20)])
     for other in others:
         whole.add(other)
@@ -175,8 +174,8 @@ def test_selectors_of_several_processes_add_up():
     assert len(whole._pool) == FrameSelector.POOL
 
 
-def test_selector_keeps_few_frames_and_no_sample():
-    selector, alive = FrameSelector(each=1), []
+def test_selector_keeps_few_frames_and_no_samples():
+    selector, alive = FrameSelector(per_group=1), []
     for index in range(120):
         sample = sample_of(index)
         alive.append(weakref.ref(sample.frame.rgb))
@@ -188,17 +187,13 @@ def test_selector_keeps_few_frames_and_no_sample():
     assert kept == [FrameSelector.POOL, 1, 1]
 
 
-@pytest.mark.parametrize('frames', [1, 2, 3, 5])
-def test_selector_shows_no_frame_twice(frames):
-    selected = select(FrameSelector(), [index / 10 for index in range(frames)])
+@pytest.mark.parametrize('frames', [0, 1, 2, 3, 5])
+def test_selector_has_no_duplicates(frames):
+    selected = select(FrameSelector(), [None, *(index / 10 for index in range(frames))])
     assert sorted(sum(selected.values(), [])) == [index / 10 for index in range(frames)]
 
 
-def test_selector_passes_over_frames_without_a_score():
-    assert select(FrameSelector(), [None]) == {}
-
-
-def test_confusions_are_named_most_pixels_first():
+def test_confusions_are_sorted_by_pixels():
     counts = [[5, 0, 15, 0], [2, 98, 0, 0], [0, 0, 0, 0]]
     assert confusions(counts, 'abcd') == [('a', 'c', 15, 0.75), ('b', 'a', 2, 0.02)]
 
@@ -208,7 +203,7 @@ def tooltips(svg: str) -> list[str]:
     return found
 
 
-def test_confusion_matrix_has_a_cell_for_every_share_that_can_be_seen():
+def test_confusion_matrix_draws_visible_cells():
     counts = np.zeros((60, 60), int)
     np.fill_diagonal(counts, 1000)
     counts[3, 7], counts[4, 8] = 500, 1
@@ -219,7 +214,7 @@ def test_confusion_matrix_has_a_cell_for_every_share_that_can_be_seen():
     assert int(re.search(r'width="(\d+)"', svg)[1]) <= 620
 
 
-def test_names_on_a_chart_are_no_mathematics_and_need_no_font_of_matplotlib(recwarn):
+def test_charts_take_any_class_name(recwarn):
     svg = charts.confusion_matrix([[3, 1], [0, 2]], ['a$x_1$', '\u6905'])
     assert '>a$x_1$<' in svg and '>\u6905<' in svg
     assert not recwarn.list
@@ -234,12 +229,12 @@ def test_histogram_counts_every_value_once(values):
     assert sum(counted) == len(values)
 
 
-def test_histogram_marks_only_what_is_on_its_axis():
+def test_histogram_omits_marks_outside_its_axis():
     svg = charts.histogram('t', [10, 20, 30], 'ms', {'p50': 20.0, 'p99': 31.0})
     assert '>p50 20<' in svg and 'p99' not in svg
 
 
-def test_charts_follow_the_theme_and_are_the_same_in_every_thread(run):
+def test_charts_use_theme_colors_in_every_thread(run):
     bins = [row for row in run[0]['calibration']['bins'] if row['pixels']]
     svg = charts.reliability(bins)
     assert not re.search(r'(fill|stroke): (?!none|var\()', svg)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate --out` and `report`, from the files to the pages; and where metrics come from."""
+"""`evaluate --out`, `report`, and provenance."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def run(command: str, *arguments) -> int:
     return run_command('sgnet_core', command, [str(argument) for argument in arguments])
 
 
-def test_evaluate_reports_what_made_its_figures(tiny_dataset, checkpoint, tmp_path, capsys):
+def test_report_has_provenance(tiny_dataset, checkpoint, tmp_path, capsys):
     out, file = tmp_path / 'report', tmp_path / 'metrics.json'
     arguments = ['--data', tiny_dataset.root, '--checkpoint', checkpoint, '--backend', 'torch']
     assert run('evaluate', *arguments, '--out', out, '--json', file) == 0
@@ -40,7 +40,7 @@ def test_evaluate_reports_what_made_its_figures(tiny_dataset, checkpoint, tmp_pa
     assert page.tags['img'] == 5 * len(tiny_dataset)
     for shown in (known['checkpoint']['sha256'], metrics['data_sha256'], known['command']):
         assert shown in page.text
-    # The same again differs in nothing but time; other frames have another hash.
+    # A second run has equal metrics; other frames have another hash.
     assert run('evaluate', *arguments, '--out', tmp_path / 'again') == 0
     again = json.loads((tmp_path / 'again' / 'metrics.json').read_text())
     assert again['data_sha256'] == metrics['data_sha256']
@@ -54,7 +54,7 @@ def test_evaluate_reports_what_made_its_figures(tiny_dataset, checkpoint, tmp_pa
     StrictReader((tmp_path / 'compared' / 'comparison.html').read_text())
 
 
-def test_a_report_nowhere_is_refused_before_anything_is_computed(tiny_dataset, tmp_path, capsys):
+def test_unwritable_folder_is_an_error_before_evaluation(tiny_dataset, tmp_path, capsys):
     (tmp_path / 'file').touch()
     assert run('evaluate', '--data', tiny_dataset.root, '--out', tmp_path / 'file') == 2
     output = capsys.readouterr()
@@ -63,7 +63,7 @@ def test_a_report_nowhere_is_refused_before_anything_is_computed(tiny_dataset, t
     assert output.out == ''
 
 
-def test_commit_is_that_of_the_checkout_around_the_package(tmp_path):
+def test_commit_is_of_the_surrounding_checkout(tmp_path):
     tmp_path = tmp_path / 'a checkout'
 
     def git(*arguments):
@@ -82,7 +82,7 @@ def test_commit_is_that_of_the_checkout_around_the_package(tmp_path):
     assert len(head) == 40 and set(head) <= set('0123456789abcdef')
     (package / 'a.py').write_text('2')
     assert commit(package) == f'{head}, changed since'
-    # Installed somewhere below another project.
+    # A package installed below another project has no commit.
     installed = tmp_path / '.venv' / 'lib' / 'package'
     installed.mkdir(parents=True)
     assert commit(installed) is None
