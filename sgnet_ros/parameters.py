@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters, each declared once: type, default, range, description."""
+"""The parameters of the node, each declared once: type, default, range, description."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ QUEUE_CAPACITY = {'latest': 1, 'all': 100}
 class NodeParameter:
     """One parameter. Its type is the type of `default`; a float also accepts an integer.
 
-    A list has as many numbers as `default`, because rclpy refuses empty lists in files. A dynamic
-    parameter may change while the node runs.
+    Lists have a fixed length, because rclpy rejects empty lists in files. Dynamic parameters may
+    change while the node runs.
     """
 
     name: str
@@ -46,11 +46,7 @@ class NodeParameter:
     dynamic: bool = False
 
     def validated(self, value: Any) -> Any:
-        """`value` in the type of the parameter.
-
-        Raises:
-            ConfigError: another type, or out of range.
-        """
+        """`value` in the type of the parameter; raises ConfigError if it is invalid."""
         if isinstance(self.default, list):
             return self._validated_list(value)
         if isinstance(self.default, float) and type(value) is int:
@@ -82,7 +78,7 @@ class NodeParameter:
         return [kind(number) for number in numbers]
 
     def descriptor(self) -> ParameterDescriptor:
-        """The output of `ros2 param describe`."""
+        """The descriptor for `ros2 param describe`."""
         descriptor = ParameterDescriptor(
             description=self.description,
             additional_constraints=f'one of {", ".join(self.choices)}' if self.choices else '',
@@ -113,8 +109,8 @@ NODE_PARAMETERS = (
     NodeParameter(
         'sync.mode',
         'auto',
-        'Pairing of stamps: equal (exact), within sync.slop (approximate), or as the streams are '
-        '(auto).',
+        'Stamps of a pair: equal (exact), within sync.slop (approximate), or detected from the '
+        'streams (auto).',
         MODES,
     ),
     NodeParameter(
@@ -252,8 +248,8 @@ NODE_PARAMETERS = (
 class NodeParameters:
     """Declares `NODE_PARAMETERS` on a node and reads them: `parameters['sync.slop']`.
 
-    The node needs `automatically_declare_parameters_from_overrides`: only then does rclpy list
-    every parameter that the user has set, known or not.
+    The node needs `automatically_declare_parameters_from_overrides`, so that rclpy lists unknown
+    parameters as well.
 
     Raises:
         ConfigError: an unknown parameter is set, or a known one to an invalid value.
@@ -290,7 +286,7 @@ class NodeParameters:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Inside, no value changes for this thread, so that one frame sees one set of values."""
+        """Within the context, this thread sees constant values, so that a frame is consistent."""
         self._frozen.values = {
             name: self[name] for name, item in self._known.items() if item.dynamic
         }

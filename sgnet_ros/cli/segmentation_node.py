@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the ROS 2 node `segmentation`: colour, depth and camera_info in, class masks out.
+"""Run the ROS 2 node `segmentation`, which publishes class masks of RGB-D images.
 
-Topics and parameters are set the ROS way, for example:
+ROS arguments set topics and parameters, for example:
 
   segmentation_node --ros-args -r rgb/image:=/camera/color/image_raw -p device:=cpu
 
-Ends on Ctrl-C or SIGTERM, with one line of statistics.
+The node exits on SIGINT or SIGTERM and logs one line of statistics.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> NoReturn:
-    """Load the network, serve until asked to end, and exit; or raise what went wrong."""
-    # Until there is a node, nothing has to be put in order, and an exception in the middle of an
-    # import would come out as something else. A shell that started this in the background has
-    # SIGINT ignored.
+    """Run the node until it is stopped, then exit."""
+    # Before the node exists, signals end the process at once: an import may replace an exception.
+    # Shells start background processes with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     check_json_destination(args.json)
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     from sgnet_ros.node.process import exit_now, serve
     from sgnet_ros.node.segmentation_node import SegmentationNode
 
-    # rclpy's own handlers would take the publishers away from under the last frame.
+    # The handlers of rclpy would destroy the publishers before the last frame.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = SegmentationNode(Segmenter.from_checkpoint)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that processes the items which callbacks offer; the newest item wins."""
+"""A thread that processes queued items; with capacity 1, the newest item wins."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ class InferenceWorker:
     """Passes offered items to `handle`, one at a time, in its own thread.
 
     Args:
-        handle: called with each item, in the thread. An InputError concerns that item alone.
-        on_input_error: called in the thread with the InputError.
+        handle: called with each item, in the thread.
+        on_input_error: called in the thread with an InputError of one item.
         on_failure: called in the thread with any other exception; then the thread ends.
-        on_dropped: called with a cause: 'newer_frame' (a later item replaced this one, capacity
-            1), 'queue_full' (the same with a larger capacity), 'stopped' (or failed).
-        capacity: how many items may wait, in order. With 1, the newest waits, and the latency
-            stays below one period of the input.
+        on_dropped: called with a cause: 'newer_frame' (replaced, capacity 1), 'queue_full'
+            (replaced, larger capacity), 'stopped' (or failed).
+        capacity: number of items that may wait, in order.
         max_rate_hz: called before each item: the largest number of items per second; 0 = no limit.
     """
 
@@ -40,7 +39,6 @@ class InferenceWorker:
         self._on_failure = on_failure
         self._on_dropped = on_dropped
         self._capacity = capacity
-        self._overflow_cause = 'newer_frame' if capacity == 1 else 'queue_full'
         self._waiting: deque[Any] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -67,7 +65,7 @@ class InferenceWorker:
             else:
                 if len(self._waiting) >= self._capacity:
                     self._waiting.popleft()
-                    cause = self._overflow_cause
+                    cause = 'newer_frame' if self._capacity == 1 else 'queue_full'
                 self._waiting.append(item)
                 self._changed.notify()
         if cause:
@@ -106,7 +104,7 @@ class InferenceWorker:
                     self._on_failure(error)
             finally:
                 self._busy_since = None
-                del item  # it holds a network, and the next item may come late
+                del item  # it would keep its network alive until the next item
 
     def _wait_for_turn(self, last_started: float) -> bool:
         """Wait for an item and for `max_rate_hz`; returns False when stopping."""

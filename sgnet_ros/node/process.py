@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a node until Ctrl-C, SIGTERM or its failure, and ends its process in time."""
+"""Runs the node until SIGINT, SIGTERM or a failure, and ends the process in time."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MAX_EXIT_S = 0.8
 
 
 def serve(node: SegmentationNode, json_file: str | None = None) -> None:
-    """Start and spin `node` until Ctrl-C, SIGTERM or its failure, then end it in order.
+    """Start and spin `node` until SIGINT, SIGTERM or a failure, then shut it down.
 
     Raises:
         SgnetError: the node did not start, or its worker failed; the log has the traceback.
     """
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    # Once: spin_until_future_complete would add another one for every message.
+    # Once: spin_until_future_complete would add a callback for every message.
     node.failed.add_done_callback(lambda _: executor.wake())
     exit_early = partial(_exit_early, node, json_file, threading.Lock())
     try:
@@ -57,7 +57,7 @@ def _report(node: SegmentationNode, json_file: str | None) -> None:
 def _exit_early(node: SegmentationNode, json_file: str | None, lock: threading.Lock) -> NoReturn:
     """End the process while a thread still loads a network or processes a frame.
 
-    Python would wait for that thread, or crash under it. A second caller waits here for the end.
+    A regular exit would wait for that thread or crash. A second caller waits here.
     """
     lock.acquire()
     status = 1
@@ -72,7 +72,7 @@ def _exit_early(node: SegmentationNode, json_file: str | None, lock: threading.L
 
 
 def exit_now(status: int) -> NoReturn:
-    """End the process without the clean-up of Python, which takes most of a second."""
+    """End the process without the clean-up of Python, which takes almost a second."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -50,7 +50,7 @@ class SegmentationNode(LifecycleNode):
         segmenter: the network; None = not configured.
         latest: the latest frame and its result, if any.
         counters: counts of messages, pairs, masks and drops.
-        failed: a future, done when an error that concerns no single frame has ended the worker.
+        failed: a future, done when an error has ended the worker.
         failure: this error, or the error that prevented the start.
 
     Raises:
@@ -140,9 +140,9 @@ class SegmentationNode(LifecycleNode):
         self._destroy_rclpy_node()
 
     def leave_ros(self) -> None:
-        """Leave ROS from any thread, just before the process ends.
+        """Leave ROS from any thread just before the process ends.
 
-        Otherwise other nodes would see this node for another 20 s.
+        Otherwise, other nodes would see this node for another 20 s.
         """
         self._destroy_rclpy_node()
         self.context.try_shutdown()
@@ -151,8 +151,8 @@ class SegmentationNode(LifecycleNode):
         """Stop the subscriber and the worker.
 
         Args:
-            timeout_s: how long to wait for the current frame. None waits for its end, so that two
-                threads never use the network. Set a time only before the process ends.
+            timeout_s: longest wait for the current frame; None = no limit. A limit is only safe
+                before the process ends, because two threads must not use the network.
 
         Returns:
             False if the worker or a thread of a service still runs.
@@ -219,7 +219,7 @@ class SegmentationNode(LifecycleNode):
 
     def _destroy_rclpy_node(self) -> None:
         super().destroy_node()
-        # It holds the services of the lifecycle, and they hold the node.
+        # The state machine and the node refer to each other.
         self._state_machine = None
 
     def _attempt(self, name: str, action: Callable[[], None]) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame for a bug report, in a folder that appears only when it is complete."""
+"""Writes one frame for a bug report to a folder that appears only when complete."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ from sgnet_ros.compat.ros_api import CHOICES
 
 
 def snapshot_folder(parent: str, node_name: str) -> Path:
-    """A new folder in `parent`, named after the node and the time.
-
-    The default of `parent`, '', is `$ROS_HOME/sgnet_snapshots`.
-    """
+    """A new folder in `parent` ('' = `$ROS_HOME/sgnet_snapshots`), named by node and time."""
     default = Path(os.environ.get('ROS_HOME') or '~/.ros') / 'sgnet_snapshots'
     name = f'{node_name}_{datetime.now():%Y-%m-%d_%H-%M-%S.%f}'
     return (Path(parent) if parent else default).expanduser() / name
@@ -40,15 +37,11 @@ def write_snapshot(
     result: SegmentationResult,
     about: Mapping[str, Any],
 ) -> None:
-    """Write `folder`: a data set of one frame without labels, and the result of that frame.
-
-    `predict` and the other commands read `image/ID.png`, `depth/ID.png` (millimetres) and
-    `dataset.yaml` (intrinsics). `mask/ID.png` holds the published class ids, 255 = unlabelled.
-    `about.json` holds the class names and `about`.
+    """Write a data set of one frame without labels, its mask and `about.json`.
 
     Args:
         folder: must not exist; its parents are created.
-        frame_id: the ID of the frame.
+        frame_id: names the files.
         about: the state of the node, ready for JSON.
 
     Raises:

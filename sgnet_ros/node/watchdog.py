@@ -27,7 +27,7 @@ from sgnet_ros.topics import (
 
 
 class OutputWatchdog:
-    """Every `watchdog.timeout` without a mask, logs why; until `close()`.
+    """Logs why there is no output after each `watchdog.timeout` without a mask, until `close()`.
 
     Attributes:
         problem: the causes found by the last check; '' if there was output or no subscriber.
@@ -51,7 +51,7 @@ class OutputWatchdog:
         self._told_no_subscriber = False
         self._warned: set[str] = set()
         period_s = node.parameters['watchdog.timeout']
-        # The clock of the node stands still while /clock is silent.
+        # The clock of the node does not advance while /clock is silent.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = period_s and node.create_timer(period_s, self._check, clock=clock)
 

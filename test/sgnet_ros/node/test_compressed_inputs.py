@@ -74,12 +74,8 @@ def test_damage_is_counted_named_and_survived(ros):
     send(camera, T0 + 2 * SECOND, 'rvl')
     camera.wait()
     assert node.counters.counts().dropped == {'bad_rgb': 1, 'bad_depth': 1}
-    for text in (
-        "rgb/image/compressed (-> /cam/rgb/compressed): compressed image of format 'jpeg', 14 "
-        'bytes, is cut off',
-        'depth/image/compressedDepth (-> /cam/depth/compressedDepth): RVL runs of',
-    ):
-        ros.wait_for_log(text)
+    ros.wait_for_log('rgb/image/compressed (-> /cam/rgb/compressed): ', "format 'jpeg'")
+    ros.wait_for_log('depth/image/compressedDepth (-> /cam/depth/compressedDepth): RVL')
 
 
 def test_the_watchdog_finds_images_of_the_other_transport(ros):
