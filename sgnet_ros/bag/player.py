@@ -89,22 +89,17 @@ class BagPlayer:
         self._shift_ns: int | None = None
         self.largest_lag_s = 0.0
 
-    def topics_without_subscriber(self) -> list[str]:
-        """The topics without a subscriber, except latched ones, which late subscribers receive."""
-        return [
-            name
-            for name, publisher in self._publishers.items()
-            if not self._bag.topics[name].latched and publisher.get_subscription_count() == 0
-        ]
-
     def wait_for_subscribers(self, timeout_s: float, stop: threading.Event) -> None:
         """Wait until every topic has a subscriber or `stop` is set.
+
+        Latched topics do not count: late subscribers receive them.
 
         Raises:
             SgnetError: a topic has none after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        while missing := self.topics_without_subscriber():
+        waiting = {n: p for n, p in self._publishers.items() if not self._bag.topics[n].latched}
+        while missing := [n for n, p in waiting.items() if not p.get_subscription_count()]:
             if time.monotonic() > deadline:
                 raise SgnetError(
                     f'no subscriber on {", ".join(missing)} after {timeout_s:g} s; start the '

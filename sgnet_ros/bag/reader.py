@@ -98,8 +98,6 @@ class Bag:
         kind = ' or '.join(msgtype.rsplit('/', 1)[-1] for msgtype in msgtypes)
         if name not in self.topics:
             problem = f'no topic {name} in this bag'
-        elif self.topics[name].msgtype == COMPRESSED_IMAGE:
-            problem = f'{name} is compressed; record the raw topic, or republish it as raw'
         else:
             problem = f'{name} is of type {self.topics[name].msgtype}, not {kind}'
         if not candidates:

@@ -75,13 +75,9 @@ class ReplaySession:
         on_overlay: Callable[[int, np.ndarray], None] | None = None,
         on_ready: Callable[[tuple[str, ...]], None] = lambda class_names: None,
     ) -> None:
-        self._config = config
-        self._stop = stop
-        self._on_overlay = on_overlay
-        self._on_ready = on_ready
+        self._config, self._stop = config, stop
+        self._on_overlay, self._on_ready = on_overlay, on_ready
         self._node_name = config.node or NODE
-        self._subscriber: MaskSubscriber | None = None
-        self._node: ChildProcess | None = None
 
     def run(self) -> ReplayResult:
         """Play the bag to its end.
@@ -199,14 +195,11 @@ class ReplaySession:
     def _not_ready(self) -> str:
         if self._node is not None:
             return f'segmentation_node is not ready: {self._node.describe_end()}'
-        if self._subscriber.class_names is None:
-            return (
-                f'there is no message on {self._node_name}/labels; start the node in this '
-                'ROS_DOMAIN_ID, or correct --node (namespace and name, as in `ros2 node list`)'
-            )
+        topic = '/diagnostics' if self._subscriber.class_names else f'{self._node_name}/labels'
         return (
-            f'{self._node_name} has not reported on /diagnostics; its diagnostics.period must not '
-            'be 0'
+            f'there is no message of {self._node_name} on {topic}; start the node in this '
+            'ROS_DOMAIN_ID, correct --node (see `ros2 node list`), or set its diagnostics.period '
+            'above 0'
         )
 
     def _drain(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds a player back, and for how long."""
+"""Back pressure limits the images in flight."""
 
 import threading
 
@@ -16,8 +16,8 @@ TOPICS = FrameTopics()
 DEADLINE_S = 60.0
 
 
-def test_waits_for_answers_however_slow(ros, unspun_node, tiny_samples, tmp_path):
-    """A listener that answers only when nothing else comes: the player never runs ahead."""
+def test_player_waits_for_a_slow_subscriber(ros, unspun_node, tiny_samples, tmp_path):
+    """The subscriber publishes a mask only after a pause of the images."""
     from rclpy.node import Node
     from sensor_msgs.msg import Image
 
@@ -53,7 +53,7 @@ def test_waits_for_answers_however_slow(ros, unspun_node, tiny_samples, tmp_path
 
 
 def send(back_pressure, topic, stamps):
-    """Seconds held back; sends no more than may be sent."""
+    """Send images; returns the seconds waited."""
     held_s = 0.0
     for stamp in stamps:
         held_s += back_pressure.wait(threading.Event())
@@ -63,28 +63,28 @@ def send(back_pressure, topic, stamps):
 
 @pytest.fixture
 def back_pressure(unspun_node):
-    """Of a node that never answers, for streams `rgb` and `depth`."""
+    """For the streams `rgb` and `depth` of a node without masks."""
     back_pressure = BackPressure(unspun_node, '/nobody/mask', timeout_s=0.3)
     back_pressure.limit(('rgb', 'depth'))
     return back_pressure
 
 
-def test_colour_without_depth_waits_for_nothing(back_pressure, caplog):
-    """A colour stream several times faster than depth, or a pause of depth, gives no masks."""
+def test_colour_without_depth_is_not_limited(back_pressure, caplog):
+    """A fast colour stream, or a pause of depth, gives no masks."""
     assert send(back_pressure, 'rgb', range(50)) < 0.2
     assert send(back_pressure, 'depth', range(0, 40, 10)) < 0.2
     assert caplog.text == ''
 
 
-def test_gives_up_once_until_there_is_an_answer(back_pressure, caplog):
-    """Frames that the node cannot use, one after the other, cost the time for an answer once."""
+def test_timeout_lifts_the_limit_until_the_next_mask(back_pressure, caplog):
+    """A series of invalid frames costs one timeout."""
     for index in range(20):
         send(back_pressure, 'rgb', [index])
         send(back_pressure, 'depth', [index])
     assert caplog.text.count('no mask on /nobody/mask for 0.3 s') == 1
 
 
-def test_goes_on_without_answers_that_never_come(unspun_node, bag_path, caplog):
+def test_player_continues_after_the_timeout(unspun_node, bag_path, caplog):
     with Bag(bag_path) as bag:
         back_pressure = BackPressure(unspun_node, '/nobody/mask', timeout_s=0.1)
         topics = [TOPICS.rgb, TOPICS.label_names]

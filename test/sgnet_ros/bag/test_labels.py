@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of a bag from its topic, wherever they are in it, and from a folder."""
+"""Labels of a bag come from a topic or a folder."""
 
 import tracemalloc
 from dataclasses import replace
@@ -33,15 +33,14 @@ def write_labels(folder, named):
     [
         STAMPS,
         [stamp.replace('.', '') for stamp in STAMPS],
-        [stamp[:-3] for stamp in STAMPS],  # microseconds, cut off
+        [stamp[:-3] for stamp in STAMPS],  # microseconds
         ['0', '1', '2'],
         ['000000', '000001', '000002'],
     ],
     ids=['seconds', 'nanoseconds', 'microseconds', 'numbers', 'six digits'],
 )
-def test_a_folder_by_stamp_or_number(bag_path, tiny_samples, tmp_path, names):
+def test_folder_labels_are_named_by_stamp_or_index(bag_path, tiny_samples, tmp_path, names):
     new = [np.full_like(sample.labels, index) for index, sample in enumerate(tiny_samples[:3])]
-    # Of the second frame there is none.
     labels = write_labels(tmp_path / 'labels', {names[0]: new[0], names[2]: new[2]})
     with Bag(rewrite(bag_path, tmp_path / 'bag without', without(TOPICS.labels))) as bag:
         frames = BagFrames(bag, labels=labels)
@@ -49,14 +48,14 @@ def test_a_folder_by_stamp_or_number(bag_path, tiny_samples, tmp_path, names):
         assert (frames.pairs, frames.unlabelled, frames.class_names) == (5, 3, None)
 
 
-def test_a_data_set_says_what_its_values_mean(bag_path, tiny_dataset, tiny_samples):
+def test_dataset_folder_has_class_names(bag_path, tiny_dataset, tiny_samples):
     labels = FolderLabels(tiny_dataset.root)
     assert labels.class_names == NYU40.class_names
     with Bag(bag_path) as bag:
         assert_all_same(BagFrames(bag, labels=labels), tiny_samples)
 
 
-def test_a_neighbouring_frames_labels_are_not_taken(bag_path, tiny_samples, tmp_path):
+def test_labels_of_a_near_stamp_are_not_used(bag_path, tiny_samples, tmp_path):
     labels = write_labels(tmp_path / 'labels', {'1000000000.0344': tiny_samples[0].labels})
     with Bag(bag_path) as bag:
         assert list(BagFrames(bag, labels=labels)) == []
@@ -65,12 +64,12 @@ def test_a_neighbouring_frames_labels_are_not_taken(bag_path, tiny_samples, tmp_
 @pytest.mark.parametrize(
     ('names', 'odd'), [(['frame_1'], 'frame_1'), (['1000000000.0', '7'], '7'), (['1', 'x'], 'x')]
 )
-def test_names_that_say_nothing(tiny_samples, tmp_path, names, odd):
+def test_invalid_names_are_rejected(tiny_samples, tmp_path, names, odd):
     with pytest.raises(DataError, match=f"'{odd}' is not a valid name"):
         write_labels(tmp_path / 'labels', dict.fromkeys(names, tiny_samples[0].labels))
 
 
-def test_an_empty_folder_and_labels_of_another_size(bag_path, tmp_path):
+def test_empty_folder_and_other_sizes_are_rejected(bag_path, tmp_path):
     with pytest.raises(DataError, match='no file matches'):
         FolderLabels(tmp_path)
     labels = write_labels(tmp_path / 'labels', {'3': np.zeros((24, 35), np.uint8)})
@@ -82,7 +81,7 @@ def test_an_empty_folder_and_labels_of_another_size(bag_path, tmp_path):
     assert 'must be (24, 36)' in str(error.value)
 
 
-def test_labels_in_any_order(bag_path, tmp_path, tiny_samples):
+def test_labels_can_be_in_any_order(bag_path, tmp_path, tiny_samples):
     def backwards(topic, index, cdr, time_ns):
         return cdr, time_ns + (10**9 * (5 - index) if topic == TOPICS.labels else 0)
 
@@ -90,7 +89,7 @@ def test_labels_in_any_order(bag_path, tmp_path, tiny_samples):
         assert_all_same(BagFrames(bag), tiny_samples)
 
 
-def test_a_long_bag_needs_no_more_memory_even_with_all_labels_at_its_end(tiny_samples, tmp_path):
+def test_memory_does_not_grow_with_labels_at_the_end(tiny_samples, tmp_path):
     def peak(count):
         write_bag(tiny_samples * (count // 5), tmp_path / f'{count}', 30.0, NYU40.class_names)
         late = tmp_path / f'{count} late'

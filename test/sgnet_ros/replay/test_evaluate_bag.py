@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate_bag` gives the metrics of the data set that the bag was made of, entry by entry."""
+"""`evaluate_bag` gives the metrics of the dataset of the bag."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ def command(*argv):
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_path, storage):
+def test_metrics_equal_those_of_the_dataset(tiny_dataset, checkpoint, tmp_path, storage):
     bag, metrics = tmp_path / 'bag', tmp_path / 'metrics.json'
     argv = [tiny_dataset.root, bag, '--storage', storage]
     assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 0
@@ -35,8 +35,8 @@ def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_pat
     assert run_command('sgnet_core', 'evaluate', [str(a) for a in argv]) == 0
     expected = json.loads(metrics.read_text())
     np.testing.assert_array_equal(written['confusion'], expected['confusion'])
-    assert np.count_nonzero(np.sum(expected['confusion'], axis=0)) > 5, 'one answer proves little'
-    # Times differ, and a bag has neither the ids nor the poses of the data set.
+    assert np.count_nonzero(np.sum(expected['confusion'], axis=0)) > 5
+    # A bag has neither the ids nor the poses of the dataset.
     differs = {'frame_scores', 'latency_ms', 'temporal_consistency', 'provenance'}
     for key in set(expected) & set(written) - differs:
         assert written[key] == expected[key], key
@@ -46,7 +46,7 @@ def test_same_confusion_matrix_as_the_data_set(tiny_dataset, checkpoint, tmp_pat
     assert accuracies | {'protocol'} <= set(written)
 
 
-def test_split_and_limit(tiny_dataset, tmp_path, capsys):
+def test_frames_to_bag_applies_split_and_limit(tiny_dataset, tmp_path, capsys):
     def frames(*argv):
         metrics = tmp_path / 'made.json'
         out = tmp_path / f'bag{len(list(tmp_path.iterdir()))}'
@@ -62,7 +62,7 @@ def test_split_and_limit(tiny_dataset, tmp_path, capsys):
     assert 'must be at least 1' in capsys.readouterr().err
 
 
-def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, capsys):
+def test_truncated_bag_is_evaluated_and_fails(tiny_samples, checkpoint, tmp_path, capsys):
     bag, metrics = tmp_path / 'bag', tmp_path / 'metrics.json'
     write_bag(tiny_samples * 4, bag, 10.0, NYU40.class_names)
     truncate(bag)
@@ -72,13 +72,12 @@ def test_cut_off_bag_is_scored_and_fails(tiny_samples, checkpoint, tmp_path, cap
     error = capsys.readouterr().err
     assert 'truncated: bag.mcap' in error
     assert f'evaluated the {written["frames"]} frames' in error
-    # What was scored is what the same frames give.
     segmenter = Segmenter.from_checkpoint(checkpoint)
     expected = evaluate(segmenter, (tiny_samples * 4)[: written['frames']]).confusion
     np.testing.assert_array_equal(written['confusion'], expected.counts)
 
 
-def test_report_of_a_bag(bag_path, checkpoint, tmp_path):
+def test_report_shows_the_frames(bag_path, checkpoint, tmp_path):
     argv = ['--checkpoint', checkpoint, '--backend', 'torch', '--out', tmp_path / 'report']
     assert command(bag_path, *argv) == 0
     metrics = json.loads((tmp_path / 'report' / 'metrics.json').read_text())
@@ -88,14 +87,14 @@ def test_report_of_a_bag(bag_path, checkpoint, tmp_path):
     assert page.count('<img ') == 5 * 5 and metrics['data_sha256'] in page
 
 
-def test_bag_with_other_classes(tiny_samples, checkpoint, tmp_path, capsys):
+def test_other_classes_are_rejected(tiny_samples, checkpoint, tmp_path, capsys):
     names = tuple(f'kind {index}' for index in range(40))
     write_bag(tiny_samples, tmp_path / 'bag', 10.0, names)
     assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
     assert "class 0 is 'kind 0' there and 'wall' here" in capsys.readouterr().err
 
 
-def test_bag_that_does_not_name_its_classes(bag_path, checkpoint, caplog):
+def test_labels_without_class_names_warn(bag_path, checkpoint, caplog):
     assert command(bag_path, '--checkpoint', checkpoint, '--label-names-topic', '/none') == 0
     assert 'class names of the labels are unknown (no /none)' in caplog.text
 
@@ -106,26 +105,18 @@ def test_bag_that_does_not_name_its_classes(bag_path, checkpoint, caplog):
         (['--rgb-topic', '/color/image_raw'], 'nearest: /camera/camera/color/image_raw'),
         (['--camera', '0,0,10,10'], 'focal lengths must be positive'),
         (['--camera', '1,2,3'], '--camera must be four numbers'),
-        (['--camera', '1,2,3,x'], '--camera must be four numbers'),
-        (['--camera', ''], '--camera must be four numbers'),
-        (['--camera', '1 2 3 4'], '--camera must be four numbers'),
         (['--checkpoint', 'none.safetensors'], 'none.safetensors'),
         (['--backend', 'tensorrt'], "unknown backend 'tensorrt'; there are auto, torch"),
     ],
 )
-def test_wrong_options(bag_path, checkpoint, capsys, argv, message):
+def test_invalid_options_are_rejected(bag_path, checkpoint, capsys, argv, message):
     assert command(bag_path, '--checkpoint', checkpoint, *argv) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count('\n') == 1
 
 
-def test_missing_bag(tmp_path, capsys):
-    assert command(tmp_path / 'nothing') == 2
-    assert 'no bag at' in capsys.readouterr().err
-
-
-def test_bag_without_a_labelled_pair(tiny_samples, checkpoint, tmp_path, capsys):
+def test_bag_without_labels_is_rejected(tiny_samples, checkpoint, tmp_path, capsys):
     samples = [replace(tiny_samples[0], labels=None)] * 2
     write_bag(samples, tmp_path / 'bag', 10.0, NYU40.class_names)
     assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
@@ -135,9 +126,7 @@ def test_bag_without_a_labelled_pair(tiny_samples, checkpoint, tmp_path, capsys)
     assert '0 labels in /camera/camera/labels/image_raw' in error
 
 
-def test_stamps_that_are_all_the_same(bag_path, checkpoint, tmp_path):
-    """As those of a driver that does not set them."""
-
+def test_equal_stamps_are_counted(bag_path, checkpoint, tmp_path):
     def unstamped(topic, index, cdr, time_ns):
         return (cdr if topic == TOPICS.label_names else with_header_stamp(cdr, 0)), time_ns
 
@@ -146,7 +135,7 @@ def test_stamps_that_are_all_the_same(bag_path, checkpoint, tmp_path):
     assert json.loads(metrics.read_text())['unpaired'] == {'duplicate_stamp': 8}
 
 
-def test_bag_without_a_pair(bag_path, checkpoint, tmp_path, capsys):
+def test_bag_without_pairs_names_the_slop(bag_path, checkpoint, tmp_path, capsys):
     bag = shifted(bag_path, tmp_path / 'new', TOPICS.depth, stamp_ns=16_000_000)
     assert command(bag, '--checkpoint', checkpoint) == 2
     error = capsys.readouterr().err
@@ -155,8 +144,7 @@ def test_bag_without_a_pair(bag_path, checkpoint, tmp_path, capsys):
     assert '--sync-slop' in error
 
 
-def test_label_ids_that_the_classes_do_not_have(bag_path, tmp_path, capsys):
-    """Labels of 40 classes against a network for 3."""
+def test_another_number_of_classes_is_rejected(bag_path, tmp_path, capsys):
     small = save_random_checkpoint(tmp_path / 'small.safetensors', ('a', 'b', 'c'))
     assert command(bag_path, '--checkpoint', small) == 2
     assert '40 classes against 3' in capsys.readouterr().err

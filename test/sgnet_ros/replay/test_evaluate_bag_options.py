@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate_bag` with labels and classes from elsewhere, masks in a bag, and Ctrl-C."""
+"""`evaluate_bag` with --labels, --remap, --write-bag, and Ctrl-C."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from bag_files import edited, unknown_encoding
 
 from sgnet_core.cli.runner import run_command
-from sgnet_core.evaluation import ConfusionMatrix, evaluate
+from sgnet_core.evaluation import evaluate
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU13, NYU40, nyu40_to_nyu13
 from sgnet_ros.bag.frame_topics import FrameTopics
@@ -23,14 +23,14 @@ from sgnet_ros.bag.writer import write_bag
 NYU13_OF_40 = Path(__file__).resolve().parents[3] / 'config' / 'nyu40_to_nyu13.yaml'
 
 TORCH = ('--backend', 'torch')
-"""The other one makes a graph first, which takes ten seconds."""
+"""ONNX Runtime needs ten seconds for its graph."""
 
 
 def command(*argv):
     return run_command('sgnet_ros', 'evaluate_bag', [str(a) for a in argv])
 
 
-def test_fewer_classes_by_a_file(bag_path, checkpoint, tmp_path):
+def test_remap_merges_classes(bag_path, checkpoint, tmp_path):
     metrics = tmp_path / 'metrics.json'
     argv = (bag_path, '--checkpoint', checkpoint, *TORCH, '--json', metrics)
     assert command(*argv) == 0
@@ -42,11 +42,10 @@ def test_fewer_classes_by_a_file(bag_path, checkpoint, tmp_path):
     np.add.at(expected, (nyu40_to_nyu13[:, None], nyu40_to_nyu13[None, :]), of_40)
     np.testing.assert_array_equal(written['confusion'], expected)
     assert written['provenance']['data']['remap'] == NYU13_OF_40.name
-    assert written['calibration'] is None, 'confidence is that of the finer class'
+    assert written['calibration'] is None
 
 
-def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys):
-    """Labels of one's own classes, a network of NYU40."""
+def test_remap_joins_other_classes(tiny_samples, checkpoint, tmp_path, capsys):
     names = tuple(f'kind {index}' for index in range(40))
     write_bag(tiny_samples, tmp_path / 'bag', 10.0, names)
     remap = tmp_path / 'remap.yaml'
@@ -62,7 +61,7 @@ def test_other_classes_meet_by_a_file(tiny_samples, checkpoint, tmp_path, capsys
     assert "did you mean 'wall'?" in capsys.readouterr().err
 
 
-def test_labels_of_a_folder_and_masks_in_a_bag(tiny_samples, tiny_dataset, checkpoint, tmp_path):
+def test_folder_labels_and_written_masks(tiny_samples, tiny_dataset, checkpoint, tmp_path):
     write_bag(tiny_samples, tmp_path / 'bag', 10.0)
     metrics, masks = tmp_path / 'metrics.json', tmp_path / 'masks'
     argv = (tmp_path / 'bag', '--checkpoint', checkpoint, *TORCH, '--json', metrics)
@@ -71,16 +70,13 @@ def test_labels_of_a_folder_and_masks_in_a_bag(tiny_samples, tiny_dataset, check
     segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
     expected = evaluate(segmenter, tiny_samples).confusion
     np.testing.assert_array_equal(written['confusion'], expected.counts)
-    # The masks in the bag are those that were scored: truth and prediction agree everywhere.
-    perfect = ConfusionMatrix(NYU40.class_names)
     with Bag(masks) as bag:
         for sample in BagFrames(bag, FrameTopics(labels=MASK, label_names=LABELS)):
-            perfect.update(sample.labels, segmenter.segment(sample.frame).labels)
-    assert perfect.scores()['pixel_accuracy'] == 1.0
+            np.testing.assert_array_equal(sample.labels, segmenter.segment(sample.frame).labels)
     assert command(*argv, '--labels', tiny_dataset.root, '--write-bag', masks) == 2
 
 
-def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_reports_the_frames_so_far(tiny_samples, checkpoint, tmp_path, monkeypatch, capsys):
     write_bag(tiny_samples * 8, tmp_path / 'bag', 10.0, NYU40.class_names)
     seen = []
 
@@ -104,9 +100,7 @@ def test_ctrl_c_reports_what_was_seen(tiny_samples, checkpoint, tmp_path, monkey
         assert bag.damage is None
 
 
-def test_frames_that_cannot_be_used_are_left_out(
-    bag_path, tiny_samples, checkpoint, tmp_path, capsys
-):
+def test_invalid_frames_are_left_out(bag_path, tiny_samples, checkpoint, tmp_path, capsys):
     bag = edited(bag_path, tmp_path / 'new', FrameTopics().rgb, unknown_encoding, (1, 3))
     metrics = tmp_path / 'metrics.json'
     assert command(bag, '--checkpoint', checkpoint, *TORCH, '--json', metrics) == 1
@@ -115,9 +109,6 @@ def test_frames_that_cannot_be_used_are_left_out(
     assert 'frame 1000000000.033333333' in error
     written = json.loads(metrics.read_text())
     assert (written['frames'], written['pairs'], written['unusable']) == (3, 5, 2)
-    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
-    expected = evaluate(segmenter, tiny_samples[::2]).confusion
-    np.testing.assert_array_equal(written['confusion'], expected.counts)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +126,7 @@ def test_frames_that_cannot_be_used_are_left_out(
         (['--labels', '/no/folder'], 'no file matches'),
     ],
 )
-def test_options_that_make_no_sense(bag_path, capsys, argv, message):
+def test_invalid_options_are_rejected(bag_path, capsys, argv, message):
     assert command(bag_path, *argv) == 2
     error = capsys.readouterr().err
     assert message in error

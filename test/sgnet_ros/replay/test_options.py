@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the options of `evaluate_bag --live` mean to player and node."""
+"""Options of `evaluate_bag --live` reach player and node."""
 
 import argparse
 from pathlib import Path
@@ -20,15 +20,14 @@ def replay(*argv):
 
 
 def told(run, option):
-    """NAME -> VALUE of all `-r` or `-p` of the node."""
+    """NAME -> VALUE of all `-r` or `-p`."""
     words = node_arguments(run)
     values = [words[index + 1] for index, word in enumerate(words) if word == option]
     return dict(value.split(':=') for value in values)
 
 
-def test_nothing_given_leaves_everything_to_node_and_parameter_file():
+def test_defaults_set_pairing_and_reliability():
     run = replay('--params-file', 'my.yaml')
-    # What both sides must have the same is said always.
     pairing = {'sync.mode': 'auto', 'sync.slop': '0.015'}
     assert told(run, '-p') == {'qos.input': 'reliable', **pairing}
     assert told(run, '-r') == {
@@ -42,17 +41,17 @@ def test_nothing_given_leaves_everything_to_node_and_parameter_file():
     assert run.streams == ('rgb', 'depth', 'camera_info')
 
 
-def test_compressed_topics_are_heard_as_such():
+def test_compressed_topics_set_the_transport():
     argv = ('--rgb-topic', '/c/rgb/compressed', '--depth-topic', '/c/depth/compressedDepth')
     run = replay(*argv)
     assert told(run, '-r')['rgb/image'] == '/c/rgb'
     assert told(run, '-r')['depth/image'] == '/c/depth'
     assert told(run, '-p')['image_transport'] == 'compressed'
     assert told(run, '-p')['depth_transport'] == 'compressedDepth'
-    assert run.topics.rgb == '/c/rgb/compressed', 'that is what is played'
+    assert run.topics.rgb == '/c/rgb/compressed'
 
 
-def test_every_option_about_the_node_reaches_it():
+def test_all_options_reach_the_node():
     run = replay(
         *('--checkpoint', 'my.safetensors', '--device', 'cpu', '--precision', 'fp32'),
         *('--backend', 'torch', '--sync-mode', 'exact', '--sync-slop', '0.02'),
