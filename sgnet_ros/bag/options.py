@@ -76,11 +76,7 @@ def open_frames(
 
 
 def parse_extrinsics(text: str | None) -> np.ndarray | None:
-    """The (4, 4) transform rgb_from_depth of `--extrinsics`.
-
-    Raises:
-        InputError: the text is not a valid pose.
-    """
+    """The (4, 4) transform rgb_from_depth of `--extrinsics`; raises InputError for other text."""
     if text is None:
         return None
     # torch must be imported before cv2.

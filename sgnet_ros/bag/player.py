@@ -48,7 +48,7 @@ class BagPlayer:
         rate: speed factor.
         restamp: shift header stamps so that the first is the current time. Differences stay as
             recorded at any rate: they decide which messages are paired.
-        clock_hz: rate of /clock; 0 = do not publish it.
+        clock_hz: rate of /clock; None = do not publish it.
         back_pressure: limits the images in flight.
 
     Attributes:
@@ -68,7 +68,7 @@ class BagPlayer:
         topics: Collection[str] | None = None,
         rate: float = 1.0,
         restamp: bool = False,
-        clock_hz: float = 0.0,
+        clock_hz: float | None = None,
         back_pressure: BackPressure | None = None,
     ) -> None:
         self._bag = bag
@@ -158,13 +158,11 @@ class BagPlayer:
 
 
 class BagClock:
-    """The time of the bag. It starts now, runs at `rate` and is published at `hz`.
+    """The time of the bag. It starts now, runs at `rate` and is published at `hz`."""
 
-    Args:
-        publisher: of /clock; None = do not publish.
-    """
-
-    def __init__(self, first_ns: int, rate: float, publisher: Publisher | None, hz: float) -> None:
+    def __init__(
+        self, first_ns: int, rate: float, publisher: Publisher | None, hz: float | None
+    ) -> None:
         self._first_ns = self._published_ns = first_ns
         self._rate = rate
         self._publisher = publisher

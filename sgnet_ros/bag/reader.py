@@ -51,10 +51,6 @@ class Bag:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the files."""
         for file in self._files:
             file.close()
 

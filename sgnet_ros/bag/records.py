@@ -52,8 +52,3 @@ def topics_by_name(topics: Iterable[BagTopic]) -> dict[str, BagTopic]:
 def standard_types() -> Any:
     """The ROS 2 message types; sensor_msgs and std_msgs are equal in all distributions."""
     return get_typestore(Stores.ROS2_JAZZY)
-
-
-def ros1_to_cdr(raw: bytes, msgtype: str) -> bytes:
-    """Convert a ROS 1 message to CDR."""
-    return bytes(standard_types().ros1_to_cdr(raw, msgtype))

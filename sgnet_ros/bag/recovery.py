@@ -10,7 +10,7 @@ from pathlib import Path
 from rosbags import rosbag1, rosbag2
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
-from sgnet_ros.bag.records import BagMessage, BagTopic, ros1_to_cdr, topics_by_name
+from sgnet_ros.bag.records import BagMessage, BagTopic, standard_types, topics_by_name
 from sgnet_ros.bag.truncated_files import (
     TruncatedFile,
     TruncatedMcap,
@@ -36,8 +36,9 @@ class IndexedBag:
         wanted = [c for c in self._reader.connections if c.topic in topics]
         # For rosbags, an empty list means all.
         for connection, time_ns, raw in self._reader.messages(wanted) if wanted else ():
-            cdr = ros1_to_cdr(raw, connection.msgtype) if self._is_ros1 else raw
-            yield BagMessage(connection.topic, time_ns, cdr)
+            if self._is_ros1:
+                raw = bytes(standard_types().ros1_to_cdr(raw, connection.msgtype))
+            yield BagMessage(connection.topic, time_ns, raw)
 
     def close(self) -> None:
         """Close the files."""

@@ -26,7 +26,7 @@ from mcap.opcode import Opcode
 from mcap.records import Channel, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader
 
-from sgnet_ros.bag.records import BagMessage, BagTopic, ros1_to_cdr, topics_by_name
+from sgnet_ros.bag.records import BagMessage, BagTopic, standard_types, topics_by_name
 
 
 class TruncatedFile(ABC):
@@ -194,7 +194,7 @@ class TruncatedRosbag1(TruncatedFile):
         start, offset = place
         records = BytesIO(self._chunk(start))
         records.seek(offset)
-        return ros1_to_cdr(_read_record(records)[1], topic.msgtype)
+        return bytes(standard_types().ros1_to_cdr(_read_record(records)[1], topic.msgtype))
 
 
 _MESSAGE, _CHUNK, _CONNECTION = b'\x02', b'\x05', b'\x07'

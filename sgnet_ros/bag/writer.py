@@ -69,14 +69,10 @@ class BagWriter:
         return self
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
-        if kind is None:
-            self.close()
-        else:
+        if kind is not None:
             self._writer.abort()
             shutil.rmtree(self.path, ignore_errors=True)
-
-    def close(self) -> None:
-        """Write the index and metadata.yaml."""
+            return
         with self._writing():
             self._writer.close()
 

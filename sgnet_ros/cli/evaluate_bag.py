@@ -23,6 +23,7 @@ from sgnet_ros.bag.options import (
     frame_topics,
     no_frame_error,
     open_frames,
+    unpaired,
 )
 from sgnet_ros.replay.options import add_online_options, check_online_options
 
@@ -39,15 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--labels',
         type=Path,
         metavar='DIR',
-        help='folder of label images to use instead of a topic: from bag_to_frames, or PNG files '
-        'of class ids, named by stamp or by the index of the pair in the bag, from 0',
+        help='folder of labels instead of a topic: from bag_to_frames, or PNG files of class ids '
+        'named by stamp, or by index of the pair from 0',
     )
     parser.add_argument(
         '--remap',
         type=Path,
         metavar='FILE',
-        help='YAML file of lines `new class: [old, old]` that merges classes before scoring, as '
-        'config/nyu40_to_nyu13.yaml does',
+        help='YAML file that merges classes, for example config/nyu40_to_nyu13.yaml',
     )
     add_frame_options(parser)
     add_online_options(parser)
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     check_online_options(args)
     check_json_destination(args.json)
     # torch must be imported before cv2.
+    from sgnet_core.labels import label_set_of
     from sgnet_core.report.writer import ReportFolder
     from sgnet_ros.replay.bag_evaluation import BagEvaluator
 
@@ -81,12 +82,14 @@ def run(args: argparse.Namespace) -> int:
             raise KeyboardInterrupt if result.interrupted else _no_frame_error(bag, frames, result)
         metrics = _metrics(bag, frames, result, args.remap is not None)
         if args.json != '-':
-            _print_report(args, metrics, result)
+            _print_report(args, frames, metrics, result)
         if args.json:
             write_json(args.json, metrics)
         if report:
-            report.write(metrics, result.label_set)
-        _raise_if_incomplete(args, bag, frames, result, metrics)
+            report.write(metrics, label_set_of(result.counts.class_names))
+        if result.interrupted:
+            raise KeyboardInterrupt
+        _raise_if_incomplete(args, bag, frames, metrics)
     return 0
 
 
@@ -111,17 +114,17 @@ def _metrics(
     return metrics
 
 
-def _print_report(args: argparse.Namespace, metrics: dict, result: 'BagEvaluation') -> None:
+def _print_report(
+    args: argparse.Namespace, frames: 'BagFrames', metrics: dict, result: 'BagEvaluation'
+) -> None:
     from sgnet_ros.replay.result import table
 
     print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
     print(f'{metrics["frames"]} frames evaluated, {metrics["unlabelled"]} pairs without labels')
     if result.replay is not None:
         print(table(metrics))
-        return
-    print(f'{metrics["pairs"]} pairs')
-    for cause, messages in metrics['unpaired'].items():
-        print(f'{messages} messages without a pair: {cause}')
+    else:
+        print(f'{metrics["pairs"]} pairs, messages without a pair: {unpaired(frames)}')
 
 
 def _no_frame_error(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
@@ -136,16 +139,10 @@ def _no_frame_error(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') ->
 
 
 def _raise_if_incomplete(
-    args: argparse.Namespace,
-    bag: 'Bag',
-    frames: 'BagFrames',
-    result: 'BagEvaluation',
-    metrics: dict[str, Any],
+    args: argparse.Namespace, bag: 'Bag', frames: 'BagFrames', metrics: dict[str, Any]
 ) -> None:
     """Raise if the metrics, already written, do not cover the whole bag."""
-    if result.interrupted:
-        raise KeyboardInterrupt
-    count = len(result.counts.frames)
+    count = metrics['frames']
     if bag.damage:
         raise SgnetError(f'{bag.damage}; evaluated the {count} frames before that')
     if frames.skipped:

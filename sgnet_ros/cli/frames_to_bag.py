@@ -8,6 +8,7 @@ dataset always gives the same bag.
 
 import argparse
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 from sgnet_core.cli.options import add_options, check_positive
@@ -66,14 +67,8 @@ def run(args: argparse.Namespace) -> int:
         labels = f'{len(class_names)} classes' if class_names else 'no labels'
         print(f'frames_to_bag: {bag.frames} frames at {rate_hz:g} Hz, {labels}: {args.out}')
     if args.json:
-        summary = {
-            'frames': bag.frames,
-            'rate_hz': rate_hz,
-            'labels': class_names is not None,
-            'largest_depth_error_m': bag.largest_depth_error_m,
-            'lost_depth_pixels': bag.lost_depth_pixels,
-        }
-        write_json(args.json, summary)
+        summary = {'rate_hz': rate_hz, 'labels': class_names is not None}
+        write_json(args.json, asdict(bag) | summary)
     if stop.is_set():
         raise KeyboardInterrupt
     return 0

@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs='?',
         const=100.0,
-        default=0.0,
         metavar='HZ',
         help='publish the time of the bag on /clock, for nodes with use_sim_time; without HZ, at '
         '100 Hz',
@@ -101,9 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    check_positive(args, 'rate')
-    if args.clock < 0:
-        raise InputError(f'--clock must be a frequency in Hz above 0, got {args.clock:g}')
+    check_positive(args, 'rate', 'clock')
     if args.clock and args.restamp:
         raise InputError(
             '--clock and --restamp contradict each other: /clock has the time of the bag, '

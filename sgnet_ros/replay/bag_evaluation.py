@@ -26,7 +26,7 @@ from sgnet_core.evaluation.class_mapping import ScoredClasses, read_class_mappin
 from sgnet_core.evaluation.evaluator import FrameCallback
 from sgnet_core.evaluation.provenance import provenance
 from sgnet_core.inference.segmenter import Segmenter
-from sgnet_core.labels import LabelSet, label_set_of
+from sgnet_core.labels import label_set_of
 from sgnet_core.types import Sample, SegmentationResult
 from sgnet_ros.bag.frames import BagFrames, stamp_of
 from sgnet_ros.bag.mask_writer import MaskWriter
@@ -58,11 +58,6 @@ class BagEvaluation:
     provenance: dict[str, Any]
     interrupted: bool
     replay: ReplayResult | None = None
-
-    @property
-    def label_set(self) -> LabelSet:
-        """The classes of the results."""
-        return label_set_of(self.counts.class_names)
 
 
 class BagEvaluator:

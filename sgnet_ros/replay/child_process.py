@@ -63,40 +63,29 @@ class ChildProcess:
     @property
     def running(self) -> bool:
         """Whether the process has not ended."""
-        return self.exit_status is None
-
-    @property
-    def exit_status(self) -> int | None:
-        """The exit status; None while the process runs."""
-        return self._process.poll()
+        return self._process.poll() is None
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """End the process; returns its exit status."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self._kill()
-            except BaseException:
-                # A second Ctrl-C must not leave the process behind.
-                self._kill()
-                raise
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout_s)
+            finally:  # also after a second Ctrl-C
+                if self.running:
+                    # The whole session, with the children of the process.
+                    os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait()
 
     def check(self) -> None:
         """Raise SgnetError with the end of the log if the process has failed."""
-        if self.exit_status:
+        if self._process.poll():
             raise SgnetError(f'{self.name} has ended: {self.describe_end()}')
 
     def describe_end(self) -> str:
         """Exit status and end of the log."""
         lines = self.log.read_text(errors='replace').strip().splitlines()[-TAIL_LINES:]
         tail = '\n'.join(f'    {line}' for line in lines) or '    (empty)'
-        status = 'it is running' if self.running else f'exit status {self.exit_status}'
+        status = 'it is running' if self.running else f'exit status {self._process.returncode}'
         return f'{status}; the end of its log:\n{tail}'
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            # The whole session, with the children of the process.
-            os.killpg(self._process.pid, signal.SIGKILL)

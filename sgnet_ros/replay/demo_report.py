@@ -51,9 +51,6 @@ def compare(
 ) -> tuple[dict[str, Any], list[SelectedFrame]]:
     """Compare the masks with the labels in the bag.
 
-    Args:
-        class_names: classes of the labels; None = without labels.
-
     Returns:
         The scores, empty without labels of the network's classes; frames for the contact sheet.
     """

@@ -34,8 +34,7 @@ class ReceivedMask:
 
     Attributes:
         load: returns the (H, W) uint8 class ids.
-        latency_ms: from the stamp of the colour image (in a `ReplayResult`, from the time when it
-            was sent) to the arrival of the mask.
+        latency_ms: from the colour stamp (in a `ReplayResult`: from sending) to the arrival.
         arrived_s: monotonic time of arrival.
     """
 

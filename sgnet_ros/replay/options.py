@@ -21,9 +21,7 @@ STARTED_NODE_ONLY = ('checkpoint', 'device', 'precision', 'backend', 'params_fil
 
 def add_online_options(parser: argparse.ArgumentParser) -> None:
     """Add `--live` and its options."""
-    live = parser.add_argument_group(
-        'live', 'score the masks of a running node, received over DDS, and measure their latency'
-    )
+    live = parser.add_argument_group('live', 'evaluate the masks of the node and their latency')
     live.add_argument('--live', action='store_true', help='start the node and play the bag to it')
     add_options(live, 'rate', metavar='X', help='playback speed factor (default: 1)')
     live.add_argument(
@@ -43,8 +41,7 @@ def add_online_options(parser: argparse.ArgumentParser) -> None:
     live.add_argument(
         '--node',
         metavar='NAME',
-        help='use a node that is already running, for example /segmentation; set its pairing, '
-        'camera and extrinsics to the same values',
+        help='use a running node, for example /segmentation, with the same pairing and camera',
     )
 
 
@@ -93,11 +90,7 @@ def replay_config(args: argparse.Namespace, logs: Path, frames: int) -> ReplayCo
 
 
 def node_parameters(args: argparse.Namespace) -> dict[str, str]:
-    """The parameters of the node from the options; other values come from `--params-file`.
-
-    Raises:
-        InputError: a `--param` is not NAME:=VALUE, or is a parameter of pairing.
-    """
+    """The parameters of the node from the options; other values come from `--params-file`."""
     given = {'device': args.device, 'precision': args.precision, 'backend': args.backend}
     parameters = {name: value for name, value in given.items() if value != 'auto'}
     # Always set: node and evaluator must make the same pairs.

@@ -38,9 +38,8 @@ class ReplayResult:
     def metrics(self, rgb_topic: str = FrameTopics().rgb) -> dict[str, Any]:
         """The metrics without labels; masks + dropped = pairs.
 
-        Two causes are added: `not_recorded`, published masks that did not arrive, and `unfinished`,
-        pairs in progress when the node stopped. `label_age_ms` is the age of the newest mask over
-        time.
+        The causes also count `not_recorded` masks, which did not arrive, and `unfinished` pairs,
+        which were in progress when the node stopped.
         """
         node, masks = self.node, self.masks
         causes = {cause: count for cause, count in node['dropped'].items() if count}
@@ -69,11 +68,7 @@ class ReplayResult:
 
 
 def label_ages_ms(masks: Iterable[ReceivedMask]) -> np.ndarray:
-    """Age of the newest mask at each millisecond between the first mask and the last.
-
-    Age counts from the stamp of the colour image: a mask that arrives after 80 ms and is replaced
-    100 ms later is 80 to 180 ms old.
-    """
+    """Time since the colour stamp of the newest mask, at each millisecond of the replay."""
     ordered = sorted(masks, key=lambda mask: mask.arrived_s)
     if len(ordered) < 2:
         return np.empty(0)

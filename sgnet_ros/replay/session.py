@@ -39,11 +39,10 @@ class ReplayConfig:
 
     Attributes:
         out: folder for the logs of the processes.
-        streams: the topics that are played: fields of `topics`.
-        rate: speed factor.
+        streams: fields of `topics` that are played.
         lossless: wait for masks, so that the node drops no frame.
         node: name and namespace of a running node; None = start one.
-        parameters: for a node that is started; override `params_file`.
+        parameters: override `params_file`.
         frames: number of frames, for the progress bar.
     """
 
@@ -171,7 +170,7 @@ class ReplaySession:
     def _spin(self) -> None:
         self._subscriber.spin()
         if self._node is not None and not self._node.running:
-            raise SgnetError(f'segmentation_node has ended: {self._node.describe_end()}')
+            raise SgnetError(f'{self._node.name} has ended: {self._node.describe_end()}')
         # Ctrl-C can end a running node as well.
         if not self._stop.is_set() and self._has_lost_node():
             raise SgnetError(f'no publisher on {self._node_name}/mask: the node has ended')
