@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ROS context per test, and a small bag."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from random_network import save_random_checkpoint
 
@@ -31,6 +35,29 @@ def unspun_node(ros):
     node = Node('unspun_node', context=ros.context)
     yield node
     node.destroy_node()
+
+
+@pytest.fixture
+def start_command(ros_domain_id):
+    """Starts `python -m sgnet_ros ARGV`; ends the processes after the test."""
+    processes = []
+
+    def start(*argv):
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'sgnet_ros', *map(str, argv)],
+            env={**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=240)
 
 
 @pytest.fixture

@@ -82,13 +82,3 @@ def test_timeout_lifts_the_limit_until_the_next_mask(back_pressure, caplog):
         send(back_pressure, 'rgb', [index])
         send(back_pressure, 'depth', [index])
     assert caplog.text.count('no mask on /nobody/mask for 0.3 s') == 1
-
-
-def test_player_continues_after_the_timeout(unspun_node, bag_path, caplog):
-    with Bag(bag_path) as bag:
-        back_pressure = BackPressure(unspun_node, '/nobody/mask', timeout_s=0.1)
-        topics = [TOPICS.rgb, TOPICS.label_names]
-        player = BagPlayer(bag, unspun_node, topics, back_pressure=back_pressure)
-        player.play(threading.Event())
-    assert player.sent == {TOPICS.rgb: 5, TOPICS.label_names: 1}
-    assert caplog.text.count('no mask on /nobody/mask for 0.1 s') == 1

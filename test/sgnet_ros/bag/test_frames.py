@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of a bag are paired, labelled and checked."""
 
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +14,8 @@ from bag_files import (
     unknown_encoding,
     without,
 )
-from rclpy.node import Node
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.typesys import Stores, get_typestore
-from sensor_msgs.msg import CompressedImage
 
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.geometry.depth_registration import register_depth
@@ -26,7 +23,6 @@ from sgnet_core.labels import NYU40
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
 from sgnet_ros.bag.options import parse_extrinsics
-from sgnet_ros.bag.player import BagPlayer
 from sgnet_ros.bag.reader import Bag, standard_types
 
 TOPICS = FrameTopics()
@@ -49,22 +45,6 @@ def test_compressed_frames_are_equal_to_raw_frames(bag_path, tmp_path, tiny_samp
             BagFrames(bag)
     assert f'no topic {TOPICS.rgb} in this bag; nearest: {SMALL.rgb};' in str(error.value)
     assert f'its Image or CompressedImage topics: {SMALL.depth}, {SMALL.rgb}' in str(error.value)
-
-
-def test_play_bag_sends_compressed_messages_as_they_are(ros, bag_path, tmp_path):
-    path = compressed(bag_path, tmp_path / 'compressed', TOPICS, 'rvl')
-    name = f'{TOPICS.depth}/compressedDepth'
-    received = []
-    node = ros.add(Node('listener', context=ros.context))
-    node.create_subscription(CompressedImage, name, received.append, 10)
-    with Bag(path) as bag:
-        player = BagPlayer(bag, node, [name], rate=10.0)
-        player.wait_for_subscribers(60.0, threading.Event())
-        player.play(threading.Event())
-        ros.spin_until(lambda: len(received) == 5, 'all')
-        for message, recorded in zip(received, bag.messages([name]), strict=True):
-            assert message.format == '16UC1; compressedDepth rvl'
-            assert bytes(message.data) == bytes(bag.deserialize(recorded).data)
 
 
 def test_damaged_compressed_frames_are_named(bag_path, tmp_path, tiny_samples):

@@ -48,13 +48,6 @@ def test_folder_labels_are_named_by_stamp_or_index(bag_path, tiny_samples, tmp_p
         assert (frames.pairs, frames.unlabelled, frames.class_names) == (5, 3, None)
 
 
-def test_dataset_folder_has_class_names(bag_path, tiny_dataset, tiny_samples):
-    labels = FolderLabels(tiny_dataset.root)
-    assert labels.class_names == NYU40.class_names
-    with Bag(bag_path) as bag:
-        assert_all_same(BagFrames(bag, labels=labels), tiny_samples)
-
-
 def test_labels_of_a_near_stamp_are_not_used(bag_path, tiny_samples, tmp_path):
     labels = write_labels(tmp_path / 'labels', {'1000000000.0344': tiny_samples[0].labels})
     with Bag(bag_path) as bag:

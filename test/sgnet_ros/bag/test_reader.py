@@ -128,13 +128,8 @@ def test_bag_reads_all_messages(bag_path):
         assert [m.time_ns for m in messages] == sorted(m.time_ns for m in messages)
         check_messages(bag, messages)
         assert bag.damage is None
-
-
-def test_messages_are_those_of_the_topics(bag_path):
-    with Bag(bag_path) as bag:
         assert [m.topic for m in bag.messages([TOPICS[1]])] == [TOPICS[1]] * COUNT
-        assert list(bag.messages([])) == []
-        assert list(bag.messages(['/nothing'])) == []
+        assert list(bag.messages([])) == list(bag.messages(['/nothing'])) == []
 
 
 @pytest.mark.parametrize('kept', [0.9, 0.72, 0.5, 0.2])
@@ -206,8 +201,8 @@ def test_bag_rejects_other_paths(tmp_path, name, message):
         ('color', 'CameraInfo', ('not CameraInfo', *TOPICS)),
     ],
 )
-def test_absent_topic_names_the_nearest_and_lists_the_images(bag_path, topic, kind, messages):
-    with Bag(bag_path) as bag, pytest.raises(DataError) as error:
+def test_missing_topic_names_the_nearest(tmp_path, topic, kind, messages):
+    with Bag(MAKERS['mcap'](tmp_path)) as bag, pytest.raises(DataError) as error:
         bag.topic(f'/camera/{topic}', f'sensor_msgs/msg/{kind}')
     assert all(message in str(error.value) for message in messages)
 

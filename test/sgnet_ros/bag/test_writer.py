@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from bag_files import assert_all_same
 
-from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
@@ -31,15 +30,6 @@ def test_bag_has_the_frames_of_the_dataset(tiny_dataset, tmp_path, storage):
         for _ in range(2):
             assert_all_same(frames, tiny_dataset)
         assert frames.pairs == len(tiny_dataset)
-
-
-def test_bag_has_the_research_frames(research_data, tmp_path):
-    dataset = FolderDataset(research_data / 'nyuv2', split='val')
-    selected = [dataset[index] for index in (0, 50)]
-    writer = write_bag(selected, tmp_path / 'bag', 10.0, dataset.class_names)
-    assert (writer.largest_depth_error_m, writer.lost_depth_pixels) == (0, 0)
-    with Bag(tmp_path / 'bag') as bag:
-        assert_all_same(BagFrames(bag), selected)
 
 
 def test_bag_has_every_millimetre(tmp_path):

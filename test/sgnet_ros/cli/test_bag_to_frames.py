@@ -4,7 +4,6 @@
 import json
 import os
 import signal
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,16 +184,6 @@ def test_labels_without_class_names_are_rejected(bag_path, convert, tmp_path):
     assert convert(path, '--classes', str(tmp_path / 'mine.txt'), labels=False)[0] == 0
 
 
-def test_frames_with_invalid_labels_are_skipped(tiny_samples, convert, tmp_path):
-    few = NYU40.class_names[:39]
-    samples = [replace(s, labels=np.minimum(s.labels, 38)) for s in tiny_samples]
-    samples[2] = tiny_samples[2]
-    write_bag(samples, tmp_path / 'bag', 30.0, few)
-    status, frames, said = convert(tmp_path / 'bag')
-    assert (status, len(frames)) == (0, 4)
-    assert 'none of the 39 classes' in said
-
-
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -211,10 +200,9 @@ def test_invalid_options_are_rejected(bag_path, convert, options, message):
     assert message in said
 
 
-def test_folder_with_files_is_rejected(bag_path, convert, tmp_path):
-    (tmp_path / 'frames').mkdir()
-    (tmp_path / 'frames' / 'letter.txt').write_text('keep me')
-    status, frames, said = convert(bag_path)
-    assert (status, frames) == (2, None)
-    assert 'not an empty folder' in said
-    assert [path.name for path in (tmp_path / 'frames').iterdir()] == ['letter.txt']
+@pytest.mark.parametrize(('options', 'count'), [('', 5), ('--split val', 2), ('--limit 3', 3)])
+def test_frames_to_bag_applies_split_and_limit(tiny_dataset, tmp_path, options, count):
+    argv = [str(tiny_dataset.root), str(tmp_path / 'bag'), *options.split()]
+    assert run_command('sgnet_ros', 'frames_to_bag', argv) == 0
+    with Bag(tmp_path / 'bag') as bag:
+        assert bag.topics[TOPICS.rgb].count == count

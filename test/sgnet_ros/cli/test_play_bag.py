@@ -2,10 +2,7 @@
 """`play_bag` in a separate process, received over DDS."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -31,26 +28,8 @@ def listener(ros):
 
 
 @pytest.fixture
-def play(ros_domain_id, tmp_path):
-    """Starts play_bag; ends it after the test."""
-    processes = []
-
-    def start(*argv):
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'sgnet_ros', 'play_bag', *(str(a) for a in argv)],
-            env={**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+def play(start_command):
+    return lambda *argv: start_command('play_bag', *argv)
 
 
 class Listener:

@@ -2,10 +2,8 @@
 """The demo: three processes over DDS, consistent metrics, no process left behind."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -17,27 +15,18 @@ TIMEOUT_S = 240.0
 
 
 @pytest.fixture
-def demo(ros_domain_id, tmp_path):
+def demo(start_command, tmp_path):
     """Starts the demo in tmp_path/out; checks that all its processes end."""
     processes = []
 
     def start(*argv):
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'sgnet_ros', 'demo', '--out', tmp_path / 'out']
-            + [str(a) for a in argv],
-            env={**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        processes.append(start_command('demo', '--out', tmp_path / 'out', *argv))
+        return processes[-1]
 
     yield start
     for process in processes:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=TIMEOUT_S)
+        process.terminate()
+        process.wait(TIMEOUT_S)
     assert commands_that_name(tmp_path) == []
 
 

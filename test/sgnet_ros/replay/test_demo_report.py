@@ -2,41 +2,12 @@
 """Scores and contact sheet of the demo."""
 
 import numpy as np
+from replay_results import STAMPS, mask, replay_result
 
 from sgnet_core.cli.runner import run_command
 from sgnet_core.labels import NYU40
-from sgnet_ros.bag.frame_topics import FrameTopics
-from sgnet_ros.bag.writer import START_NS, write_bag
+from sgnet_ros.bag.writer import write_bag
 from sgnet_ros.replay.demo_report import compare, contact_sheet_of, evenly_spread, visible_classes
-from sgnet_ros.replay.mask_subscriber import ReceivedMask
-from sgnet_ros.replay.result import ReplayResult
-
-STAMPS = [START_NS + round(index * 1e9 / 30) for index in range(5)]
-
-
-def replay_result(masks, node=None, class_names=NYU40.class_names):
-    """Five frames at 30 Hz, sent 1000 s later than recorded."""
-    node = node or {}
-    return ReplayResult(
-        masks=masks,
-        class_names=class_names,
-        about={'network': 'a network'},
-        played={'messages': {FrameTopics().rgb: 5}},
-        node={
-            'received': {'rgb': 5, 'depth': 5, 'camera_info': 5},
-            'pairs': 5,
-            'masks': len(masks),
-            'dropped': {},
-            'processing_ms': None,
-            **node,
-        },
-        sent_stamps={stamp: stamp + 1_000_000_000_000 for stamp in STAMPS},
-    )
-
-
-def mask(labels=None, latency_ms=10.0, arrived_s=0.0):
-    labels = np.zeros((24, 36), np.uint8) if labels is None else labels
-    return ReceivedMask(lambda: labels, latency_ms, arrived_s)
 
 
 def test_masks_are_compared_with_labels_of_their_stamp(tiny_samples, bag_path):
@@ -88,7 +59,7 @@ def test_evenly_spread_takes_the_middle_of_each_part():
 
 def test_demo_without_masks_fails(tiny_dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
-        'sgnet_ros.replay.session.ReplaySession.run', lambda self: replay_result({}, {'pairs': 5})
+        'sgnet_ros.replay.session.ReplaySession.run', lambda self: replay_result({})
     )
     monkeypatch.setenv('ROS_DOMAIN_ID', '1')  # so that the demo sets none in this process
     argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path / 'out'), '--rate', '10']

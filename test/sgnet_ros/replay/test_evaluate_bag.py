@@ -1,85 +1,119 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate_bag` gives the metrics of the dataset of the bag."""
+"""`evaluate_bag`, offline: the metrics of the dataset of the bag."""
 
 import json
+import os
+import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from bag_files import rewrite, shifted, truncate
+from bag_files import edited, rewrite, shifted, truncate, unknown_encoding
 from random_network import save_random_checkpoint
 
 from sgnet_core.cli.runner import run_command
 from sgnet_core.evaluation import evaluate
 from sgnet_core.inference.segmenter import Segmenter
-from sgnet_core.labels import NYU40
+from sgnet_core.labels import NYU13, NYU40, nyu40_to_nyu13
 from sgnet_ros.bag.frame_topics import FrameTopics
-from sgnet_ros.bag.reader import with_header_stamp
+from sgnet_ros.bag.frames import BagFrames
+from sgnet_ros.bag.mask_writer import LABELS, MASK
+from sgnet_ros.bag.reader import Bag, with_header_stamp
 from sgnet_ros.bag.writer import write_bag
 
 TOPICS = FrameTopics()
+OTHER_CLASSES = tuple(f'kind {index}' for index in range(40))
+NYU40_TO_NYU13 = Path(__file__).resolve().parents[3] / 'config' / 'nyu40_to_nyu13.yaml'
 
 
-def command(*argv):
-    return run_command('sgnet_ros', 'evaluate_bag', [str(a) for a in argv])
+@pytest.fixture
+def evaluate_bag(checkpoint, tmp_path, capsys):
+    """`evaluate_bag(bag, *options)` returns exit status, metrics (or None), and errors."""
+
+    def run(bag, *options):
+        file = tmp_path / 'metrics.json'
+        file.unlink(missing_ok=True)
+        # ONNX Runtime needs ten seconds for its graph.
+        argv = [bag, '--checkpoint', checkpoint, '--backend', 'torch', '--json', file, *options]
+        status = run_command('sgnet_ros', 'evaluate_bag', [str(a) for a in argv])
+        metrics = json.loads(file.read_text()) if file.exists() else None
+        return status, metrics, capsys.readouterr().err
+
+    return run
+
+
+def check_confusion(metrics, checkpoint, samples):
+    expected = evaluate(Segmenter.from_checkpoint(checkpoint, backend='torch'), samples)
+    np.testing.assert_array_equal(metrics['confusion'], expected.confusion.counts)
+    assert metrics['frames'] == len(samples)
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_metrics_equal_those_of_the_dataset(tiny_dataset, checkpoint, tmp_path, storage):
-    bag, metrics = tmp_path / 'bag', tmp_path / 'metrics.json'
-    argv = [tiny_dataset.root, bag, '--storage', storage]
-    assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 0
-    assert command(bag, '--checkpoint', checkpoint, '--json', metrics) == 0
-    written = json.loads(metrics.read_text())
-    argv = ['--data', tiny_dataset.root, '--checkpoint', checkpoint, '--json', metrics]
+def test_metrics_equal_those_of_the_dataset(
+    tiny_dataset, checkpoint, evaluate_bag, tmp_path, storage
+):
+    argv = [str(tiny_dataset.root), str(tmp_path / 'bag'), '--storage', storage]
+    assert run_command('sgnet_ros', 'frames_to_bag', argv) == 0
+    status, metrics, _ = evaluate_bag(tmp_path / 'bag')
+    assert status == 0
+    file = tmp_path / 'expected.json'
+    argv = ['--data', tiny_dataset.root, '--checkpoint', checkpoint, '--json', file]
+    argv += ['--backend', 'torch']
     assert run_command('sgnet_core', 'evaluate', [str(a) for a in argv]) == 0
-    expected = json.loads(metrics.read_text())
-    np.testing.assert_array_equal(written['confusion'], expected['confusion'])
+    expected = json.loads(file.read_text())
     assert np.count_nonzero(np.sum(expected['confusion'], axis=0)) > 5
     # A bag has neither the ids nor the poses of the dataset.
     differs = {'frame_scores', 'latency_ms', 'temporal_consistency', 'provenance'}
-    for key in set(expected) & set(written) - differs:
-        assert written[key] == expected[key], key
-    assert written['frames'] == len(tiny_dataset)
-    assert written['unpaired'] == {}
+    for key in set(expected) & set(metrics) - differs:
+        assert metrics[key] == expected[key], key
+    assert (metrics['frames'], metrics['unpaired']) == (len(tiny_dataset), {})
     accuracies = {'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou', 'per_class_iou'}
-    assert accuracies | {'protocol'} <= set(written)
+    assert accuracies | {'protocol', 'confusion'} <= set(metrics) & set(expected)
 
 
-def test_frames_to_bag_applies_split_and_limit(tiny_dataset, tmp_path, capsys):
-    def frames(*argv):
-        metrics = tmp_path / 'made.json'
-        out = tmp_path / f'bag{len(list(tmp_path.iterdir()))}'
-        argv = [tiny_dataset.root, out, '--json', metrics, *argv]
-        assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 0
-        return json.loads(metrics.read_text())['frames']
-
-    assert frames() == 5
-    assert frames('--split', 'val') == 2
-    assert frames('--limit', 3) == 3
-    argv = [tiny_dataset.root, tmp_path / 'x', '--limit', 0]
-    assert run_command('sgnet_ros', 'frames_to_bag', [str(a) for a in argv]) == 2
-    assert 'must be at least 1' in capsys.readouterr().err
-
-
-def test_truncated_bag_is_evaluated_and_fails(tiny_samples, checkpoint, tmp_path, capsys):
-    bag, metrics = tmp_path / 'bag', tmp_path / 'metrics.json'
-    write_bag(tiny_samples * 4, bag, 10.0, NYU40.class_names)
-    truncate(bag)
-    assert command(bag, '--checkpoint', checkpoint, '--json', metrics) == 1
-    written = json.loads(metrics.read_text())
-    assert 7 <= written['frames'] <= 12
-    error = capsys.readouterr().err
+def test_truncated_bag_is_evaluated_and_fails(tiny_samples, checkpoint, evaluate_bag, tmp_path):
+    write_bag(tiny_samples * 4, tmp_path / 'bag', 10.0, NYU40.class_names)
+    truncate(tmp_path / 'bag')
+    status, metrics, error = evaluate_bag(tmp_path / 'bag')
+    assert status == 1
+    assert 7 <= metrics['frames'] <= 12
     assert 'truncated: bag.mcap' in error
-    assert f'evaluated the {written["frames"]} frames' in error
-    segmenter = Segmenter.from_checkpoint(checkpoint)
-    expected = evaluate(segmenter, (tiny_samples * 4)[: written['frames']]).confusion
-    np.testing.assert_array_equal(written['confusion'], expected.counts)
+    assert f'evaluated the {metrics["frames"]} frames' in error
+    check_confusion(metrics, checkpoint, (tiny_samples * 4)[: metrics['frames']])
 
 
-def test_report_shows_the_frames(bag_path, checkpoint, tmp_path):
-    argv = ['--checkpoint', checkpoint, '--backend', 'torch', '--out', tmp_path / 'report']
-    assert command(bag_path, *argv) == 0
+def test_invalid_frames_are_left_out(bag_path, tiny_samples, checkpoint, evaluate_bag, tmp_path):
+    bag = edited(bag_path, tmp_path / 'new', TOPICS.rgb, unknown_encoding, (1, 3))
+    status, metrics, error = evaluate_bag(bag)
+    assert (status, metrics['pairs'], metrics['unusable']) == (1, 5, 2)
+    assert '2 invalid frames, the first: ' in error
+    assert 'frame 1000000000.033333333' in error
+    check_confusion(metrics, checkpoint, tiny_samples[::2])
+
+
+def test_ctrl_c_reports_the_frames_so_far(
+    tiny_samples, checkpoint, evaluate_bag, tmp_path, monkeypatch
+):
+    write_bag(tiny_samples * 8, tmp_path / 'bag', 10.0, NYU40.class_names)
+    seen = []
+
+    def interrupt(self, sample, result):
+        seen.append(sample.id)
+        if len(seen) == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskWriter.write', interrupt)
+    status, metrics, _ = evaluate_bag(tmp_path / 'bag', '--write-bag', tmp_path / 'masks')
+    assert (status, metrics['interrupted']) == (130, True)
+    assert 7 <= len(seen) < 40
+    check_confusion(metrics, checkpoint, (tiny_samples * 8)[: len(seen)])
+    with Bag(tmp_path / 'masks') as bag:
+        assert bag.damage is None
+
+
+def test_report_shows_the_frames(bag_path, evaluate_bag, tmp_path):
+    assert evaluate_bag(bag_path, '--out', tmp_path / 'report')[0] == 0
     metrics = json.loads((tmp_path / 'report' / 'metrics.json').read_text())
     assert metrics['pairs'] == metrics['frames'] == 5
     assert metrics['provenance']['data'] == {'name': 'bag'}
@@ -87,65 +121,105 @@ def test_report_shows_the_frames(bag_path, checkpoint, tmp_path):
     assert page.count('<img ') == 5 * 5 and metrics['data_sha256'] in page
 
 
-def test_other_classes_are_rejected(tiny_samples, checkpoint, tmp_path, capsys):
-    names = tuple(f'kind {index}' for index in range(40))
-    write_bag(tiny_samples, tmp_path / 'bag', 10.0, names)
-    assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
-    assert "class 0 is 'kind 0' there and 'wall' here" in capsys.readouterr().err
+def test_folder_labels_and_written_masks(
+    tiny_samples, tiny_dataset, checkpoint, evaluate_bag, tmp_path
+):
+    write_bag(tiny_samples, tmp_path / 'bag', 10.0)
+    options = ('--labels', tiny_dataset.root, '--write-bag', tmp_path / 'masks')
+    status, metrics, _ = evaluate_bag(tmp_path / 'bag', *options)
+    assert status == 0
+    check_confusion(metrics, checkpoint, tiny_samples)
+    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
+    with Bag(tmp_path / 'masks') as bag:
+        for sample in BagFrames(bag, FrameTopics(labels=MASK, label_names=LABELS)):
+            np.testing.assert_array_equal(sample.labels, segmenter.segment(sample.frame).labels)
+    assert evaluate_bag(tmp_path / 'bag', *options)[0] == 2, 'the bag with masks exists'
 
 
-def test_labels_without_class_names_warn(bag_path, checkpoint, caplog):
-    assert command(bag_path, '--checkpoint', checkpoint, '--label-names-topic', '/none') == 0
+def test_remap_merges_classes(bag_path, evaluate_bag):
+    confusion = np.array(evaluate_bag(bag_path)[1]['confusion'])
+    status, metrics, _ = evaluate_bag(bag_path, '--remap', NYU40_TO_NYU13)
+    assert (status, metrics['calibration']) == (0, None)
+    assert tuple(metrics['per_class_iou']) == NYU13.class_names
+    expected = np.zeros((13, 13), np.int64)
+    np.add.at(expected, (nyu40_to_nyu13[:, None], nyu40_to_nyu13[None, :]), confusion)
+    np.testing.assert_array_equal(metrics['confusion'], expected)
+    assert metrics['provenance']['data']['remap'] == NYU40_TO_NYU13.name
+
+
+def test_other_classes_need_remap(tiny_samples, evaluate_bag, tmp_path):
+    bag, remap = tmp_path / 'bag', tmp_path / 'remap.yaml'
+    write_bag(tiny_samples, bag, 10.0, OTHER_CLASSES)
+    status, _, error = evaluate_bag(bag)
+    assert status == 2
+    assert "class 0 is 'kind 0' there and 'wall' here" in error
+    remap.write_text('some: [kind 0, kind 7, wall]\nother: [kind 1, floor, bed]\n')
+    status, metrics, _ = evaluate_bag(bag, '--remap', remap)
+    labelled = sum(np.isin(sample.labels, (0, 1, 7)).sum() for sample in tiny_samples)
+    assert np.sum(metrics['confusion']) + sum(metrics['unpredicted']) == labelled
+    remap.write_text('some: [wal]\n')
+    status, _, error = evaluate_bag(bag, '--remap', remap)
+    assert status == 2
+    assert "did you mean 'wall'?" in error
+
+
+def test_labels_without_class_names_warn(bag_path, evaluate_bag, tmp_path, caplog):
+    assert evaluate_bag(bag_path, '--label-names-topic', '/none')[0] == 0
     assert 'class names of the labels are unknown (no /none)' in caplog.text
+    small = save_random_checkpoint(tmp_path / 'small.safetensors', ('a', 'b', 'c'))
+    options = ('--checkpoint', small)
+    assert '40 classes against 3' in evaluate_bag(bag_path, *options)[2]
+    assert evaluate_bag(bag_path, *options, '--label-names-topic', '/none')[0] == 2
+
+
+def test_bag_without_labels_is_rejected(tiny_samples, evaluate_bag, tmp_path):
+    samples = [replace(tiny_samples[0], labels=None)] * 2
+    write_bag(samples, tmp_path / 'bag', 10.0, NYU40.class_names)
+    status, _, error = evaluate_bag(tmp_path / 'bag')
+    assert status == 2
+    assert '2 pairs of colour and depth' in error
+    assert 'no pair has labels of its stamp' in error
+    assert f'0 labels in {TOPICS.labels}' in error
+
+
+def test_bag_without_pairs_is_rejected(bag_path, evaluate_bag, tmp_path):
+    bag = shifted(bag_path, tmp_path / 'new', TOPICS.depth, stamp_ns=16_000_000)
+    status, _, error = evaluate_bag(bag)
+    assert status == 2
+    for text in ('0 pairs of colour and depth', 'rgb_unmatched 5', '--sync-slop'):
+        assert text in error
+
+
+def test_equal_stamps_are_counted(bag_path, evaluate_bag, tmp_path):
+    def without_stamp(topic, index, cdr, time_ns):
+        return (cdr if topic == TOPICS.label_names else with_header_stamp(cdr, 0)), time_ns
+
+    status, metrics, _ = evaluate_bag(rewrite(bag_path, tmp_path / 'new', without_stamp))
+    assert (status, metrics['unpaired']) == (0, {'duplicate_stamp': 8})
 
 
 @pytest.mark.parametrize(
-    ('argv', 'message'),
+    ('options', 'message'),
     [
-        (['--rgb-topic', '/color/image_raw'], 'nearest: /camera/camera/color/image_raw'),
-        (['--camera', '0,0,10,10'], 'focal lengths must be positive'),
-        (['--camera', '1,2,3'], '--camera must be four numbers'),
-        (['--checkpoint', 'none.safetensors'], 'none.safetensors'),
-        (['--backend', 'tensorrt'], "unknown backend 'tensorrt'; there are auto, torch"),
+        ('--rgb-topic /color/image_raw', 'nearest: /camera/camera/color/image_raw'),
+        ('--camera 0,0,10,10', 'focal lengths must be positive'),
+        ('--camera 1,2,3', '--camera must be four numbers'),
+        ('--checkpoint none.safetensors', 'none.safetensors'),
+        ('--backend tensorrt', "unknown backend 'tensorrt'; there are auto, torch"),
+        ('--remap /no/file.yaml', '/no/file.yaml cannot be read'),
+        ('--labels /no/folder', 'no file matches'),
+        ('--rate 2', '--rate needs --live'),
+        ('--lossless', '--lossless needs --live'),
+        ('--live --rate 0', '--rate must be above 0'),
+        ('--live --params-file /no/file.yaml', 'no parameter file at /no/file.yaml'),
+        ('--live --node segmentation', '--node must begin with /'),
+        ('--live --node /a --device cpu', 'is for a node that is started'),
+        ('--live --param max_rate=5', '--param must be NAME:=VALUE'),
+        ('--live --param sync.slop:=0.1', 'use --sync-mode, --sync-slop'),
     ],
 )
-def test_invalid_options_are_rejected(bag_path, checkpoint, capsys, argv, message):
-    assert command(bag_path, '--checkpoint', checkpoint, *argv) == 2
-    error = capsys.readouterr().err
+def test_invalid_options_are_rejected(bag_path, evaluate_bag, options, message):
+    status, _, error = evaluate_bag(bag_path, *options.split())
+    assert status == 2
     assert message in error
     assert error.count('\n') == 1
-
-
-def test_bag_without_labels_is_rejected(tiny_samples, checkpoint, tmp_path, capsys):
-    samples = [replace(tiny_samples[0], labels=None)] * 2
-    write_bag(samples, tmp_path / 'bag', 10.0, NYU40.class_names)
-    assert command(tmp_path / 'bag', '--checkpoint', checkpoint) == 2
-    error = capsys.readouterr().err
-    assert '2 pairs of colour and depth' in error
-    assert 'no pair has labels of its stamp' in error
-    assert '0 labels in /camera/camera/labels/image_raw' in error
-
-
-def test_equal_stamps_are_counted(bag_path, checkpoint, tmp_path):
-    def unstamped(topic, index, cdr, time_ns):
-        return (cdr if topic == TOPICS.label_names else with_header_stamp(cdr, 0)), time_ns
-
-    bag, metrics = rewrite(bag_path, tmp_path / 'new', unstamped), tmp_path / 'metrics.json'
-    assert command(bag, '--checkpoint', checkpoint, '--json', metrics) == 0
-    assert json.loads(metrics.read_text())['unpaired'] == {'duplicate_stamp': 8}
-
-
-def test_bag_without_pairs_names_the_slop(bag_path, checkpoint, tmp_path, capsys):
-    bag = shifted(bag_path, tmp_path / 'new', TOPICS.depth, stamp_ns=16_000_000)
-    assert command(bag, '--checkpoint', checkpoint) == 2
-    error = capsys.readouterr().err
-    assert '0 pairs of colour and depth' in error
-    assert 'rgb_unmatched 5' in error
-    assert '--sync-slop' in error
-
-
-def test_another_number_of_classes_is_rejected(bag_path, tmp_path, capsys):
-    small = save_random_checkpoint(tmp_path / 'small.safetensors', ('a', 'b', 'c'))
-    assert command(bag_path, '--checkpoint', small) == 2
-    assert '40 classes against 3' in capsys.readouterr().err
-    assert command(bag_path, '--checkpoint', small, '--label-names-topic', '/none') == 2

@@ -9,14 +9,13 @@ import threading
 import numpy as np
 import pytest
 from bag_files import shifted
+from replay_results import mask, replay_result
 
 from sgnet_core.cli.runner import run_command
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU40
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.writer import START_NS, write_bag
-from sgnet_ros.replay.mask_subscriber import ReceivedMask
-from sgnet_ros.replay.result import ReplayResult
 
 TOPICS = FrameTopics()
 
@@ -157,16 +156,7 @@ def test_ctrl_c_reports_the_masks_so_far(bag, evaluate, running_node, name):
 
 def test_ctrl_c_ends_the_comparison(bag, evaluate, tmp_path, monkeypatch):
     stamps = [START_NS + index * 1_000_000 for index in range(15)]
-    labels = np.zeros((24, 36), np.uint8)
-    counts = {'received': {}, 'pairs': 15, 'masks': 15, 'dropped': {}, 'processing_ms': None}
-    replay_result = ReplayResult(
-        {stamp: ReceivedMask(lambda: labels, 10.0, stamp / 1e9) for stamp in stamps},
-        NYU40.class_names,
-        {},
-        {'messages': {TOPICS.rgb: 15}},
-        counts,
-        dict.fromkeys(stamps, 0),
-    )
+    result = replay_result({stamp: mask(arrived_s=stamp / 1e9) for stamp in stamps}, stamps=stamps)
     seen = []
 
     def interrupted(self, sample, result):
@@ -174,7 +164,7 @@ def test_ctrl_c_ends_the_comparison(bag, evaluate, tmp_path, monkeypatch):
         if len(seen) == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr('sgnet_ros.replay.session.ReplaySession.run', lambda self: replay_result)
+    monkeypatch.setattr('sgnet_ros.replay.session.ReplaySession.run', lambda self: result)
     monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskWriter.write', interrupted)
     argv = (bag, '--live', '--node', '/any', '--write-bag', tmp_path / 'masks')
     status, metrics = evaluate(*argv)

@@ -3,34 +3,13 @@
 
 import numpy as np
 import pytest
+from replay_results import STAMPS, mask, replay_result
 
-from sgnet_ros.bag.frame_topics import FrameTopics
-from sgnet_ros.bag.writer import START_NS
-from sgnet_ros.replay.mask_subscriber import ReceivedMask
-from sgnet_ros.replay.result import ReplayResult, label_ages_ms
-
-STAMPS = [START_NS + index * 100_000_000 for index in range(5)]
-
-
-def mask(latency_ms, arrived_s):
-    return ReceivedMask(lambda: np.zeros((3, 4), np.uint8), latency_ms, arrived_s)
-
-
-def replay_result(recorded, **node):
-    counts = {
-        'received': {},
-        'pairs': 5,
-        'masks': len(recorded),
-        'dropped': {},
-        'processing_ms': None,
-        **node,
-    }
-    played = {'messages': {FrameTopics().rgb: 5, '/other/rgb': 3}}
-    return ReplayResult(recorded, ('near', 'far'), {}, played, counts, {})
+from sgnet_ros.replay.result import label_ages_ms
 
 
 def test_masks_and_drops_are_all_pairs():
-    masks = {STAMPS[0]: mask(30.0, 7.0), STAMPS[3]: mask(50.0, 9.0)}
+    masks = {STAMPS[0]: mask(None, 30.0, 7.0), STAMPS[3]: mask(None, 50.0, 9.0)}
     dropped = {'newer_frame': 4, 'bad_depth': 1, 'rgb_unmatched': 6, 'stopped': 0}
     metrics = replay_result(masks, pairs=9, masks=3, dropped=dropped).metrics()
     assert metrics['pairs'] == 9
@@ -49,7 +28,7 @@ def test_masks_and_drops_are_all_pairs():
 
 def test_masks_after_the_last_report_are_counted():
     """The node ended with Ctrl-C."""
-    masks = {stamp: mask(30.0, 7.0 + index) for index, stamp in enumerate(STAMPS[:3])}
+    masks = {stamp: mask(None, 30.0, 7.0 + index) for index, stamp in enumerate(STAMPS[:3])}
     metrics = replay_result(masks, pairs=3, masks=1, dropped={'bad_depth': 1}).metrics()
     assert (metrics['pairs'], metrics['masks'], metrics['dropped']) == (4, 3, {'bad_depth': 1})
 
@@ -63,10 +42,10 @@ def test_metrics_without_masks_are_none():
 
 def test_label_age_counts_from_the_stamp_to_the_next_mask():
     # 80 ms old at arrival, replaced 100 ms later; then 20 ms old, replaced 300 ms later.
-    masks = [mask(20.0, 5.1), mask(80.0, 5.0), mask(50.0, 5.4)]
+    masks = [mask(None, 20.0, 5.1), mask(None, 80.0, 5.0), mask(None, 50.0, 5.4)]
     ages = label_ages_ms(masks)
     assert len(ages) == pytest.approx(400, abs=1)
     assert ages[:100] == pytest.approx(80.0 + np.arange(100))
     assert ages[101:400] == pytest.approx(20.0 + np.arange(1, 300))
-    older_frame = [mask(10.0, 1.0), mask(500.0, 1.1), mask(10.0, 1.2)]
+    older_frame = [mask(None, 10.0, 1.0), mask(None, 500.0, 1.1), mask(None, 10.0, 1.2)]
     assert label_ages_ms(older_frame).max() < 210.0
