@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -206,3 +207,13 @@ def test_frames_to_bag_applies_split_and_limit(tiny_dataset, tmp_path, options, 
     assert run_command('sgnet_ros', 'frames_to_bag', argv) == 0
     with Bag(tmp_path / 'bag') as bag:
         assert bag.topics[TOPICS.rgb].count == count
+
+
+def test_frames_with_invalid_labels_are_skipped(tiny_samples, convert, tmp_path):
+    few = NYU40.class_names[:39]
+    samples = [replace(s, labels=np.minimum(s.labels, 38)) for s in tiny_samples]
+    samples[2] = tiny_samples[2]
+    write_bag(samples, tmp_path / 'bag', 30.0, few)
+    status, frames, said = convert(tmp_path / 'bag')
+    assert (status, len(frames)) == (0, 4)
+    assert 'none of the 39 classes' in said
