@@ -27,10 +27,6 @@ class TopicLabels:
 
     A second reader reads them, so frames do not wait in memory for labels later in the bag.
 
-    Attributes:
-        source: the topic.
-        class_names: None if the bag does not contain them.
-
     Raises:
         DataError: the topic does not exist, or the class names are invalid.
     """
@@ -80,10 +76,6 @@ class FolderLabels:
 
     The folder has a dataset.yaml (from bag_to_frames), or PNG files of class ids, 255 = unlabelled.
     Names are stamps in seconds (`1700000000.066666667`) or nanoseconds, or indices from 0 (`12`).
-
-    Attributes:
-        source: the folder.
-        class_names: None without a dataset.yaml.
 
     Raises:
         DataError: there are no labels, or a name is not valid, or names are of both kinds.

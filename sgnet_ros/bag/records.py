@@ -13,13 +13,9 @@ from rosbags.typesys import Stores, get_typestore
 
 @dataclass(frozen=True)
 class BagTopic:
-    """One topic of a bag.
+    """One topic of a bag, with the number of readable messages.
 
-    Attributes:
-        name: e.g. `/camera/camera/color/image_raw`.
-        msgtype: e.g. `sensor_msgs/msg/Image`.
-        count: number of messages; in a truncated bag, before the cut.
-        latched: transient local: late subscribers receive earlier messages.
+    Late subscribers of a latched (transient local) topic receive earlier messages.
     """
 
     name: str

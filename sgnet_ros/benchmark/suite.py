@@ -168,7 +168,7 @@ def _start_node(
 
 def _start(module: str, folder: Path, *argv: object) -> ChildProcess:
     name = module.rpartition('.')[2]
-    return ChildProcess(name, list(map(str, argv)), folder / f'{name}.log', os.environ, module)
+    return ChildProcess(name, list(map(str, argv)), folder / f'{name}.log', module)
 
 
 def _spin(listener: Listener, node: ChildProcess, stop: threading.Event) -> None:

@@ -54,14 +54,20 @@ def run(args: argparse.Namespace) -> int:
 
     if args.checkpoint and not args.checkpoint.is_file():
         raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')
-    dataset, indices = _choose_frames(args)
+    dataset, indices = _choose_frames(args)  # imports torch, which must be before cv2
+    from sgnet_ros.bag.writer import write_bag
+
+    source = dataset.name if args.frames else 'generated rooms'
+    class_names = dataset.class_names if dataset.has_labels else None
     os.environ.update({**private_domain(os.environ), **large_image_profile(os.environ)})
     bag = args.out / 'bag'
     with interruptible() as stop, _output_folder(args.out):
         try:
-            _write_bag(args, dataset, indices, bag, stop)
+            print(f'1/3  writing {len(indices)} frames of {source} as a bag', flush=True)
+            samples = _samples(dataset, indices, stop)
+            write_bag(samples, bag, args.rate, class_names)
             result = _play(args, bag, stop, len(indices))
-            metrics = _report(args, dataset, bag, result)
+            metrics = _report(args, source, class_names, bag, result)
         finally:
             if not args.keep_bag:
                 shutil.rmtree(bag, ignore_errors=True)
@@ -114,28 +120,13 @@ def _output_folder(out: Path):
         yield
 
 
-def _source(args: argparse.Namespace, dataset) -> str:
-    return dataset.name if args.frames else 'generated rooms'
-
-
-def _class_names(dataset) -> tuple[str, ...] | None:
-    return dataset.class_names if dataset.has_labels else None
-
-
-def _write_bag(args: argparse.Namespace, dataset, indices: Sequence[int], bag: Path, stop) -> None:
+def _samples(dataset, indices: Sequence[int], stop):
     from tqdm import tqdm
 
-    from sgnet_ros.bag.writer import write_bag
-
-    print(f'1/3  writing {len(indices)} frames of {_source(args, dataset)} as a bag', flush=True)
-
-    def samples():
-        for index in tqdm(indices, unit='frame', disable=None):
-            if stop.is_set():
-                raise KeyboardInterrupt
-            yield dataset[index]
-
-    write_bag(samples(), bag, args.rate, _class_names(dataset))
+    for index in tqdm(indices, unit='frame', disable=None):
+        if stop.is_set():
+            raise KeyboardInterrupt
+        yield dataset[index]
 
 
 def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
@@ -163,16 +154,16 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
     return result
 
 
-def _report(args: argparse.Namespace, dataset, bag: Path, result) -> dict:
+def _report(args: argparse.Namespace, source: str, class_names, bag: Path, result) -> dict:
     """Write and print the metrics, write the contact sheet; returns the metrics."""
     from sgnet_core.io.images import write_rgb
     from sgnet_ros.replay.demo_report import compare, contact_sheet_of
     from sgnet_ros.replay.result import table
 
     print('3/3  comparing masks with labels\n', flush=True)
-    scores, selected = compare(bag, result, _class_names(dataset))
+    scores, selected = compare(bag, result, class_names)
     metrics = {
-        'source': _source(args, dataset),
+        'source': source,
         'network': result.about.get('network', ''),
         'rate_hz': args.rate,
         **result.metrics(),

@@ -45,13 +45,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BagEvaluation:
-    """The results of a bag.
-
-    Attributes:
-        network: a description in one line.
-        interrupted: Ctrl-C came before the end of the bag.
-        replay: the replay; None for offline evaluation.
-    """
+    """The results of a bag; `replay` is None for offline evaluation."""
 
     counts: Evaluation
     network: str
@@ -61,11 +55,7 @@ class BagEvaluation:
 
 
 class BagEvaluator:
-    """Evaluates one bag with the options of `evaluate_bag`.
-
-    Args:
-        on_frame: called with every counted frame; see `sgnet_core.evaluation.evaluate`.
-    """
+    """Evaluates one bag with the options of `evaluate_bag`; `on_frame` gets every counted frame."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sgnet_core.errors import SgnetError
@@ -29,12 +29,7 @@ class ChildProcess:
     """
 
     def __init__(
-        self,
-        name: str,
-        argv: Sequence[str],
-        log: Path,
-        environ: Mapping[str, str],
-        module: str = 'sgnet_ros',
+        self, name: str, argv: Sequence[str], log: Path, module: str = 'sgnet_ros'
     ) -> None:
         self.name = name
         self.log = log
@@ -44,7 +39,6 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=dict(environ),
                 # Ctrl-C must not reach the child: the parent ends it.
                 start_new_session=True,
             )

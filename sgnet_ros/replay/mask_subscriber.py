@@ -7,7 +7,6 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -30,12 +29,9 @@ BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_j
 
 @dataclass(frozen=True)
 class ReceivedMask:
-    """One mask.
+    """One mask; `load` returns its (H, W) uint8 class ids, `arrived_s` is monotonic.
 
-    Attributes:
-        load: returns the (H, W) uint8 class ids.
-        latency_ms: from the colour stamp (in a `ReplayResult`: from sending) to the arrival.
-        arrived_s: monotonic time of arrival.
+    The latency counts from the colour stamp; in a `ReplayResult`, from sending.
     """
 
     load: Callable[[], np.ndarray]
@@ -47,8 +43,7 @@ class MaskSubscriber:
     """Subscribes to the outputs of a segmentation node.
 
     Args:
-        on_overlay: called with the stamp in ns and the (H, W, 3) uint8 overlay; None = without
-            overlays.
+        on_overlay: called with the stamp in ns and the overlay; None = without overlays.
         node_name: name with namespace, for example `/robot1/segmentation`.
 
     Attributes:
@@ -116,8 +111,12 @@ class MaskSubscriber:
         stamp = stamp_ns(message.header)
         labels = mask_from_msg(message)
         # A long bag has many masks; compressed, 480x640 pixels are some kilobytes.
-        load = partial(_decompress, zlib.compress(labels, level=1), labels.shape)
-        self.masks[stamp] = ReceivedMask(load, (arrived_ns - stamp) / 1e6, arrived_s)
+        data, shape = zlib.compress(labels, level=1), labels.shape
+        self.masks[stamp] = ReceivedMask(
+            lambda: np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape),
+            (arrived_ns - stamp) / 1e6,
+            arrived_s,
+        )
 
     def _store_overlay(self, message: Image) -> None:
         self._on_overlay(stamp_ns(message.header), rgb_from_msg(message))
@@ -136,7 +135,3 @@ class MaskSubscriber:
                     for entry in status.values
                     if entry.value.isdecimal()
                 }
-
-
-def _decompress(data: bytes, shape: tuple[int, int]) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape)

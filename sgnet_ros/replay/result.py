@@ -23,8 +23,7 @@ class ReplayResult:
     Attributes:
         masks: by recorded stamp of the frame, in ns.
         about: status of the network: `network`, `device`, `checkpoint` ...
-        played: JSON results of play_bag.
-        node: JSON results of the node.
+        played, node: JSON results of play_bag and of the node.
         sent_stamps: recorded stamp -> stamp sent, in ns.
     """
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -158,14 +157,14 @@ class ReplaySession:
         if config.lossless:
             argv += ['--lossless', f'{self._node_name}/mask']
         argv += ['--topics', *(getattr(config.topics, stream) for stream in config.streams)]
-        return ChildProcess('play_bag', argv, config.out / 'play_bag.log', os.environ)
+        return ChildProcess('play_bag', argv, config.out / 'play_bag.log')
 
     def _start_node(self, json_file: Path) -> ChildProcess | nullcontext[None]:
         if self._config.node is not None:
             return nullcontext()
         argv = ['segmentation_node', '--json', str(json_file), *node_arguments(self._config)]
         log = self._config.out / 'segmentation_node.log'
-        return ChildProcess('segmentation_node', argv, log, os.environ)
+        return ChildProcess('segmentation_node', argv, log)
 
     def _spin(self) -> None:
         self._subscriber.spin()
