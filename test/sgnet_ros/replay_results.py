@@ -17,16 +17,16 @@ def mask(labels=None, latency_ms=10.0, arrived_s=0.0):
     return ReceivedMask(lambda: labels, latency_ms, arrived_s)
 
 
-def replay_result(masks, class_names=NYU40.class_names, stamps=STAMPS, **node):
+def replay_result(received, class_names=NYU40.class_names, stamps=STAMPS, **node):
     """The frames were sent 1000 s later than recorded; `node` replaces counts of the node."""
     counts = {
         'received': {'rgb': 5, 'depth': 5, 'camera_info': 5},
         'pairs': len(stamps),
-        'masks': len(masks),
+        'masks': len(received),
         'dropped': {},
         'processing_ms': None,
         **node,
     }
     played = {'messages': {FrameTopics().rgb: len(stamps), '/other/rgb': 3}}
     sent = {stamp: stamp + 1_000_000_000_000 for stamp in stamps}
-    return ReplayResult(masks, class_names, {'network': 'a network'}, played, counts, sent)
+    return ReplayResult(received, class_names, {'network': 'a network'}, played, counts, sent)
