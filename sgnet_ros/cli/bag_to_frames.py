@@ -18,15 +18,8 @@ from typing import TYPE_CHECKING
 from sgnet_core.cli.options import add_options, check_positive
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.io.files import write_json
+from sgnet_ros.bag import options
 from sgnet_ros.bag.frame_topics import FrameTopics
-from sgnet_ros.bag.options import (
-    add_bag,
-    add_frame_options,
-    frame_topics,
-    no_frame_error,
-    open_frames,
-    unpaired,
-)
 
 if TYPE_CHECKING:
     from sgnet_core.types import Sample
@@ -35,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_bag(parser)
+    options.add_bag(parser)
     parser.add_argument(
         'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
     )
@@ -59,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='name frames by stamp in seconds (default) or by index from 0',
     )
     add_options(parser, 'png')
-    add_frame_options(parser)
+    options.add_frame_options(parser)
     add_options(parser, 'json')
 
 
@@ -81,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         chosen = islice(_subsample(samples, args.every, args.rate), args.limit)
         rate_hz, count = _write(chosen, args, frames, own_classes)
         if not count and not stop.is_set():
-            raise no_frame_error(bag, frames)
+            raise options.no_frame_error(bag, frames)
         _report(args, bag, frames, count, rate_hz)
         if bag.damage and not stop.is_set():
             raise SgnetError(f'{bag.damage}; wrote the {count} frames before that')
@@ -91,12 +84,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open(bag: 'Bag', args: argparse.Namespace, labels: bool) -> 'BagFrames':
-    topics = frame_topics(args)
+    topics = options.frame_topics(args)
     recorded = bag.topics.get(topics.labels)
     is_chosen = topics.labels != FrameTopics().labels
     if not labels or not (is_chosen or (recorded and recorded.count)):
         topics = replace(topics, labels=None)
-    frames = open_frames(bag, args, topics)
+    frames = options.open_frames(bag, args, topics)
     if topics.labels and frames.class_names is None:
         raise DataError(
             f'{bag.path}: no class names on {topics.label_names} for the labels on '
@@ -179,7 +172,7 @@ def _report(
             labels = f'labels to be painted in {args.out / "label"}'
         print(f'bag_to_frames: {count} frames of {frames.pairs} pairs{rate}, {labels}: {args.out}')
         if frames.dropped:
-            print(f'messages without a pair: {unpaired(frames)}')
+            print(f'messages without a pair: {options.unpaired(frames)}')
         if frames.skipped:
             print(f'{len(frames.skipped)} frames skipped; the first: {frames.skipped[0]}')
     if args.json:

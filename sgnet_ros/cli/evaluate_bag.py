@@ -17,14 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sgnet_core.cli.options import add_options
 from sgnet_core.errors import InputError, SgnetError
 from sgnet_core.io.files import check_json_destination, write_json
-from sgnet_ros.bag.options import (
-    add_bag,
-    add_frame_options,
-    frame_topics,
-    no_frame_error,
-    open_frames,
-    unpaired,
-)
+from sgnet_ros.bag import options
 from sgnet_ros.replay.options import add_online_options, check_online_options
 
 if TYPE_CHECKING:
@@ -34,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_bag(parser)
+    options.add_bag(parser)
     add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
     parser.add_argument(
         '--labels',
@@ -49,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='YAML file that merges classes, for example config/nyu40_to_nyu13.yaml',
     )
-    add_frame_options(parser)
+    options.add_frame_options(parser)
     add_online_options(parser)
     parser.add_argument(
         '--write-bag', type=Path, metavar='BAG', help='write a copy of the bag with the masks added'
@@ -74,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f'{args.write_bag} exists; remove it or choose another --write-bag')
     labels = None if args.labels is None else FolderLabels(args.labels)
     with Bag(args.bag) as bag:
-        frames = open_frames(bag, args, frame_topics(args), labels)
+        frames = options.open_frames(bag, args, options.frame_topics(args), labels)
         report = ReportFolder(args.out) if args.out else None
         evaluator = BagEvaluator(args, bag, frames, report and report.selector.update)
         result = evaluator.online() if args.live else evaluator.offline()
@@ -124,12 +117,12 @@ def _print_report(
     if result.replay is not None:
         print(table(metrics))
     else:
-        print(f'{metrics["pairs"]} pairs, messages without a pair: {unpaired(frames)}')
+        print(f'{metrics["pairs"]} pairs, messages without a pair: {options.unpaired(frames)}')
 
 
 def _no_frame_error(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:
     if result.replay is None or frames.pairs == frames.unlabelled:
-        return no_frame_error(bag, frames)
+        return options.no_frame_error(bag, frames)
     metrics = result.replay.metrics(frames.topics.rgb)
     return SgnetError(
         f'no mask for a labelled frame: {metrics["pairs"]} pairs, dropped: '

@@ -2,10 +2,8 @@
 """A bag with masks has all messages of the source."""
 
 import numpy as np
-import pytest
 from bag_files import rewrite
 
-from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import SegmentationResult
 from sgnet_ros.bag.frame_topics import FrameTopics
@@ -66,12 +64,3 @@ def test_earlier_masks_are_replaced(bag_path, tmp_path):
     twice = write_masks(once, tmp_path / 'twice')
     assert messages(twice) == messages(bag_path)
     assert messages(twice, MASK, OVERLAY, LABELS) == messages(once, MASK, OVERLAY, LABELS)
-
-
-def test_error_removes_the_new_bag(bag_path, tmp_path):
-    with pytest.raises(ZeroDivisionError), Bag(bag_path) as bag, BagWriter(tmp_path / 'out') as new:
-        MaskWriter(new, bag, RGB, NYU40.class_names)
-        raise ZeroDivisionError
-    assert not (tmp_path / 'out').exists()
-    with pytest.raises(InputError, match='exists'):
-        BagWriter(bag_path)

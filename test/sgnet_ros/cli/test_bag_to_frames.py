@@ -136,18 +136,6 @@ def test_frames_of_another_camera_are_skipped(bag_path, convert, tmp_path, tiny_
     assert 'one data set has one camera' in said
 
 
-def test_depth_of_another_size_is_an_error(bag_path, convert, tmp_path):
-    def shrink(message):
-        message.height -= 1
-
-    path = edited(bag_path, tmp_path / 'new', TOPICS.depth, shrink)
-    status, frames, said = convert(path)
-    assert (status, frames) == (2, None)
-    assert '5 pairs of colour and depth' in said
-    assert 'regist' in said
-    assert not (tmp_path / 'frames').exists()
-
-
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_truncated_bag_is_converted_and_fails(tiny_samples, convert, tmp_path, storage):
     write_bag(tiny_samples * 8, tmp_path / 'bag', 30.0, NYU40.class_names, storage)

@@ -16,6 +16,7 @@ from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.writer import START_NS, write_bag
 from sgnet_ros.conversions.images import rgb_from_msg, stamp_ns
 from sgnet_ros.conversions.masks import label_names_from_msg
+from sgnet_ros.topics import LATCHED_QOS
 
 TOPICS = FrameTopics()
 DEADLINE_S = 60.0
@@ -70,19 +71,13 @@ class Listener:
         return output
 
 
-def latched():
-    from rclpy.qos import DurabilityPolicy, QoSProfile
-
-    return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
 RECORDED = [START_NS + round(index * 1e9 / 30.0) for index in range(5)]
 WAIT = ('--wait-for-subscribers', 60, '--start-delay', 3)
 
 
 def test_all_messages_arrive_as_recorded(bag_path, tiny_samples, listener, play, tmp_path):
     listener.listen(*STREAMS)
-    listener.listen(TOPICS.label_names, count=1, qos=latched())
+    listener.listen(TOPICS.label_names, count=1, qos=LATCHED_QOS)
     listener.until_end(play(bag_path, *WAIT, '--json', tmp_path / 'sent.json'))
     for topic in STREAMS:
         assert listener.stamps(topic) == RECORDED
