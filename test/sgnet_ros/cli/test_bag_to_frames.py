@@ -133,7 +133,7 @@ def test_frames_of_another_camera_are_skipped(bag_path, convert, tmp_path, tiny_
     assert (status, len(frames)) == (0, 3)
     assert frames.intrinsics == tiny_samples[0].frame.intrinsics
     assert '2 frames skipped' in said
-    assert 'one data set has one camera' in said
+    assert 'the dataset CameraIntrinsics' in said
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
