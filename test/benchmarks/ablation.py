@@ -14,58 +14,45 @@ import itertools
 import json
 import logging
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from sgnet_core.benchmark import report
 from sgnet_core.cli.options import add_options
 from sgnet_core.io.files import atomic_write, write_json
 from sgnet_core.model import SConv2d
 from sgnet_core.training.config import TrainConfig, load_train_config
 from sgnet_core.training.trainer import Trainer
 
+NUMBERS = ('mean', 'deviation')
 
-@dataclass(frozen=True)
-class Variant:
-    """One network of the comparison.
-
-    Attributes:
-        spatial: as in `SGNetConfig`.
-        zeroed: layer of every S-Conv that stays at zero. Without its offset generator an S-Conv
-            only weights its samples. Without the last layer of its weight generator all weights
-            are sigmoid(0), a constant that the next BatchNorm removes, and it only moves them.
-    """
-
-    spatial: str
-    zeroed: str | None = None
-
-
-VARIANTS = {
-    'none': Variant('none'),
-    'features': Variant('features'),
-    'depth': Variant('depth'),
-    'xyz': Variant('xyz'),
-    'hha': Variant('hha'),
-    'offsets_only': Variant('depth', 'weight_generator2'),
-    'weights_only': Variant('depth', 'offset_generator'),
+VARIANTS: dict[str, tuple[str, str | None]] = {
+    'none': ('none', None),
+    'features': ('features', None),
+    'depth': ('depth', None),
+    'xyz': ('xyz', None),
+    'hha': ('hha', None),
+    'offsets_only': ('depth', 'weight_generator2'),
+    'weights_only': ('depth', 'offset_generator'),
 }
+"""Name -> `spatial` of `SGNetConfig`, and the layer of every S-Conv that stays at zero.
+
+Without its offset generator an S-Conv only weights its samples. Without the last layer of its
+weight generator all weights are sigmoid(0), a constant that the next BatchNorm removes, and the
+S-Conv only moves its samples.
+"""
 
 
 def train_variant(
     name: str, config: TrainConfig, data: Path, out: Path, **resources: object
 ) -> None:
-    """Train one variant, or resume its run, and write its scores to `out`/scores.json.
-
-    Args:
-        name: a key of `VARIANTS`; its `spatial` takes the place of the one in `config`.
-        resources: `device` and `workers` of `Trainer`.
-    """
-    variant = VARIANTS[name]
-    config = dataclasses.replace(config, spatial=variant.spatial, evaluate_every=config.epochs)
+    """Train one variant, or resume its run, and write its scores to `out`/scores.json."""
+    spatial, zeroed = VARIANTS[name]
+    config = dataclasses.replace(config, spatial=spatial, evaluate_every=config.epochs)
     trainer = Trainer(config, data, out, **resources)
-    if variant.zeroed is not None:
-        zero_layer(trainer.network, variant.zeroed)
+    if zeroed is not None:
+        zero_layer(trainer.network, zeroed)
     if (out / 'last.pt').exists():
         trainer.resume()
     trainer.fit()
@@ -97,16 +84,6 @@ def tabulate(out: Path) -> dict[str, dict[str, object]]:
     return table
 
 
-def as_markdown(table: dict[str, dict[str, object]]) -> str:
-    """The table in per cent, one line an variant."""
-    lines = ['| variant | mIoU of each seed | mean | deviation |', '|---|---|---|---|']
-    for name, row in table.items():
-        seeds = ', '.join(f'{100 * miou:.2f}' for miou in row['miou'])
-        deviation = '' if row['deviation'] is None else f'{100 * row["deviation"]:.2f}'
-        lines.append(f'| `{name}` | {seeds} | {100 * row["mean"]:.2f} | {deviation} |')
-    return '\n'.join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--config', type=Path, default=Path(__file__).with_name('ablation.yaml'))
@@ -122,7 +99,11 @@ def main() -> None:
             settings = dataclasses.replace(config, seed=seed)
             train_variant(name, settings, args.data, out, device=args.device, workers=args.workers)
     table = tabulate(args.out)
-    print(as_markdown(table))
+    rows = [
+        {'variant': name} | {key: row[key] and 100 * row[key] for key in NUMBERS}
+        for name, row in table.items()
+    ]
+    print('mIoU in per cent, over the seeds\n' + report.table(rows, ['variant'], NUMBERS))
     if args.json:
         write_json(args.json, {'config': str(args.config), 'variants': table})
 

@@ -22,6 +22,7 @@ Errors = dict[str, dict[str, float]]
 
 LEVEL = np.array([0.0, 1.0, 0.0])
 CLOSE_DEG = 5.0
+PERCENTILES = {'median': 50, 'p90': 90, 'p95': 95, 'largest': 100}
 
 
 def read_rotations(path: Path) -> np.ndarray:
@@ -54,8 +55,8 @@ def errors(data: FolderDataset, down: np.ndarray) -> Errors:
     for sample_id, number in zip(data.ids, numbers, strict=True):
         if not 1 <= number <= len(down):
             raise InputError(
-                f'{data.root}: frame {sample_id!r} is not a number from 1 to {len(down)}, as '
-                'those of NYUv2 are; give the rotations of this data set'
+                f'{data.root}: frame {sample_id!r} is not a number from 1 to {len(down)}; give the '
+                'rotations of this data set'
             )
     truth = down[np.array(numbers) - 1]
     estimates, _ = _estimates(data, tracked=False)
@@ -98,20 +99,15 @@ def _estimates(data: FolderDataset, tracked: bool) -> tuple[np.ndarray, list[np.
 
 
 def _angles_deg(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    # The sine is sharp where the cosine is not.
+    # The sine is precise at small angles, the cosine is not.
     sine = np.linalg.norm(np.cross(some, others), axis=1)
     return np.degrees(np.arctan2(sine, (some * others).sum(1)))
 
 
 def _distribution(angles_deg: np.ndarray) -> dict[str, float]:
-    median, p90, p95 = np.percentile(angles_deg, [50, 90, 95])
-    return {
-        'median_deg': round(float(median), 4),
-        'p90_deg': round(float(p90), 4),
-        'p95_deg': round(float(p95), 4),
-        'largest_deg': round(float(angles_deg.max()), 4),
-        f'share_within_{CLOSE_DEG:g}_deg': round(float((angles_deg <= CLOSE_DEG).mean()), 4),
-    }
+    values = {f'{name}_deg': np.percentile(angles_deg, q) for name, q in PERCENTILES.items()}
+    values[f'share_within_{CLOSE_DEG:g}_deg'] = (angles_deg <= CLOSE_DEG).mean()
+    return {name: round(float(value), 4) for name, value in values.items()}
 
 
 def main() -> None:
