@@ -12,7 +12,6 @@ The authors' code for PyTorch 0.4.1 differs from ours as follows:
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -48,8 +47,6 @@ _HEAD_NAMES = {
     'auxiliary_head.4': 'dsn3.3',
 }
 """Our module -> the authors'. Only heads have other names; LeakyReLU is part of the norm."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,8 +142,7 @@ def _convert_tensors(
             mappings[source] = TensorMapping(source, None, shape, 'auxiliary head, dropped')
             continue
         if target.endswith('.num_batches_tracked'):
-            weights[target] = torch.zeros((), dtype=torch.int64)  # the authors' norms do not count
-            mappings[source] = TensorMapping(source, None, shape, 'counter, not needed')
+            weights[target] = torch.zeros((), dtype=torch.int64)  # InPlace-ABN has no counter
             continue
         value = tensors[source].to(torch.float32, copy=True)
         if target in scales:
@@ -164,28 +160,19 @@ def _check(network: SGNet, tensors: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError with the first tensor that does not fit."""
     wanted = _authors_shapes(network)
     state = network.state_dict()
-    optional = {_authors_name(n): () for n in state if n.endswith('.num_batches_tracked')}
-    optional |= {bias: tuple(state[norm].shape) for norm, bias in _sconv_biases(network).items()}
+    biases = {bias: tuple(state[norm].shape) for norm, bias in _sconv_biases(network).items()}
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise CheckpointError(f'{name} is of type {type(tensor).__name__}, expected a tensor')
     try:
-        check_tensors(wanted | {n: s for n, s in optional.items() if n in tensors}, tensors)
+        check_tensors(wanted | {n: s for n, s in biases.items() if n in tensors}, tensors)
     except CheckpointError as error:
         raise CheckpointError(f'{error}{_variant_hint(network.config, tensors)}') from error
     for name, tensor in tensors.items():
-        if name.endswith('.num_batches_tracked'):
-            continue
         if not (tensor.is_floating_point() and tensor.isfinite().all()):
             raise CheckpointError(
                 f'tensor {name} has values that are not finite; download the file again'
             )
-    if any(name.endswith('.num_batches_tracked') for name in tensors):
-        # InPlace-ABN has no such counter. BatchNorm2d has one, and keeps the sign of its weight.
-        logger.warning(
-            "the file was saved with BatchNorm2d instead of the authors' norm; their rule "
-            '|weight| + %s is applied anyway', ABN_EPSILON,
-        )  # fmt: skip
 
 
 def _variant_hint(config: SGNetConfig, tensors: Mapping[str, Tensor]) -> str:
@@ -259,14 +246,10 @@ def _ignore_numpy_scalars() -> contextlib.AbstractContextManager[object]:
 
     NumPy's own classes stay forbidden: their unpickling trusts the bytes of the file.
     """
-    if not hasattr(torch.serialization, 'safe_globals'):  # before PyTorch 2.5
-        return contextlib.nullcontext()
-    scalar = [(module, 'scalar') for module in ('numpy.core.multiarray', 'numpy._core.multiarray')]
+    names = [('numpy', 'dtype'), ('numpy.core.multiarray', 'scalar')]
+    names.append(('numpy._core.multiarray', 'scalar'))
     return torch.serialization.safe_globals(
-        [
-            type(name, (_Ignored,), {'__module__': module})
-            for module, name in (('numpy', 'dtype'), *scalar)
-        ]
+        [type(name, (_Ignored,), {'__module__': module}) for module, name in names]
     )
 
 

@@ -149,13 +149,10 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        problem = f'is not a complete safetensors file ({error}); copy or download it again'
-        if isinstance(error, SafetensorError) and _is_pytorch_file(path):
-            problem = (
-                'is a PyTorch file; convert a file of the authors (SGNet.pth.tar) with '
-                '`convert_checkpoint`; from a training run, use best.safetensors'
-            )
-        raise CheckpointError(f'{path} {problem}') from error
+        raise CheckpointError(
+            f'{path} is not a complete safetensors file ({error}); copy or download it again; a '
+            'PyTorch file of the authors (SGNet.pth.tar) needs `convert_checkpoint`'
+        ) from error
     return parse_header(path, metadata, weights)
 
 
@@ -183,12 +180,6 @@ def differences(given: object, wanted: object) -> str:
     """Differing fields of two instances of a dataclass, each as `name: given, not wanted`."""
     pairs = [(f.name, getattr(given, f.name), getattr(wanted, f.name)) for f in fields(wanted)]
     return ', '.join(f'{name}: {one!r}, not {two!r}' for name, one, two in pairs if one != two)
-
-
-def _is_pytorch_file(path: Path) -> bool:
-    """True if the file starts like those of `torch.save`: pickle 2, or zip."""
-    with path.open('rb') as file:
-        return file.read(2) in (b'\x80\x02', b'PK')
 
 
 def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Tensor]) -> Checkpoint:

@@ -45,7 +45,10 @@ def cpu_class() -> str:
     flags = _cpu_flags()
     known = [name for flag, name in VECTOR_FLAGS.items() if flag in flags]
     vectors = f' with {", ".join(known)}' if known else ''
-    return f'{_usable_cores()} CPU cores, {platform.machine()}{vectors}'
+    # A container or taskset can allow fewer cores than the machine has.
+    limited = hasattr(os, 'sched_getaffinity')
+    cores = len(os.sched_getaffinity(0)) if limited else os.cpu_count() or 1
+    return f'{cores} CPU cores, {platform.machine()}{vectors}'
 
 
 def load_average() -> float | None:
@@ -66,16 +69,9 @@ def bf16_is_fast() -> bool:
     return bool({'amx_bf16', 'avx512_bf16', 'bf16'} & _cpu_flags())
 
 
-def _usable_cores() -> int:
-    # A container or taskset can allow fewer cores than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
 def _cpu_flags() -> set[str]:
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return set()
-    # `flags` on x86, `Features` on ARM.
-    found = (line.partition(':')[2] for line in lines if line.startswith(('flags', 'Features')))
-    return set(next(found, '').split())
+    with suppress(OSError), Path('/proc/cpuinfo').open() as file:
+        for line in file:
+            if line.startswith(('flags', 'Features')):  # x86, ARM
+                return set(line.partition(':')[2].split())
+    return set()
