@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(values: dict[str, Any]) -> None:
-    """A line for every tensor of the file, and one that sums up."""
+    """Print a line for each tensor of the file and a summary."""
     tensors = values['tensors']
     rows = [('tensor of the file', 'tensor of the checkpoint', 'shape', 'change')]
     for use in tensors:

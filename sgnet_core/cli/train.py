@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sgnet_core.cli.options import add_options
 
-SHIPPED = 'shipped'
+BUNDLED = 'bundled'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--init',
         nargs='?',
-        const=SHIPPED,
+        const=BUNDLED,
         metavar='CHECKPOINT',
         help='initialise from this checkpoint, even if its classes differ, and inherit its '
         'architecture, input size and depth_fill unless --config sets them; without CHECKPOINT, '
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--teacher',
         nargs='?',
-        const=SHIPPED,
+        const=BUNDLED,
         action='append',
         default=[],
         metavar='CHECKPOINT',
@@ -65,9 +65,11 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.training.trainer import Trainer
 
     if not args.resume and (args.out / 'last.pt').exists():
-        raise ConfigError(f'{args.out} holds a run; give --resume to continue it, or another --out')
+        raise ConfigError(
+            f'{args.out} holds a run; continue it with --resume or choose another --out'
+        )
     init, *teachers = (
-        DEFAULT_CHECKPOINT if name == SHIPPED else name and Path(name)
+        DEFAULT_CHECKPOINT if name == BUNDLED else name and Path(name)
         for name in (args.init, *args.teacher)
     )
     inherited = None if init is None else inherited_settings(init)
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if not distributed.is_main:
             logging.disable(logging.INFO)
         elif device == 'cpu' and args.device == 'auto':
-            logging.info('no CUDA device is there: training on the CPU')
+            logging.info('no CUDA device found: training on the CPU')
         trainer = Trainer(
             config,
             args.data,

@@ -9,7 +9,7 @@ from sgnet_core.model import VARIANTS, SConv2d, SGNet, SGNetConfig
 from sgnet_core.model.complexity import complexity
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, resize_scores
 
-# sgnet.md section 2: millions of parameters with the auxiliary head, GMACs at 480x640.
+# Millions of parameters with the auxiliary head, GMACs at 480x640, as in the paper.
 PAPER = [
     ('sgnet_r101', 'none', 56.82, 86.1),
     ('sgnet_r101', 'depth', 58.30, 97.1),

@@ -160,7 +160,7 @@ def test_train_evaluate_and_predict_commands(config_file, tiny_dataset, tmp_path
     assert provenance['start'] == 'random weights'
 
     assert run_command('sgnet_core', 'train', arguments) == 2
-    assert 'holds a run; give --resume' in capsys.readouterr().err
+    assert 'holds a run; continue it with --resume' in capsys.readouterr().err
 
     evaluate = ['--data', data, '--split', 'val', '--checkpoint', str(best), '--json']
     assert run_command('sgnet_core', 'evaluate', [*evaluate, str(tmp_path / 'e.json')]) == 0
