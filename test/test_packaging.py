@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package as users get it: built by colcon both ways and by pip, sourced, and run.
-
-Everything is built from a copy, in a temporary folder.
-"""
+"""The package built by colcon (both ways) and by pip from a copy, sourced, and run."""
 
 import ast
 import configparser
@@ -42,27 +39,26 @@ PACKAGE_OF = {'tf2_ros': 'tf2_ros_py'}
 LOOKED_FOR_BY = ('_choose', '_optional', 'pytest.importorskip')
 
 
+def run(*command: object, **options) -> subprocess.CompletedProcess:
+    options = {'cwd': REPOSITORY, **options}
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+
+
 @dataclass(frozen=True)
 class Installation:
-    """An installed package: where, and the environment of somebody who has sourced it."""
+    """An installed package, and the environment after sourcing it."""
 
     prefix: Path
     environment: dict[str, str]
     log: str
 
     def run(self, *command: object) -> subprocess.CompletedProcess:
-        """Run outside the checkout, whose packages would otherwise be found first."""
-        return subprocess.run(
-            [str(part) for part in command],
-            env=self.environment,
-            cwd=self.prefix,
-            capture_output=True,
-            text=True,
-        )
+        """Run outside the checkout, so that its packages are not found."""
+        return run(*command, env=self.environment, cwd=self.prefix)
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours without anything a ROS environment or the restart of the ROS wheels has set."""
+    """This environment without the variables of ROS."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ROS_VARIABLES)}
     kept['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), kept['PATH']])
     return kept
@@ -80,15 +76,9 @@ def copy_sources(destination: Path) -> Path:
 
 
 def run_to_success(command: list[object], **options) -> str:
-    done = subprocess.run(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    done = run(*command, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def build_with_colcon(folder: Path, *options: str) -> Installation:
@@ -98,9 +88,8 @@ def build_with_colcon(folder: Path, *options: str) -> Installation:
     copy_sources(folder / 'src' / 'sgnet_ros')
     environment = clean_environment()
     log = run_to_success([colcon, 'build', *options], cwd=folder, env=environment)
-    sourced = run_to_success(
-        ['bash', '-c', '. install/setup.bash && env -0'], cwd=folder, env=environment
-    )
+    command = ['bash', '-c', '. install/setup.bash && env -0']
+    sourced = run(*command, cwd=folder, env=environment).stdout
     variables = dict(line.split('=', 1) for line in sourced.split('\0') if line)
     return Installation(folder / 'install' / 'sgnet_ros', variables, log)
 
@@ -127,7 +116,7 @@ def installation(request, tmp_path_factory) -> Installation:
 
 
 @pytest.mark.parametrize('package', COMMANDS)
-def test_index_knows_both_names(installation, package, monkeypatch):
+def test_ament_index_has_both_names(installation, package, monkeypatch):
     packages = pytest.importorskip('ament_index_python.packages')
     monkeypatch.setenv('AMENT_PREFIX_PATH', installation.environment['AMENT_PREFIX_PATH'])
     assert Path(packages.get_package_prefix(package)) == installation.prefix
@@ -146,7 +135,7 @@ def test_ros2_run_finds_exactly_the_commands(installation, package):
     ]
     assert sorted(path.name for path in found) == sorted(COMMANDS[package])
     for path in found:
-        # Neither the interpreter that built it nor one that a virtual environment would hide.
+        # Not the interpreter of the build, which a virtual environment would hide.
         assert path.read_text().splitlines()[0] == '#!/usr/bin/env python3'
 
 
@@ -158,7 +147,7 @@ def test_every_command_answers_help(installation, package):
         assert done.stdout.startswith(f'usage: {name} ')
 
 
-def test_sgnet_is_every_command(installation):
+def test_sgnet_has_all_commands(installation):
     sgnet = installation.prefix / 'bin' / 'sgnet'
     done = installation.run(sgnet, '--help')
     assert done.returncode == 0, done.stderr
@@ -171,7 +160,7 @@ def test_sgnet_is_every_command(installation):
     assert in_environment == (installation.prefix.name == 'prefix')
 
 
-def test_what_runs_is_what_was_built(installation):
+def test_installed_modules_are_imported(installation):
     code = 'import sgnet_core, sgnet_ros; print(sgnet_core.__file__, sgnet_ros.__file__)'
     done = installation.run(sys.executable, '-c', code)
     assert done.returncode == 0, done.stderr
@@ -181,7 +170,7 @@ def test_what_runs_is_what_was_built(installation):
         assert Path(path).is_relative_to(workspace)
 
 
-def test_metadata_show_the_readme(installation):
+def test_metadata_contain_the_readme(installation):
     found = [*installation.prefix.rglob('METADATA'), *installation.prefix.rglob('PKG-INFO')]
     if not found:
         pytest.skip('a symlink install keeps its metadata in the build folder')
@@ -210,7 +199,7 @@ def test_data_are_installed(installation):
     assert {f'sgnet_core/{checkpoint}', f'sgnet_core/{page}', 'sgnet_ros/py.typed'} <= set(there)
 
 
-def test_colcon_has_nothing_to_add(installation):
+def test_colcon_adds_nothing(installation):
     # colcon warns where it had to install the marker or the manifest itself.
     assert 'explicitly' not in installation.log
 
@@ -235,14 +224,12 @@ for name in {sorted(COMMANDS[package])}:
         if module in sys.modules:
             sys.exit(f'{{name}} --help imports {{module}}')
 """
-    done = subprocess.run(
-        [sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True, text=True
-    )
+    done = run(sys.executable, '-c', code)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize('command', ['segmentation_node', 'play_bag bag'])
-def test_a_missing_ros_is_one_line_with_a_remedy(command):
+def test_missing_ros_is_one_line_with_a_remedy(command):
     code = f"""
 import sys
 sys.modules['rclpy'] = None
@@ -250,9 +237,7 @@ from sgnet_ros.__main__ import sgnet
 sys.argv = ['sgnet', *{command.split()}]
 sys.exit(sgnet())
 """
-    done = subprocess.run(
-        [sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True, text=True
-    )
+    done = run(sys.executable, '-c', code)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2
     assert 'rclpy' in line
@@ -262,41 +247,36 @@ sys.exit(sgnet())
 @pytest.mark.parametrize('package', COMMANDS)
 @pytest.mark.parametrize('arguments', [['segment_everything'], []])
 def test_unknown_command_is_wrong_usage(package, arguments):
-    done = subprocess.run(
-        [sys.executable, '-m', package, *arguments], cwd=REPOSITORY, capture_output=True, text=True
-    )
+    done = run(sys.executable, '-m', package, *arguments)
     assert (done.returncode, done.stdout) == (2, '')
     assert (arguments or ['COMMAND'])[0] in done.stderr
-
-
-def requirements_of_setup_cfg() -> list[str]:
-    options = configparser.ConfigParser()
-    options.read(REPOSITORY / 'setup.cfg')
-    sections = [options['options']['install_requires'], *options['options.extras_require'].values()]
-    return [line for section in sections for line in section.splitlines() if line]
 
 
 @pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13'])
 def test_constraints_pin_every_requirement(python):
     requirements = pytest.importorskip('packaging.requirements')
     utils = pytest.importorskip('packaging.utils')
-    environment = {'python_version': python}
+
+    def valid(lines):
+        for line in lines:
+            requirement = requirements.Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate(
+                {'python_version': python}
+            ):
+                yield utils.canonicalize_name(requirement.name), requirement.specifier
+
     pins = {}
-    for line in (REPOSITORY / 'constraints.txt').read_text().splitlines():
-        if line.startswith('#'):
-            continue
-        pin = requirements.Requirement(line)
-        (exact,) = pin.specifier
+    lines = (REPOSITORY / 'constraints.txt').read_text().splitlines()
+    for name, (exact,) in valid(line for line in lines if not line.startswith('#')):
         assert exact.operator == '=='
-        if pin.marker is None or pin.marker.evaluate(environment):
-            assert (
-                pins.setdefault(utils.canonicalize_name(pin.name), exact.version) == exact.version
-            )
-    wanted = [requirements.Requirement(line) for line in requirements_of_setup_cfg()]
+        assert pins.setdefault(name, exact.version) == exact.version
+    options = configparser.ConfigParser()
+    options.read(REPOSITORY / 'setup.cfg')
+    sections = [options['options']['install_requires'], *options['options.extras_require'].values()]
+    wanted = list(valid(filter(None, '\n'.join(sections).splitlines())))
     assert len(wanted) > 20
-    for requirement in wanted:
-        if requirement.marker is None or requirement.marker.evaluate(environment):
-            assert requirement.specifier.contains(pins[utils.canonicalize_name(requirement.name)])
+    for name, specifier in wanted:
+        assert specifier.contains(pins[name])
 
 
 def imported_ros_packages(folder: str) -> set[str]:
@@ -314,8 +294,8 @@ def imported_ros_packages(folder: str) -> set[str]:
     return {PACKAGE_OF.get(name, name) for name in packages if ROS.fullmatch(name)}
 
 
-def test_manifest_is_valid_and_has_what_is_used_and_no_more():
-    # colcon takes a package with an invalid manifest for plain Python, without a word.
+def test_manifest_lists_exactly_the_imported_packages():
+    # colcon silently treats a package with an invalid manifest as plain Python.
     package = pytest.importorskip('catkin_pkg.package')
     warnings = []
     manifest = package.parse_package(str(REPOSITORY / 'package.xml'), warnings=warnings)
