@@ -2,7 +2,6 @@
 """The launch files: read as source anywhere, and run where a ROS distribution has `launch`.
 
 The runs use stand-ins for the node and for the camera that write down how they were started.
-Over 300 lines: all of them share these.
 """
 
 import argparse
@@ -185,7 +184,11 @@ def test_a_wrong_choice_starts_nothing(robot, wrong):
 
 def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
     status = robot.launch(
-        'realsense.launch.py', serial_no='831612073525', color_profile='848x480x30', device='cpu'
+        'realsense.launch.py',
+        serial_no='831612073525',
+        color_profile='848x480x30',
+        device='cpu',
+        log_level='debug',
     )
     assert status == 0
     configurations, environment = robot.camera()
@@ -201,6 +204,7 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
         'align_depth.enable': 'true',
         'log_level': 'info',
     }
+    assert robot.values_of('--log-level') == ['debug'], 'the level of the node, not of the camera'
     assert large_image_profile(os.environ).items() <= environment.items()
     assert robot.started()['files'][0] == str(CONFIG / 'realsense.yaml')
     remappings = robot.remappings()
@@ -213,12 +217,6 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
         for file in robot.started()['parameters']
         for values in file.values()
     ]
-
-
-def test_log_level_is_the_nodes_not_the_cameras(robot):
-    assert robot.launch('realsense.launch.py', log_level='debug') == 0
-    assert robot.camera()[0]['log_level'] == 'info'
-    assert robot.values_of('--log-level') == ['debug']
 
 
 def test_realsense_topics_follow_the_cameras_name(robot):

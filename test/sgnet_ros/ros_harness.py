@@ -176,23 +176,16 @@ class Camera:
             'discovery',
         )
 
-    def send(self, stamp_ns, rgb=None, depth=None, info=None, depth_late_ns=0):
-        """Publish camera_info, colour and depth, the last stamped `depth_late_ns` later.
-
-        Depth comes from `depth_frame`, all else from `frame`.
-        """
+    def send(self, stamp_ns, rgb=None, depth=None, info=None):
+        """Publish camera_info and colour from `frame`, depth from `depth_frame`."""
         from sensor_msgs.msg import CameraInfo
 
         info = info or CameraInfo(width=6, height=4, k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1.0])
         rgb = rgb or image('rgb8', bytes(range(72)))
         depth = depth or image('16UC1', struct.pack('<24H', *range(0, 4800, 200)))
-        for publisher, message, late_ns in (
-            (self.info, info, 0),
-            (self.rgb, rgb, 0),
-            (self.depth, depth, depth_late_ns),
-        ):
+        for publisher, message in ((self.info, info), (self.rgb, rgb), (self.depth, depth)):
             stamp = message.header.stamp
-            stamp.sec, stamp.nanosec = divmod(stamp_ns + late_ns, 10**9)
+            stamp.sec, stamp.nanosec = divmod(stamp_ns, 10**9)
             message.header.frame_id = self.depth_frame if message is depth else self.frame
             publisher.publish(message)
 

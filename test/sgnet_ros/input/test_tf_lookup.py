@@ -7,7 +7,6 @@ import pytest
 from fake_tf2 import stamped
 from scipy.spatial.transform import Rotation
 
-from sgnet_core.errors import ConfigError
 from sgnet_ros.compat import ros_api
 from sgnet_ros.conversions.poses import rigid_transform
 from sgnet_ros.input import tf_lookup
@@ -93,13 +92,6 @@ def test_what_moves_is_forgotten_and_what_does_not_stays(tf):
     # A bag that loops: what comes now is from before.
     buffer.set_transform(stamped('odom', 'rgb', (4, 5, 6), stamp_ns=T0 - 3600 * SECOND), 'test')
     assert reader.lookup('odom', 'rgb', T0 - 3600 * SECOND)[:3, 3].tolist() == [4, 5, 6]
-
-
-def test_without_tf2_ros_the_remedy_is_said(monkeypatch):
-    monkeypatch.setattr(tf_lookup, 'tf2_ros', None)
-    monkeypatch.setitem(ros_api.CHOICES, 'tf2_ros', 'absent (for this test)')
-    with pytest.raises(ConfigError, match=r'absent \(for this test\): install the tf2_ros_py'):
-        TfLookup(None)
 
 
 def test_rigid_transform_is_scipys():

@@ -13,9 +13,7 @@ from ros_harness import MASK, SECOND, T0, stamps
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT
-from sgnet_core.errors import CheckpointError, InputError, SgnetError
-from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.errors import CheckpointError, SgnetError
 from sgnet_ros.node.process import MAX_LAST_FRAME_S
 from sgnet_ros.node.publishers import Publishers
 
@@ -108,23 +106,6 @@ def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_no
     assert not change_state(ros, camera, 'configure')
     assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
     ros.wait_for_log('x.safetensors')
-
-
-@pytest.mark.parametrize('mistake', ['cut off', 'of something else', 'a size of 288x385'])
-def test_a_network_that_cannot_be_made_is_named(ros, tmp_path, mistake):
-    whole, checkpoint = DEFAULT_CHECKPOINT.read_bytes(), tmp_path / 'x.safetensors'
-    data = {'cut off': whole[: len(whole) // 2], 'of something else': b'PK' * 100}
-    parameters, name = {'checkpoint': str(checkpoint)}, str(checkpoint)
-    if mistake in data:
-        checkpoint.write_bytes(data[mistake])
-    else:
-        parameters, name = {'input_size': [288, 385]}, '288x385'
-    node = ros.segmentation(None, autostart=False, device='cpu', **parameters)
-    node._load_segmenter = Segmenter.from_checkpoint
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
-    assert isinstance(node.failure, CheckpointError if mistake in data else InputError)
-    ros.wait_for_log('cannot configure: ', name)
-    assert not any('Traceback' in line for line in ros.log())
 
 
 @pytest.mark.parametrize(

@@ -224,17 +224,6 @@ def test_callbacks_run_while_a_frame_is_in_the_making(ros):
     camera.wait()
 
 
-def test_an_error_about_no_frame_ends_the_node(ros):
-    def defect(frame):
-        raise RuntimeError('a defect in the network')
-
-    node, camera = ros.node_and_camera(FakeSegmenter(defect))
-    camera.send(T0)
-    ros.spin_until(node.failed.done, 'the node fails')
-    assert str(node.failure) == 'a defect in the network'
-    ros.wait_for_log('Traceback', 'defect')
-
-
 def test_diagnostics_say_what_became_of_the_frames(ros):
     node, camera = ros.node_and_camera()
     camera.listen(DiagnosticArray, '/diagnostics')
@@ -342,19 +331,3 @@ def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
     assert len(told) == 1
     assert 'INFO' in told[0]
     assert not any('no output' in line for line in ros.log())
-
-
-def test_the_watchdog_tells_how_far_stamps_are_apart(ros):
-    node, camera = ros.node_and_camera(watchdog__timeout=0.2)
-    sent = []
-
-    def told():
-        # Faster than the node takes them, it would keep colour and depth of different frames.
-        if node.counters.counts().received.get('depth', 0) == len(sent):
-            sent.append(T0 + len(sent) * SECOND)
-            camera.send(sent[-1], depth_late_ns=41_000_000)
-        text = '0 pairs: nearest stamps 41.0 ms apart, sync.slop 15 ms'
-        return any(text in warning for warning in ros.log())
-
-    ros.spin_until(told, 'the gap')
-    assert node.counters.counts().pairs == 0

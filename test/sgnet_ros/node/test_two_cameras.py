@@ -6,7 +6,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import FakeSegmenter
 from ros_harness import T0, camera_messages, stamps
 from sensor_msgs.msg import Image
-from std_srvs.srv import SetBool
 
 from sgnet_ros.conversions.masks import mask_from_msg
 
@@ -52,13 +51,3 @@ def test_two_nodes_serve_two_cameras_without_mixing_them(ros):
 
     names = {f'{side[1:]}/segmentation: {part}' for side in SIDES for part in ('frames', 'network')}
     ros.spin_until(lambda: reported() == names, 'reports of both')
-
-
-def test_each_of_two_nodes_has_services_of_its_own(ros):
-    nodes, cameras = side_by_side(ros)
-    request = SetBool.Request(data=False)
-    assert ros.call(cameras['/left'], SetBool, '/left/segmentation/enable', request).success
-    assert nodes['/left'].describe_problem() == 'not active'
-    cameras['/right'].send(T0)
-    cameras['/right'].wait(1, '/right/segmentation/mask')
-    assert not cameras['/left'].received['/left/segmentation/mask']
