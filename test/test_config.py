@@ -36,7 +36,7 @@ def test_segmentation_yaml_lists_the_declared_parameters():
     assert {type(value) for value in flattened(listed).values()} <= {str, int, float, bool, list}
 
 
-def test_the_node_accepts_segmentation_yaml(ros_domain_id):
+def test_node_accepts_segmentation_yaml(ros_domain_id):
     rclpy = pytest.importorskip('rclpy')
     from sgnet_ros.parameters import NODE_PARAMETERS, NodeParameters
 
@@ -65,7 +65,7 @@ def cameras():
 
 
 @pytest.mark.parametrize('camera', cameras())
-def test_a_cameras_file_says_what_differs_and_names_its_topics(camera):
+def test_camera_file_changes_defaults_and_names_topics(camera):
     declared = pytest.importorskip('sgnet_ros.parameters').NODE_PARAMETERS
     known = {item.name: item for item in declared}
     text = (CONFIG / f'{camera}.yaml').read_text()
@@ -79,7 +79,7 @@ def test_a_cameras_file_says_what_differs_and_names_its_topics(camera):
 
 
 @pytest.mark.parametrize('path', sorted(CONFIG.glob('train_*.yaml')), ids=lambda path: path.stem)
-def test_training_recipes_can_be_read_and_begun(path):
+def test_training_configs_are_valid(path):
     config = load_train_config(path)
     paper = path.stem.endswith('_paper')
     assert config.variant == ('sgnet_r101' if paper else 'sgnet_lite2')
@@ -91,7 +91,7 @@ def test_training_recipes_can_be_read_and_begun(path):
     assert config.evaluate_every <= config.epochs
 
 
-def test_the_settings_for_fine_tuning_start_from_the_shipped_checkpoint():
+def test_finetune_config_matches_the_bundled_checkpoint():
     config = load_train_config(CONFIG / 'finetune.yaml', inherited_settings(DEFAULT_CHECKPOINT))
     shipped = load_checkpoint()
     assert config.architecture(shipped.config.num_classes) == shipped.config
@@ -105,7 +105,7 @@ def test_the_settings_for_fine_tuning_start_from_the_shipped_checkpoint():
 @pytest.mark.parametrize(
     ('name', 'rate', 'epochs'), [('nyuv2_paper', 8e-3, 500), ('sunrgbd_paper', 1e-3, 200)]
 )
-def test_the_papers_recipes_are_the_papers(name, rate, epochs):
+def test_paper_configs_match_the_paper(name, rate, epochs):
     """Section IV of the paper."""
     config = load_train_config(CONFIG / f'train_{name}.yaml')
     assert (config.learning_rate, config.epochs, config.batch_size) == (rate, epochs, 8)

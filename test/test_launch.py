@@ -133,7 +133,7 @@ def test_segmentation_leaves_everything_to_the_parameter_file(robot):
     assert robot.camera() is None
 
 
-def test_a_camera_brings_its_topics_and_parameters_and_arguments_win(robot):
+def test_camera_selects_topics_and_parameters(robot):
     assert robot.launch('segmentation.launch.py', camera='oak_d', rgb_topic='/oak/image_rect') == 0
     assert robot.started()['files'] == [str(CONFIG / 'oak_d.yaml')]
     remappings = robot.remappings()
@@ -143,7 +143,7 @@ def test_a_camera_brings_its_topics_and_parameters_and_arguments_win(robot):
     assert robot.started('rviz2/rviz2') is None
 
 
-def test_rviz_shows_the_outputs_of_a_node_in_a_namespace(robot):
+def test_rviz_shows_outputs_in_a_namespace(robot):
     status = robot.launch('realsense.launch.py', rviz='true', namespace='/left', camera_name='d455')
     assert status == 0
     assert robot.values_of('-f', name='rviz2/rviz2') == ['d455_color_optical_frame']
@@ -153,7 +153,7 @@ def test_rviz_shows_the_outputs_of_a_node_in_a_namespace(robot):
     assert robot.remappings(name='rviz2/rviz2') == {topic: f'/left{topic}' for topic in shown}
 
 
-def test_arguments_win_over_the_parameter_file_and_keep_their_types(robot, tmp_path):
+def test_arguments_override_the_parameter_file_and_keep_types(robot, tmp_path):
     params_file = tmp_path / 'my.yaml'
     params_file.write_text('/**: {ros__parameters: {device: cuda, precision: fp16}}')
     status = robot.launch(
@@ -177,7 +177,7 @@ def test_arguments_win_over_the_parameter_file_and_keep_their_types(robot, tmp_p
 
 
 @pytest.mark.parametrize('wrong', [{'precision': 'fp8'}, {'rviz': 'perhaps'}, {'camera': 'webcam'}])
-def test_a_wrong_choice_starts_nothing(robot, wrong):
+def test_invalid_choice_starts_nothing(robot, wrong):
     assert robot.launch('segmentation.launch.py', **wrong) != 0
     assert robot.started() is None
 
@@ -219,7 +219,7 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
     ]
 
 
-def test_realsense_topics_follow_the_cameras_name(robot):
+def test_realsense_topics_follow_the_camera_name(robot):
     status = robot.launch(
         'realsense.launch.py',
         launch_camera='false',
@@ -239,7 +239,7 @@ def evaluator_words(robot) -> list[str]:
     return words[: words.index('--ros-args')] if '--ros-args' in words else words
 
 
-def test_evaluate_bag_gives_node_and_evaluator_the_topics_of_the_bag(evaluating):
+def test_evaluate_bag_passes_the_topics_of_the_bag(evaluating):
     status = evaluating.launch('evaluate_bag.launch.py', bag='/my/bag', out='report', device='cpu')
     assert status == 0
     words = evaluator_words(evaluating)
@@ -255,7 +255,7 @@ def test_evaluate_bag_gives_node_and_evaluator_the_topics_of_the_bag(evaluating)
     assert parameters == expected
 
 
-def test_evaluate_bag_without_loss_in_a_namespace_of_a_compressed_bag(evaluating):
+def test_evaluate_bag_is_lossless_with_namespace_and_compression(evaluating):
     arguments = {'queue.policy': 'all', 'qos.input': 'auto', 'image_transport': 'compressed'}
     arguments |= {'namespace': '/left', 'rgb_topic': '/cam'}
     assert evaluating.launch('evaluate_bag.launch.py', bag='bag', **arguments) == 0
@@ -268,7 +268,7 @@ def test_evaluate_bag_without_loss_in_a_namespace_of_a_compressed_bag(evaluating
     assert given['ros__parameters']['qos.input'] == 'auto'
 
 
-def test_evaluate_bag_does_not_wait_for_a_node_that_ends(robot, monkeypatch):
+def test_evaluate_bag_ends_with_the_node(robot, monkeypatch):
     monkeypatch.setenv('BATCH', 'somebody_who_never_comes')
     script = '#!/bin/sh\nwhile [ ! -e "${0%/*}/evaluate_bag.json" ]; do sleep 0.05; done; exit 2\n'
     robot.write('lib/sgnet_ros/segmentation_node', script).chmod(0o755)
@@ -276,7 +276,7 @@ def test_evaluate_bag_does_not_wait_for_a_node_that_ends(robot, monkeypatch):
     assert (robot.prefix / 'lib/sgnet_ros/evaluate_bag.interrupted').exists()
 
 
-def test_the_evaluator_understands_what_it_is_told(evaluating):
+def test_evaluator_accepts_all_launch_options(evaluating):
     """Every option of the launch file is one of the command's."""
     from sgnet_ros.cli.evaluate_bag import add_arguments
 
@@ -300,7 +300,7 @@ def calls(path: Path) -> list[tuple[str, ast.Call]]:
 
 
 @pytest.mark.parametrize('path', LAUNCH_FILES, ids=lambda path: path.name)
-def test_source_describes_and_types_its_arguments(path):
+def test_source_describes_arguments(path):
     needed = {'DeclareLaunchArgument': 'description', 'ParameterValue': 'value_type'}
     seen = []
     for name, call in calls(path):
@@ -311,7 +311,7 @@ def test_source_describes_and_types_its_arguments(path):
     assert 'DeclareLaunchArgument' in seen
 
 
-def test_camera_is_included_in_a_scope_of_its_own():
+def test_camera_is_included_in_its_own_scope():
     groups = [
         call
         for name, call in calls(REPOSITORY / 'launch/realsense.launch.py')

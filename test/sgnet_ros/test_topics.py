@@ -25,7 +25,7 @@ def full(kind, interface):
 
 
 @pytest.mark.parametrize('transports', [('raw', 'raw'), ('compressed', 'compressedDepth')])
-def test_topics_and_services_are_as_declared(ros, transports):
+def test_node_has_the_declared_topics_and_services(ros, transports):
     node = ros.segmentation(
         FakeSegmenter(),
         depth__register=True,

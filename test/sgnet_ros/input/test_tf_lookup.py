@@ -38,7 +38,7 @@ def by_hand(translation, rotation):
     return matrix
 
 
-def test_static_transforms_hold_at_any_time_and_in_both_directions(tf):
+def test_static_transforms_hold_at_any_time_in_both_directions(tf):
     reader, buffer = tf
     buffer.set_transform_static(stamped('rgb', 'depth', (0.05, -0.01, 0.002), TURN), 'test')
     expected = by_hand((0.05, -0.01, 0.002), TURN)
@@ -51,7 +51,7 @@ def test_static_transforms_hold_at_any_time_and_in_both_directions(tf):
     assert reader.not_at_stamp == 0
 
 
-def test_what_moves_is_taken_at_the_stamp_or_else_the_latest_and_that_is_said(tf, ros):
+def test_lookup_logs_if_it_uses_the_latest_transform(tf, ros):
     reader, buffer = tf
     for i in range(3):
         buffer.set_transform(stamped('odom', 'camera', (i, 0, 0), TURN, T0 + i * SECOND), 'test')
@@ -70,7 +70,7 @@ def test_what_moves_is_taken_at_the_stamp_or_else_the_latest_and_that_is_said(tf
     assert len(log) == 2, 'what is usual is said once'
 
 
-def test_frames_that_are_not_connected_are_named(tf):
+def test_unconnected_frames_are_reported(tf):
     reader, buffer = tf
     with pytest.raises(NoTransformError, match="no transform from 'camera' to 'odom' "):
         reader.lookup('odom', 'camera', T0)
@@ -81,7 +81,7 @@ def test_frames_that_are_not_connected_are_named(tf):
         assert caught.value.cause == 'no_transform'
 
 
-def test_what_moves_is_forgotten_and_what_does_not_stays(tf):
+def test_clear_keeps_static_transforms_only(tf):
     reader, buffer = tf
     buffer.set_transform_static(stamped('rgb', 'depth', (1, 2, 3)), 'test')
     buffer.set_transform(stamped('odom', 'rgb', stamp_ns=T0), 'test')
@@ -94,7 +94,7 @@ def test_what_moves_is_forgotten_and_what_does_not_stays(tf):
     assert reader.lookup('odom', 'rgb', T0 - 3600 * SECOND)[:3, 3].tolist() == [4, 5, 6]
 
 
-def test_rigid_transform_is_scipys():
+def test_rigid_transform_equals_scipy():
     rng = np.random.default_rng(3)
     for _ in range(20):
         translation, rotation = rng.normal(size=3), Rotation.random(random_state=rng)

@@ -41,7 +41,7 @@ def send(camera, stamp, codec, **parts):
     camera.send(stamp, **{'rgb': rgb, 'depth': depth, **parts})
 
 
-def test_masks_of_compressed_pairs(ros):
+def test_node_segments_compressed_pairs(ros):
     segmenter = FakeSegmenter()
     _, camera = started(ros, segmenter)
     for second, codec in enumerate(('png', 'rvl')):
@@ -55,7 +55,7 @@ def test_masks_of_compressed_pairs(ros):
         assert np.isnan(frame.depth_m[0, 0])
 
 
-def test_intrinsics_from_parameters_know_the_size_of_a_compressed_image(ros):
+def test_intrinsics_from_parameters_have_the_size_of_a_compressed_image(ros):
     segmenter = FakeSegmenter()
     intrinsics = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
     _, camera = started(ros, segmenter, **intrinsics)
@@ -64,7 +64,7 @@ def test_intrinsics_from_parameters_know_the_size_of_a_compressed_image(ros):
     assert (segmenter.frames[0].intrinsics.width, segmenter.frames[0].intrinsics.height) == (6, 4)
 
 
-def test_damage_is_counted_named_and_survived(ros):
+def test_node_survives_damaged_compressed_images(ros):
     node, camera = started(ros, FakeSegmenter())
     send(camera, T0, 'rvl', rgb=compressed('jpeg', b'\xff\xd8 and no more'))
     ros.wait_for_drops(node, bad_rgb=1)
@@ -78,7 +78,7 @@ def test_damage_is_counted_named_and_survived(ros):
     ros.wait_for_log('depth/image/compressedDepth (-> /cam/depth/compressedDepth): RVL')
 
 
-def test_the_watchdog_finds_images_of_the_other_transport(ros):
+def test_watchdog_reports_images_of_the_other_transport(ros):
     ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2, depth_transport='compressedDepth')
     camera = ros.camera()
     camera.node.destroy_publisher(camera.rgb)
@@ -92,7 +92,7 @@ def test_the_watchdog_finds_images_of_the_other_transport(ros):
     ros.wait_for_log(*texts)
 
 
-def test_the_watchdog_names_a_topic_of_another_type(ros):
+def test_watchdog_reports_a_topic_of_another_type(ros):
     ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2)
     # In one process a topic has one type.
     ros.external_node('camera').create_publisher(CompressedImage, '/cam/rgb', 10)
@@ -114,7 +114,7 @@ def test_the_watchdog_names_a_topic_of_another_type(ros):
         ('compressed', 'other:=/other', '/robot/rgb/image/compressed'),
     ],
 )
-def test_the_suffix_follows_the_remapping(ros, transport, remapping, name):
+def test_transport_suffix_follows_the_remapping(ros, transport, remapping, name):
     node = ros.add(
         Node(
             'segmentation',

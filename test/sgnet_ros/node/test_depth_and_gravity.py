@@ -57,7 +57,7 @@ def pixels(message):
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
 
 
-def test_depth_is_registered_by_the_extrinsics_given(ros):
+def test_depth_is_registered_by_given_extrinsics(ros):
     """By the principal points column u of depth is column u - 1 of colour, and by the pose u."""
     segmenter = FakeSegmenter()
     node, camera = registering(ros, segmenter, depth__extrinsics=TO_THE_RIGHT)
@@ -73,7 +73,7 @@ def test_depth_is_registered_by_the_extrinsics_given(ros):
     assert not any('not aligned' in line for line in ros.log())
 
 
-def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
+def test_depth_is_registered_by_tf_or_the_missing_transform_is_reported(ros, tf):
     segmenter = FakeSegmenter()
     node, camera = registering(ros, segmenter, watchdog__timeout=3600.0)
     camera.depth_info.publish(DEPTH_CAMERA)
@@ -98,7 +98,7 @@ def test_depth_is_registered_by_tf_or_the_missing_transform_is_named(ros, tf):
     assert node.counters.counts().dropped == {'no_transform': 2}
 
 
-def test_a_missing_depth_camera_info_is_named(ros):
+def test_missing_depth_camera_info_is_reported(ros):
     node, camera = registering(ros, FakeSegmenter(), depth__extrinsics=TO_THE_RIGHT)
     for i in range(2):
         send_unaligned(camera, T0 + i * SECOND)
@@ -108,7 +108,7 @@ def test_a_missing_depth_camera_info_is_named(ros):
     ros.wait_for_log(name)
 
 
-def test_a_depth_camera_info_of_another_size_is_named(ros):
+def test_depth_camera_info_of_another_size_is_reported(ros):
     node, camera = registering(ros, FakeSegmenter(), depth__extrinsics=TO_THE_RIGHT)
     camera.depth_info.publish(CameraInfo(width=6, height=4, k=DEPTH_CAMERA.k))
     send_unaligned(camera, T0)
@@ -123,7 +123,7 @@ def test_a_depth_camera_info_of_another_size_is_named(ros):
     ros.wait_for_drops(node, bad_depth=1, bad_depth_camera_info=1)
 
 
-def test_depth_of_another_frame_makes_doubt_once(ros):
+def test_depth_in_another_frame_is_reported_once(ros):
     node, camera = ros.node_and_camera(FakeSegmenter(), (MASK,))
     camera.depth_frame = 'depth frame'
     for i in range(2):
@@ -138,7 +138,7 @@ def test_depth_of_another_frame_makes_doubt_once(ros):
     [({'hha__gravity_source': 'level'}, (0.0, 1.0, 0.0)),
      ({'hha__gravity_source': 'vector', 'hha__gravity_vector': [0, 3, 4]}, (0.0, 0.6, 0.8))],
 )  # fmt: skip
-def test_debug_hha_is_what_the_network_would_see(ros, parameters, down):
+def test_debug_hha_equals_the_network_input(ros, parameters, down):
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter, (MASK, HHA), hha__camera_height=1.1, **parameters)
     noise = np.random.default_rng(2).integers(1000, 2000, 24).astype(np.uint16)
@@ -156,7 +156,7 @@ def test_debug_hha_is_what_the_network_would_see(ros, parameters, down):
     assert pixels(message)[0, 5].tolist() == [0, 0, 0]
 
 
-def test_gravity_is_asked_for_only_where_it_is_needed(ros, tf):
+def test_gravity_is_read_only_if_needed(ros, tf):
     """A network that takes depth does without TF, and so do its masks while ~/debug/hha waits."""
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter, hha__gravity_source='tf')
@@ -205,7 +205,7 @@ def test_gravity_and_height_come_from_tf(ros, tf):
     ros.spin_until(lambda: any(wanted.items() <= v.items() for v in shown()), 'diagnostics')
 
 
-def test_gravity_is_estimated_for_a_network_that_takes_hha(ros):
+def test_gravity_is_estimated_for_an_hha_network(ros):
     """A wall ahead says nothing, so down is down; the height is the parameter's."""
     segmenter = hha_segmenter()
     node, camera = ros.node_and_camera(segmenter, hha__camera_height=0.6)
@@ -216,7 +216,7 @@ def test_gravity_is_estimated_for_a_network_that_takes_hha(ros):
     assert gravity.camera_height_m == 0.6
 
 
-def test_what_was_known_is_forgotten_when_time_goes_back(ros, tf, monkeypatch):
+def test_gravity_and_tf_are_reset_after_a_time_jump(ros, tf, monkeypatch):
     resets = []
     monkeypatch.setattr(
         'sgnet_ros.input.gravity_source.GravityTracker.reset', lambda _: resets.append('gravity')
@@ -242,7 +242,7 @@ def test_what_was_known_is_forgotten_when_time_goes_back(ros, tf, monkeypatch):
         ({'hha__gravity_source': 'tf'}, ConfigError, 'need tf2_ros, which is absent'),
     ],
 )
-def test_what_cannot_be_is_refused_at_the_start(ros, monkeypatch, parameters, error, text):
+def test_invalid_geometry_parameters_are_rejected(ros, monkeypatch, parameters, error, text):
     monkeypatch.setattr(tf_lookup, 'tf2_ros', None)
     monkeypatch.setitem(tf_lookup.CHOICES, 'tf2_ros', 'absent (for this test)')
     with pytest.raises(error, match=text):

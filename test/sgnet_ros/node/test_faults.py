@@ -17,7 +17,7 @@ from sgnet_core.types import CameraIntrinsics
 QUIET, LOUD = {'watchdog__timeout': 3600.0}, {'watchdog__timeout': 0.2}
 
 
-def test_a_camera_that_changes_its_resolution(ros):
+def test_node_follows_a_change_of_resolution(ros):
     """With all three messages, and with a camera_info that stays behind."""
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter, **QUIET)
@@ -34,7 +34,7 @@ def test_a_camera_that_changes_its_resolution(ros):
     assert camera.output_at(T0 + 3 * SECOND).width == 6
 
 
-def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
+def test_pair_waits_for_the_camera_info_of_a_new_resolution(ros):
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter, **QUIET)
     camera.send(T0, **camera_messages(6, 4))
@@ -51,7 +51,7 @@ def test_a_camera_info_that_comes_after_the_images_of_a_new_resolution(ros):
     assert [frame.intrinsics.cx for frame in segmenter.frames] == [3.0, 4.0]
 
 
-def test_a_wrong_camera_info_delays_nothing_where_parameters_say_the_camera(ros):
+def test_wrong_camera_info_is_ignored_if_parameters_give_intrinsics(ros):
     segmenter = FakeSegmenter()
     given = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
     node, camera = ros.node_and_camera(segmenter, **given, **QUIET)
@@ -62,7 +62,7 @@ def test_a_wrong_camera_info_delays_nothing_where_parameters_say_the_camera(ros)
     assert segmenter.frames[0].intrinsics == CameraIntrinsics(6, 4, 7.0, 8.0, 2.0, 1.0)
 
 
-def test_pairs_that_wait_keep_their_camera(ros):
+def test_queued_pairs_keep_their_camera_info(ros):
     """A resolution that changes while frames of the former one wait for their turn."""
     entered, release = threading.Event(), threading.Event()
     segmenter = FakeSegmenter(lambda frame: (entered.set(), release.wait(20)))
@@ -78,7 +78,7 @@ def test_pairs_that_wait_keep_their_camera(ros):
     assert node.counters.counts().dropped == {}
 
 
-def test_a_publisher_that_dies_and_returns(ros):
+def test_node_recovers_after_a_publisher_restart(ros):
     node, camera = ros.node_and_camera(**LOUD)
     camera.send(T0)
     camera.output_at(T0)
@@ -92,7 +92,7 @@ def test_a_publisher_that_dies_and_returns(ros):
     ros.spin_until(lambda: node._watchdog.problem == '', 'no problem any more')
 
 
-def test_stamps_of_zero_are_named_and_survived(ros):
+def test_zero_stamps_are_reported(ros):
     _, camera = ros.node_and_camera(**LOUD)
 
     def named():
@@ -108,7 +108,7 @@ def test_stamps_of_zero_are_named_and_survived(ros):
     camera.output_at(T0)
 
 
-def test_stamps_in_the_future_are_told_once_and_survived(ros):
+def test_future_stamps_are_reported_once(ros):
     node, camera = ros.node_and_camera(**QUIET)
     now = time.time_ns()
     for stamp in (now, now + 3600 * SECOND, now + 3601 * SECOND):
@@ -125,7 +125,7 @@ def test_stamps_in_the_future_are_told_once_and_survived(ros):
     assert node.counters.counts().masks == 4
 
 
-def test_the_watchdog_finds_topics_that_were_renamed(ros):
+def test_watchdog_suggests_topics_of_the_same_type(ros):
     """As from realsense-ros 4.54 to 4.55; nearest names first, our own and those in use never."""
     ros.segmentation(FakeSegmenter(), **LOUD)
     camera = ros.camera()
@@ -151,7 +151,7 @@ NONSENSE = [
 ]
 
 
-def test_parameters_set_to_nonsense_are_refused_with_a_reason(ros):
+def test_invalid_parameter_changes_are_rejected_with_a_reason(ros):
     node, camera = ros.node_and_camera(**QUIET)
     before = {name: node.parameters[name] for name in ('max_rate', 'depth.max', 'overlay.alpha')}
     changes = [Parameter(name, value=value).to_parameter_msg() for name, value, _ in NONSENSE]
@@ -165,7 +165,7 @@ def test_parameters_set_to_nonsense_are_refused_with_a_reason(ros):
     camera.output_at(T0)
 
 
-def test_parameters_that_change_in_the_middle_of_a_frame_count_from_the_next(ros):
+def test_parameter_changes_apply_from_the_next_frame(ros):
     node = None
 
     def change(frame):
@@ -180,7 +180,7 @@ def test_parameters_that_change_in_the_middle_of_a_frame_count_from_the_next(ros
     assert values == [{0, 1, 255}, {0, 255}], 'far was unsure, and then out of range'
 
 
-def test_a_second_node_of_the_same_name_is_told_once(ros):
+def test_duplicate_node_name_is_reported_once(ros):
     # Nodes of earlier tests may not be quite gone: this name is of this test alone.
     node = ros.segmentation(FakeSegmenter(), 'twin', **LOUD)
     ros.external_node('twin')
@@ -191,7 +191,7 @@ def test_a_second_node_of_the_same_name_is_told_once(ros):
 
 
 @pytest.mark.parametrize('frames', [120])
-def test_every_frame_of_a_disturbed_stream_is_accounted_for(ros, frames):
+def test_every_frame_of_a_disturbed_stream_is_counted(ros, frames):
     """Good ones, sizes that differ, damage, duplicates and jumps back, in any order."""
     node, camera = ros.node_and_camera(queue__policy='all', **QUIET)
     rng = np.random.default_rng(0)

@@ -54,7 +54,7 @@ def harness():
         assert one.worker.stop(DEADLINE_S)
 
 
-def test_the_newest_item_replaces_the_one_that_waits(harness):
+def test_newest_item_replaces_the_waiting_one(harness):
     h = harness()
     h.worker.offer(0)
     assert h.next_entered() == 0
@@ -67,7 +67,7 @@ def test_the_newest_item_replaces_the_one_that_waits(harness):
     assert h.dropped == ['newer_frame'] * 2
 
 
-def test_a_larger_capacity_keeps_order_and_bounds_the_queue(harness):
+def test_larger_capacity_keeps_order_and_bounds_the_queue(harness):
     h = harness(capacity=4)
     h.worker.offer('first')
     assert h.next_entered() == 'first'
@@ -78,7 +78,7 @@ def test_a_larger_capacity_keeps_order_and_bounds_the_queue(harness):
     assert [h.next_entered() for _ in range(4)] == [3, 4, 5, 6]
 
 
-def test_an_input_error_is_about_one_item(harness):
+def test_input_error_concerns_one_item(harness):
     h = harness()
     error = InputError('a bad frame')
     h.worker.offer(error)
@@ -92,7 +92,7 @@ def test_an_input_error_is_about_one_item(harness):
     assert h.failures.empty()
 
 
-def test_any_other_error_ends_the_worker(harness):
+def test_other_errors_end_the_worker(harness):
     h = harness()
     error = ZeroDivisionError('a defect')
     h.worker.offer(error)
@@ -104,7 +104,7 @@ def test_any_other_error_ends_the_worker(harness):
     assert h.dropped == ['stopped', 'stopped']
 
 
-def test_stop_counts_what_waits_and_says_when_it_could_not_end(harness):
+def test_stop_counts_waiting_items_and_returns_false_after_the_timeout(harness):
     h = harness()
     h.worker.offer(0)
     assert h.next_entered() == 0
@@ -118,7 +118,7 @@ def test_stop_counts_what_waits_and_says_when_it_could_not_end(harness):
     assert h.worker.busy_s == 0
 
 
-def test_an_error_after_stop_is_no_failure(harness):
+def test_error_after_stop_is_not_a_failure(harness):
     """What the item works with may be gone already."""
     h = harness()
     h.worker.offer(RuntimeError('the publisher is destroyed'))
@@ -130,11 +130,11 @@ def test_an_error_after_stop_is_no_failure(harness):
     assert h.dropped == ['stopped']
 
 
-def test_a_worker_that_never_started_stops():
+def test_worker_stops_without_start():
     assert InferenceWorker(print, print, print, print).stop()
 
 
-def test_max_rate_holds_items_back_and_the_newest_still_wins(harness):
+def test_max_rate_delays_items_and_keeps_the_newest(harness):
     rate = 1e-6  # once in eleven days
     h = harness(max_rate_hz=lambda: rate)
     h.allow(1000)

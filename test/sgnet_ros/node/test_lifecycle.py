@@ -39,7 +39,7 @@ def state_of(ros, camera):
     return ros.call(camera, GetState, '/segmentation/get_state').current_state.id
 
 
-def test_lifecycle_by_hand(ros):
+def test_lifecycle_services_run_two_rounds(ros):
     segmenter = FakeSegmenter()
     node = ros.segmentation(segmenter, autostart=False, qos__input='reliable')
     camera = ros.camera()
@@ -63,7 +63,7 @@ def test_lifecycle_by_hand(ros):
     assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
 
 
-def test_deactivation_waits_for_the_frame_in_the_making(ros):
+def test_deactivation_waits_for_the_current_frame(ros):
     """Else the next activation would put a second thread on the network."""
     entered, deactivated = threading.Event(), threading.Event()
 
@@ -88,7 +88,7 @@ def test_deactivation_waits_for_the_frame_in_the_making(ros):
     assert stamps(camera.received[MASK]) == [T0, T0 + SECOND]
 
 
-def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_node(ros):
+def test_unloadable_checkpoint_ends_autostart_but_not_a_managed_node(ros):
     class Unloadable(FakeSegmenter):
         def warm_up(self, iterations):
             raise CheckpointError('no such file: x.safetensors')
@@ -111,7 +111,7 @@ def test_a_checkpoint_that_cannot_be_loaded_stops_autostart_and_not_a_managed_no
 @pytest.mark.parametrize(
     ('given', 'handed_on'), [(None, None), ([0, 0], None), ([288, 384], (288, 384))]
 )
-def test_the_network_is_asked_for_at_the_size_given(ros, given, handed_on):
+def test_network_is_loaded_with_the_given_size(ros, given, handed_on):
     options = []
     node = ros.segmentation(None, autostart=False, **({'input_size': given} if given else {}))
     node._load_segmenter = lambda *those: options.extend(those) or FakeSegmenter()
@@ -139,7 +139,7 @@ def alive(networks):
     return [network() is not None for network in networks]
 
 
-def test_deactivated_it_keeps_the_network_and_cleaned_up_it_does_not(ros, networks):
+def test_network_survives_deactivation_but_not_cleanup(ros, networks):
     node, camera, loaded = networks
     assert change_state(ros, camera, 'configure')
     for count in (1, 2):
@@ -155,7 +155,7 @@ def test_deactivated_it_keeps_the_network_and_cleaned_up_it_does_not(ros, networ
     assert alive(loaded) == [False, True]
 
 
-def test_a_network_that_is_replaced_is_let_go_of_before_the_next_frame(ros, networks):
+def test_replaced_network_is_freed_before_the_next_frame(ros, networks):
     node, camera, loaded = networks
     assert change_state(ros, camera, 'configure')
     assert change_state(ros, camera, 'activate')
@@ -166,7 +166,7 @@ def test_a_network_that_is_replaced_is_let_go_of_before_the_next_frame(ros, netw
     assert alive(loaded) == [False, True]
 
 
-def test_an_error_lets_go_of_everything_and_can_be_recovered_from(ros, networks, monkeypatch):
+def test_failed_activation_frees_everything_and_is_recoverable(ros, networks, monkeypatch):
     node, camera, loaded = networks
     assert change_state(ros, camera, 'configure')
     with monkeypatch.context() as broken:
@@ -183,7 +183,7 @@ def test_an_error_lets_go_of_everything_and_can_be_recovered_from(ros, networks,
     camera.wait(1)
 
 
-def test_transitions_that_are_not_possible_are_refused_and_survived(ros, networks):
+def test_invalid_transitions_are_rejected(ros, networks):
     """By number, as Nav2 asks; rclpy would let the error out of the executor."""
     _, camera, _ = networks
     for number in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP, 99):

@@ -83,7 +83,7 @@ def test_help_needs_neither_torch_nor_ros():
         ('sync.slopp:=0.1', ["'sync.slopp'", "'sync.slop'?"]),
     ],
 )
-def test_wrong_usage_is_one_line(ros_domain_id, monkeypatch, parameter, words):
+def test_wrong_usage_prints_one_line(ros_domain_id, monkeypatch, parameter, words):
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
     done = run(*COMMAND, '--ros-args', '-p', parameter)
     assert done.returncode == 2
@@ -129,7 +129,7 @@ def send_until(ros, camera, happened, *messages):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_with_one_line_of_statistics(ros, program, number):
+def test_signal_ends_the_node_with_one_line_of_statistics(ros, program, number):
     process = program('work')
     camera = connected(ros)
     masks = camera.received[MASK]
@@ -201,7 +201,7 @@ def reloading(ros, program):
         (reloading, signal.SIGINT),
     ],
 )
-def test_signals_end_it_whatever_it_is_at(ros, program, state, number):
+def test_signal_ends_a_busy_node(ros, program, state, number):
     """What it is at here never ends; so this would hang."""
     process, _ = state(ros, program)
     status, out, err = ended(process, number)
@@ -212,7 +212,7 @@ def test_signals_end_it_whatever_it_is_at(ros, program, state, number):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_while_it_imports(tmp_path, number):
+def test_signal_ends_the_node_during_imports(tmp_path, number):
     """An exception there once came out as death by SIGINT although it was caught."""
     (tmp_path / 'torch.py').write_text(
         'import threading\nprint("hanging", flush=True)\nthreading.Event().wait()\n'
@@ -223,7 +223,7 @@ def test_signals_end_it_while_it_imports(tmp_path, number):
     assert ended(process, number) == (-number, '', '')
 
 
-def test_serving_leaves_nothing_behind_at_each_message(ros):
+def test_serve_adds_one_callback_only(ros):
     """As many callbacks as messages on the future of failure were 95 MB an hour."""
 
     class CountingFuture(Future):
@@ -249,7 +249,7 @@ def test_serving_leaves_nothing_behind_at_each_message(ros):
     assert node.failed.added == 1
 
 
-def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
+def test_defect_ends_the_node_with_status_1_and_traceback(ros, program):
     process = program('fail')
     send_until(ros, connected(ros), lambda: process.poll() is not None)
     _, err = process.communicate(timeout=DEADLINE_S)
@@ -258,7 +258,7 @@ def test_a_defect_ends_it_with_status_1_and_its_traceback(ros, program):
     assert 'the node has failed' in err.splitlines()[-1]
 
 
-def test_the_command_segments_as_the_segmenter_does(ros, program, tiny_samples, tmp_path):
+def test_command_publishes_the_mask_of_the_segmenter(ros, program, tiny_samples, tmp_path):
     """A real network in a process of its own: the mask on the wire is that of the library."""
     from random_network import save_random_checkpoint
 

@@ -19,7 +19,7 @@ from sgnet_ros.node.publishers import SegmentedFrame
 POINTS, CONFIDENCE = '/segmentation/points', '/segmentation/confidence'
 
 
-def test_points_and_exact_confidence_by_parameters_that_change(ros):
+def test_parameters_change_points_and_confidence(ros):
     node, camera = ros.node_and_camera(
         listen={POINTS: PointCloud2, CONFIDENCE: Image, MASK: Image},
         confidence__encoding='32FC1',
@@ -48,7 +48,7 @@ def test_points_and_exact_confidence_by_parameters_that_change(ros):
         assert not node.set_parameters([Parameter(name, value=value)])[0].successful
 
 
-def test_nothing_is_computed_for_outputs_that_are_switched_off(ros):
+def test_disabled_outputs_are_not_computed(ros):
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter)
     node.set_parameters([Parameter('publish.mask', value=False)])
@@ -62,7 +62,7 @@ def test_nothing_is_computed_for_outputs_that_are_switched_off(ros):
 @pytest.mark.parametrize(
     'error', [torch.cuda.OutOfMemoryError('CUDA out of memory.\nA lot'), MemoryError()]
 )
-def test_a_frame_without_memory_is_dropped_and_the_next_is_not(ros, error):
+def test_frame_without_memory_is_dropped(ros, error):
     errors = [error]
 
     def short(frame):
@@ -100,7 +100,7 @@ def test_stages_add_up_to_the_latency(ros):
     ros.spin_until(told, 'the stages in a report')
 
 
-def test_a_subscriber_that_asks_for_too_much_is_told_once(ros):
+def test_incompatible_subscriber_is_reported_once(ros):
     """rclpy's own warning would cost every message time: this one takes its place."""
     node, camera = ros.node_and_camera(watchdog__timeout=3600.0)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -114,7 +114,7 @@ def test_a_subscriber_that_asks_for_too_much_is_told_once(ros):
     assert text in warning
 
 
-def test_pictures_are_made_of_what_is_on_the_device():
+def test_pictures_use_the_result_on_the_device():
     """Arrays of zeros and tensors of ones show which of them is used."""
     shape = (5, 7)
     rgb = np.random.default_rng(2).integers(0, 256, (*shape, 3)).astype(np.uint8)

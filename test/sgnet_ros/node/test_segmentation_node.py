@@ -57,7 +57,7 @@ def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
     assert node.counters.counts().dropped == {}
 
 
-def test_labels_reach_those_who_come_late(ros):
+def test_labels_reach_late_subscribers(ros):
     ros.segmentation(FakeSegmenter())
     camera = ros.camera()
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -67,7 +67,7 @@ def test_labels_reach_those_who_come_late(ros):
     assert json.loads(labels[0].data)[1] == {'id': 1, 'name': 'far', 'rgb': [200, 100, 50]}
 
 
-def test_only_what_is_subscribed_to_is_made(ros, monkeypatch):
+def test_only_subscribed_outputs_are_computed(ros, monkeypatch):
     made = []
     monkeypatch.setattr('sgnet_ros.node.publishers.overlay', lambda *_: made.append('overlay'))
     monkeypatch.setattr('sgnet_ros.node.publishers.class_colors', lambda *_: made.append('color'))
@@ -77,7 +77,7 @@ def test_only_what_is_subscribed_to_is_made(ros, monkeypatch):
     assert made == []
 
 
-def test_the_legend_leaves_the_overlay_its_size(ros):
+def test_legend_keeps_the_size_of_the_overlay(ros):
     node, camera = ros.node_and_camera(overlay__legend=True)
     camera.listen(Image, '/segmentation/overlay')
     ros.subscribed(node, 2)
@@ -105,7 +105,7 @@ BAD['short data'][0]['rgb'].data.pop()
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_a_bad_message_is_counted_named_and_survived(ros, case):
+def test_bad_message_is_counted_and_reported(ros, case):
     messages, cause, topic, text = BAD[case]
     node, camera = ros.node_and_camera()
     for i in range(3):
@@ -129,7 +129,7 @@ def test_a_bad_message_is_counted_named_and_survived(ros, case):
     assert not node.failed.done()
 
 
-def test_the_newest_pair_waits_for_the_first_camera_info(ros):
+def test_newest_pair_waits_for_the_first_camera_info(ros):
     node, camera = ros.node_and_camera()
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
     for i in range(3):
@@ -141,7 +141,7 @@ def test_the_newest_pair_waits_for_the_first_camera_info(ros):
     assert stamps(camera.received[MASK]) == [T0 + 2 * SECOND]
 
 
-def test_pairs_that_wait_for_camera_info_are_counted_at_the_end(ros):
+def test_stop_counts_pairs_that_wait_for_camera_info(ros):
     node, camera = ros.node_and_camera()
     camera.info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10)
     send_and_pair(ros, node, camera, T0)
@@ -170,7 +170,7 @@ def test_qos_auto_follows_the_publishers(ros, reliable):
     assert node.counters.counts().masks > 0
 
 
-def test_labels_are_told_again_when_time_goes_back(ros):
+def test_labels_are_published_again_after_a_time_jump(ros):
     """Trap 14: a bag loops under use_sim_time."""
     ros.segmentation(FakeSegmenter(), use_sim_time=True)
     camera = ros.camera()
@@ -187,7 +187,7 @@ def test_labels_are_told_again_when_time_goes_back(ros):
     ros.spin_until(told, 'labels, twice')
 
 
-def test_the_newest_frame_wins_and_the_others_are_counted(ros):
+def test_newest_frame_wins_and_the_others_are_counted(ros):
     """Trap 3: which frame is dropped decides the latency."""
     entered, release = threading.Event(), threading.Event()
 
@@ -206,7 +206,7 @@ def test_the_newest_frame_wins_and_the_others_are_counted(ros):
     assert node.counters.counts().dropped == {'newer_frame': 4}
 
 
-def test_callbacks_run_while_a_frame_is_in_the_making(ros):
+def test_callbacks_run_during_inference(ros):
     """Trap 2: inference in a callback starves parameters and services."""
     entered, release = threading.Event(), threading.Event()
     node, camera = ros.node_and_camera(
@@ -224,7 +224,7 @@ def test_callbacks_run_while_a_frame_is_in_the_making(ros):
     camera.wait()
 
 
-def test_diagnostics_say_what_became_of_the_frames(ros):
+def test_diagnostics_count_frames(ros):
     node, camera = ros.node_and_camera()
     camera.listen(DiagnosticArray, '/diagnostics')
     camera.send(T0)
@@ -262,12 +262,12 @@ def test_diagnostics_say_what_became_of_the_frames(ros):
         ('depth__extrinsics', [float('nan')] * 7, 'depth.extrinsics must be 7 numbers'),
     ],
 )
-def test_parameters_that_cannot_be_are_refused_by_name(ros, name, value, text):
+def test_invalid_parameters_are_rejected_by_name(ros, name, value, text):
     with pytest.raises(ConfigError, match=text):
         ros.segmentation(FakeSegmenter(), **{name: value})
 
 
-def test_parameters_at_run_time(ros):
+def test_parameters_change_at_run_time(ros):
     node = ros.segmentation(FakeSegmenter(), max_rate=30)
     assert node.parameters['max_rate'] == 30.0, 'a whole number will do'
 
@@ -303,7 +303,7 @@ def test_parameters_at_run_time(ros):
         ('', {'qos__input': 'reliable'}, ('/cam/rgb): 1 publisher, incompatible QoS',)),
     ],
 )
-def test_the_watchdog_names_the_cause_and_the_topic_as_resolved(ros, missing, parameters, texts):
+def test_watchdog_reports_cause_and_resolved_topic(ros, missing, parameters, texts):
     ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2, **parameters)
     camera = ros.camera(reliable=False)
     if missing:
@@ -311,7 +311,7 @@ def test_the_watchdog_names_the_cause_and_the_topic_as_resolved(ros, missing, pa
     ros.wait_for_log(*texts)
 
 
-def test_a_node_that_nobody_listens_to_says_so_once_and_is_well(ros):
+def test_missing_subscriber_is_logged_once_and_is_not_a_problem(ros):
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter, listen=(), watchdog__timeout=3600.0)
     for count in (1, 2):

@@ -65,7 +65,7 @@ def mask_of(camera, stamp_ns):
     return mask_from_msg(camera.output_at(stamp_ns))
 
 
-def test_disabled_it_hears_nothing_and_enabled_it_goes_on(ros, running):
+def test_enable_unsubscribes_and_subscribes(ros, running):
     node, camera, networks = running
     for _ in range(2):  # the second time it is so already
         told = enable(ros, camera, False)
@@ -78,7 +78,7 @@ def test_disabled_it_hears_nothing_and_enabled_it_goes_on(ros, running):
     assert mask_of(camera, T0).shape == (4, 6)
 
 
-def test_a_model_is_replaced_between_two_frames(ros, running):
+def test_reload_replaces_the_network_between_two_frames(ros, running):
     node, camera, networks = running
     camera.listen(String, '/segmentation/labels')
     assert set(mask_of(camera, T0).ravel()) == {0, 1, 255}
@@ -99,7 +99,7 @@ def test_a_model_is_replaced_between_two_frames(ros, running):
         (ZeroDivisionError('a defect'), "ZeroDivisionError('a defect')"),
     ],
 )
-def test_a_model_that_cannot_be_loaded_replaces_nothing(ros, running, error, text):
+def test_failed_reload_keeps_the_network(ros, running, error, text):
     node, camera, networks = running
     networks.append(error)
     told = answer(ros, camera, 'reload_model')
@@ -107,7 +107,7 @@ def test_a_model_that_cannot_be_loaded_replaces_nothing(ros, running, error, tex
     assert set(mask_of(camera, T0).ravel()) == {0, 1, 255}
 
 
-def test_masks_and_services_go_on_while_a_model_is_loaded(ros, running):
+def test_masks_and_services_continue_during_reload(ros, running):
     node, camera, networks = running
     entered, release = threading.Event(), threading.Event()
 
@@ -132,7 +132,7 @@ def test_masks_and_services_go_on_while_a_model_is_loaded(ros, running):
         assert (told.success, told.message) == (False, 'no network is loaded; configure the node')
 
 
-def test_a_snapshot_holds_what_was_published_or_says_why_not(ros, running, tmp_path):
+def test_save_snapshot_writes_the_published_frame_or_reports_why_not(ros, running, tmp_path):
     from rclpy.parameter import Parameter
 
     node, camera, _ = running

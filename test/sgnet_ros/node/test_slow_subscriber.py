@@ -30,7 +30,7 @@ def feed(ros, node, stamps):
         ros.spin_until(lambda n=pairs: node.counters.counts().masks == n, 'the mask')
 
 
-def test_a_subscriber_that_hangs_does_not_hold_up_the_node(ros, ros_domain_id, monkeypatch):
+def test_hanging_subscriber_does_not_block_the_node(ros, ros_domain_id, monkeypatch):
     """A reliable one, whose process is stopped, so that it acknowledges nothing."""
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
     node = ros.segmentation(FakeSegmenter(), 'patient', watchdog__timeout=3600.0)

@@ -25,7 +25,7 @@ def result(sample):
     return SegmentationResult(sample.labels, confidence, ('a', 'b'))
 
 
-def test_a_snapshot_is_the_frame_and_what_came_of_it(sample, result, tmp_path):
+def test_snapshot_holds_frame_and_result(sample, result, tmp_path):
     folder = tmp_path / 'of' / 'today' / 'one'
     write_snapshot(folder, '17', sample.frame, result, {'why': 'too many chairs'})
     (read,) = FolderDataset(folder)
@@ -39,7 +39,7 @@ def test_a_snapshot_is_the_frame_and_what_came_of_it(sample, result, tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ['one']
 
 
-def test_a_full_disk_leaves_nothing(sample, result, tmp_path):
+def test_full_disk_leaves_no_folder(sample, result, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # depth fits, colour does not
     try:
@@ -50,7 +50,7 @@ def test_a_full_disk_leaves_nothing(sample, result, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_over(sample, result, tmp_path):
+def test_existing_folder_is_not_overwritten(sample, result, tmp_path):
     folder = tmp_path / 'one'
     folder.mkdir()
     (folder / 'mine').touch()
@@ -68,7 +68,7 @@ def test_nothing_is_written_over(sample, result, tmp_path):
         ({'HOME': '/me'}, '~/snapshots', '/me/snapshots'),
     ],
 )
-def test_snapshots_are_stored_beside_the_logs_of_ros(monkeypatch, environment, parent, folder):
+def test_default_snapshot_folder_is_in_ros_home(monkeypatch, environment, parent, folder):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     made = snapshot_folder(parent, 'segmentation')

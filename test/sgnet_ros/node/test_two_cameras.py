@@ -31,7 +31,7 @@ def side_by_side(ros):
     return nodes, cameras
 
 
-def test_two_nodes_serve_two_cameras_without_mixing_them(ros):
+def test_two_nodes_do_not_mix_their_cameras(ros):
     nodes, cameras = side_by_side(ros)
     listener = cameras['/left']
     listener.listen(DiagnosticArray, '/diagnostics')

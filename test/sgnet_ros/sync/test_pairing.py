@@ -48,7 +48,7 @@ def assert_bookkeeping(pairing, events, pairs):
 @pytest.mark.parametrize('seed', range(30))
 @pytest.mark.parametrize('mode', ['auto', 'exact', 'approximate'])
 @pytest.mark.parametrize('slop_ms', [0, 15, 100])
-def test_equal_stamps_always_pair_whatever_is_lost(seed, mode, slop_ms):
+def test_equal_stamps_pair_despite_losses(seed, mode, slop_ms):
     rng = random.Random(seed)
     stamps = [i * PERIOD for i in range(100)]
     rgb = [s for s in stamps if rng.random() > 0.2]
@@ -151,7 +151,7 @@ def test_disturbed_streams_keep_the_invariants_and_recover_within_one_frame(seed
 
 
 @pytest.mark.parametrize('seed', range(40))
-def test_a_late_message_of_a_stream_costs_two_pairs_at_most(seed):
+def test_late_message_costs_two_pairs_at_most(seed):
     """Its stamp is a jump back: nothing tells it from a bag that loops."""
     rng = random.Random(seed)
     stamps = [i * PERIOD for i in range(100)]
@@ -168,7 +168,7 @@ def test_a_late_message_of_a_stream_costs_two_pairs_at_most(seed):
     assert len(pairs) >= len(stamps) - 2 * late
 
 
-def test_a_constant_offset_pairs_without_waiting_for_the_next_frame():
+def test_constant_offset_pairs_without_the_next_frame():
     for offset in (-5 * MS, 5 * MS):
         pairing = RgbdPairing(0.015, 10, 'auto')
         for i in range(10):
@@ -176,7 +176,7 @@ def test_a_constant_offset_pairs_without_waiting_for_the_next_frame():
             assert len(feed(pairing, [first, second])) == 1
 
 
-def test_one_lost_depth_does_not_shift_the_following_pairs():
+def test_lost_depth_does_not_shift_later_pairs():
     """Trap 1 of message_filters: 89 of 89 pairs were off by one."""
     for mode in ('auto', 'approximate'):
         pairing = RgbdPairing(0.040, 10, mode)
@@ -189,7 +189,7 @@ def test_one_lost_depth_does_not_shift_the_following_pairs():
         assert pairs == [(i * PERIOD, i * PERIOD) for i in range(90) if i != 20]
 
 
-def test_stamps_further_apart_than_the_slop_never_pair_and_the_gap_is_known():
+def test_stamps_beyond_the_slop_do_not_pair_and_the_gap_is_known():
     pairing = RgbdPairing(0.015, 10, 'auto')
     events = [
         (kind, i * PERIOD + (16 * MS if kind == 'depth' else 0))
@@ -217,7 +217,7 @@ def test_every_loop_of_a_bag_pairs_completely(mode, seed):
     assert_bookkeeping(pairing, order, pairs)
 
 
-def test_messages_from_before_a_jump_never_pair_with_those_after():
+def test_messages_do_not_pair_across_a_jump():
     pairing = RgbdPairing(0.015, 10, 'auto')
     assert feed(pairing, [('rgb', 100 * MS), ('rgb', 133 * MS)]) == []
     assert feed(pairing, [('rgb', 67 * MS), ('depth', 100 * MS), ('depth', 133 * MS)]) == []
@@ -225,7 +225,7 @@ def test_messages_from_before_a_jump_never_pair_with_those_after():
     assert feed(pairing, [('rgb', 166 * MS), ('depth', 166 * MS)]) == [(166 * MS, 166 * MS)]
 
 
-def test_equal_stamps_switch_auto_to_exact_and_their_absence_switches_back():
+def test_auto_mode_switches_to_exact_and_back():
     pairing = RgbdPairing(0.015, 3, 'auto')
     assert feed(pairing, [('rgb', 0), ('depth', 0)]) == [(0, 0)]
     assert feed(pairing, [('rgb', PERIOD), ('depth', PERIOD + 5 * MS)]) == []
@@ -243,7 +243,7 @@ def test_duplicate_stamps_are_counted():
 @pytest.mark.parametrize(
     'arguments', [{'mode': 'near'}, {'slop_s': -1.0}, {'queue_size': 0}, {'slop_s': float('nan')}]
 )
-def test_values_out_of_range_are_refused(arguments):
+def test_values_out_of_range_are_rejected(arguments):
     with pytest.raises(ConfigError):
         RgbdPairing(**arguments)
 
@@ -253,7 +253,7 @@ def stamped(stamp):
     return SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace(**nanoseconds)))
 
 
-def test_filter_signals_pairs_and_survives_a_callback_that_raises():
+def test_filter_survives_a_callback_that_raises():
     """Trap 1 of message_filters: after an exception the next message blocks for ever."""
     rgb, depth = SimpleFilter(), SimpleFilter()
     pairs = RgbdPairingFilter(rgb, depth, RgbdPairing())
