@@ -67,16 +67,10 @@ def test_damaged_compressed_frames_are_named(bag_path, tmp_path, tiny_samples):
 
 
 @pytest.mark.parametrize('part', ['rgb', 'depth', 'labels'])
-def test_missing_topic_is_named(bag_path, tmp_path, part):
-    name = getattr(TOPICS, part)
-    path = rewrite(bag_path, tmp_path / 'new', without(name))
-    with Bag(path) as bag:  # the topic has no messages
+def test_topic_without_messages_gives_no_frames(bag_path, tmp_path, part):
+    path = rewrite(bag_path, tmp_path / 'new', without(getattr(TOPICS, part)))
+    with Bag(path) as bag:
         assert list(BagFrames(bag)) == []
-    wrong = replace(TOPICS, **{part: name + '_rect'})
-    with Bag(bag_path) as bag, pytest.raises(DataError) as error:
-        BagFrames(bag, wrong)
-    assert f'no topic {name}_rect' in str(error.value)
-    assert f'nearest: {name}' in str(error.value)
 
 
 def test_missing_camera_info_names_the_option(bag_path, tmp_path, tiny_samples):
