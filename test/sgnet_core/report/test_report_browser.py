@@ -19,7 +19,8 @@ from sgnet_core.report.writer import report_page
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
 # The page writes its own layout to its title.
 LAYOUT = """<script>
-const right = Math.max(...[...document.querySelectorAll('h1, p, .tile, img, svg, .frame-row, figure')]
+const parts = 'h1, p, .tile, img, svg, .frame-row, figure';
+const right = Math.max(...[...document.querySelectorAll(parts)]
   .filter(element => !element.closest('.wide'))
   .map(element => element.getBoundingClientRect().right));
 const broken = [...document.images].filter(image => !image.naturalWidth).length;
