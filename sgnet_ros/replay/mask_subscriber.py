@@ -19,8 +19,7 @@ from sgnet_ros.conversions.images import rgb_from_msg, stamp_ns
 from sgnet_ros.conversions.masks import label_names_from_msg, mask_from_msg
 from sgnet_ros.topics import LATCHED_QOS
 
-QUEUE_DEPTH = 50
-"""Messages are kept while the network uses all processors."""
+QUEUE_DEPTH = 50  # the network can use all processors for a while
 SPIN_S = 0.1
 
 BEFORE_PAIRING = ('rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump')

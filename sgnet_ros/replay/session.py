@@ -29,7 +29,6 @@ IDLE_REPORTS = 5
 """Reports of an idle node, one per second, after which a missing mask is lost."""
 SUBSCRIBER_TIMEOUT_S = 30.0
 NODE = '/segmentation'
-"""Name of a node that the session starts."""
 
 
 @dataclass(frozen=True)

@@ -114,12 +114,12 @@ def test_depth_of_another_camera_warns_once_or_is_registered(
     topics = replace(TOPICS, depth_camera_info=TOPICS.camera_info)
     with Bag(path) as bag:
         assert len(list(BagFrames(bag))) == 5
-        doubts = [r.getMessage() for r in caplog.records if 'not aligned' in r.getMessage()]
+        warnings = [r.getMessage() for r in caplog.records if 'not aligned' in r.getMessage()]
         registered = list(BagFrames(bag, topics, rgb_from_depth=rgb_from_depth))
         with pytest.raises(DataError, match=TOPICS.depth_camera_info):
             BagFrames(bag, rgb_from_depth=rgb_from_depth)
-    assert len(doubts) == 1
-    assert "depth is in frame 'depth frame'" in doubts[0]
+    assert len(warnings) == 1
+    assert "depth is in frame 'depth frame'" in warnings[0]
     for sample, original in zip(registered, tiny_samples, strict=True):
         camera = original.frame.intrinsics
         expected = register_depth(original.frame.depth_m, camera, camera, rgb_from_depth)
