@@ -96,7 +96,9 @@ class RoomDataset:
             InputError: there is no such id.
         """
         if sample_id not in self.ids:
-            raise InputError(f'no frame {sample_id!r}; ids go from {self.ids[0]} to {self.ids[-1]}')
+            raise InputError(
+                f'frame {sample_id!r} does not exist; ids are {self.ids[0]} to {self.ids[-1]}'
+            )
         return self._frame(int(sample_id))
 
     def room(self, index: int) -> Room:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places pieces in a room so that none runs into another."""
+"""Places pieces in a room so that they do not overlap."""
 
 from __future__ import annotations
 
@@ -84,26 +84,20 @@ class Plan:
         x, y = ((width / 2, 0), (width, depth / 2), (width / 2, depth), (0, depth / 2))[wall]
         return Spot(x, y, wall * np.pi / 2).moved(along, gap_m)
 
-    def fits(self, size_m, spot: Spot, margin_m: float = 0.01) -> bool:
-        """Whether a piece of this size lies within the room and clear of everything."""
-        area = np.array(spot.occupied(size_m))
-        if area[:3].min() < -1e-6 or np.any(area[3:] > np.array(self.size_m) + 1e-6):
-            return False
-        others = np.array(self.taken).reshape(-1, 6)
-        apart = others[:, 3:] + margin_m <= area[:3]
-        apart |= others[:, :3] >= area[3:] + margin_m
-        return bool(apart.any(axis=1).all())
-
     def add(self, piece: Piece, spot: Spot) -> Spot:
         """Put the piece there unconditionally, and return the spot."""
         self.solids += spot.place(piece)
         self.taken.append(spot.occupied(piece.size_m))
         return spot
 
-    def try_spots(self, piece: Piece, spots, margin_m: float = 0.01) -> Spot | None:
-        """Put the piece at the first of `spots` where it fits."""
+    def try_spots(self, piece: Piece, spots) -> Spot | None:
+        """Put the piece at the first of `spots` where it fits into the room and hits nothing."""
+        taken = np.array(self.taken).reshape(-1, 6)
         for spot in spots:
-            if self.fits(piece.size_m, spot, margin_m):
+            low, high = np.split(np.array(spot.occupied(piece.size_m)), 2)
+            inside = low.min() > -1e-6 and np.all(high < np.array(self.size_m) + 1e-6)
+            apart = (taken[:, 3:] < low + 1e-6) | (taken[:, :3] > high - 1e-6)
+            if inside and apart.any(axis=1).all():
                 return self.add(piece, spot)
         return None
 
@@ -120,7 +114,7 @@ class Plan:
             else:
                 places = rng.uniform(0.6, np.array(self.size_m[:2]) - 0.6, (10, 2))
                 spots = [Spot(*place, float(rng.integers(4)) * np.pi / 2) for place in places]
-            if spot := self.try_spots(piece, spots, 0.0 if item.at == 'on' else 0.01):
+            if spot := self.try_spots(piece, spots):
                 self.furnish(rng, room, item.then, (piece, spot))
 
     def _spots(self, rng, item: Item, piece: Piece, carrier: Piece, spot: Spot):
@@ -147,7 +141,7 @@ class Plan:
         for wall in rng.permutation(4):
             free = self.size_m[wall % 2] - piece.size_m[0]
             if free > 0:
-                # One corner as well: that is where people put things.
+                # Furniture often stands in a corner.
                 places = [*rng.uniform(-free / 2, free / 2, 4), 0.03 - free / 2]
                 for along in rng.permutation(places):
                     yield self.wall_spot(wall, along, gap_m).moved(0, 0, 0, piece.mount_m)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds in a folder data set what ruins trainings."""
+"""Validates folder datasets before training."""

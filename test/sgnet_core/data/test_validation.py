@@ -375,7 +375,7 @@ def test_subset_of_frames_does_not_check_the_classes_of_splits(small):
     assert 'classes_in_one_split' not in found(small, max_frames=7)
 
 
-@pytest.mark.parametrize(('factor', 'scale'), [(10, 0.0001), (0.1, 0.01), (5, 0.0002)])
+@pytest.mark.parametrize(('factor', 'scale'), [(10, 0.0001), (0.1, 0.01)])
 def test_wrong_unit_is_named(small, factor, scale):
     depth(lambda x: x * float(factor))(small)
     line = found(small)['depth_unit']
