@@ -91,7 +91,7 @@ _NYU40_COLORS: dict[str, tuple[int, int, int]] = {
     'clothes': (209, 67, 231),
     'ceiling': (255, 245, 255),
     'books': (0, 151, 103),
-    'refridgerator': (118, 106, 166),  # the spelling of the data set
+    'refridgerator': (118, 106, 166),  # spelled as in the dataset
     'television': (30, 60, 150),
     'paper': (255, 255, 167),
     'towel': (102, 249, 50),

@@ -148,10 +148,10 @@ class RgbdFrame:
 
 @dataclass(frozen=True)
 class Sample:
-    """One frame of a data set, of whatever kind.
+    """One frame of a dataset.
 
     Attributes:
-        id: unique within the data set.
+        id: unique within the dataset.
         frame: colour, depth and camera.
         labels: (H, W) uint8 class ids, 255 = unlabelled; None where the data set has none.
         pose: (4, 4) float64 camera-to-world, metres; None where unknown.

@@ -21,7 +21,7 @@ differ in size.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -127,13 +127,8 @@ def read_dataset_config(root: Path) -> DatasetConfig:
 
 def write_dataset_config(root: Path, config: DatasetConfig) -> None:
     """Write `root/dataset.yaml` atomically."""
-    values: dict[str, Any] = {}
-    for key in (entry.name for entry in fields(config)):
-        value = getattr(config, key)
-        if isinstance(value, CameraIntrinsics):
-            value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
-        if value is not None and value != {}:
-            values[key] = list(value) if isinstance(value, tuple) else value
+    values = {key: value for key, value in asdict(config).items() if value not in (None, {})}
+    values['depth_invalid'] = list(config.depth_invalid)
     # Patterns are plain text: only lists and maps of one level go on one line.
     text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=200)
     with atomic_write(root / DATASET_FILE) as partial:
@@ -267,21 +262,17 @@ def _integers(key: str, value: Any) -> tuple[int, ...]:
 def _intrinsics(key: str, value: Any) -> CameraIntrinsics | str:
     if isinstance(value, str) and '{id}' in value:
         return value
-    names = [entry.name for entry in fields(CameraIntrinsics)]
     if not isinstance(value, dict):
         raise DataError(
             f'{key}: {value!r} must look like {_EXAMPLES[key]}, or like intrinsics/{{id}}.txt'
         )
-    reject_unknown_keys(value, names, where=key, error=DataError)
-    for name in names:
+    converters = dict.fromkeys(('width', 'height'), _integer)
+    converters |= dict.fromkeys(('fx', 'fy', 'cx', 'cy'), _number)
+    reject_unknown_keys(value, converters, where=key, error=DataError)
+    for name in converters:
         if value.get(name) is None:
             raise DataError(f'{key}: {name!r} is missing; it must look like {_EXAMPLES[key]}')
-    return CameraIntrinsics(
-        **{
-            name: (_integer if name in ('width', 'height') else _number)(name, value[name])
-            for name in names
-        }
-    )
+    return CameraIntrinsics(**{k: convert(k, value[k]) for k, convert in converters.items()})
 
 
 def _splits(key: str, value: Any) -> dict[str, str]:

@@ -26,7 +26,7 @@ DEPTH_VARIABLES = {'filled': 'depths', 'raw': 'rawDepths'}
 MAPPING, SPLITS = 'classMapping40.mat', 'splits.mat'
 _PUBLISHED = {
     MAPPING: 'with the code of Gupta et al. (rcnn-depth) and in nyuv2-meta-data',
-    SPLITS: 'on the page of the data set, as its train/test split',
+    SPLITS: 'on the page of the dataset, as its train/test split',
 }
 
 # NYU40 class -> class of the other label sets; `remap` keeps unlabelled.
@@ -100,19 +100,18 @@ class Nyuv2Dataset:
 
     def _check_shapes(self, depths: str) -> int:
         """The number of frames."""
-        width, height = CAMERA.width, CAMERA.height
+        size = CAMERA.width, CAMERA.height
         count = self._arrays['images'].shape[0]
-        for name, shape in (
-            ('images', (count, 3, width, height)),
-            (depths, (count, width, height)),
-            ('labels', (count, width, height)),
+        for name, shape, kind in (
+            ('images', (count, 3, *size), 'unsigned'),
+            (depths, (count, *size), 'float'),
+            ('labels', (count, *size), 'unsigned'),
         ):
             array = self._arrays[name]
-            kinds = 'f' if name == depths else 'u'
-            if array.shape != shape or array.dtype.kind not in kinds:
+            if array.shape != shape or array.dtype.kind != kind[0]:
                 raise DataError(
-                    f'{self._file}: {name} is {array.shape} {array.dtype}, must be {shape} '
-                    f'{"float" if kinds == "f" else "unsigned"}; get the published file'
+                    f'{self._file}: {name} is {array.shape} {array.dtype}, must be {shape} {kind}; '
+                    'get the published file'
                 )
         return count
 

@@ -63,7 +63,7 @@ class EfficientNetLite(nn.Module):
             x = block(x)
             if i in self._output_blocks:
                 features.append(x)
-        return features  # strides 4, 8, 16, 32
+        return features  # (N, C, H/s, W/s) at strides s = 4, 8, 16, 32
 
 
 class InvertedResidual(nn.Module):

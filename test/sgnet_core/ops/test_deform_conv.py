@@ -114,38 +114,6 @@ def test_operator_passes_opcheck():
     )
 
 
-def test_operator_agrees_with_onnx_runtime(tmp_path):
-    """An implementation nobody here wrote: ONNX DeformConv, opset 19."""
-    onnx = pytest.importorskip('onnx')
-    runtime = pytest.importorskip('onnxruntime')
-    window = WINDOWS[1]
-    inputs = random_inputs(window, dtype=torch.float32)
-    names = ('x', 'weight', 'offset', 'bias', 'mask')
-    kernel, stride, padding, dilation = window
-    node = onnx.helper.make_node(
-        'DeformConv', names, ['y'], kernel_shape=kernel, strides=stride,
-        pads=(*padding, *padding), dilations=dilation,
-    )  # fmt: skip
-    x, offset, mask, weight, bias = (t.numpy() for t in inputs)
-    feed = dict(zip(names, (x, weight, offset, bias, mask), strict=True))
-    kind = onnx.TensorProto.FLOAT
-    graph = onnx.helper.make_graph(
-        [node], 'deform',
-        [onnx.helper.make_tensor_value_info(n, kind, a.shape) for n, a in feed.items()],
-        [onnx.helper.make_tensor_value_info('y', kind, None)],
-    )  # fmt: skip
-    # An older IR version: onnxruntime lags behind onnx.
-    model = onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid('', 19)], ir_version=9
-    )
-    session = runtime.InferenceSession(
-        model.SerializeToString(), providers=['CPUExecutionProvider']
-    )
-    (expected,) = session.run(None, feed)
-    ours = modulated_deform_conv2d(*inputs, stride, padding, dilation)
-    torch.testing.assert_close(ours, torch.from_numpy(expected), atol=1e-4, rtol=1e-4)
-
-
 def test_empty_batch_gives_empty_output():
     inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[0], batch=0)]
     y = modulated_deform_conv2d(*inputs, padding=1)
