@@ -129,9 +129,7 @@ def _make_stage(
         if spatial_channels != 0 and index in sconv_blocks(depth):
             conv2: nn.Module = SConv2d(width, width, spatial_channels, stride=conv2_stride)
         else:
-            conv2 = nn.Conv2d(
-                width, width, 3, conv2_stride, padding=dilation, dilation=dilation, bias=False
-            )
+            conv2 = nn.Conv2d(width, width, 3, conv2_stride, dilation, dilation, bias=False)
         blocks.append(block(in_channels, width, conv2, stride))
         in_channels = width * block.expansion
     return nn.ModuleList(blocks)
@@ -140,7 +138,5 @@ def _make_stage(
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
-        nn.BatchNorm2d(out_channels),
-    )
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))

@@ -13,9 +13,8 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 
-# The codes of `aten::grid_sampler_2d`.
-_BILINEAR = 0
-_ZEROS = 0
+_BILINEAR = _ZEROS = 0
+"""Codes of `aten::grid_sampler_2d`."""
 
 
 def forward(
@@ -71,12 +70,8 @@ def backward(
     per_pixel = grad_grid.new_tensor([2.0 / x.shape[3], 2.0 / x.shape[2]])
     grad_offset = (grad_grid * per_pixel).view(grid.shape).flip(-1)
     grad_offset = grad_offset.permute(0, 1, 4, 2, 3).reshape(offset.shape)
-    return (
-        grad_x.to(x.dtype),
-        grad_offset.to(offset.dtype),
-        grad_mask.to(mask.dtype),
-        grad_weight,
-    )
+    grads = ((grad_x, x), (grad_offset, offset), (grad_mask, mask), (grad_weight, weight))
+    return tuple(grad.to(tensor.dtype) for grad, tensor in grads)
 
 
 def _sample(x: Tensor, grid: Tensor) -> Tensor:
@@ -124,7 +119,4 @@ def _sampling_locations(
     rows = along(out_h, kernel[0], 0)[:, None, :, None].expand(-1, kernel[1], -1, out_w)
     columns = along(out_w, kernel[1], 1)[None, :, None, :].expand(kernel[0], -1, out_h, -1)
     offset = offset.to(dtype).unflatten(1, (-1, 2))  # (N, K, 2, H', W')
-    return (
-        offset[:, :, 0] + rows.flatten(0, 1),
-        offset[:, :, 1] + columns.flatten(0, 1),
-    )
+    return offset[:, :, 0] + rows.flatten(0, 1), offset[:, :, 1] + columns.flatten(0, 1)
