@@ -66,7 +66,7 @@ def errors(data: FolderDataset, down: np.ndarray) -> Errors:
     }
 
 
-def flicker(data: FolderDataset) -> Errors:
+def changes(data: FolderDataset) -> Errors:
     """Angles between the directions of consecutive frames in the world frame of the poses.
 
     `single`: each frame is estimated on its own; `tracked`: by a `GravityTracker`.
@@ -123,7 +123,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     data = FolderDataset(args.data, args.split, labels=False)
-    found = errors(data, read_rotations(args.rotations)) if args.rotations else flicker(data)
+    found = errors(data, read_rotations(args.rotations)) if args.rotations else changes(data)
     if args.json != '-':
         print(f'{data.name}, split {args.split or "all"}, {len(data)} frames')
         for name, values in found.items():

@@ -4,7 +4,6 @@
 import array
 import math
 import struct
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,13 +41,6 @@ def image_msg(encoding, row_bytes, padding=0, is_bigendian=0, width=WIDTH):
         step=len(row_bytes[0]) + padding,
         data=array.array('B', data),
     )
-
-
-def as_rosbags(msg):
-    """The same message as `rosbags` deserialises it: `data` is a uint8 array."""
-    fields = {name: getattr(msg, name) for name in msg.get_fields_and_field_types()}
-    fields['data'] = np.frombuffer(msg.data, np.uint8)
-    return SimpleNamespace(**fields)
 
 
 def random_rows(bytes_per_pixel, seed=0):
@@ -147,15 +139,6 @@ def test_depth_outside_the_valid_range_is_nan(encoding, dtype, scale, range_m):
         if none or not np.float32(range_m[0]) <= expected[at] <= np.float32(range_m[1]):
             expected[at] = math.nan
     np.testing.assert_array_equal(got, expected)
-
-
-def test_messages_of_rosbags_give_equal_arrays():
-    colour = image_msg('bgr8', random_rows(3), padding=2)
-    depth = image_msg('16UC1', [struct.pack('>6H', *range(6))] * HEIGHT, 4, is_bigendian=1)
-    of_rclpy = images_from_msgs(colour, depth)
-    of_rosbags = images_from_msgs(as_rosbags(colour), as_rosbags(depth))
-    for a, b in zip(of_rclpy, of_rosbags, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_conversion_does_not_change_the_messages():
