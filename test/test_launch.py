@@ -119,7 +119,7 @@ def robot(tmp_path, monkeypatch) -> Robot:
 
 @pytest.fixture
 def evaluating(robot, monkeypatch) -> Robot:
-    """Whose node and evaluator wait for each other."""
+    """Node and evaluator wait for each other."""
     monkeypatch.setenv('BATCH', 'segmentation_node evaluate_bag')
     return robot
 
@@ -269,7 +269,7 @@ def test_evaluate_bag_is_lossless_with_namespace_and_compression(evaluating):
 
 
 def test_evaluate_bag_ends_with_the_node(robot, monkeypatch):
-    monkeypatch.setenv('BATCH', 'somebody_who_never_comes')
+    monkeypatch.setenv('BATCH', 'absent')
     script = '#!/bin/sh\nwhile [ ! -e "${0%/*}/evaluate_bag.json" ]; do sleep 0.05; done; exit 2\n'
     robot.write('lib/sgnet_ros/segmentation_node', script).chmod(0o755)
     robot.launch('evaluate_bag.launch.py', bag='bag')

@@ -29,7 +29,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def unspun_node(ros):
-    """A node that nobody spins but what is given it."""
+    """A node that no executor spins."""
     from rclpy.node import Node
 
     node = Node('unspun_node', context=ros.context)

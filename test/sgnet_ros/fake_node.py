@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A segmenter that needs no network, and, run as a program, the node with it.
 
-It labels by depth: nearer than two metres is 'near', farther is 'far', no measurement is 255.
+It labels by depth: below two metres is 'near', above is 'far', invalid depth is 255.
 """
 
 import sys
@@ -52,7 +52,7 @@ def main():
     """The node as the command runs it, only with the fake.
 
     The first argument: `work`; `fail` raises at the first frame, `hang` never finishes it; `load`
-    never finishes to load, `reload` the second time. Those that hang say so first.
+    never finishes loading, `reload` not for the second time. They print 'hanging' first.
     """
     import threading
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tf2_ros` as far as the node uses it: a tree of two frames a branch, no interpolation.
+"""The subset of `tf2_ros` that the node uses, for pairs of frames and without interpolation.
 
-test_transforms.py holds it against the real one where that is installed.
+test_tf_lookup.py compares it with the real package if that is installed.
 """
 
 from collections import defaultdict
@@ -17,15 +17,15 @@ class TransformException(Exception):  # noqa: N818
 
 
 class LookupException(TransformException):
-    """There is no such frame, or nothing between the two."""
+    """The frames are unknown or not connected."""
 
 
 class ExtrapolationException(TransformException):
-    """There is something between the two, only not at that time."""
+    """The frames are connected, but not at that time."""
 
 
 class Buffer:
-    """Keeps what it is told; `latest` is the one made last, for tests to tell it something."""
+    """Stores transforms; `latest` is the last instance, which tests fill."""
 
     latest = None
 
@@ -67,7 +67,7 @@ class Buffer:
 
 
 class TransformListener:
-    """Listens to nobody: tests fill the buffer."""
+    """Does nothing: tests fill the buffer."""
 
     def __init__(self, buffer, node):
         pass
@@ -77,7 +77,7 @@ class TransformListener:
 
 
 def stamped(parent, child, translation=(0, 0, 0), rotation=None, stamp_ns=0):
-    """The message that says where `child` is in `parent`."""
+    """The transform of `child` in `parent`."""
     message = TransformStamped(child_frame_id=child)
     message.header.frame_id = parent
     message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()

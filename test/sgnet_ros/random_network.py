@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint of random weights that is small, quick, and says something else at every pixel."""
+"""A small, fast checkpoint with random weights whose labels differ from pixel to pixel."""
 
 import torch
 

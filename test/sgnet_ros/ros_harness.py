@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes of a test spun together, and the other side of the node: a camera that also listens."""
+"""Runs the nodes of a test in one executor, with a camera that also subscribes."""
 
 import array
 import re
@@ -16,7 +16,7 @@ MASK = '/segmentation/mask'
 
 
 class RosHarness:
-    """The nodes of a test, spun together in the test's own thread."""
+    """The nodes of a test, spun in the thread of the test."""
 
     def __init__(self, context, executor, read_stderr):
         self.context = context
@@ -27,7 +27,7 @@ class RosHarness:
         self._stderr = ''
 
     def log(self):
-        """What the nodes have logged so far, a list of messages as they appear on stderr."""
+        """The log messages so far, as they appear on stderr."""
         self._stderr += self._read_stderr()
         # A message may have several lines (a traceback); the next one starts with its severity.
         return re.split(r'\n(?=\[(?:DEBUG|INFO|WARN|ERROR|FATAL)\])', self._stderr)
@@ -38,7 +38,7 @@ class RosHarness:
         return node
 
     def external_node(self, name):
-        """A node of another process, as far as DDS can tell; nobody spins it."""
+        """A node with its own context, like one of another process; it is not spun."""
         import rclpy
         from rclpy.context import Context
         from rclpy.node import Node
@@ -119,7 +119,7 @@ class RosHarness:
         return found()[0]
 
     def wait_for_drops(self, node, **causes):
-        """Wait until `node` has dropped just so many by each cause."""
+        """Wait until `node` has dropped exactly these numbers by cause."""
         self.spin_until(lambda: node.counters.counts().dropped == causes, f'{causes}')
 
     def call(self, camera, kind, service, request=None):
@@ -132,7 +132,7 @@ class RosHarness:
 
 
 class Camera:
-    """Publishes what the node listens to and keeps what it publishes, by topic."""
+    """Publishes the inputs of the node and stores its outputs by topic."""
 
     def __init__(self, world, reliable, name):
         from rclpy.node import Node
@@ -195,7 +195,7 @@ def stamps(messages):
 
 
 def image(encoding, data, width=6, height=4):
-    """An image of these very bytes."""
+    """An image with these bytes as data."""
     from sensor_msgs.msg import Image
 
     return Image(

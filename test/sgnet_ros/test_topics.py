@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is declared is what the node has, as the ROS graph knows it."""
+"""Compares the declared topics and services with the ROS graph."""
 
 import pytest
 from fake_node import FakeSegmenter
@@ -53,7 +53,7 @@ def test_node_has_the_declared_topics_and_services(ros, transports):
             assert info.topic_type == full(topic.type, 'msg')
             for policy in ('reliability', 'durability'):
                 wanted = getattr(topic.qos, policy)
-                # Of a message, what nobody chose reads SYSTEM_DEFAULT.
+                # Policies that are not set read SYSTEM_DEFAULT.
                 if wanted.name != 'SYSTEM_DEFAULT':
                     assert getattr(info.qos_profile, policy) == wanted, topic
             declared[resolved] = topic

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node reads from TF, over the fake and, where it is installed, over the real tf2_ros."""
+"""TF look-ups with the fake and, if installed, the real tf2_ros."""
 
 import fake_tf2
 import numpy as np
@@ -19,7 +19,7 @@ TURN = Rotation.from_euler('xyz', [100.0, -20.0, 65.0], degrees=True)
 
 @pytest.fixture(params=['fake', 'real'])
 def tf(request, ros, monkeypatch):
-    """(what the node reads TF with, what fills it)."""
+    """(TfLookup, its buffer)."""
     from rclpy.node import Node
 
     if request.param == 'fake':
@@ -67,7 +67,7 @@ def test_lookup_logs_if_it_uses_the_latest_transform(tf, ros):
     log = [line for line in ros.log() if "from 'camera' to 'odom' is not available" in line]
     assert ['INFO' in log[0], '30 ms older' in log[0]] == [True, True]
     assert ['WARN' in log[1], '7000 ms older' in log[1]] == [True, True]
-    assert len(log) == 2, 'what is usual is said once'
+    assert len(log) == 2, 'small differences are logged once'
 
 
 def test_unconnected_frames_are_reported(tf):
@@ -89,7 +89,7 @@ def test_clear_keeps_static_transforms_only(tf):
     assert reader.lookup('rgb', 'depth', T0)[:3, 3].tolist() == [1, 2, 3]
     with pytest.raises(NoTransformError, match="from 'rgb' to 'odom'"):
         reader.lookup('odom', 'rgb', T0)
-    # A bag that loops: what comes now is from before.
+    # After the jump of a looping bag, stamps are older.
     buffer.set_transform(stamped('odom', 'rgb', (4, 5, 6), stamp_ns=T0 - 3600 * SECOND), 'test')
     assert reader.lookup('odom', 'rgb', T0 - 3600 * SECOND)[:3, 3].tolist() == [4, 5, 6]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node over real DDS: depth it registers, gravity it is told, HHA it shows."""
+"""The node over real DDS: depth registration, gravity and HHA."""
 
 import struct
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ from sgnet_ros.input import tf_lookup
 HHA = '/segmentation/debug/hha'
 DEPTH_CAMERA = CameraInfo(width=8, height=4, k=[5.0, 0, 3.5, 0, 5.0, 1.5, 0, 0, 1.0])
 TO_THE_RIGHT = [0.4, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
-"""Of the colour camera: what it measures at 2 m is one pixel to the right there."""
+"""Pose of the depth camera: at 2 m, it shifts depth by one pixel to the right."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def pixels(message):
 
 
 def test_depth_is_registered_by_given_extrinsics(ros):
-    """By the principal points column u of depth is column u - 1 of colour, and by the pose u."""
+    """Principal points move column u of depth to u - 1 of colour; the pose moves it back to u."""
     segmenter = FakeSegmenter()
     node, camera = registering(ros, segmenter, depth__extrinsics=TO_THE_RIGHT)
     send_unaligned(camera, T0)
@@ -157,7 +157,7 @@ def test_debug_hha_equals_the_network_input(ros, parameters, down):
 
 
 def test_gravity_is_read_only_if_needed(ros, tf):
-    """A network that takes depth does without TF, and so do its masks while ~/debug/hha waits."""
+    """Masks of a depth network need no TF, even if ~/debug/hha has a subscriber."""
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter, hha__gravity_source='tf')
     camera.send(T0)
@@ -206,7 +206,7 @@ def test_gravity_and_height_come_from_tf(ros, tf):
 
 
 def test_gravity_is_estimated_for_an_hha_network(ros):
-    """A wall ahead says nothing, so down is down; the height is the parameter's."""
+    """A wall gives no direction, so the estimate stays level; a parameter gives the height."""
     segmenter = hha_segmenter()
     node, camera = ros.node_and_camera(segmenter, hha__camera_height=0.6)
     camera.send(T0, depth=image('16UC1', struct.pack('<H', 1500) * 24))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node over real DDS while everything around it changes, dies or sends nonsense."""
+"""The node over real DDS with changing, dying and faulty publishers."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ QUIET, LOUD = {'watchdog__timeout': 3600.0}, {'watchdog__timeout': 0.2}
 
 
 def test_node_follows_a_change_of_resolution(ros):
-    """With all three messages, and with a camera_info that stays behind."""
+    """With all three messages, and with an outdated camera_info."""
     segmenter = FakeSegmenter()
     node, camera = ros.node_and_camera(segmenter, **QUIET)
     camera.send(T0, **camera_messages(6, 4))
@@ -63,7 +63,7 @@ def test_wrong_camera_info_is_ignored_if_parameters_give_intrinsics(ros):
 
 
 def test_queued_pairs_keep_their_camera_info(ros):
-    """A resolution that changes while frames of the former one wait for their turn."""
+    """The resolution changes while earlier frames wait."""
     entered, release = threading.Event(), threading.Event()
     segmenter = FakeSegmenter(lambda frame: (entered.set(), release.wait(20)))
     node, camera = ros.node_and_camera(segmenter, queue__policy='all', **QUIET)
@@ -126,7 +126,7 @@ def test_future_stamps_are_reported_once(ros):
 
 
 def test_watchdog_suggests_topics_of_the_same_type(ros):
-    """As from realsense-ros 4.54 to 4.55; nearest names first, our own and those in use never."""
+    """realsense-ros 4.55 renamed its topics. Similar names come first; used topics are left out."""
     ros.segmentation(FakeSegmenter(), **LOUD)
     camera = ros.camera()
     camera.node.destroy_publisher(camera.depth)
@@ -177,11 +177,11 @@ def test_parameter_changes_apply_from_the_next_frame(ros):
     for second in (0, 1):
         camera.send(T0 + second * SECOND)
         values.append(set(camera.output_at(T0 + second * SECOND).data))
-    assert values == [{0, 1, 255}, {0, 255}], 'far was unsure, and then out of range'
+    assert values == [{0, 1, 255}, {0, 255}], 'far has low confidence, and is then out of range'
 
 
 def test_duplicate_node_name_is_reported_once(ros):
-    # Nodes of earlier tests may not be quite gone: this name is of this test alone.
+    # A name of its own, because nodes of earlier tests may still be visible.
     node = ros.segmentation(FakeSegmenter(), 'twin', **LOUD)
     ros.external_node('twin')
     ros.wait_for_log('2 nodes have the name /twin')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slot and the thread: nothing is lost uncounted, errors go where they belong."""
+"""The inference worker: queue, rate limit, errors and counts of dropped items."""
 
 import queue
 import random
@@ -119,7 +119,7 @@ def test_stop_counts_waiting_items_and_returns_false_after_the_timeout(harness):
 
 
 def test_error_after_stop_is_not_a_failure(harness):
-    """What the item works with may be gone already."""
+    """The resources of the item may be released already."""
     h = harness()
     h.worker.offer(RuntimeError('the publisher is destroyed'))
     h.next_entered()

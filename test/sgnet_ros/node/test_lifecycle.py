@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of the node over real DDS: what it loads, keeps and lets go of, and how it recovers."""
+"""Lifecycle of the node over real DDS: loading, release and recovery."""
 
 import threading
 import weakref
@@ -64,12 +64,12 @@ def test_lifecycle_services_run_two_rounds(ros):
 
 
 def test_deactivation_waits_for_the_current_frame(ros):
-    """Else the next activation would put a second thread on the network."""
+    """Otherwise, the next activation would use the network in a second thread."""
     entered, deactivated = threading.Event(), threading.Event()
 
     def hold(frame):
         entered.set()
-        # Twice the patience of a process that ends.
+        # Longer than a process waits before it exits.
         deactivated.wait(2 * MAX_LAST_FRAME_S)
 
     node = ros.segmentation(FakeSegmenter(hold), qos__input='reliable')

@@ -202,7 +202,7 @@ def reloading(ros, program):
     ],
 )
 def test_signal_ends_a_busy_node(ros, program, state, number):
-    """What it is at here never ends; so this would hang."""
+    """The interrupted work never ends."""
     process, _ = state(ros, program)
     status, out, err = ended(process, number)
     assert status == 0, err
@@ -213,7 +213,7 @@ def test_signal_ends_a_busy_node(ros, program, state, number):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_node_during_imports(tmp_path, number):
-    """An exception there once came out as death by SIGINT although it was caught."""
+    """An exception there once ended the process by SIGINT although it was caught."""
     (tmp_path / 'torch.py').write_text(
         'import threading\nprint("hanging", flush=True)\nthreading.Event().wait()\n'
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node publishes beside masks, and what becomes of a frame that memory is short for."""
+"""Points, confidence, pictures and stage times of the node, and frames without memory."""
 
 import torch
 import numpy as np
@@ -30,7 +30,7 @@ def test_parameters_change_points_and_confidence(ros):
     assert (cloud.height, cloud.width, cloud.row_step) == (2, 3, 3 * cloud.point_step)
     assert cloud.header == confidence.header == camera.received[MASK][0].header
     z = np.frombuffer(cloud.data, np.float32).reshape(2, 3, -1)[..., 2]
-    # The camera's depth counts up by 0.2 m a pixel, from no measurement.
+    # The depth of the camera rises by 0.2 m per pixel; the first pixel is invalid.
     np.testing.assert_allclose(z, [[np.nan, 0.4, 0.8], [2.4, 2.8, 3.2]], rtol=1e-6)
     assert confidence.encoding == '32FC1'
     values = np.frombuffer(confidence.data, np.float32)
@@ -101,7 +101,7 @@ def test_stages_add_up_to_the_latency(ros):
 
 
 def test_incompatible_subscriber_is_reported_once(ros):
-    """rclpy's own warning would cost every message time: this one takes its place."""
+    """It replaces the warning of rclpy, which costs time for every message."""
     node, camera = ros.node_and_camera(watchdog__timeout=3600.0)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera.listen(Image, '/segmentation/overlay', latched)

@@ -20,12 +20,12 @@ from std_msgs.msg import String
 from sgnet_core.errors import ConfigError
 from sgnet_ros.conversions.masks import mask_from_msg
 
-# The camera's default depth is 0, 0.2, 0.4 ... 4.6 m; 0 is no measurement.
+# The default depth of the camera is 0, 0.2, 0.4 ... 4.6 m; 0 is invalid.
 EXPECTED_MASK = np.array([255] + [0] * 9 + [1] * 14, np.uint8).reshape(4, 6)
 
 
 def send_and_pair(ros, node, camera, stamp_ns):
-    """More at once could be lost: the inputs keep the last five."""
+    """Send one pair and wait for it: the subscriptions keep only the last five messages."""
     pairs = node.counters.counts().pairs
     camera.send(stamp_ns)
     ros.spin_until(lambda: node.counters.counts().pairs == pairs + 1, 'a pair')
@@ -322,7 +322,7 @@ def test_missing_subscriber_is_logged_once_and_is_not_a_problem(ros):
             heard = counts.received.get('camera_info') == count
             return heard and counts.dropped.get('no_subscriber') == count
 
-        ros.spin_until(unwanted, 'a pair that nobody wants')
+        ros.spin_until(unwanted, 'a pair without subscriber')
         node._watchdog._check()
     assert segmenter.frames == [], 'nothing is computed'
     camera.listen(DiagnosticArray, '/diagnostics')

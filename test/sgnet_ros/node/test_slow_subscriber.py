@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A subscriber that hangs holds up nobody."""
+"""A hanging subscriber does not block the node."""
 
 import itertools
 import signal

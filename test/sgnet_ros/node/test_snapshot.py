@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A snapshot is a data set of the very frame, or nothing at all."""
+"""A snapshot is a complete data set of one frame, or nothing."""
 
 import json
 import resource
