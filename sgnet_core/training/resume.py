@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ import torch
 from sgnet_core.errors import ConfigError, SgnetError
 from sgnet_core.io.files import atomic_write
 from sgnet_core.training.config import TrainConfig, as_plain
-
-logger = logging.getLogger(__name__)
 
 
 def save_training_state(path: Path, state: dict[str, Any]) -> None:
@@ -63,9 +60,4 @@ def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     epochs = settings['epochs']
     if done >= epochs:
         raise ConfigError(f'{path} has completed {done} of {epochs} epochs; raise --epochs')
-    if before['epochs'] != epochs:
-        logger.warning(
-            'epochs changed from %d to %d: the learning rates of the first %d are those of the '
-            'old schedule', before['epochs'], epochs, done,
-        )  # fmt: skip
     return state

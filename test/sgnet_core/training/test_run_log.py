@@ -7,7 +7,6 @@ import sys
 from contextlib import closing
 
 import torch  # noqa: F401
-import numpy as np
 import pytest
 from networks import untrained
 
@@ -85,16 +84,6 @@ def test_remaining_time_covers_all_remaining_epochs(tmp_path, caplog, monkeypatc
     assert 'epoch 12/16, loss 1, 0:04:00 left' in caplog.text
 
 
-def test_progress_bar_continues_at_the_resumed_image(tmp_path, monkeypatch, no_tensorboard):
-    monkeypatch.setattr('sys.stderr.isatty', lambda: True, raising=False)
-    with closing(RunLog(tmp_path, epochs=3, images=8, done=1)) as log:
-        log.update_progress(4, loss=1.5)
-        shown = str(log._bar)
-    assert ' 12/24 ' in shown
-    assert 'image' in shown.split('[')[1]
-    assert 'loss=1.500' in shown
-
-
 def test_run_log_works_without_tensorboard(
     tmp_path, caplog, no_tensorboard, tiny_samples, segmenter
 ):
@@ -106,18 +95,16 @@ def test_run_log_works_without_tensorboard(
     assert len(records(tmp_path)) == 1
 
 
-def test_log_predictions_writes_a_picture_for_each_evaluation(tmp_path, tiny_samples, segmenter):
+def test_log_predictions_writes_a_row_of_four_pictures_for_each_frame(
+    tmp_path, tiny_samples, segmenter
+):
+    one, two = (prediction_sheet(segmenter, tiny_samples[:n]) for n in (1, 2))
+    assert one.shape[1] == two.shape[1] > 4 * 300
+    assert two.shape[0] > one.shape[0] + 200
     with closing(RunLog(tmp_path, epochs=2, images=4)) as log:
         for number in (1, 2):
             log.log_predictions(number, segmenter, tiny_samples[:2])
     assert scalars_and_images(tmp_path) == {'predictions': [1, 2]}
-
-
-def test_prediction_sheet_has_a_row_for_each_frame_and_four_columns(tiny_samples, segmenter):
-    one, two = (prediction_sheet(segmenter, tiny_samples[:n]) for n in (1, 2))
-    assert one.dtype == np.uint8
-    assert one.shape[1] == two.shape[1] > 4 * 300
-    assert two.shape[0] > one.shape[0] + 200
 
 
 def test_run_log_names_a_log_that_cannot_be_written(tmp_path, no_tensorboard):

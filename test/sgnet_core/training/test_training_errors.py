@@ -78,15 +78,3 @@ def test_damaged_frames_are_logged_once_and_limited(caplog):
     ]
     with pytest.raises(DataError, match='2 of 199 frames cannot be read, more than 1%.*b: empty'):
         list(skip_unreadable(loader, crops=199))
-
-
-def test_unreadable_dataset_gives_no_batch(tiny_dataset):
-    data = FolderDataset(tiny_dataset.root, 'fit')
-    for path in (data.root / 'depth').iterdir():
-        path.write_bytes(b'')
-    spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
-    dataset = TrainingDataset(data, spec, CONFIG)
-    batch, problems = collate([dataset[(0, 0)], dataset[(0, 2)]])
-    assert batch == []
-    with pytest.raises(DataError, match='depth/'):
-        list(skip_unreadable([(batch, problems)], crops=10**6))
