@@ -296,8 +296,11 @@ def _boxes(rng, part: Box, size, materials: Materials, label: int) -> list[Solid
             low, high = (xs[i], back, zs[j]) + gap, (xs[i + 1], front, zs[j + 1]) - gap
             solids.append(box(low, high, label, materials[part.material], part.bevel))
             if part.handle:
-                middle = low + (high - low) * (0.5, 1, 0.8)
-                ends = middle - (0.06, 0, 0.01), middle + (0.06, 0.02, 0.01)
+                # Upright near the edge of a door, level in the middle of a drawer.
+                is_door = high[2] - low[2] > high[0] - low[0]
+                middle = low + (high - low) * ((0.88, 1, 0.6) if is_door else (0.5, 1, 0.6))
+                half = np.array([0.012, 0, 0.06] if is_door else [0.06, 0, 0.01])
+                ends = middle - half, middle + half + (0, 0.02, 0)
                 solids.append(box(*ends, label, materials['metal']))
     return [solid.placed(rotation, edge - rotation @ edge) for solid in solids]
 
