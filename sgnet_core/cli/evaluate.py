@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     with distributed_context(args.device) as (distributed, device):
         if not distributed.is_main:
             logging.disable(logging.INFO)
-        # All of them, before a long run with the first.
+        # Load all checkpoints before the first long evaluation.
         segmenters = [_segmenter(args, samples, path, device) for path in args.checkpoint]
         for number, (checkpoint, segmenter) in enumerate(
             zip(args.checkpoint, segmenters, strict=True), 1
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Samples:
-    """The frames of the data set that the arguments choose, changed as they say."""
+    """The frames that the arguments select, with depth removed by --missing-depth."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         from sgnet_core.data.folder_dataset import FolderDataset
@@ -126,7 +126,7 @@ class _Samples:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise InputError where values of arguments are not allowed, or not together."""
+    """Raise InputError for invalid values or combinations."""
     from sgnet_core.errors import InputError
 
     if not 0 <= args.missing_depth <= 1:
@@ -142,13 +142,13 @@ def _scales(text: str) -> list[float]:
     try:
         return [float(scale) for scale in text.split(',')]
     except ValueError:
-        raise ArgumentTypeError(f'{text!r} are not numbers with commas, as 0.8,1.0,2.0') from None
+        raise ArgumentTypeError(f'{text!r} is not a list of numbers like 0.8,1.0,2.0') from None
 
 
 def _segmenter(
     args: argparse.Namespace, samples: _Samples, checkpoint: Path | None, device: str
 ) -> Segmenter | MultiScaleSegmenter:
-    """Of a checkpoint; raises InputError where its classes are not those of the labels."""
+    """Load a checkpoint; InputError if its classes are not those of the labels."""
     from sgnet_core.evaluation import check_same_classes
     from sgnet_core.evaluation.multi_scale import load_segmenter
 
@@ -180,7 +180,7 @@ def _measure(
     report = ReportFolder(args.out / name) if args.out and distributed.is_main else None
     selector = (report.selector if report else FrameSelector()) if args.out else None
     evaluation, rows, interrupted = _evaluate(args, segmenter, samples, distributed, selector)
-    # Robustness begins when all frames are counted as they are.
+    # Robustness starts after all frames without corruption.
     begun = args.robustness and len(evaluation.frames) == len(samples)
     metrics = evaluation.to_json() | {
         'interrupted': interrupted and not begun,
@@ -213,7 +213,7 @@ def _evaluate(
     from sgnet_core.evaluation.multi_scale import protocol
     from sgnet_core.evaluation.robustness import measure_robustness
 
-    def whole(part: Evaluation) -> Evaluation:
+    def gather(part: Evaluation) -> Evaluation:
         first, *others = distributed.gather(part)
         for other in others:
             first.add(other)
@@ -233,18 +233,18 @@ def _evaluate(
         evaluate(segmenter, frames, len(mine), shown, evaluation, on_frame)
     except KeyboardInterrupt:
         stopped = True
-    # Also after Ctrl-C: the others wait for what this process has counted.
+    # Also after Ctrl-C: the other processes wait for these counts.
     stopped = any(distributed.gather(stopped))
-    evaluation = whole(evaluation)
+    evaluation = gather(evaluation)
     if selector:
         for other in distributed.gather(selector)[1:]:
             selector.add(other)
     if stopped and not evaluation.frames:
         raise KeyboardInterrupt
     if args.robustness and not stopped:
-        done = measure_robustness(segmenter, samples, mine, evaluation, whole, shown)
+        done = measure_robustness(segmenter, samples, mine, evaluation, gather, shown)
         try:
-            # Corruption by corruption, so that Ctrl-C leaves those that are complete.
+            # After Ctrl-C the complete corruptions remain.
             for corruption in done:
                 rows += corruption
         except KeyboardInterrupt:
@@ -272,4 +272,4 @@ def _print(
     if metrics['retained_miou']:
         print(table(metrics['robustness'], metrics['retained_miou']))
     if metrics['robustness_interrupted']:
-        print('robustness was interrupted: only what is complete is shown')
+        print('robustness was interrupted: only complete corruptions are shown')

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.onnx.parity import MIN_EQUAL_LABELS
     from sgnet_core.onnx.session import import_onnxruntime
 
-    # What is wrong is said before the long preparation, not after it.
+    # Report errors before the long export.
     import_onnxruntime()
     samples, source = _samples(args)
     checkpoint = load_checkpoint(args.checkpoint).at_size(args.size)
@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, _report(args, out, checkpoint, parity, source))
         if not parity.good:
             raise SgnetError(
-                f'not exported: {parity.equal_labels:.3%} of the labels are those of PyTorch, '
-                f'{MIN_EQUAL_LABELS:.1%} are asked for; {out} is as it was'
+                f'not exported: {parity.equal_labels:.3%} of the labels equal those of PyTorch, '
+                f'{MIN_EQUAL_LABELS:.1%} are required; {out} is unchanged'
             )
     if args.json != '-':
         print(f'{out}: {len(graph) / 1e6:.1f} MB')
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], str]:
-    """Frames spread over the data set, and what to call it."""
+    """Frames spread over the dataset, and its name."""
     from sgnet_core.data.folder_dataset import FolderDataset
     from sgnet_core.data.synthetic import RoomDataset
     from sgnet_core.errors import InputError
@@ -119,9 +119,6 @@ def _report(
 
     from sgnet_core.onnx.export import OPSET
 
-    metrics = {
-        key: value if math.isfinite(value) else None for key, value in asdict(parity).items()
-    }
     return {
         'file': str(out),
         'format': args.format,
@@ -130,7 +127,7 @@ def _report(
         'input_size': list(checkpoint.input_spec.size),
         'dynamic_batch': args.dynamic_batch,
         'good': parity.good,
-        **metrics,
+        **{key: v if math.isfinite(v) else None for key, v in asdict(parity).items()},
         'data': source,
         'versions': {module.__name__: module.__version__ for module in (torch, onnx, onnxruntime)},
     }

@@ -105,7 +105,7 @@ def _print(values: dict[str, Any]) -> None:
 
 
 def _trained(origin: Mapping[str, Any]) -> dict[str, str]:
-    """How a network was trained, without the settings, which are many."""
+    """How a network was trained, without the configuration."""
     from sgnet_core.training.initialization import start_name
 
     return {

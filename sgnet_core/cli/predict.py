@@ -59,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
         args.checkpoint,
         args.device,
         args.precision,
-        # Only PyTorch shows where it samples.
+        # Only torch gives sampling locations.
         'torch' if pixels and args.backend == 'auto' else args.backend,
     )
     args.out.mkdir(parents=True, exist_ok=True)
     for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
         if pixels:
-            # Before the other files: a wrong pixel is an error.
+            # First, because an invalid pixel is an error.
             layers = segmenter.sampling(sample.frame)
             title = f'Where S-Conv samples: {sample.id}'
             picture = sampling_figure(sample.frame, layers, pixels, title, segmenter.description)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From class scores at a network's resolution to labels at the frame's."""
+"""Labels and confidence at the resolution of the frame, from class scores of the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgnet_core.model.sgnet import resize_scores
 from sgnet_core.types import UNLABELLED
 
 STRIP_ROWS = 32
-"""Rows made at a time, so that 40 score maps of a strip stay in a CPU's cache."""
+"""Rows per strip: 40 score maps of a strip fit into the cache of a CPU."""
 
 
 def most_probable_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -23,7 +23,7 @@ def most_probable_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Ten
     """
     scores = scores.float()
     if scores.device.type != 'cpu' or not scores.isfinite().all():
-        # A GPU needs no strips, and the products below would spread one NaN over the whole image.
+        # A GPU needs no strips; the products below would spread a NaN over the whole image.
         return most_probable(resize_scores(scores, size))
     # Bilinear interpolation along an axis is a product with a matrix of two factors a row.
     wide = scores @ _interpolation(scores, 3, size[1]).t()  # (N, C, h, W)
@@ -40,8 +40,8 @@ def most_probable(scores: Tensor) -> tuple[Tensor, Tensor]:
         scores: (N, C, H, W), before softmax; C at most 255.
 
     Returns:
-        Class ids (N, H, W) uint8, the first of equals; and probabilities (N, H, W) float32. Where
-        a score is NaN there is no best: 255 and 0.
+        Class ids (N, H, W) uint8, the first of equals, and probabilities (N, H, W) float32; 255 and
+        0 if a score is NaN.
     """
     classes = scores.shape[1]
     best = scores.amax(1, keepdim=True)
@@ -55,7 +55,7 @@ def most_probable(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _interpolated(strip: Tensor, wide: Tensor) -> Tensor:
-    """`strip @ wide`, of those rows of `wide` only that have a part in the strip."""
+    """`strip @ wide`, computed with the rows of `wide` that the strip uses."""
     used = strip.any(0).nonzero()
     first, last = int(used[0]), int(used[-1])
     return strip[:, first : last + 1] @ wide[:, :, first : last + 1]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The front door: a frame in, a class mask and its confidence out, at the frame's resolution.
+"""`Segmenter`: the entry to the network for the node, the evaluators and the commands.
 
-It owns device, precision, backend and warm-up; the node, the evaluators and the commands all go
-through it. On a GPU everything from the sensor's bytes to the finished mask stays there, and the
-network is one CUDA graph.
+It owns device, precision, backend and warm-up. On a GPU all data stay there from the image to the
+mask, and the network is one CUDA graph.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ class Segmenter:
     """Runs one network on frames of any size.
 
     Attributes:
-        label_set: the classes it tells apart.
-        input_spec: how it sees a frame.
+        label_set: the classes.
+        input_spec: the preprocessing of frames.
         device, precision: as resolved, for example `cuda:0`, `fp16`.
         checkpoint: path of the file it was loaded from; None if the network was given.
     """
@@ -60,14 +59,13 @@ class Segmenter:
         precision: str = 'auto',
         fused: bool = True,
     ) -> None:
-        """Run `network`, fused for inference unless told otherwise; it stays as it is.
+        """Run a copy of `network`, fused for inference.
 
-        Not fused it is slower, in fp32 only, and gives the same: for comparisons. On a CPU this
-        process keeps the memory it frees from now on: see `keep_freed_memory`.
+        `fused=False` is for comparisons in fp32: equal, but slower. On a CPU this process keeps
+        freed memory from now on, see `keep_freed_memory`.
 
         Raises:
-            InputError: the device is not there, or the precision is unknown, or not that of
-                ONNX Runtime or of a network that is not fused.
+            InputError: the device is missing, or the precision is unknown or not supported.
         """
         self.device = resolve_device(device)
         if not isinstance(network, SGNet):
@@ -102,18 +100,18 @@ class Segmenter:
         """Load a checkpoint; None or '' is the one that ships with the package.
 
         Args:
-            path: a `.safetensors` checkpoint, or an `.onnx` file that `export` made of one.
-            device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+            path: a `.safetensors` checkpoint, or an `.onnx` file written by `export`.
+            device: `auto` (a GPU if present), `cpu`, `cuda` or `cuda:N`.
             precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
             backend: `auto` (the fastest, see `_fastest_backend`), `torch`, or `onnxruntime`, which
-                computes in fp32 and makes a graph the first time it meets a checkpoint.
+                computes in fp32 and exports a checkpoint on first use.
             input_size: (height, width) of the network's input, multiples of 32; None = the
                 checkpoint's. That of an `.onnx` file is fixed.
 
         Raises:
             CheckpointError: the file is missing, damaged, or not a checkpoint.
-            InputError: the device is not there, an option is unknown, or the backend is not
-                installed or does not have the precision.
+            InputError: the device is missing, an option is unknown, or the backend is not
+                installed or does not support the precision.
         """
         if backend not in BACKENDS:
             raise InputError(f'unknown backend {backend!r}; there are {", ".join(BACKENDS)}')
@@ -170,7 +168,7 @@ class Segmenter:
 
     def warm_up(self, iterations: int = 1) -> None:
         """Segment blank frames, so that the first real one is as fast as the next."""
-        # Neither of the network's size nor without holes: resizing and filling begin slowly, too.
+        # Another size than the network's, with missing depth: resizing and filling warm up, too.
         height, width = (2 * side for side in self.input_spec.size)
         depth_m = np.ones((height, width), np.float32)
         depth_m[: height // 4] = np.nan
@@ -187,7 +185,7 @@ class Segmenter:
         return self.segment_on_device(frame).to_numpy()
 
     def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
-        """As `segment`, but the result stays on the device; a GPU may not have finished it."""
+        """As `segment`, but the result stays on the device, possibly unfinished."""
         with torch.inference_mode():
             rgb = torch.from_numpy(frame.rgb).to(self.device)
             scores = self._run(self._inputs(frame, rgb))
@@ -200,7 +198,7 @@ class Segmenter:
             return self._run(self._inputs(frame))
 
     def sampling(self, frame: RgbdFrame) -> list[SamplingLocations]:
-        """Where every S-Conv layer samples for `frame`, in the order of the forward pass.
+        """Sampling locations of every S-Conv layer for `frame`, in the order of the forward pass.
 
         Raises:
             InputError: the network has no S-Convs, or another backend than torch runs it.
@@ -229,14 +227,14 @@ class Segmenter:
         ]
 
     def _inputs(self, frame: RgbdFrame, rgb: Tensor | None = None) -> list[Tensor]:
-        """Image and, where the network takes it, spatial information on the device."""
+        """Image and, if the network takes it, spatial information on the device."""
         image, spatial = self.input_spec.preprocess(frame, self.device, rgb)
         image = image.to(self._dtype, memory_format=torch.channels_last)
         # Spatial information stays float32: the network resizes it first.
         return [image] if spatial is None else [image, spatial]
 
     def _run(self, inputs: list[Tensor]) -> Tensor:
-        """The network; on a GPU its recording, made at the first call: all inputs are alike."""
+        """The network; on a GPU a CUDA graph of it, recorded at the first call."""
         if self._can_record and self._graph is None:
             try:
                 self._graph = CudaGraph(self._network, tuple(inputs))
@@ -244,14 +242,14 @@ class Segmenter:
                 raise  # the next frame may find more
             except RuntimeError as error:
                 self._can_record = False
-                logger.warning('no CUDA graph, every kernel is launched by itself: %s', error)
+                logger.warning('no CUDA graph; every kernel is launched separately: %s', error)
         return (self._graph or self._network)(*inputs)
 
 
 def _network(
     checkpoint: Checkpoint, device: str, precision: str, backend: str
 ) -> SGNet | OnnxRuntimeNetwork:
-    """What runs a checkpoint. `auto` does without ONNX Runtime where it is not installed."""
+    """The network of a checkpoint. `auto` falls back to torch without ONNX Runtime."""
     wanted = _fastest_backend(checkpoint, device, precision) if backend == 'auto' else backend
     if wanted == 'onnxruntime':
         try:
@@ -259,7 +257,7 @@ def _network(
         except InputError as error:
             if backend != 'auto':
                 raise
-            logger.info('torch runs the network, which onnxruntime would do faster: %s', error)
+            logger.info('torch runs the network; onnxruntime would be faster: %s', error)
     return checkpoint.build()
 
 

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps ONNX graphs in the user's cache folder: making one takes some ten seconds, reading none.
+"""Keeps ONNX graphs in the user's cache folder, because an export takes about ten seconds.
 
-A file is the SHA-256 of the graph, then the graph: damage is found and never run. Its name is the
-digest of what decides the graph: the weights, the checkpoint's header, the code of the network and
-of its export, and the versions of the packages that export. A change of one of these makes a new
-graph; what those packages import themselves is not watched.
+A file holds the SHA-256 of the graph and the graph. Its name is the digest of the weights, the
+header of the checkpoint, the code of the network and its export, and the versions of the exporters.
 """
 
 from __future__ import annotations
@@ -25,28 +23,27 @@ from sgnet_core.io.files import atomic_write
 
 SUFFIX = '.graph'
 KEPT_GRAPHS = 8
-"""The graphs used longest ago make room: those of a ResNet-101 take 200 MB each."""
+"""Least recently used graphs are deleted: those of a ResNet-101 take 200 MB each."""
 
 _EXPORTERS = ('torch', 'onnx', 'onnxscript')
 _ABANDONED_S = 24 * 3600.0
-"""No graph takes that long to write: whoever began is gone."""
+"""A partial file this old belongs to a process that was killed."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 logger = logging.getLogger(__name__)
 
 
 def cached_graph(checkpoint: Checkpoint, make: Callable[[], bytes]) -> bytes:
-    """The serialised graph of a checkpoint: from the cache, or from `make` and then cached.
+    """The serialised graph of a checkpoint, from the cache or from `make`.
 
-    A damaged file is replaced; a folder that cannot be written costs a warning and the time of
-    making the graph anew.
+    A damaged file is replaced; a folder that cannot be written is a warning.
     """
     try:
         path = cache_folder() / _file_name(checkpoint)
         graph = _read(path)
     except (OSError, RuntimeError) as error:
         logger.warning(
-            'the cache of ONNX graphs cannot be used, the next start makes it anew: %s', error
+            'cannot use the cache of ONNX graphs; the next start exports the graph again: %s', error
         )
         return make()
     if graph is None:
@@ -56,7 +53,7 @@ def cached_graph(checkpoint: Checkpoint, make: Callable[[], bytes]) -> bytes:
 
 
 def file_of(checkpoint: Checkpoint) -> Path | None:
-    """The file in the cache that holds the graph of a checkpoint; None where there is none."""
+    """The cached file of a checkpoint; None if there is none."""
     with suppress(OSError, RuntimeError):
         path = cache_folder() / _file_name(checkpoint)
         return path if path.is_file() else None
@@ -64,13 +61,9 @@ def file_of(checkpoint: Checkpoint) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """`sgnet_ros` in the user's cache folder, as the XDG specification names it.
-
-    Raises:
-        RuntimeError: the user has no home.
-    """
+    """`sgnet_ros` in the user's XDG cache folder; RuntimeError if the user has no home."""
     wanted = Path(os.environ.get('XDG_CACHE_HOME', ''))
-    # The specification has relative paths ignored.
+    # The specification ignores relative paths.
     return (wanted if wanted.is_absolute() else Path.home() / '.cache') / 'sgnet_ros'
 
 
@@ -87,7 +80,7 @@ def _file_name(checkpoint: Checkpoint) -> str:
 
 
 def _version(package: str) -> str:
-    """Empty where it is not installed: a graph may be cached all the same."""
+    """Empty if the package is not installed: the graph may be cached anyway."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -95,17 +88,17 @@ def _version(package: str) -> str:
 
 
 def _read(path: Path) -> bytes | None:
-    """The graph; None where there is none or it is damaged."""
+    """The graph; None if it is missing or damaged."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
     graph = data[_DIGEST_BYTES:]
     if hashlib.sha256(graph).digest() != data[:_DIGEST_BYTES]:
-        logger.warning('the cached ONNX graph %s is damaged; it is made anew', path)
+        logger.warning('the cached ONNX graph %s is damaged; exporting it again', path)
         return None
     with suppress(OSError):
-        # What is used last is deleted last; a folder that is only readable does as well.
+        # The modification time is the time of last use. The folder may be read-only.
         path.touch()
     return graph
 
@@ -118,9 +111,8 @@ def _write(path: Path, graph: bytes) -> None:
         oldest_first = sorted(path.parent.glob(f'*{SUFFIX}'), key=lambda p: p.stat().st_mtime)
         for old in oldest_first[:-KEPT_GRAPHS]:
             old.unlink(missing_ok=True)
-        # Of processes that were killed while they wrote.
         for partial in path.parent.glob(f'*{SUFFIX}.*.partial'):
             if time.time() - partial.stat().st_mtime > _ABANDONED_S:
                 partial.unlink(missing_ok=True)
     except OSError as error:
-        logger.warning('the ONNX graph cannot be cached, the next start makes it anew: %s', error)
+        logger.warning('cannot cache; the next start exports the graph again: %s', error)

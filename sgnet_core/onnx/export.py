@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 19
-"""The first with DeformConv."""
+"""The first opset with DeformConv."""
 
 IR_VERSION = 9
-"""The file format that came with this opset; runtimes lag behind the newest one."""
+"""The file format of this opset; runtimes do not read the newest one."""
 
 USAGE = """\
 image: (N, 3, H, W) float32, (grey level 0..255 - mean) / std, channels in channel_order.
@@ -61,7 +61,7 @@ def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> o
     """
     spec = checkpoint.input_spec
     logger.info(
-        'making the ONNX graph of %s at %dx%d: this takes some ten seconds',
+        'exporting %s at %dx%d to ONNX: this takes about ten seconds',
         checkpoint.config.variant,
         spec.width,
         spec.height,
@@ -91,7 +91,7 @@ def network_to_onnx(
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # of three packages, with no base in common
         raise InputError(
-            f'the ONNX graph cannot be made with PyTorch {torch.__version__}, onnx '
+            f'cannot export to ONNX with PyTorch {torch.__version__}, onnx '
             f'{onnx.__version__} and the onnxscript here ({first_line(error)}): update them, or '
             'use the backend torch'
         ) from error
@@ -99,7 +99,7 @@ def network_to_onnx(
 
 
 def _export(network: nn.Module, size: tuple[int, int], dynamic_batch: bool) -> onnx.ModelProto:
-    # A batch of one would be taken for a constant.
+    # The exporter takes a batch of one for a constant.
     inputs = _example_inputs(network, size, batch=2 if dynamic_batch else 1)
     batch = {0: torch.export.Dim('batch')} if dynamic_batch else None
     with _quiet_export(), torch.no_grad():
@@ -119,7 +119,7 @@ def _export(network: nn.Module, size: tuple[int, int], dynamic_batch: bool) -> o
     model = program.model_proto
     model.ir_version = IR_VERSION
     model.producer_name = 'sgnet_core'
-    _forget_the_source(model)
+    _strip_debug_info(model)
     return model
 
 
@@ -129,7 +129,7 @@ def _deform_conv(x, offset, mask, weight, bias, stride, padding, dilation) -> An
     from onnxscript import opset19 as op
 
     if bias is None:
-        # Optional in ONNX, but TensorRT's parser reads the fourth input wherever there is a fifth.
+        # Optional in ONNX, but the parser of TensorRT needs it if there is a fifth input.
         bias = op.Constant(value=ir.tensor(np.zeros(weight.shape[0], np.float32)))
     return op.DeformConv(
         x,
@@ -156,8 +156,8 @@ def _example_inputs(
     }
 
 
-def _forget_the_source(model: onnx.ModelProto) -> None:
-    """Drop stack traces: paths and code of the machine that exported."""
+def _strip_debug_info(model: onnx.ModelProto) -> None:
+    """Remove stack traces with paths of this machine."""
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         part.ClearField('doc_string')
@@ -168,7 +168,7 @@ def _forget_the_source(model: onnx.ModelProto) -> None:
 
 @contextmanager
 def _quiet_export() -> Iterator[None]:
-    """Without a hundred remarks on steps of the optimiser and on PyTorch's own deprecations."""
+    """Suppress messages of the exporters and deprecation warnings of PyTorch."""
     exporters = [logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')]
     levels = [exporter.level for exporter in exporters]
     for exporter in exporters:
@@ -187,9 +187,7 @@ def _import_onnx() -> Any:
         import onnx
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise InputError(
-            f'an ONNX graph cannot be made here ({error}): pip install onnx onnxscript'
-        ) from error
+        raise InputError(f'cannot export to ONNX ({error}): pip install onnx onnxscript') from error
     if 'custom_translation_table' not in inspect.signature(torch.onnx.export).parameters:
         raise InputError(
             f'PyTorch {torch.__version__} cannot export operators other than its own: update it '

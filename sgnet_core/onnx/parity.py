@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether an exported network does what the PyTorch one does, on frames it will meet."""
+"""Parity of an exported network and the PyTorch network, on frames."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ Network = Callable[[Tensor, Tensor | None], Tensor]
 """(image, spatial) -> scores."""
 
 MIN_EQUAL_LABELS = 0.999
-"""Share of equal labels below which an export is not good. Rounding alone turns a few pixels in a
-million, where two classes are as good as equally probable."""
+"""Rounding alone changes a few pixels in a million."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Parity:
 
     @property
     def good(self) -> bool:
-        """Whether one may take the place of the other."""
+        """The networks are interchangeable."""
         return math.isfinite(self.largest_difference) and self.equal_labels >= MIN_EQUAL_LABELS
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a network in ONNX Runtime, in the place of the PyTorch one."""
+"""Runs a network in ONNX Runtime instead of PyTorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sgnet_core.model.sgnet import SGNetConfig
 from sgnet_core.onnx.cache import cached_graph, file_of
 from sgnet_core.onnx.export import checkpoint_to_onnx
 
-OLDEST = (1, 25)
+MIN_VERSION = (1, 25)
 """The first ONNX Runtime with DeformConv."""
 CUDA_PROVIDER = 'CUDAExecutionProvider'
 
@@ -28,12 +28,7 @@ class GraphError(InputError):
 
 
 class OnnxRuntimeNetwork(nn.Module):
-    """Called as an SGNet is; without parameters, gradients and modes of its own.
-
-    Attributes:
-        config: the architecture behind the graph.
-        engine: what runs it, for a log.
-    """
+    """Called like an `SGNet`; `engine` names the runtime, for logs."""
 
     def __init__(self, graph: bytes, config: SGNetConfig, device: str = 'cpu') -> None:
         """Load a graph of `onnx_graph`, float32, with as many threads as torch has.
@@ -43,8 +38,8 @@ class OnnxRuntimeNetwork(nn.Module):
             device: `cpu`, `cuda` or `cuda:N`.
 
         Raises:
-            GraphError: it refuses the graph.
-            InputError: ONNX Runtime is missing, too old, or without CUDA where that is wanted.
+            GraphError: ONNX Runtime rejects the graph.
+            InputError: ONNX Runtime is missing, too old, or has no CUDA for device cuda.
         """
         super().__init__()
         runtime = import_onnxruntime()
@@ -60,7 +55,7 @@ class OnnxRuntimeNetwork(nn.Module):
         Raises:
             InputError: see the constructor, or no graph can be made.
         """
-        # What is missing is said before the long preparation, not after it.
+        # Report a missing package before the long export.
         import_onnxruntime()
         graph = cached_graph(checkpoint, lambda: checkpoint_to_onnx(checkpoint).SerializeToString())
         try:
@@ -69,14 +64,14 @@ class OnnxRuntimeNetwork(nn.Module):
             path = file_of(checkpoint)
             if path is None:
                 raise
-            raise GraphError(f'{error}; or delete {path}, to have it made anew') from error
+            raise GraphError(f'{error}; or delete {path} to export it again') from error
 
     @classmethod
     def from_file(cls, path: Path, device: str = 'cpu') -> tuple[OnnxRuntimeNetwork, Checkpoint]:
         """A graph that `export` wrote, and its checkpoint without the weights.
 
         Raises:
-            CheckpointError: no such file, or not one of ours.
+            CheckpointError: the file is missing, or `export` did not write it.
             InputError: see the constructor.
         """
         if not path.is_file():
@@ -123,23 +118,23 @@ class OnnxRuntimeNetwork(nn.Module):
 
 
 def import_onnxruntime() -> Any:
-    """The package, where it is new enough.
+    """The package `onnxruntime`.
 
     Raises:
         InputError: it is missing or too old.
     """
     remedy = (
-        f"pip install 'onnxruntime>={OLDEST[0]}.{OLDEST[1]}' (there is none for Python 3.10), or "
-        'use the backend torch'
+        f"pip install 'onnxruntime>={MIN_VERSION[0]}.{MIN_VERSION[1]}' (there is none for Python "
+        '3.10), or use the backend torch'
     )
-    # Its wheels report to Microsoft unless told not to, before they are loaded: a robot does not.
+    # The wheels send telemetry unless this is set before the import.
     os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
     try:
         import onnxruntime
     except ImportError as error:
         raise InputError(f'ONNX Runtime cannot be loaded ({error}): {remedy}') from error
     version = tuple(int(part) for part in re.findall(r'\d+', onnxruntime.__version__)[:2])
-    if version < OLDEST:
+    if version < MIN_VERSION:
         raise InputError(
             f'ONNX Runtime {onnxruntime.__version__} has no DeformConv, the operator under S-Conv: '
             f'{remedy}'
@@ -156,19 +151,18 @@ def make_session(runtime: Any, graph: bytes, device: torch.device) -> Any:
     """
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # Threads that wait would spin on the cores that others want: the rest of a robot, or what a
-    # benchmark runs next.
+    # Waiting threads must not spin on the cores of other processes.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     providers = _providers(runtime, device)
     try:
         session = runtime.InferenceSession(graph, options, providers=providers)
-    except Exception as error:  # its own errors have no other base
+    except Exception as error:  # its errors have no common base
         raise GraphError(
             f'ONNX Runtime {runtime.__version__} refuses the graph ({first_line(error)}): use the '
             'backend torch'
         ) from error
     if device.type == 'cuda' and session.get_providers()[:1] != [CUDA_PROVIDER]:
-        # It takes the CPU where libraries of CUDA do not load, and only prints so.
+        # Without the libraries of CUDA it only prints a message and uses the CPU.
         raise InputError(
             f'ONNX Runtime {runtime.__version__} does not use {device} but '
             f'{", ".join(session.get_providers())}: install the CUDA and cuDNN it was built for, '
@@ -185,7 +179,6 @@ def _providers(runtime: Any, device: torch.device) -> list[Any]:
             f'this ONNX Runtime ({runtime.__version__}) cannot use {device}: install '
             'onnxruntime-gpu in its place, or use device cpu or the backend torch'
         )
-    # What CUDA cannot run would go through the CPU unseen; there is nothing of the kind here.
     return [(CUDA_PROVIDER, {'device_id': device.index or 0}), 'CPUExecutionProvider']
 
 

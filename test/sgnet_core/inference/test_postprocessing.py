@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labels made in strips are the labels of all score maps at full size."""
+"""Labels and confidence from scores."""
 
 import math
 
@@ -11,7 +11,7 @@ from sgnet_core.model.sgnet import resize_scores
 
 
 @pytest.mark.parametrize('size', [(2 * STRIP_ROWS + 7, 51), (5, 7), (9, 1), (1, 13)])
-def test_strips_give_what_full_score_maps_give(size):
+def test_strips_equal_full_score_maps(size):
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(2, 6, 5, 7, generator=generator).to(memory_format=torch.channels_last)
     probability = resize_scores(scores, size).softmax(1)
@@ -21,7 +21,7 @@ def test_strips_give_what_full_score_maps_give(size):
     torch.testing.assert_close(confidence, probability.amax(1))
 
 
-def test_of_equal_scores_the_first_class_wins():
+def test_first_of_equal_scores_wins():
     labels, confidence = most_probable(torch.tensor([1.0, 3.0, 3.0, 2.0]).view(1, 4, 1, 1))
     assert labels.item() == 1
     assert confidence.item() == pytest.approx(1 / (2 + math.exp(-2) + math.exp(-1)))
@@ -35,7 +35,7 @@ def test_half_precision_counts_all_255_classes():
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf])
-def test_one_bad_score_spoils_its_neighbours_only(value):
+def test_nan_score_changes_neighbours_only(value):
     scores = torch.randn(1, 4, 9, 12, generator=torch.Generator().manual_seed(0))
     size = (70, 95)
     expected, _ = most_probable_at(scores, size)
@@ -46,7 +46,7 @@ def test_one_bad_score_spoils_its_neighbours_only(value):
     assert confidence.isfinite().all()
 
 
-def test_a_pixel_without_a_number_is_unlabelled():
+def test_nan_pixel_is_unlabelled():
     """An overflow in half precision must not become a class."""
     scores = torch.tensor([[0.0, 1.0], [math.nan, 2.0]]).view(1, 2, 1, 2)
     labels, confidence = most_probable(scores)

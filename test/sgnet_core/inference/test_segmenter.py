@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The front door: results at the frame's resolution, the same every time."""
+"""Segmenter."""
 
 import torch
 import numpy as np
@@ -7,11 +7,10 @@ import pytest
 from networks import untrained
 
 from sgnet_core.errors import InputError
-from sgnet_core.evaluation import check_same_classes, evaluate
+from sgnet_core.evaluation import check_same_classes
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU13
 from sgnet_core.model.sgnet import resize_scores
-from sgnet_core.types import Sample
 
 
 @pytest.fixture(scope='module')
@@ -20,7 +19,7 @@ def segmenter() -> Segmenter:
     return Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
 
 
-def test_a_result_has_the_size_of_the_frame(segmenter, tiny_samples):
+def test_result_has_the_frame_size_and_is_repeatable(segmenter, tiny_samples):
     frame = tiny_samples[0].frame
     result = segmenter.segment(frame)
     assert result.labels.shape == frame.size
@@ -50,7 +49,7 @@ def test_half_precision_is_near_single(precision, spatial, tiny_samples):
     assert (half - exact).abs().mean() < 0.05 * exact.std()
 
 
-def test_what_computes_in_single_precision_only_says_so():
+def test_unfused_network_in_half_precision_is_an_error():
     checkpoint = untrained()
     parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu'
     with pytest.raises(InputError, match="not fused computes in fp32, not in 'bf16'"):
@@ -58,7 +57,7 @@ def test_what_computes_in_single_precision_only_says_so():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
-def test_the_recorded_network_gives_what_the_launched_one_gives(tiny_samples):
+def test_cuda_graph_equals_launched_kernels(tiny_samples):
     checkpoint = untrained()
     parts = checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cuda', 'fp32'
     recorded, launched = Segmenter(*parts), Segmenter(*parts)
@@ -69,7 +68,7 @@ def test_the_recorded_network_gives_what_the_launched_one_gives(tiny_samples):
         torch.testing.assert_close(scores, launched.scores(sample.frame))
 
 
-def test_too_little_memory_to_record_is_about_one_frame_alone(tiny_samples, monkeypatch):
+def test_out_of_memory_does_not_disable_recording(tiny_samples, monkeypatch):
     errors = [torch.cuda.OutOfMemoryError('CUDA out of memory'), RuntimeError('not recordable')]
 
     def fail(*_):
@@ -81,12 +80,12 @@ def test_too_little_memory_to_record_is_about_one_frame_alone(tiny_samples, monk
     segmenter._can_record = True
     with pytest.raises(torch.cuda.OutOfMemoryError):
         segmenter.segment(tiny_samples[0].frame)
-    segmenter.segment(tiny_samples[0].frame)  # tries again, and then never more
+    segmenter.segment(tiny_samples[0].frame)  # records again, fails, and stops recording
     segmenter.segment(tiny_samples[0].frame)
     assert errors == []
 
 
-def test_warming_up_resizes_and_fills_as_frames_of_a_camera_need(segmenter, monkeypatch):
+def test_warm_up_resizes_and_fills_depth(segmenter, monkeypatch):
     frames = []
     monkeypatch.setattr(segmenter, 'segment', frames.append)
     segmenter.warm_up(3)
@@ -95,30 +94,14 @@ def test_warming_up_resizes_and_fills_as_frames_of_a_camera_need(segmenter, monk
     assert 0 < np.isnan(frames[0].depth_m).mean() < 1
 
 
-def test_depth_matters_and_its_absence_is_no_accident(segmenter, tiny_samples):
+def test_missing_depth_changes_scores(segmenter, tiny_samples):
     frame = tiny_samples[2].frame
     blind = type(frame)(frame.rgb, np.full_like(frame.depth_m, np.nan), frame.intrinsics)
     assert np.isfinite(segmenter.segment(blind).confidence).all()
     assert not torch.equal(segmenter.scores(frame), segmenter.scores(blind))
 
 
-def test_evaluation_counts_every_labelled_pixel(segmenter, tiny_samples):
-    evaluation = evaluate(segmenter, tiny_samples, progress=False)
-    assert len(evaluation.frames) == len(tiny_samples)
-    labelled = sum((s.labels != 255).sum() for s in tiny_samples)
-    assert evaluation.confusion.counts.sum() == labelled
-    figures = evaluation.to_json()
-    assert {'miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou', 'per_class_iou',
-            'confusion', 'frames', 'protocol'} <= set(figures)  # fmt: skip
-
-
-def test_a_frame_without_labels_is_named(segmenter, tiny_samples):
-    bare = Sample('0042', tiny_samples[0].frame)
-    with pytest.raises(InputError, match='0042 has no labels and no pose'):
-        evaluate(segmenter, [bare], progress=False)
-
-
-def test_other_classes_are_refused(segmenter):
+def test_other_classes_are_an_error(segmenter):
     with pytest.raises(InputError, match='13 classes against 40'):
         check_same_classes(segmenter, NYU13.class_names, 'x')
     swapped = (*segmenter.class_names[1::-1], *segmenter.class_names[2:])
@@ -127,7 +110,7 @@ def test_other_classes_are_refused(segmenter):
 
 
 @pytest.mark.parametrize('device', ['gpu', 'cuda:', 'cuda:x', 'cuda:99'])
-def test_a_device_that_is_not_there_is_named(device):
+def test_missing_device_is_an_error(device):
     checkpoint = untrained()
     with pytest.raises(InputError, match=f"device '{device}'"):
         Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX graphs are made once, anew when something that decides them changes, and do not pile up."""
+"""The cache of ONNX graphs."""
 
 import logging
 import os
@@ -21,8 +21,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / 'cache' / 'sgnet_ros'
 
 
-class Making:
-    """Stands for the making of a graph, and counts."""
+class FakeExport:
+    """Returns a graph, and counts its calls."""
 
     def __init__(self, graph=b'a graph'):
         self.graph = graph
@@ -33,14 +33,14 @@ class Making:
         return self.graph
 
 
-def test_a_graph_is_made_once(cache):
-    make = Making()
+def test_graph_is_exported_once(cache):
+    make = FakeExport()
     assert [cached_graph(untrained(), make) for _ in range(3)] == [b'a graph'] * 3
     assert make.count == 1
     assert len(list(cache.iterdir())) == 1
 
 
-def test_what_changes_the_graph_changes_the_file(cache):
+def test_file_depends_on_all_of_the_graph(cache):
     checkpoint = untrained()
     others = (
         checkpoint,
@@ -52,13 +52,13 @@ def test_what_changes_the_graph_changes_the_file(cache):
         replace(checkpoint, provenance={'data': 'another'}),
     )
     for i, other in enumerate(others):
-        assert cached_graph(other, Making(bytes([i]))) == bytes([i])
-    assert cached_graph(checkpoint, Making(b'never made')) == bytes([0])
+        assert cached_graph(other, FakeExport(bytes([i]))) == bytes([i])
+    assert cached_graph(checkpoint, FakeExport(b'never made')) == bytes([0])
     assert len(list(cache.iterdir())) == len(others)
 
 
 @pytest.mark.parametrize('package', ['torch', 'onnx', 'onnxscript'])
-def test_another_exporter_makes_another_graph(cache, monkeypatch, package):
+def test_file_depends_on_the_exporter_versions(cache, monkeypatch, package):
     def version(name):
         if name == package:
             if current is None:
@@ -69,59 +69,61 @@ def test_another_exporter_makes_another_graph(cache, monkeypatch, package):
     monkeypatch.setattr(metadata, 'version', version)
     versions = ['1.0', '1.1', None]
     for current in versions:
-        assert cached_graph(untrained(), Making(repr(current).encode())) == repr(current).encode()
+        assert (
+            cached_graph(untrained(), FakeExport(repr(current).encode())) == repr(current).encode()
+        )
     assert len(list(cache.iterdir())) == len(versions)
 
 
-def test_what_killed_processes_left_is_removed_after_a_day(cache):
+def test_abandoned_partial_files_are_removed_after_a_day(cache):
     cache.mkdir(parents=True)
     fresh, old = cache / 'a.graph.17.partial', cache / 'a.graph.18.partial'
     for path, hours in ((fresh, 1), (old, 25)):
         path.write_bytes(b'half a gr')
         os.utime(path, (time.time() - hours * 3600,) * 2)
-    cached_graph(untrained(), Making())
+    cached_graph(untrained(), FakeExport())
     assert fresh.exists()
     assert not old.exists()
 
 
 @pytest.mark.parametrize('damage', [lambda d: b'', lambda d: d[:-1], lambda d: d[:-1] + b'?'])
-def test_a_damaged_file_is_replaced_with_one_line(cache, caplog, damage):
-    cached_graph(untrained(), Making())
+def test_damaged_file_is_replaced_with_a_warning(cache, caplog, damage):
+    cached_graph(untrained(), FakeExport())
     (path,) = cache.iterdir()
     path.write_bytes(damage(path.read_bytes()))
-    make = Making()
+    make = FakeExport()
     assert cached_graph(untrained(), make) == b'a graph'
     assert make.count == 1
     assert [record.getMessage() for record in caplog.records] == [
-        f'the cached ONNX graph {path} is damaged; it is made anew'
+        f'the cached ONNX graph {path} is damaged; exporting it again'
     ]
     assert cached_graph(untrained(), make) == b'a graph'
     assert make.count == 1
 
 
-def test_without_a_folder_to_write_to_there_is_one_warning(tmp_path, monkeypatch, caplog):
+def test_unwritable_folder_is_a_warning(tmp_path, monkeypatch, caplog):
     (tmp_path / 'file').write_text('where the folder should be')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    make = Making()
+    make = FakeExport()
     assert cached_graph(untrained(), make) == b'a graph'
     assert make.count == 1
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert 'the next start makes it anew' in record.getMessage()
+    assert 'the next start exports the graph again' in record.getMessage()
 
 
-def test_the_graph_used_longest_ago_makes_room(cache, monkeypatch):
+def test_least_recently_used_graph_is_deleted(cache, monkeypatch):
     monkeypatch.setattr(onnx_cache, 'KEPT_GRAPHS', 2)
     checkpoint = untrained()
     first, second, third = (checkpoint.at_size((32 * i, 64)) for i in (1, 2, 3))
     for age, item in ((30, first), (20, second)):
         before = set(cache.iterdir()) if cache.exists() else set()
-        cached_graph(item, Making())
+        cached_graph(item, FakeExport())
         (new,) = set(cache.iterdir()) - before
         os.utime(new, (1e9 - age, 1e9 - age))
-    cached_graph(first, Making())  # used again: no longer the oldest
-    cached_graph(third, Making())
-    make = Making()
+    cached_graph(first, FakeExport())  # used again: no longer the oldest
+    cached_graph(third, FakeExport())
+    make = FakeExport()
     cached_graph(first, make)
     cached_graph(third, make)
     assert make.count == 0
@@ -130,7 +132,7 @@ def test_the_graph_used_longest_ago_makes_room(cache, monkeypatch):
 
 
 @pytest.mark.parametrize('value', ['', 'relative'])
-def test_without_xdg_cache_home_it_is_below_home(monkeypatch, tmp_path, value):
+def test_default_folder_is_below_home(monkeypatch, tmp_path, value):
     monkeypatch.setenv('XDG_CACHE_HOME', value)
     monkeypatch.setenv('HOME', str(tmp_path))
     assert onnx_cache.cache_folder() == tmp_path / '.cache' / 'sgnet_ros'

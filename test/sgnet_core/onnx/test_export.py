@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An exported graph is the network: same scores, same header, or no file at all."""
+"""Export to ONNX, parity check, and the command `export`."""
 
 import json
 import sys
@@ -46,8 +46,8 @@ def assert_same(got, expected):
 
 
 @pytest.mark.parametrize('joint_bilateral', [False, True])
-def test_scores_are_those_of_pytorch_at_any_batch(joint_bilateral):
-    """A ResNet; test_onnx_runtime.py has lite variants."""
+def test_scores_equal_pytorch_at_any_batch_size(joint_bilateral):
+    """A ResNet; test_session.py has lite variants."""
     torch.manual_seed(2)
     network = bend(SGNet(SGNetConfig('sgnet_r18', 7, 'xyz', joint_bilateral)))
     model = network_to_onnx(fuse(network), SIZE, dynamic_batch=True)
@@ -71,7 +71,7 @@ class Plain(nn.Module):
 
 
 @pytest.mark.parametrize('spatial', ['features', 'none'])
-def test_a_network_without_spatial_information_has_one_input(spatial):
+def test_network_without_spatial_input_has_one_input(spatial):
     torch.manual_seed(3)
     network = Plain(spatial)
     model = network_to_onnx(network, (10, 14))
@@ -124,7 +124,7 @@ class OneOperator(nn.Module):
     ],
     ids=['stride 2', 'dilation 2', '5x5', 'operator'],
 )
-def test_every_window_of_the_operator(network):
+def test_operator_windows_are_exported(network):
     torch.manual_seed(4)
     bend(network)
     image, spatial = torch.randn(1, 3, 10, 14), torch.randn(1, 1, 10, 14) * 2
@@ -139,7 +139,7 @@ def model():
     return onnx.load_from_string(bent_graph())
 
 
-def test_the_graph_is_plain_opset_19(model):
+def test_graph_is_plain_opset_19(model):
     assert [(item.domain, item.version) for item in model.opset_import] == [('', 19)]
     assert {node.domain for node in model.graph.node} == {''}
     nodes = [node for node in model.graph.node if node.op_type == 'DeformConv']
@@ -147,7 +147,7 @@ def test_the_graph_is_plain_opset_19(model):
     assert all(name for node in nodes for name in node.input), 'TensorRT wants bias and mask'
 
 
-def test_it_carries_the_header_of_the_checkpoint(model):
+def test_graph_has_the_checkpoint_header(model):
     checkpoint = bent(untrained())
     metadata = {item.key: item.value for item in model.metadata_props}
     header = json.loads(metadata[HEADER_KEY])
@@ -157,12 +157,12 @@ def test_it_carries_the_header_of_the_checkpoint(model):
     np.testing.assert_array_equal(header['palette'], checkpoint.label_set.palette)
 
 
-def test_it_says_nothing_of_the_machine_that_made_it():
+def test_graph_has_no_local_paths():
     for text in (str(Path(__file__).parents[3]), str(Path(torch.__file__).parent), '.py'):
         assert text.encode() not in bent_graph()
 
 
-def test_another_size_is_in_graph_and_header():
+def test_input_size_is_a_multiple_of_32():
     checkpoint = bent(untrained()).at_size((32, 128))
     assert checkpoint.header()['input']['width'] == 128
     with pytest.raises(InputError, match='multiples of 32, got 33x128'):
@@ -173,7 +173,7 @@ def test_another_size_is_in_graph_and_header():
 
 
 def test_parity_of_known_scores(tiny_samples):
-    """Half of the pixels change their class, by a difference of 3 in one class of two."""
+    """Half of the pixels change their class; one of two scores differs by 3."""
     spec = replace(untrained().input_spec, spatial='none')
     left = torch.zeros(1, 2, *SIZE)
     left[:, 1, :, 48:] = 1.0
@@ -194,7 +194,7 @@ def test_parity_of_known_scores(tiny_samples):
     assert not parity.good
 
 
-def test_scores_that_are_not_finite_are_never_good(tiny_samples):
+def test_parity_of_nan_scores_is_not_good(tiny_samples):
     def reference(image, spatial):
         return torch.full((len(image), 3, 8, 12), torch.nan)
 
@@ -204,26 +204,23 @@ def test_scores_that_are_not_finite_are_never_good(tiny_samples):
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_shipped_checkpoint_is_exported(tmp_path):
+def test_command_exports_the_bundled_model(tmp_path):
     out, report = tmp_path / 'new' / 'net.onnx', tmp_path / 'report.json'
     arguments = ['--out', str(out), '--size', '96x160', '--dynamic-batch', '--frames', '3']
     assert run_command('sgnet_core', 'export', [*arguments, '--json', str(report)]) == 0
-    figures = json.loads(report.read_text())
-    assert figures['good']
-    assert figures['frames'] == 3
-    assert figures['equal_labels'] >= 0.999
-    assert figures['mean_difference'] <= figures['largest_difference'] < 1e-2
-    assert figures['input_size'] == [96, 160]
-    assert figures['versions']['onnxruntime'] == runtime.__version__
+    results = json.loads(report.read_text())
+    assert results['good']
+    assert results['frames'] == 3
+    assert results['equal_labels'] >= 0.999
+    assert results['mean_difference'] <= results['largest_difference'] < 1e-2
+    assert results['input_size'] == [96, 160]
+    assert results['versions']['onnxruntime'] == runtime.__version__
     shape = onnx.load(out).graph.input[0].type.tensor_type.shape.dim
     assert [item.dim_param or item.dim_value for item in shape] == ['batch', 3, 96, 160]
     assert [path.name for path in out.parent.iterdir()] == ['net.onnx']
 
 
-def test_a_graph_that_computes_something_else_is_refused(
-    tmp_path, tiny_dataset, monkeypatch, capsys
-):
-    """And the older, good file stays."""
+def test_command_keeps_the_old_file_if_parity_fails(tmp_path, tiny_dataset, monkeypatch, capsys):
     graph = onnx.load_from_string(bent_graph())
     monkeypatch.setattr(
         'sgnet_core.checkpoint.checkpoint.load_checkpoint', lambda path: untrained()
@@ -234,13 +231,13 @@ def test_a_graph_that_computes_something_else_is_refused(
     data = ['--parity-data', str(tiny_dataset.root), '--split', 'fit', '--frames', '2']
     arguments = [*data, '--out', str(out), '--json', str(report)]
     assert run_command('sgnet_core', 'export', arguments) == 1
-    assert 'of the labels are those of PyTorch, 99.9% are asked for' in capsys.readouterr().err
+    assert 'of the labels equal those of PyTorch, 99.9% are required' in capsys.readouterr().err
     assert out.read_text() == 'an older export'
     assert sorted(path.name for path in tmp_path.glob('net*')) == ['net.onnx']
-    figures = json.loads(report.read_text())
-    assert not figures['good']
-    assert figures['equal_labels'] < 0.999
-    assert figures['frames'] == 2
+    results = json.loads(report.read_text())
+    assert not results['good']
+    assert results['equal_labels'] < 0.999
+    assert results['frames'] == 2
 
 
 @pytest.mark.parametrize(
@@ -253,7 +250,7 @@ def test_a_graph_that_computes_something_else_is_refused(
         (['--out', '.'], '--out must be a file, . is a folder'),
     ],
 )
-def test_bad_input_is_named(tmp_path, capsys, arguments, message):
+def test_command_rejects_invalid_input(tmp_path, capsys, arguments, message):
     out = tmp_path / 'net.onnx'
     assert run_command('sgnet_core', 'export', ['--out', str(out), *arguments]) == 2
     assert message in capsys.readouterr().err
