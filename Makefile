@@ -25,6 +25,7 @@ test: lint
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
 
 clean:
 	rm -rf $(VENV) build install log demo_output *.egg-info .pytest_cache .ruff_cache
