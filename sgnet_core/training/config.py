@@ -29,7 +29,7 @@ _RULES = (
         lambda value: value > 0,
         'above 0',
     ),
-    ('seed room_frames frozen_blocks auxiliary_weight', lambda value: value >= 0, 'at least 0'),
+    ('seed frozen_blocks auxiliary_weight', lambda value: value >= 0, 'at least 0'),
     ('paste_probability teacher_weight', lambda value: 0 <= value <= 1, 'from 0 to 1'),
     ('ema_decay', lambda value: 0 <= value < 1, 'at least 0 and below 1'),
     (
@@ -57,7 +57,6 @@ class TrainConfig:
         train_split, val_split: splits of the dataset; `val_split` selects the best epoch.
         degrade_depth: add depth noise to the crops, see `data.depth_noise.degrade_depth`.
         paste_probability: share of the crops that receive classes of another one, see `class_mix`.
-        room_frames: generated frames in each epoch (the classes must be NYU 40).
         epochs, batch_size: a batch is shared by all processes.
         optimizer: `adamw`, or `sgd` with momentum 0.9.
         learning_rate: peak of the poly schedule (power 0.9).
@@ -91,7 +90,6 @@ class TrainConfig:
     val_split: str = 'val'
     degrade_depth: bool = True
     paste_probability: float = 0.0
-    room_frames: int = 0
     epochs: int = 100
     batch_size: int = 8
     optimizer: str = 'adamw'
@@ -149,6 +147,8 @@ def load_train_config(
         raise ConfigError(f'{path} is not YAML: {" ".join(str(error).split())}') from error
     if not isinstance(values, dict):
         raise ConfigError(f'{path} must be a mapping of settings, got a {type(values).__name__}')
+    if 'room_frames' in values:
+        raise ConfigError(f'{path}: room_frames was removed from training; delete the line')
     values = renamed_keys(values, RENAMED, str(path))
     hints = typing.get_type_hints(TrainConfig)
     reject_unknown_keys(values, hints, str(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training batches: augmented crops of dataset frames and generated rooms.
+"""Training batches: augmented crops of dataset frames.
 
 A crop depends only on (seed, epoch, position). A resumed run therefore sees the same crops as an
 uninterrupted one, with any number of loader processes.
@@ -15,23 +15,15 @@ import torch
 import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from sgnet_core.data.folder_dataset import FolderDataset
-from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import ConfigError, DataError
-from sgnet_core.labels import NYU40
 from sgnet_core.preprocessing import InputSpec
 from sgnet_core.runtime.distributed import SINGLE_PROCESS, DistributedContext
 from sgnet_core.training.augmentation import augment
 from sgnet_core.training.config import TrainConfig
 from sgnet_core.types import Sample
 
-FRAMES_PER_ROOM = 3
-# Low enough for different frames of one room.
-ROOMS_RATE_HZ = 1.0
-# Far from usual seeds: rooms of a demo or a test are never trained on.
-ROOMS_SEED = 1_000_000
 MAX_ATTEMPTS = 10
 """Frames tried until one can be read."""
 MAX_UNREADABLE_SHARE = 0.01
@@ -46,35 +38,14 @@ class TrainingDataset(Dataset):
     """Augmented crops, addressed by (epoch, position), see `augment`."""
 
     def __init__(self, data: FolderDataset, spec: InputSpec, config: TrainConfig) -> None:
-        """Raise DataError if the data has no labels, or other classes than the generated rooms."""
+        """Raise DataError if the data has no labels."""
         if not data.has_labels:
             raise DataError(f'{data.root} has no labels to train on')
-        if config.room_frames and data.class_names != NYU40.class_names:
-            raise DataError(
-                f'generated rooms have the 40 NYU classes, {data.root} has others; '
-                'set room_frames: 0'
-            )
         self._data, self._spec, self._config = data, spec, config
-        self._rooms: list[Sample] = []
-
-    def generate_rooms(self) -> None:
-        """Generate the rooms and keep them in memory; required before the first crop."""
-        config = self._config
-        if config.room_frames:
-            height = config.input_size[0]
-            rooms = RoomDataset(
-                config.room_frames,
-                size=(height, height * 4 // 3),
-                seed=ROOMS_SEED + config.seed,
-                frames_per_room=FRAMES_PER_ROOM,
-                rate_hz=ROOMS_RATE_HZ,
-            )
-            progress = tqdm(rooms, 'generate rooms', unit='frame', disable=None, leave=False)
-            self._rooms = list(progress)
 
     def __len__(self) -> int:
         """Number of crops in an epoch."""
-        return len(self._data) + self._config.room_frames
+        return len(self._data)
 
     def __getitem__(self, address: tuple[int, int]) -> Item:
         """A crop, from another frame if the addressed one cannot be read, and the errors."""
@@ -84,7 +55,7 @@ class TrainingDataset(Dataset):
         problems: list[str] = []
         while len(problems) < MAX_ATTEMPTS:
             try:
-                sample, source = self._sample(position), self._source(rng)
+                sample, source = self._data[position], self._source(rng)
             except DataError as error:
                 problems.append(str(error))
                 position = int(rng.integers(len(self)))
@@ -98,11 +69,7 @@ class TrainingDataset(Dataset):
         # Probability 0 draws no number, so crops of older settings do not change.
         if probability == 0 or rng.random() >= probability:
             return None
-        return self._sample(int(rng.integers(len(self))))
-
-    def _sample(self, position: int) -> Sample:
-        real = len(self._data)
-        return self._data[position] if position < real else self._rooms[position - real]
+        return self._data[int(rng.integers(len(self)))]
 
 
 def epoch_addresses(

@@ -117,9 +117,8 @@ class Trainer:
         """Train to the last epoch and return the path of the best checkpoint."""
         config = self.config
         logger.info(
-            '%d frames and %d generated frames per epoch, %d epochs on %s, initialised from %s',
-            len(self.train_data), config.room_frames, config.epochs,
-            self.device, start_name(self.start),
+            '%d frames per epoch, %d epochs on %s, initialised from %s',
+            len(self.train_data), config.epochs, self.device, start_name(self.start),
         )  # fmt: skip
         run_log = None
         if self.distributed.is_main:
@@ -131,7 +130,6 @@ class Trainer:
         with_loss = NetworkWithLoss(self.network, config, weights, self.dtype, self.teachers)
         with_loss.to(self.device)
         wrapped = self.distributed.wrap(with_loss)
-        self.crops.generate_rooms()
         with closing(run_log) if run_log else nullcontext():
             while self.epoch < config.epochs:
                 metrics = self._train_one_epoch(with_loss, wrapped, run_log)
@@ -256,10 +254,8 @@ class Trainer:
     def _averaged_checkpoint(self) -> Checkpoint:
         state = self.average.module.state_dict()
         weights = {k: v.clone() for k, v in state.items() if not k.startswith(AUXILIARY_PREFIX)}
-        rooms = self.config.room_frames
         provenance = {
-            'data': self.settings['data']
-            + (f'; {rooms} frames of generated rooms' if rooms else ''),
+            'data': self.settings['data'],
             'start': self.start,
             'epochs': self.epoch,
             'hours': round(self.seconds / 3600, 2),

@@ -32,7 +32,6 @@ TINY = {
     'epochs': 3,
     'batch_size': 2,
     'paste_probability': 0.5,
-    'room_frames': 1,
     'seed': 4,
 }
 
@@ -193,7 +192,7 @@ def test_imagenet_weights_load_completely(training):
     ('changes', 'message'),
     [
         ({'pretrained': True, 'variant': 'sgnet_r18'}, 'no ImageNet weights for sgnet_r18'),
-        ({'batch_size': 9}, '4 frames are less than one batch'),
+        ({'batch_size': 9}, '3 frames are less than one batch'),
         ({'variant': 'sgnet_r18', 'frozen_blocks': 1}, 'frozen_blocks: 1 needs a lite variant'),
     ],
 )
@@ -213,7 +212,7 @@ def test_broken_image_is_one_line_and_status_2(
     arguments += ['--out', str(tmp_path / 'run'), '--workers', workers]
     assert run_command('sgnet_core', 'train', arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert '1 of 4 frames cannot be read, more than 1%' in error
+    assert '1 of 3 frames cannot be read, more than 1%' in error
     assert str(broken) in error
     assert 'Traceback' not in error
 
