@@ -213,7 +213,7 @@ class Segmenter:
                 'give a checkpoint of spatial depth, xyz or features'
             )
         with torch.inference_mode():
-            geometry = self._network.geometry(*self._inputs(frame))
+            geometry = self._network.offsets_and_masks(*self._inputs(frame))
         return [
             SamplingLocations(
                 name,

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from sgnet_core.model.sconv import Geometry, Guide, SConv2d
+from sgnet_core.model.sconv import Geometry, GeometryFn, SConv2d
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SpatialPyramid, check_spatial
 from sgnet_core.ops.deform_conv import modulated_deform_conv2d
 
@@ -70,10 +70,10 @@ class FusedSGNet(SGNet):
         scores, _ = self.guided_forward(image, lambda conv, x: geometry[conv.position])
         return self.upsample(scores, image, spatial)
 
-    def _guide(self, image: Tensor, spatial: Tensor | None) -> Guide:
+    def _geometry_fn(self, image: Tensor, spatial: Tensor | None) -> GeometryFn:
         check_spatial(self.config, image, spatial)
         if spatial is None:
-            return lambda conv, x: conv.geometry(x)
+            return lambda conv, x: conv.offsets_and_masks(x)
         geometry = self.geometry_pass(spatial, tuple(image.shape[2:]))
         return lambda conv, x: geometry[conv.position]
 
@@ -114,7 +114,7 @@ class FusedSConv2d(SConv2d):
     def convolve(self, x: Tensor, geometry: Geometry) -> Tensor:
         return modulated_deform_conv2d(x, *geometry, self.weight, self.bias, **self.window)
 
-    def geometry(self, s: Tensor) -> Geometry:
+    def offsets_and_masks(self, s: Tensor) -> Geometry:
         return self.generator(s)[0]
 
 
@@ -164,7 +164,7 @@ def input_strides(network: SGNet) -> dict[str, int]:
     def recording(conv: SConv2d, x: Tensor) -> Geometry:
         strides[conv] = size // x.shape[2]
         channels = conv.spatial_projector[0].in_channels
-        return conv.geometry(x.new_zeros(1, channels, *x.shape[2:]))
+        return conv.offsets_and_masks(x.new_zeros(1, channels, *x.shape[2:]))
 
     network.guided_forward(image, recording)
     return {name: strides[network.get_submodule(name)] for name in network.sconv_positions()}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sgnet_core.model.sconv import Guide, SConv2d, guided_convolution
+from sgnet_core.model.sconv import GeometryFn, SConv2d, guided_convolution
 
 LEAKY_SLOPE = 0.01
 DROPOUT = 0.1
@@ -81,7 +81,7 @@ class LightDecoder(nn.Module):
         self.dropout = nn.Dropout2d(DROPOUT)
         self.classifier = nn.Conv2d(widths[-1], num_classes, 1)
 
-    def forward(self, features: list[Tensor], guide: Guide) -> Tensor:
+    def forward(self, features: list[Tensor], geometry_fn: GeometryFn) -> Tensor:
         """Features at strides 8, 16, 32 -> scores (N, K, H/8, W/8)."""
         deepest_first = features[::-1]
         y = self.context(F.adaptive_avg_pool2d(deepest_first[0], 1))  # (N, 128, 1, 1)
@@ -90,7 +90,7 @@ class LightDecoder(nn.Module):
         ):
             above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)  # stride s
             y = F.relu(lateral(x) + above, inplace=True)  # (N, 128 or 64, H/s, W/s)
-            y = F.relu(norm(guided_convolution(mixer, y, guide)), inplace=True)
+            y = F.relu(norm(guided_convolution(mixer, y, geometry_fn)), inplace=True)
         return self.classifier(self.dropout(y))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sgnet_core.model.sconv import Guide, SConv2d, guided_convolution
+from sgnet_core.model.sconv import GeometryFn, SConv2d, guided_convolution
 
 STAGE_STRIDES = (1, 2, 2, 1)
 STAGE_DILATIONS = (1, 1, 2, 4)
@@ -34,9 +34,10 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
-    def forward(self, x: Tensor, guide: Guide) -> Tensor:
+    def forward(self, x: Tensor, geometry_fn: GeometryFn) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(guided_convolution(self.conv2, y, guide)))  # carries the stride
+        y = guided_convolution(self.conv2, y, geometry_fn)  # carries the stride
+        y = self.relu(self.bn2(y))
         y = self.bn3(self.conv3(y))
         return self.relu(y + self.downsample(x))
 
@@ -56,9 +57,9 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, width, stride)
 
-    def forward(self, x: Tensor, guide: Guide) -> Tensor:
+    def forward(self, x: Tensor, geometry_fn: GeometryFn) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))  # carries the stride
-        y = self.bn2(guided_convolution(self.conv2, y, guide))
+        y = self.bn2(guided_convolution(self.conv2, y, geometry_fn))
         return self.relu(y + self.downsample(x))
 
 
@@ -95,7 +96,7 @@ class DeepStemResNet(nn.Module):
             channels = STAGE_WIDTHS[stage] * block.expansion
         self.out_channels = (channels // 2, channels)
 
-    def forward(self, image: Tensor, guide: Guide) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, geometry_fn: GeometryFn) -> tuple[Tensor, Tensor]:
         x = self.relu(self.bn1(self.conv1(image)))  # (N, 64, H/2, W/2)
         x = self.relu(self.bn2(self.conv2(x)))
         x = self.relu(self.bn3(self.conv3(x)))  # (N, 128, H/2, W/2)
@@ -103,7 +104,7 @@ class DeepStemResNet(nn.Module):
         features = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
-                x = block(x, guide)
+                x = block(x, geometry_fn)
             features.append(x)
         return features[2], features[3]
 

@@ -26,7 +26,7 @@ from sgnet_core.ops.deform_conv import modulated_deform_conv2d
 Geometry = tuple[Tensor, Tensor]
 """Offsets (N, 2K, H', W') float32 in pixels, and masks (N, K, H', W') float32 in (0, 1)."""
 
-Guide = Callable[['SConv2d', Tensor], Geometry]
+GeometryFn = Callable[['SConv2d', Tensor], Geometry]
 """Gives the geometry an S-Conv of a network uses for its input features X."""
 
 
@@ -90,13 +90,13 @@ class SConv2d(nn.Module):
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
         """(N, C, H, W) features and (N, c', H, W) spatial information -> (N, D, H', W')."""
-        return self.convolve(x, self.geometry(s))
+        return self.convolve(x, self.offsets_and_masks(s))
 
     def convolve(self, x: Tensor, geometry: Geometry) -> Tensor:
         """Features (N, C, H, W), sampled and weighted by `geometry` -> (N, D, H', W'), eq. 7."""
         return modulated_deform_conv2d(x, *geometry, self.weight, **self.window)
 
-    def geometry(self, s: Tensor) -> Geometry:
+    def offsets_and_masks(self, s: Tensor) -> Geometry:
         """Offsets and masks from S (N, c', H, W) alone, eq. 3-6."""
         s_projected = self.spatial_projector(s)  # (N, G, H, W)
         # Pixel coordinates need float32 even if autocast computes the rest in half precision.
@@ -112,6 +112,6 @@ class SConv2d(nn.Module):
         return offset, mask
 
 
-def guided_convolution(conv: nn.Module, x: Tensor, guide: Guide) -> Tensor:
+def guided_convolution(conv: nn.Module, x: Tensor, geometry_fn: GeometryFn) -> Tensor:
     """A convolution of a network that may be an S-Conv, or plain where the network has none."""
-    return conv(x) if isinstance(conv, nn.Conv2d) else conv.convolve(x, guide(conv, x))
+    return conv(x) if isinstance(conv, nn.Conv2d) else conv.convolve(x, geometry_fn(conv, x))

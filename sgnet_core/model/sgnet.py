@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.heads import AsppHead, LightDecoder, PlainHead
 from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
-from sgnet_core.model.sconv import Geometry, Guide, SConv2d
+from sgnet_core.model.sconv import Geometry, GeometryFn, SConv2d
 from sgnet_core.ops.joint_bilateral_upsampling import joint_bilateral_upsample
 
 SPATIAL_CHANNELS: dict[str, int | None] = {
@@ -132,17 +132,19 @@ class SGNet(nn.Module):
         self, image: Tensor, spatial: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Main scores, and auxiliary scores or None."""
-        scores, auxiliary = self.guided_forward(image, self._guide(image, spatial))
+        scores, auxiliary = self.guided_forward(image, self._geometry_fn(image, spatial))
         return self.upsample(scores, image, spatial), auxiliary
 
-    def guided_forward(self, image: Tensor, guide: Guide) -> tuple[Tensor, Tensor | None]:
-        """As `forward_with_auxiliary`, but not upsampled; every S-Conv's geometry is `guide`'s."""
+    def guided_forward(
+        self, image: Tensor, geometry_fn: GeometryFn
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `forward_with_auxiliary`, with the geometry of `geometry_fn`, but not upsampled."""
         if isinstance(self.backbone, EfficientNetLite):
             features = self.backbone(image)  # strides 4, 8, 16, 32
-            scores = self.head(features[1:], guide)  # (N, num_classes, H/8, W/8)
+            scores = self.head(features[1:], geometry_fn)  # (N, num_classes, H/8, W/8)
             middle = features[2]
         else:
-            middle, last = self.backbone(image, guide)  # both stride 16
+            middle, last = self.backbone(image, geometry_fn)  # both stride 16
             scores = self.head(last)  # (N, num_classes, H/16, W/16)
         return scores, None if self.auxiliary_head is None else self.auxiliary_head(middle)
 
@@ -152,13 +154,15 @@ class SGNet(nn.Module):
             return scores
         return joint_bilateral_upsample(scores, image, spatial)
 
-    def geometry(self, image: Tensor, spatial: Tensor | None = None) -> dict[str, Geometry]:
+    def offsets_and_masks(
+        self, image: Tensor, spatial: Tensor | None = None
+    ) -> dict[str, Geometry]:
         """Offsets and masks of every S-Conv for these inputs, by position: where it samples."""
-        guide = self._guide(image, spatial)
+        geometry_fn = self._geometry_fn(image, spatial)
         recorded: dict[SConv2d, Geometry] = {}
 
         def recording(conv: SConv2d, x: Tensor) -> Geometry:
-            recorded[conv] = guide(conv, x)
+            recorded[conv] = geometry_fn(conv, x)
             return recorded[conv]
 
         self.guided_forward(image, recording)
@@ -168,12 +172,12 @@ class SGNet(nn.Module):
         """Names of the S-Convs, in the order of the forward pass."""
         return [name for name, module in self.named_modules() if isinstance(module, SConv2d)]
 
-    def _guide(self, image: Tensor, spatial: Tensor | None) -> Guide:
+    def _geometry_fn(self, image: Tensor, spatial: Tensor | None) -> GeometryFn:
         check_spatial(self.config, image, spatial)
         if spatial is None:
-            return lambda conv, x: conv.geometry(x)
+            return lambda conv, x: conv.offsets_and_masks(x)
         spatial_at = SpatialPyramid(spatial)
-        return lambda conv, x: conv.geometry(spatial_at(x.shape[2:]))
+        return lambda conv, x: conv.offsets_and_masks(spatial_at(x.shape[2:]))
 
 
 def resize_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:

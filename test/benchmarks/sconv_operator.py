@@ -58,7 +58,7 @@ def positions(variant: str, size: Size) -> list[Position]:
         found: list[Position] = []
 
         def record(conv: SConv2d, x: Tensor) -> Geometry:
-            geometry = conv.geometry(torch.empty(1, channels, *x.shape[2:]))
+            geometry = conv.offsets_and_masks(torch.empty(1, channels, *x.shape[2:]))
             shapes = x.shape[1:], conv.weight.shape, geometry[0].shape[2:]
             found.append(Position(names[conv], *map(tuple, shapes), dict(conv.window)))
             return geometry

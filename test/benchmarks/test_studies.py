@@ -151,7 +151,7 @@ def test_zeroed_layers_of_s_conv_have_no_effect():
         training_step.randomize(network)
         ablation.zero_layer(network, ablation.VARIANTS[name][1])
         with torch.no_grad():
-            geometry = network.geometry(image, spatial)
+            geometry = network.offsets_and_masks(image, spatial)
         for offset, mask in geometry.values():
             assert (offset == 0).all() == (name == 'weights_only')
             assert (mask == 0.5).all() == (name == 'offsets_only')

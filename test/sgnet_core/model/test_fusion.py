@@ -62,9 +62,9 @@ def test_geometry_pass_can_be_reused():
     image, depth = inputs('depth')
     geometry = fused.geometry_pass(depth, SIZE)
     torch.testing.assert_close(fused.scores(image, depth, geometry), fused(image, depth))
-    expected = network.geometry(image, depth)
+    expected = network.offsets_and_masks(image, depth)
     assert list(geometry) == network.sconv_positions()
-    for name, (offset, mask) in fused.geometry(image, depth).items():
+    for name, (offset, mask) in fused.offsets_and_masks(image, depth).items():
         torch.testing.assert_close(geometry[name], (offset, mask))
         torch.testing.assert_close(offset, expected[name][0], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(mask, expected[name][1], atol=1e-4, rtol=1e-4)

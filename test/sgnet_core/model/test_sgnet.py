@@ -84,8 +84,8 @@ def test_sconv_follows_depth():
     torch.nn.init.normal_(sconv.offset_generator.weight)
     flat, edge = torch.ones(1, 1, 9, 11), torch.ones(1, 1, 9, 11)
     edge[..., 5:] = 3
-    offset_flat, mask_flat = sconv.geometry(flat)
-    offset_edge, mask_edge = sconv.geometry(edge)
+    offset_flat, mask_flat = sconv.offsets_and_masks(flat)
+    offset_edge, mask_edge = sconv.offsets_and_masks(edge)
     # Left of the edge, out of reach of every 3x3 on the way, nothing changes; at it, all does.
     assert not torch.allclose(offset_flat[..., 5], offset_edge[..., 5])
     assert not torch.allclose(mask_flat[..., 5], mask_edge[..., 5])
