@@ -101,7 +101,7 @@ def test_random_networks_are_reproducible_and_have_offsets():
     with torch.no_grad():
         network = first.build()
         spatial = 1 + 4 * torch.rand(2, 1, 64, 96)
-        geometry = network.geometry(torch.randn(2, 3, 64, 96), spatial)
+        geometry = network.offsets_and_masks(torch.randn(2, 3, 64, 96), spatial)
     for offset, _ in geometry.values():
         assert 0.3 * OFFSET_STD < offset.std() < 3 * OFFSET_STD
 
