@@ -47,6 +47,29 @@ ENCODING_MODULES = (
 FORBIDDEN_NAMES = ('utils', 'util', 'helpers', 'helper', 'common', 'misc', 'base', 'manager')
 LINES = 400
 MODULES = 15
+FORBIDDEN_IDENTIFIERS = set(
+    re.findall(
+        r'\w+',
+        """
+        ALONE Answers AveragedViews Guide LayerTaps MOST_UNANSWERED PARTS Picked Quotient
+        SilenceMonitor StandIn TrainingViews Trouble bad_inputs bags_answers bags_cut_files
+        bags_new causes_of_silence class_remap color_scale contenders cpu_memory device_maps
+        donor doubts draw_encodings draw_taps fill_holes film foreign_types frame_source
+        furnish goes_on heat_map holes initial_weights interruption is_first
+        known_keys label_numbers labels_to_paint lettering looks mask_recorder model_soup
+        namesakes objective picks published_alike published_otherwise run_state said
+        score_maps settle shots silence stage_times stand_in_network steady_clock
+        stored_frame tally taps taught teacher_zoom troubles unheard voices whole_file
+        """,
+    )
+)
+"""Earlier private terms of the code base that have a standard name in the field."""
+FORBIDDEN_WORDS = re.compile(
+    r"""\b(nobody|somebody|theirs|for[ ]ever|what[ ]became[ ]of|comes?[ ]with[ ]us|speaks?[ ]with
+    |cannot[ ]teach|whose[ ]word|namesakes?|design[ ]section|is[ ]no[ ]number)\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Phrases that are not plain technical English."""
 
 Rule = Callable[[PurePosixPath, str], list[str]]
 
@@ -125,6 +148,29 @@ def names_say_what_is_inside(path: PurePosixPath, text: str) -> list[str]:
     return [f'{path}: {word!r} says nothing' for word in words if word in FORBIDDEN_NAMES]
 
 
+def identifiers_are_standard_terms(path: PurePosixPath, text: str) -> list[str]:
+    if not path.parts[0].startswith('sgnet_'):
+        return []
+    fields = ('name', 'id', 'attr', 'arg', 'asname')
+    used = {
+        (getattr(node, field, None), getattr(node, 'lineno', 0))
+        for node in ast.walk(ast.parse(text))
+        for field in fields
+        if getattr(node, field, None) in FORBIDDEN_IDENTIFIERS
+    }
+    return [f'{path}:{line}: {name!r} has a standard name' for name, line in sorted(used)]
+
+
+def sentences_are_plain_english(path: PurePosixPath, text: str) -> list[str]:
+    if path.parts[0] == 'test':
+        return []
+    return [
+        f'{path}:{number}: {found[0]!r}'
+        for number, line in enumerate(text.splitlines(), 1)
+        for found in FORBIDDEN_WORDS.finditer(line)
+    ]
+
+
 def license_is_stated(path: PurePosixPath, text: str) -> list[str]:
     if path.suffix == '.md':
         return []
@@ -148,11 +194,13 @@ PYTHON_RULES: dict[Rule, tuple[str, str]] = {
     one_module_knows_encodings: ('sgnet_ros/a.py', "if e in ('16UC1', None): pass"),
     one_module_knows_distributions: ('sgnet_ros/a.py', "if os.environ.get('ROS_DISTRO'): pass"),
     torch_comes_before_opencv: ('sgnet_ros/a.py', 'import cv2\nimport torch.nn'),
+    identifiers_are_standard_terms: ('sgnet_ros/a.py', 'def f(namesakes): pass'),
     long_files_say_why: ('test/a.py', '"""Long."""\n' + 'x = 1\n' * LINES),
 }
 """Rule -> (path, text) that breaks it."""
 
 FILE_RULES: dict[Rule, tuple[str, str]] = {
+    sentences_are_plain_english: ('config/a.yaml', '# A topic that nobody publishes.'),
     names_say_what_is_inside: ('sgnet_ros/image_utils.py', ''),
     license_is_stated: ('config/a.yaml', 'a: 1'),
 }
@@ -165,6 +213,8 @@ MORE_VIOLATIONS: list[tuple[Rule, str, str]] = [
     (one_module_knows_encodings, 'sgnet_ros/a.py', 'x = dict(e="bayer_rggb8")'),
     (one_module_knows_encodings, 'sgnet_core/a.py', "e == 'mono8'"),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import cv_bridge\nfrom torch import nn'),
+    (identifiers_are_standard_terms, 'sgnet_core/a.py', 'x.fill_holes()'),
+    (identifiers_are_standard_terms, 'sgnet_core/a.py', 'from a import b as tally'),
     (names_say_what_is_inside, 'sgnet_core/common/a.py', ''),
     (names_say_what_is_inside, 'config/base.yaml', ''),
 ]
@@ -176,6 +226,7 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (one_module_knows_distributions, 'sgnet_ros/a.py', '"""For humble, too."""'),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import torch\nimport cv2'),
     (torch_comes_before_opencv, 'sgnet_ros/a.py', 'import cv2'),
+    (identifiers_are_standard_terms, 'sgnet_core/a.py', "'--taps'"),
     (names_say_what_is_inside, 'sgnet_core/database.py', ''),
     (long_files_say_why, 'test/a.py', '"""Over 400 lines, because."""\n' + 'x = 1\n' * LINES),
 ]

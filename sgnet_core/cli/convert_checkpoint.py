@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convert a checkpoint of SGNet's authors (SGNet.pth.tar); the scores stay the same.
 
-The pickle is read without executing code from it. The command prints what became of each tensor.
+The pickle is read without executing code from it. The command prints how it used each tensor.
 """
 
 from __future__ import annotations

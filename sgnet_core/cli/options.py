@@ -56,16 +56,19 @@ def add_options(parser: argparse._ActionsContainer, *names: str, **changes: Any)
         parser.add_argument(f'--{name}', **(OPTIONS[name] | changes))
 
 
-def add_old_name(parser: argparse._ActionsContainer, old: str, new: str) -> None:
+def add_old_name(parser: argparse._ActionsContainer, old: str, new: argparse.Action) -> None:
     """Accept `old` as a name of the option `new`: hidden in the help, and with a warning."""
 
     class OldName(argparse.Action):
         def __call__(self, parser, namespace, values, option_string=None) -> None:
-            print(f'{parser.prog}: {old} is deprecated; use {new}', file=sys.stderr)
-            setattr(namespace, self.dest, values)
+            print(
+                f'{parser.prog}: {old} is deprecated; use {new.option_strings[0]}', file=sys.stderr
+            )
+            new(parser, namespace, values, option_string)
 
-    dest = new.lstrip('-').replace('-', '_')
-    parser.add_argument(old, dest=dest, action=OldName, help=argparse.SUPPRESS)
+    parser.add_argument(
+        old, dest=new.dest, default=new.default, action=OldName, help=argparse.SUPPRESS
+    )
 
 
 def check_positive(args: argparse.Namespace, *names: str) -> None:

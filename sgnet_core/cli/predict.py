@@ -9,12 +9,11 @@ and how far each layer moves its sampling points.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli.options import add_options, check_positive, parse_camera
+from sgnet_core.cli.options import add_old_name, add_options, check_positive, parse_camera
 
 if TYPE_CHECKING:
     from sgnet_core.types import Sample
@@ -28,15 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, 'depth-scale', default=0.001)
     add_options(parser, 'camera')
-    parser.add_argument(
+    sampling_points = parser.add_argument(
         '--sampling-points',
         metavar='U,V',
         action='append',
         default=[],
         help='draw the sampling points for column U, row V of the colour image, from 0; repeatable',
     )
-    # The old name, accepted for one version.
-    parser.add_argument('--taps', action='append', default=[], help=argparse.SUPPRESS)
+    add_old_name(parser, '--taps', sampling_points)
     add_options(parser, 'out', required=True)
     add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
 
@@ -51,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.visualization.overlay import overlay_image
     from sgnet_core.visualization.sampling_figure import sampling_figure
 
-    if args.taps:
-        print('warning: --taps is now --sampling-points; use the new name', file=sys.stderr)
-    pixels = [_pixel(text) for text in (*args.sampling_points, *args.taps)]
+    pixels = [_pixel(text) for text in args.sampling_points]
     samples, total = _samples(args)
     segmenter = Segmenter.from_checkpoint(
         args.checkpoint,

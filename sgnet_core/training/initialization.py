@@ -154,8 +154,8 @@ def _matching_rows(wanted: Sequence[str], known: Sequence[str]) -> list[int | No
     Case, spaces, underscores and hyphens are ignored: `Night_Stand` equals `night stand`.
     """
     keys = [re.sub(r'[\s_-]', '', name).casefold() for name in (*wanted, *known)]
-    keys, known_keys = keys[: len(wanted)], keys[len(wanted) :]
-    return [known_keys.index(key) if key in known_keys else None for key in keys]
+    keys, known_names = keys[: len(wanted)], keys[len(wanted) :]
+    return [known_names.index(key) if key in known_names else None for key in keys]
 
 
 def _with_rows(fresh: Tensor, trained: Tensor, rows: Sequence[int | None]) -> Tensor:

@@ -43,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='SECONDS',
         help='wait up to SECONDS for a subscriber on every topic; fail if one has none',
     )
-    parser.add_argument(
+    lossless = parser.add_argument(
         '--lossless',
         metavar='TOPIC',
         help='limit the images in flight: wait for masks with the stamps of earlier images on '
         'TOPIC, so that a slow node drops no frame; --topics must be the inputs of that node',
     )
-    add_old_name(parser, '--wait-for-answers', '--lossless')
+    add_old_name(parser, '--wait-for-answers', lossless)
     parser.add_argument(
         '--start-delay',
         type=float,

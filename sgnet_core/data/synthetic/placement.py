@@ -101,7 +101,7 @@ class Plan:
                 return self.add(piece, spot)
         return None
 
-    def furnish(self, rng, room: Materials, items: tuple[Item, ...], base=None) -> None:
+    def place_items(self, rng, room: Materials, items: tuple[Item, ...], base=None) -> None:
         """Place `items` and what belongs to them; `base` is the (piece, spot) they belong to."""
         for item in items:
             if rng.random() >= item.chance:
@@ -115,7 +115,7 @@ class Plan:
                 places = rng.uniform(0.6, np.array(self.size_m[:2]) - 0.6, (10, 2))
                 spots = [Spot(*place, float(rng.integers(4)) * np.pi / 2) for place in places]
             if spot := self.try_spots(piece, spots):
-                self.furnish(rng, room, item.then, (piece, spot))
+                self.place_items(rng, room, item.then, (piece, spot))
 
     def _spots(self, rng, item: Item, piece: Piece, carrier: Piece, spot: Spot):
         """Candidate spots of an item that belongs to `carrier` at `spot`, best first."""

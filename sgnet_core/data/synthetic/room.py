@@ -91,7 +91,7 @@ def lay_out(rng) -> Layout:
     plan.taken.append(spot.occupied((1.0, 0.9, 2.0)))
     windows = [_add_window(rng, plan, room) for _ in range(int(rng.integers(1, 3)))]
     lamp = _add_lamp(rng, plan, room)
-    plan.furnish(rng, room, (*ROOMS[kind], *_EXTRAS))
+    plan.place_items(rng, room, (*ROOMS[kind], *_EXTRAS))
     return Layout(plan, shell, [window for window in windows if window], lamp, daylight)
 
 

@@ -122,7 +122,7 @@ def test_predict_draws_sampling_points(room, tmp_path, capsys, option):
     pixel, out = (70, 30), tmp_path / 'out'
     arguments = ['--data', str(room), '--out', str(out), '--device', 'cpu', option, '70,30']
     assert run_command('sgnet_core', 'predict', arguments) == 0
-    warned = 'warning: --taps is now --sampling-points' in capsys.readouterr().err
+    warned = '--taps is deprecated; use --sampling-points' in capsys.readouterr().err
     assert warned == (option == '--taps')
     sample = FolderDataset(room)[0]
     names = {f'{sample.id}_{kind}.png' for kind in ('mask', 'overlay', 'sampling')}
