@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The code blocks of the documentation work.
+"""The documentation agrees with the repository: links, generated tables, layers, code blocks.
 
 `sh` and `python` blocks without a mark are executed, page by page, in a folder with a small dataset
 and small checkpoints. A word behind the language names what CI lacks, and the commands of such a
@@ -8,6 +8,7 @@ block are only parsed: `robot` (a ROS distribution or a camera), `gpu`, `data` (
 rclpy is installed.
 """
 
+import importlib
 import re
 import shlex
 import shutil
@@ -18,10 +19,10 @@ from pathlib import Path
 
 import torch
 import cv2
+import interface_tables
 import numpy as np
 import pytest
-from interface_tables import DOCS, REPOSITORY
-from test_readme import PAGES
+from interface_tables import DOCS, REPOSITORY, TABLE
 
 from sgnet_core.__main__ import COMMANDS as CORE_COMMANDS
 from sgnet_core.checkpoint.checkpoint import Checkpoint, save_checkpoint
@@ -32,6 +33,8 @@ from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.preprocessing import InputSpec
 from sgnet_ros.__main__ import COMMANDS as ROS_COMMANDS
 
+PAGES = sorted([*REPOSITORY.glob('*.md'), *DOCS.glob('*.md')])
+TABLES = interface_tables.tables()
 BLOCK = re.compile(r'^( *)```(\w+) ?(\w*)\n(.*?)^ *```$', re.MULTILINE | re.DOTALL)
 PARSED = {'robot', 'gpu', 'data', 'slow', 'install'}
 PACKAGE_OF = {
@@ -40,12 +43,8 @@ PACKAGE_OF = {
     for name in commands
 }
 OPTION = re.compile(r'(?<!\S)--[a-z][\w-]*')
-OPTIONS_OF_OTHERS = {
-    *('--help', '--ros-args', '--clock'),
-    *('--shm-size', '--ipc'),  # docker
-    *('--minShapes', '--optShapes', '--maxShapes'),  # trtexec
-}
-LAUNCH_ARGUMENT = re.compile(r'(\S+):=')
+OPTIONS_OF_OTHERS = {'--help', '--ros-args', '--clock', '--shm-size', '--ipc'}
+OPTIONS_OF_TRTEXEC = {'--minShapes', '--optShapes', '--maxShapes'}
 
 
 @dataclass(frozen=True)
@@ -71,20 +70,32 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-def all_blocks() -> list[Block]:
-    """The blocks of all pages."""
-    return [block for page in PAGES for block in blocks(page)]
+ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def prose(page: Path) -> str:
+    """Text of a page without its fenced blocks."""
+    return BLOCK.sub('', page.read_text(encoding='utf-8'))
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r'^#+ (.+)$', prose(page), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+def targets(page: Path) -> list[tuple[Path, str]]:
+    """(file, anchor or '') of every relative link of a page."""
+    links = [link.partition('#') for link in re.findall(r'\]\(([^):\s]+)\)', prose(page))]
+    return [((page.parent / path).resolve() if path else page, anchor) for path, _, anchor in links]
 
 
 def command_of(line: str) -> list[str] | None:
     """[command, argument, ...] if this line starts a command of this project."""
     words = shlex.split(line, comments=True)
     module = next((words.index(name) for name in ('sgnet_core', 'sgnet_ros') if name in words), 0)
-    if words[0] == 'sgnet' or (module and words[module - 1] == '-m'):
-        return words[module + 1 :]
-    if words[:2] == ['ros2', 'run'] and module:
-        return words[module + 1 :]
-    return None
+    is_run = module and (words[module - 1] == '-m' or words[:2] == ['ros2', 'run'])
+    return words[module + 1 :] if is_run or words[0] == 'sgnet' else None
 
 
 def parsed(argv: list[str]):
@@ -96,11 +107,72 @@ def parsed(argv: list[str]):
     return parser.parse_args(argv[1:])
 
 
+def test_the_readme_is_short():
+    assert (REPOSITORY / 'README.md').read_text(encoding='utf-8').count('\n') <= 150
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_every_relative_link_and_anchor_resolves(page):
+    for path, anchor in targets(page):
+        assert path.exists(), path
+        assert not anchor or anchor in anchors(path), f'{path.name}#{anchor}'
+
+
+@pytest.mark.parametrize('package', ['sgnet_core', 'sgnet_ros'])
+def test_rows_of_the_architecture_are_the_layers(package):
+    text = (DOCS / 'architecture.md').read_text(encoding='utf-8')
+    rows = TABLE.search(text, interface_tables.below(text, f'Folders of `{package}`')).group()
+    cells = re.findall(r'^\| (`[^|]*)\|', rows, re.MULTILINE)
+    listed = [set(re.findall(r'`(\w+)(?:/|\.py)`', cell)) - {'checkpoints'} for cell in cells]
+    contracts = (REPOSITORY / 'pyproject.toml').read_text(encoding='utf-8')
+    layers = re.search(rf"containers = \['{package}'\]\nlayers = \[([^]]*)", contracts).group(1)
+    expected = [set(layer.split(' | ')) for layer in re.findall(r"'(.*)'", layers)]
+    assert listed == [layer for layer in expected if not layer & {'__main__', 'types', 'errors'}]
+    folders = {path.parent.name for path in (REPOSITORY / package).glob('*/__init__.py')}
+    assert folders <= set().union(*listed)
+
+
+def test_the_stable_names_exist():
+    text = (DOCS / 'architecture.md').read_text(encoding='utf-8')
+    modules = re.findall(r'^- `(sgnet_core[.\w]*)`: (.*)$', text, re.MULTILINE)
+    assert len(modules) == 3
+    for module, names in modules:
+        for name in re.findall(r'`(\w+)`', names):
+            assert hasattr(importlib.import_module(module), name), f'{module}.{name}'
+
+
+def test_every_page_is_reachable_from_the_readme():
+    found, waiting = set(), [REPOSITORY / 'README.md']
+    while waiting:
+        page = waiting.pop()
+        if page not in found and page.suffix == '.md' and page.exists():
+            found.add(page)
+            waiting += [path for path, _ in targets(page)]
+    assert set(PAGES) - found == set()
+
+
+@pytest.mark.parametrize(('page', 'heading'), TABLES, ids=lambda name: name)
+def test_generated_tables_are_up_to_date(page, heading):
+    if page != 'commands.md':
+        pytest.importorskip('rclpy')
+    text = (DOCS / page).read_text(encoding='utf-8')
+    made = TABLES[page, heading]()
+    assert made.count('\n') > 4
+    shown = TABLE.search(text, interface_tables.below(text, heading)).group()
+    assert shown == made, 'run: python test/interface_tables.py'
+
+
+def test_a_generated_table_replaces_the_first_table_below_its_heading():
+    text = '## A\n\n| a |\n|---|\n\n## B\n\nIs:\n\n| b |\n|---|\n\n| c |\n'
+    written = interface_tables.with_table(text, 'B', '| new |\n|---|\n| 1 |\n')
+    assert written == text.replace('| b |\n|---|\n', '| new |\n|---|\n| 1 |\n')
+
+
 def test_marks_are_known():
-    assert {block.mark for block in all_blocks()} <= {'', 'ros', *PARSED}
-    assert {block.language for block in all_blocks()} <= {'sh', 'python', 'yaml', 'bibtex'}
+    assert {block.mark for block in ALL_BLOCKS} <= {'', 'ros', *PARSED}
+    assert {block.language for block in ALL_BLOCKS} <= {'sh', 'python', 'yaml', 'bibtex'}
     text = '\n'.join(page.read_text(encoding='utf-8') for page in PAGES)
-    assert len(re.findall(r'^ *```\w', text, re.MULTILINE)) == len(all_blocks())
+    assert len(re.findall(r'^ *```\w', text, re.MULTILINE)) == len(ALL_BLOCKS)
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -111,41 +183,38 @@ def test_commands_have_the_options_that_the_page_uses(page):
 
 
 def test_options_in_the_text_exist():
-    known = set(OPTIONS_OF_OTHERS)
+    known = OPTIONS_OF_OTHERS | OPTIONS_OF_TRTEXEC
     for name, package in PACKAGE_OF.items():
         known |= set(OPTION.findall(command_parser(package, name)[1].format_help()))
-    for kind in ('rooms', 'nyuv2', 'sunrgbd'):
-        known |= prepare_options(kind)
+    (kinds,) = [
+        action.choices
+        for action in command_parser('sgnet_core', 'prepare_dataset')[1]._actions
+        if 'rooms' in (action.choices or ())
+    ]
+    for parser in kinds.values():
+        known |= set(OPTION.findall(parser.format_help()))
     for study in (REPOSITORY / 'test' / 'benchmarks').glob('*.py'):
         known |= set(re.findall(r"'(--[\w-]+)'", study.read_text(encoding='utf-8')))
     for page in PAGES:
         if page.name not in ('CHANGELOG.md', 'CONTRIBUTING.md'):
-            text = BLOCK.sub('', page.read_text(encoding='utf-8'))
-            spans = ' '.join(re.findall(r'`([^`\n]+)`', text))
+            spans = ' '.join(re.findall(r'`([^`\n]+)`', prose(page)))
             assert set(OPTION.findall(spans)) - known == set(), page.name
-
-
-def prepare_options(kind: str) -> set[str]:
-    """Options of `prepare_dataset KIND`."""
-    parser = command_parser('sgnet_core', 'prepare_dataset')[1]
-    (kinds,) = [action.choices for action in parser._actions if kind in (action.choices or ())]
-    return set(OPTION.findall(kinds[kind].format_help()))
 
 
 def test_launch_files_declare_the_arguments_that_the_pages_use():
     node = (REPOSITORY / 'launch' / 'segmentation.launch.py').read_text(encoding='utf-8')
-    launched = [line for block in all_blocks() for line in block.lines() if 'ros2 launch' in line]
+    launched = [line for block in ALL_BLOCKS for line in block.lines() if 'ros2 launch' in line]
     assert launched
     for line in launched:
         name = re.search(r'sgnet_ros (\S+\.launch\.py)', line).group(1)
         declared = node + (REPOSITORY / 'launch' / name).read_text(encoding='utf-8')
-        for argument in LAUNCH_ARGUMENT.findall(line.partition('#')[0]):
+        for argument in re.findall(r'(\S+):=', line.partition('#')[0]):
             assert f"'{argument}'" in declared, line
 
 
 def test_make_targets_and_studies_exist():
     makefile = (REPOSITORY / 'Makefile').read_text(encoding='utf-8')
-    lines = [line for block in all_blocks() if block.language == 'sh' for line in block.lines()]
+    lines = [line for block in ALL_BLOCKS if block.language == 'sh' for line in block.lines()]
     for words in (shlex.split(line, comments=True) for line in lines):
         if words[0] == 'make':
             assert re.search(rf'^{words[1]}:', makefile, re.MULTILINE), words
@@ -183,18 +252,13 @@ def small_files(tmp_path_factory) -> Path:
     if find_spec('rclpy'):
         bag = [str(root / 'kitchen_bag'), '--rate', '0.5']
         assert run_command('sgnet_ros', 'frames_to_bag', [rooms, *bag]) == 0
-    save_checkpoints(root)
-    return root
-
-
-def save_checkpoints(root: Path) -> None:
-    """Two small untrained networks."""
     for seed, name in enumerate('ab'):
         torch.manual_seed(seed)
         config = SGNetConfig('sgnet_lite0', len(NYU40))
         spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (60.0,) * 3, 'depth')
         network = SGNet(config).state_dict()
         save_checkpoint(root / f'{name}.safetensors', Checkpoint(config, spec, NYU40, network))
+    return root
 
 
 QUICK = {
