@@ -23,8 +23,7 @@ _FOCAL_PX_AT_640 = 518.0
 class Trajectory:
     """A smooth path: one sine in time for each of x, y, z, yaw, pitch and roll.
 
-    Yaw goes from +x towards +y, a negative pitch looks down, a positive roll turns the right side
-    of the image down. All arrays are (6,), in metres, radians and radians per second.
+    Yaw goes from +x towards +y, a negative pitch looks down, a positive roll turns to the right.
     """
 
     middle: np.ndarray

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data set of synthetic rooms: colour, exact depth, exact NYU 40 labels, known poses.
-
-`room` lays out a room, `renderer` photographs it, `camera` moves the camera, `depth_noise` turns
-exact depth into measured depth.
-"""
+"""A data set of synthetic rooms: colour, exact depth, exact NYU 40 labels, known poses."""
 
 from __future__ import annotations
 
@@ -47,12 +43,8 @@ class RoomDataset:
         """Rooms are generated when a frame is read.
 
         Args:
-            size: (height, width), at least 16 x 16.
-            seed: 0 or more; each seed gives other rooms.
-            frames_per_room: length of one sequence; the camera then starts in the next room.
+            size: (height, width).
             sensor_noise: depth with noise, steps and missing pixels (NaN) instead of exact depth.
-                Labels and colours do not change.
-            rate_hz: frames per second of the sequence. At 30, neighbours are almost equal.
 
         Raises:
             InputError: a value is out of range.
@@ -79,12 +71,19 @@ class RoomDataset:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
-        """Frame `index`; negative ones count from the end.
-
-        Raises:
-            IndexError: there is no such frame.
-        """
-        return self._frame(range(len(self))[index])
+        """Frame `index`; negative ones count from the end."""
+        index = range(len(self))[index]
+        room = self.room(index)
+        pose = room.trajectory.pose(index % self.frames_per_room / self.rate_hz)
+        # Separate streams: colours must not depend on the noise of the depth.
+        for_colour, for_depth = np.random.SeedSequence([self.seed, index, 1]).spawn(2)
+        view = render(room, pose, self.intrinsics, np.random.default_rng(for_colour))
+        depth_m = view.depth_m
+        if self.sensor_noise:
+            rng = np.random.default_rng(for_depth)
+            depth_m = kinect_depth(depth_m, view.rgb, view.dropout, self.intrinsics, rng)
+        frame = RgbdFrame(view.rgb, depth_m, self.intrinsics)
+        return Sample(self.ids[index], frame, view.labels, pose)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
@@ -99,21 +98,8 @@ class RoomDataset:
             raise InputError(
                 f'frame {sample_id!r} does not exist; ids are {self.ids[0]} to {self.ids[-1]}'
             )
-        return self._frame(int(sample_id))
+        return self[int(sample_id)]
 
     def room(self, index: int) -> Room:
         """The room of frame `index`."""
         return _room(self.seed, index // self.frames_per_room)
-
-    def _frame(self, index: int) -> Sample:
-        room = self.room(index)
-        pose = room.trajectory.pose(index % self.frames_per_room / self.rate_hz)
-        # Separate streams: colours must not depend on the noise of the depth.
-        for_colour, for_depth = np.random.SeedSequence([self.seed, index, 1]).spawn(2)
-        view = render(room, pose, self.intrinsics, np.random.default_rng(for_colour))
-        depth_m = view.depth_m
-        if self.sensor_noise:
-            rng = np.random.default_rng(for_depth)
-            depth_m = kinect_depth(depth_m, view.rgb, view.dropout, self.intrinsics, rng)
-        frame = RgbdFrame(view.rgb, depth_m, self.intrinsics)
-        return Sample(self.ids[index], frame, view.labels, pose)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgnet_core.data.synthetic.materials import FINISHES, Material, palette
-from sgnet_core.data.synthetic.solids import Solid, box, cone, rotation_x
+from sgnet_core.data.synthetic.solids import Solid, box, cone, rotation
 from sgnet_core.labels import NYU40
 
 LABEL = {name: index for index, name in enumerate(NYU40.class_names)}
@@ -30,9 +30,7 @@ class Box(NamedTuple):
         lean: angle in radians, backwards about the lower back edge.
         cells: (width, height) of about one box in a grid that fills the span.
         gap: half the gap between two boxes of a grid, metres.
-        handle: each box is a door or drawer with a handle.
         twin: there is a mirrored one on the other side.
-        label: class, if not that of the kind.
     """
 
     material: str
@@ -61,13 +59,7 @@ class Shelves(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One kind of furniture.
-
-    Attributes:
-        label: class of NYU 40.
-        size: width, depth and height: a number, or a range to choose from.
-        mount: range of the height of its bottom above the floor.
-    """
+    """One kind of furniture: `size` (width, depth, height) and `mount` height, each a range."""
 
     label: str
     size: tuple
@@ -253,9 +245,7 @@ KINDS = {
 class Piece:
     """One piece of furniture: its back at y = 0, x centred, its bottom at z = 0.
 
-    Attributes:
-        size_m: (width, depth, height).
-        mount_m: height of its bottom above the floor.
+    It belongs `mount_m` above the floor.
     """
 
     solids: list[Solid]
@@ -287,7 +277,7 @@ def _boxes(rng, part: Box, size, materials: Materials, label: int) -> list[Solid
     if part.label:
         label = LABEL[part.label]
     gap = np.array([part.gap, 0, part.gap])
-    rotation, edge = rotation_x(part.lean), np.array([0, back, z0])
+    turned, edge = rotation(0, part.lean), np.array([0, back, z0])
     solids = []
     for left, right in [(x0, x1), (size[0] - x1, size[0] - x0)][: 1 + part.twin]:
         xs = np.linspace(left, right, 1 + max(1, round((right - left) / part.cells[0])))
@@ -302,7 +292,7 @@ def _boxes(rng, part: Box, size, materials: Materials, label: int) -> list[Solid
                 half = np.array([0.012, 0, 0.06] if is_door else [0.06, 0, 0.01])
                 ends = middle - half, middle + half + (0, 0.02, 0)
                 solids.append(box(*ends, label, materials['metal']))
-    return [solid.placed(rotation, edge - rotation @ edge) for solid in solids]
+    return [solid.placed(turned, edge - turned @ edge) for solid in solids]
 
 
 def _cone(rng, part: Cone, size, materials: Materials, label: int) -> list[Solid]:

@@ -27,8 +27,6 @@ class Light:
     """A light with a shadow map (variance shadow mapping, Donnelly & Lauritzen 2006).
 
     Attributes:
-        position: (3,) metres.
-        colour: (3,) linear RGB power.
         focus: how much less it shines to its sides, in [0, 1].
         rotation: (3, 3) pose of the shadow map; the last column is its main direction.
         moments: (h, w, 2) float32, mean depth and mean squared depth seen from the light.

@@ -9,20 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from sgnet_core.data.synthetic.furniture import Materials, Piece, build
-from sgnet_core.data.synthetic.solids import Solid, rotation_z
+from sgnet_core.data.synthetic.solids import Solid, rotation
 
 
 class Item(NamedTuple):
-    """A piece of a furnishing plan, placed if there is space.
+    """A piece of a furnishing plan, placed with probability `chance` if there is space.
 
     Attributes:
         kind: name in `furniture.KINDS`, or alternatives separated by '|'.
         at: `wall` or `floor`; relative to the piece it belongs to: `left`, `right`, `front`,
-            `facing` (turned to it), `above` or `on`.
-        chance: probability that the room has it.
+            `facing` (turned to it, at `side` 0 to 3), `above` or `on`.
         then: items that belong to this one.
-        gap_m: distance to the wall or to the piece it belongs to.
-        side: of `facing`: 0 in front, 1 to 3 the other sides.
     """
 
     kind: str
@@ -50,8 +47,8 @@ class Spot:
 
     def place(self, piece: Piece) -> list[Solid]:
         """The solids of a piece at this spot."""
-        rotation = rotation_z(self.yaw_rad)
-        return [solid.placed(rotation, (self.x, self.y, self.z)) for solid in piece.solids]
+        turned = rotation(2, self.yaw_rad)
+        return [solid.placed(turned, (self.x, self.y, self.z)) for solid in piece.solids]
 
     def occupied(self, size_m) -> tuple[float, ...]:
         """(x0, y0, z0, x1, y1, z1) of a piece of this size (width, depth, height)."""
@@ -63,12 +60,9 @@ class Spot:
 
 @dataclass
 class Plan:
-    """A room being furnished, with one corner at the origin.
+    """A room being furnished: (width, depth, height) from the origin along x, y, z.
 
-    Attributes:
-        size_m: (width along x, depth along y, height).
-        solids: all placed so far.
-        taken: (x0, y0, z0, x1, y1, z1) boxes that hold something or must stay empty.
+    `taken` are (x0, y0, z0, x1, y1, z1) boxes that hold something or must stay empty.
     """
 
     size_m: tuple[float, float, float]
@@ -76,10 +70,7 @@ class Plan:
     taken: list[tuple[float, ...]] = field(default_factory=list)
 
     def wall_spot(self, wall: int, along: float = 0.0, gap_m: float = 0.0) -> Spot:
-        """The spot with its back to wall 0 (y = 0), 1 (x = width), 2 (y = depth) or 3 (x = 0).
-
-        `along` is the distance from the middle of the wall, metres.
-        """
+        """The spot with its back to wall 0 (y = 0), 1 (x = width), 2 (y = depth) or 3 (x = 0)."""
         width, depth, _ = self.size_m
         x, y = ((width / 2, 0), (width, depth / 2), (width / 2, depth), (0, depth / 2))[wall]
         return Spot(x, y, wall * np.pi / 2).moved(along, gap_m)

@@ -27,16 +27,12 @@ _MEDIAN, _BRIGHT = 0.55, 0.84
 
 @dataclass(frozen=True)
 class Surfaces:
-    """Appearance of each face: arrays over the F faces of a `Scene`.
+    """Appearance of each face: arrays over the F faces of a `Scene`, which are the last axis.
 
     Attributes:
-        label: (F,) uint8.
-        normal: (3, F) float32, into the free space.
-        uv: (2, 4, F) float32: u and v as in `Solid.uv`.
-        texels_per_m: (F,) float32; somewhat less than all, which keeps textures crisp.
-        texture: (F,) int32, index into the atlas.
-        colours: (channels, colours, F) float32 linear RGB over 255, for weights up to 255.
-        emission, dropout: (F,) float32.
+        normal: (3, F), into the free space.
+        uv: (2, 4, F): u and v as in `Solid.uv`.
+        colours: (channels, colours, F) linear RGB over 255, for weights up to 255.
     """
 
     label: np.ndarray

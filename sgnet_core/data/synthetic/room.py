@@ -60,13 +60,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """A room as solids.
-
-    Attributes:
-        shell: the planes of ceiling, walls and floor.
-        lamp: (3,) position of the ceiling light.
-        daylight: 0 (night) to 1.
-    """
+    """A room as solids, its ceiling light at `lamp`, and `daylight` from 0 (night) to 1."""
 
     plan: Plan
     shell: list[Solid]

@@ -21,15 +21,11 @@ _BEVELLED = np.vstack([_AXES, np.array(_EDGES) / np.sqrt(2)])
 
 @dataclass(frozen=True)
 class Solid:
-    """A convex polyhedron: the points p with `normals @ p <= offsets`.
+    """A convex polyhedron of F faces: the points p with `normals @ p <= offsets`.
 
     Attributes:
-        normals: (F, 3) unit, outwards.
-        offsets: (F,) metres.
         corners: (8, 3) of a box that contains it.
         uv: (F, 2, 4) texture coordinates in tiles: `uv[..., :3] @ p + uv[..., 3]`.
-        label: class id.
-        material: of all its faces.
     """
 
     normals: np.ndarray
@@ -55,16 +51,12 @@ class Solid:
         return replace(self, normals=normals, offsets=offsets, uv=uv)
 
 
-def rotation_z(angle_rad: float) -> np.ndarray:
-    """(3, 3) counter-clockwise seen from above."""
+def rotation(axis: int, angle_rad: float) -> np.ndarray:
+    """(3, 3) right-handed rotation about axis 0 (x), 1 (y) or 2 (z)."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def rotation_x(angle_rad: float) -> np.ndarray:
-    """(3, 3) positive angles turn y towards z."""
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+    matrix, plane = np.eye(3), [(axis + 1) % 3, (axis + 2) % 3]
+    matrix[np.ix_(plane, plane)] = [[c, -s], [s, c]]
+    return matrix
 
 
 def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Solid:
@@ -77,15 +69,10 @@ def box(low, high, label: int, material: Material, bevel_m: float = 0.0) -> Soli
     return _solid(normals, offsets + normals @ (low + half), low, high, label, material)
 
 
-def cone(centre, radii, heights, label: int, material: Material, sides: int = 16) -> Solid:
-    """An upright truncated cone; equal radii make a cylinder.
-
-    Args:
-        centre: (x, y).
-        radii: (bottom, top), metres.
-        heights: (bottom, top), metres.
-    """
+def cone(centre, radii, heights, label: int, material: Material) -> Solid:
+    """An upright truncated cone; radii and heights are (bottom, top), `centre` is (x, y)."""
     (r0, r1), (z0, z1) = radii, heights
+    sides = 16
     angle = np.arange(sides) * (2 * np.pi / sides)
     # Normals of the sides before scaling; (r0, z0) is on each side.
     around = np.stack([np.cos(angle), np.sin(angle), np.full(sides, (r0 - r1) / (z1 - z0))], axis=1)

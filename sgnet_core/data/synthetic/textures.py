@@ -19,13 +19,9 @@ _BORDER = 2
 
 @dataclass(frozen=True)
 class Atlas:
-    """All textures and their mip levels.
+    """All textures, one below the other, and their mip levels, side by side.
 
-    Attributes:
-        weights: (rows, columns, 3) uint8.
-        rows: first row of a texture by its index.
-        columns: (LEVELS,) first column of a level.
-        index: index of a texture by its name.
+    `rows` and `columns` are where textures and levels start; `index` numbers textures by name.
     """
 
     weights: np.ndarray

@@ -12,7 +12,7 @@ from sgnet_core.data.synthetic.camera import room_camera
 from sgnet_core.data.synthetic.furniture import LABEL
 from sgnet_core.data.synthetic.materials import Material
 from sgnet_core.data.synthetic.ray_casting import assemble, cast
-from sgnet_core.data.synthetic.solids import box, cone, rotation_z
+from sgnet_core.data.synthetic.solids import box, cone, rotation
 from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
 
@@ -50,7 +50,7 @@ def naive_depth(solids, room_size, rotation, position, camera):
 def test_cast_equals_clipping_of_single_rays():
     camera = room_camera((33, 46))
     size_m = (4.0, 4.5, 2.6)
-    turned = rotation_z(0.7)
+    turned = rotation(2, 0.7)
     solids = [
         box((1.0, 2.5, 0.0), (2.1, 3.4, 0.8), 3, PAINT),
         box((-0.4, -0.3, 0.0), (0.4, 0.3, 1.4), 4, PAINT, 0.1).placed(
@@ -61,11 +61,9 @@ def test_cast_equals_clipping_of_single_rays():
         box((2.3, 0.0, 0.0), (2.5, 4.0, 0.9), 6, PAINT),
     ]
     position = np.array([1.9, 0.6, 1.25])
-    rotation = rotation_z(0.2) @ LOOK_ALONG_Y
-    inverse, _ = cast(
-        assemble(solids, [box((0, 0, 0), size_m, 0, PAINT)]), rotation, position, camera
-    )
-    expected = naive_depth(solids, size_m, rotation, position, camera)
+    pose = rotation(2, 0.2) @ LOOK_ALONG_Y
+    inverse, _ = cast(assemble(solids, [box((0, 0, 0), size_m, 0, PAINT)]), pose, position, camera)
+    expected = naive_depth(solids, size_m, pose, position, camera)
     different = np.abs(1 / inverse - expected) > 1e-4
     # A ray that grazes an edge may fall to either side of it in float32.
     assert different.mean() < 0.002
@@ -240,14 +238,14 @@ def test_prepare_dataset_rejects_a_size_without_width(capsys):
 
 
 def test_prepare_dataset_keeps_finished_frames_after_ctrl_c(tmp_path, monkeypatch):
-    original = RoomDataset._frame
+    original = RoomDataset.__getitem__
 
     def interrupted(self, index):
         if index == 2:
             raise KeyboardInterrupt
         return original(self, index)
 
-    monkeypatch.setattr(RoomDataset, '_frame', interrupted)
+    monkeypatch.setattr(RoomDataset, '__getitem__', interrupted)
     argv = ['rooms', str(tmp_path / 'out'), '--frames', '4', '--size', '60x80']
     assert run_command('sgnet_core', 'prepare_dataset', argv) == 130
     assert FolderDataset(tmp_path / 'out').ids == ('000000', '000001')
