@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from ros_harness import MASK, SECOND, T0, stamps
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.topics import message_type, resolved_topic, topic_text
 
 RGB = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
@@ -55,13 +56,14 @@ def test_node_segments_compressed_pairs(ros):
         assert np.isnan(frame.depth_m[0, 0])
 
 
-def test_intrinsics_from_parameters_have_the_size_of_a_compressed_image(ros):
+def test_intrinsics_from_parameters_replace_camera_info(ros):
+    """The compressed image gives their size; the camera_info is invalid."""
     segmenter = FakeSegmenter()
     intrinsics = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
     _, camera = started(ros, segmenter, **intrinsics)
     send(camera, T0, 'png', info=CameraInfo())
     camera.wait()
-    assert (segmenter.frames[0].intrinsics.width, segmenter.frames[0].intrinsics.height) == (6, 4)
+    assert segmenter.frames[0].intrinsics == CameraIntrinsics(6, 4, 7.0, 8.0, 2.0, 1.0)
 
 
 def test_node_survives_damaged_compressed_images(ros):

@@ -12,26 +12,7 @@ from rclpy.parameter import Parameter
 from ros_harness import MASK, SECOND, T0, camera_messages
 from sensor_msgs.msg import CameraInfo, Image
 
-from sgnet_core.types import CameraIntrinsics
-
 QUIET, LOUD = {'watchdog__timeout': 3600.0}, {'watchdog__timeout': 0.2}
-
-
-def test_node_follows_a_change_of_resolution(ros):
-    """With all three messages, and with an outdated camera_info."""
-    segmenter = FakeSegmenter()
-    node, camera = ros.node_and_camera(segmenter, **QUIET)
-    camera.send(T0, **camera_messages(6, 4))
-    camera.output_at(T0)
-    camera.send(T0 + SECOND, **camera_messages(8, 5))
-    mask = camera.output_at(T0 + SECOND)
-    assert (mask.width, mask.height) == (8, 5)
-    assert segmenter.frames[-1].intrinsics.cx == 4.0
-    camera.send(T0 + 2 * SECOND, **{**camera_messages(6, 4), 'info': camera_messages(8, 5)['info']})
-    ros.wait_for_log('rgb/camera_info (-> /cam/info): intrinsics are for 8x5')
-    assert node.counters.counts().dropped == {'bad_camera_info': 1}
-    camera.send(T0 + 3 * SECOND, **camera_messages(6, 4))
-    assert camera.output_at(T0 + 3 * SECOND).width == 6
 
 
 def test_pair_waits_for_the_camera_info_of_a_new_resolution(ros):
@@ -49,17 +30,6 @@ def test_pair_waits_for_the_camera_info_of_a_new_resolution(ros):
     info.publish(camera_messages(8, 5)['info'])
     assert camera.output_at(T0 + 2 * SECOND).width == 8
     assert [frame.intrinsics.cx for frame in segmenter.frames] == [3.0, 4.0]
-
-
-def test_wrong_camera_info_is_ignored_if_parameters_give_intrinsics(ros):
-    segmenter = FakeSegmenter()
-    given = {'camera__fx': 7.0, 'camera__fy': 8.0, 'camera__cx': 2.0, 'camera__cy': 1.0}
-    node, camera = ros.node_and_camera(segmenter, **given, **QUIET)
-    camera.info.publish(camera_messages(8, 5)['info'])
-    ros.spin_until(lambda: node.counters.counts().received.get('camera_info'), 'camera_info')
-    camera.send(T0, **camera_messages(6, 4))
-    camera.output_at(T0)
-    assert segmenter.frames[0].intrinsics == CameraIntrinsics(6, 4, 7.0, 8.0, 2.0, 1.0)
 
 
 def test_queued_pairs_keep_their_camera_info(ros):

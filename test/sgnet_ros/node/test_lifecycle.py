@@ -39,30 +39,6 @@ def state_of(ros, camera):
     return ros.call(camera, GetState, '/segmentation/get_state').current_state.id
 
 
-def test_lifecycle_services_run_two_rounds(ros):
-    segmenter = FakeSegmenter()
-    node = ros.segmentation(segmenter, autostart=False, qos__input='reliable')
-    camera = ros.camera()
-    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    assert camera.rgb.get_subscription_count() == 0
-    for _ in range(2):  # a second round after a full clean-up
-        assert change_state(ros, camera, 'configure')
-        assert change_state(ros, camera, 'activate')
-        listening(ros, node, camera)
-        before = len(camera.received[MASK])
-        camera.send(T0)
-        camera.wait(before + 1)
-        assert change_state(ros, camera, 'deactivate')
-        ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
-        assert change_state(ros, camera, 'cleanup')
-    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
-    assert segmenter.warmed_up == 4
-    assert change_state(ros, camera, 'unconfigured_shutdown') or change_state(
-        ros, camera, 'shutdown'
-    )
-    assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
-
-
 def test_deactivation_waits_for_the_current_frame(ros):
     """Otherwise, the next activation would use the network in a second thread."""
     entered, deactivated = threading.Event(), threading.Event()
@@ -139,20 +115,25 @@ def alive(networks):
     return [network() is not None for network in networks]
 
 
-def test_network_survives_deactivation_but_not_cleanup(ros, networks):
+def test_lifecycle_services_run_two_rounds(ros, networks):
+    """The network survives deactivation, but not clean-up."""
     node, camera, loaded = networks
-    assert change_state(ros, camera, 'configure')
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert camera.rgb.get_subscription_count() == 0
     for count in (1, 2):
+        assert change_state(ros, camera, 'configure')
         assert change_state(ros, camera, 'activate')
         listening(ros, node, camera)
         camera.send(T0 + count * SECOND)
         camera.wait(count)
         assert change_state(ros, camera, 'deactivate')
-        assert alive(loaded) == [True]
-    assert change_state(ros, camera, 'cleanup')
-    assert alive(loaded) == [False]
-    assert change_state(ros, camera, 'configure')
-    assert alive(loaded) == [False, True]
+        ros.spin_until(lambda: not camera.rgb.get_subscription_count(), 'no subscription')
+        assert alive(loaded) == [False] * (count - 1) + [True]
+        assert change_state(ros, camera, 'cleanup')
+        assert alive(loaded) == [False] * count
+    assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
+    assert any(change_state(ros, camera, one) for one in ('unconfigured_shutdown', 'shutdown'))
+    assert state_of(ros, camera) == State.PRIMARY_STATE_FINALIZED
 
 
 def test_replaced_network_is_freed_before_the_next_frame(ros, networks):
@@ -190,7 +171,7 @@ def test_invalid_transitions_are_rejected(ros, networks):
         assert not change_state(ros, camera, number)
     assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
     # The rclpy of Kilted refuses by itself.
-    assert sum('transition refused' in line for line in ros.log()) in (0, 3)
+    assert sum('transition rejected' in line for line in ros.log()) in (0, 3)
     assert change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
     assert not change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
     assert state_of(ros, camera) == State.PRIMARY_STATE_INACTIVE

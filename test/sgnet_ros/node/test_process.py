@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node as a program: help, bad options, signals, failure."""
+"""The node as a program: invalid options, signals, failure."""
 
 import itertools
 import json
@@ -61,19 +61,6 @@ def run(*arguments):
     return subprocess.run(
         arguments, env=environment(), capture_output=True, text=True, timeout=120, check=False
     )
-
-
-def test_help_needs_neither_torch_nor_ros():
-    program = (
-        'import sys\nfrom sgnet_ros.__main__ import COMMANDS\n'
-        'from sgnet_core.cli.runner import main\n'
-        'try: main("sgnet_ros", COMMANDS, ["segmentation_node", "--help"])\n'
-        'except SystemExit as end: assert end.code == 0\n'
-        'print(sorted({"torch", "cv2", "rclpy"} & set(sys.modules)))'
-    )
-    done = run(sys.executable, '-c', program)
-    assert '--ros-args' in done.stdout
-    assert done.stdout.splitlines()[-1] == '[]', done.stderr
 
 
 @pytest.mark.parametrize(

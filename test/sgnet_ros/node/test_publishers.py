@@ -44,19 +44,7 @@ def test_parameters_change_points_and_confidence(ros):
     assert (camera.received[POINTS][1].height, camera.received[POINTS][1].width) == (4, 6)
     assert camera.received[CONFIDENCE][1].encoding == 'mono8'
     assert len(camera.received[MASK]) == 1
-    for name, value in (('confidence.encoding', 'mono16'), ('points.stride', 0)):
-        assert not node.set_parameters([Parameter(name, value=value)])[0].successful
-
-
-def test_disabled_outputs_are_not_computed(ros):
-    segmenter = FakeSegmenter()
-    node, camera = ros.node_and_camera(segmenter)
-    node.set_parameters([Parameter('publish.mask', value=False)])
-    assert not node._output_publishers.subscribed()
     assert MASK not in node._output_publishers.enabled_topics
-    camera.send(T0)
-    ros.wait_for_drops(node, no_subscriber=1)
-    assert segmenter.frames == []
 
 
 @pytest.mark.parametrize(

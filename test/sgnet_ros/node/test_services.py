@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from fake_node import FakeSegmenter
+from rclpy.parameter import Parameter
 from ros_harness import MASK, SECOND, T0
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -133,8 +134,6 @@ def test_masks_and_services_continue_during_reload(ros, running):
 
 
 def test_save_snapshot_writes_the_published_frame_or_reports_why_not(ros, running, tmp_path):
-    from rclpy.parameter import Parameter
-
     node, camera, _ = running
     told = answer(ros, camera, 'save_snapshot')
     assert not told.success
@@ -147,11 +146,14 @@ def test_save_snapshot_writes_the_published_frame_or_reports_why_not(ros, runnin
     assert told.success
     assert told.message.startswith(f'{written}: the frame stamped 1700000000.000')
     (sample,) = FolderDataset(written)
-    assert sample.id == str(T0)
+    assert (sample.id, sample.labels) == (str(T0), None)
+    assert sample.frame.intrinsics.cx == 2.5
+    np.testing.assert_allclose(sample.frame.depth_m.ravel()[1:], np.arange(1, 24) / 5, rtol=1e-6)
     np.testing.assert_array_equal(read_stored(written / 'mask' / f'{T0}.png'), mask)
     assert sample.frame.rgb.ravel().tolist() == list(range(72))
     about = json.loads((written / 'about.json').read_text())
     assert about['frame_id'] == 'optical frame'
+    assert about['class_names'] == ['near', 'far']
     assert about['parameters']['snapshot.folder'] == str(folder)
     (tmp_path / 'taken').touch()
     node.set_parameters([Parameter('snapshot.folder', value=str(tmp_path / 'taken'))])

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A snapshot is a complete data set of one frame, or nothing."""
 
-import json
 import resource
 
 import numpy as np
 import pytest
 
-from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.errors import SgnetError
-from sgnet_core.io.images import read_stored
 from sgnet_core.types import SegmentationResult
 from sgnet_ros.node.snapshot import snapshot_folder, write_snapshot
 
@@ -23,20 +20,6 @@ def sample(tiny_samples):
 def result(sample):
     confidence = np.full(sample.labels.shape, 0.5, np.float32)
     return SegmentationResult(sample.labels, confidence, ('a', 'b'))
-
-
-def test_snapshot_holds_frame_and_result(sample, result, tmp_path):
-    folder = tmp_path / 'of' / 'today' / 'one'
-    write_snapshot(folder, '17', sample.frame, result, {'why': 'too many chairs'})
-    (read,) = FolderDataset(folder)
-    assert (read.id, read.labels) == ('17', None)
-    assert read.frame.intrinsics == sample.frame.intrinsics
-    np.testing.assert_array_equal(read.frame.rgb, sample.frame.rgb)
-    np.testing.assert_array_equal(read.frame.depth_m, sample.frame.depth_m)
-    np.testing.assert_array_equal(read_stored(folder / 'mask' / '17.png'), sample.labels)
-    about = json.loads((folder / 'about.json').read_text())
-    assert about == {'class_names': ['a', 'b'], 'why': 'too many chairs'}
-    assert [path.name for path in folder.parent.iterdir()] == ['one']
 
 
 def test_full_disk_leaves_no_folder(sample, result, tmp_path):
