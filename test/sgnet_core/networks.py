@@ -21,8 +21,8 @@ def untrained(label_set: LabelSet = NYU40, spatial: str = 'depth') -> Checkpoint
     return Checkpoint(config, spec, label_set, SGNet(config).state_dict(), {'data': 'none'})
 
 
-def bend(network: nn.Module) -> nn.Module:
-    """Give offsets of some pixels to S-Convs, which start with none, and statistics to norms."""
+def randomize_offsets(network: nn.Module) -> nn.Module:
+    """Draw offsets of some pixels for S-Convs, and statistics for BatchNorms."""
     generator = torch.Generator().manual_seed(11)
 
     def draw(tensor: torch.Tensor, mean: float, std: float) -> None:
@@ -38,20 +38,20 @@ def bend(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def bent(checkpoint: Checkpoint) -> Checkpoint:
-    """The same checkpoint with S-Convs that do something."""
+def with_offsets(checkpoint: Checkpoint) -> Checkpoint:
+    """The same checkpoint with random offsets in its S-Convs."""
     weights = {name: tensor.clone() for name, tensor in checkpoint.weights.items()}
     copy = replace(checkpoint, weights=weights)
-    return replace(copy, weights=bend(copy.build()).state_dict())
+    return replace(copy, weights=randomize_offsets(copy.build()).state_dict())
 
 
-def bent_graph(spatial: str = 'depth') -> bytes:
-    """`bent(untrained())` as an ONNX graph of batch 1, made once for all tests."""
-    return _bent_graph(spatial)
+def guided_graph(spatial: str = 'depth') -> bytes:
+    """`with_offsets(untrained())` as an ONNX graph of batch 1, made once for all tests."""
+    return _guided_graph(spatial)
 
 
 @cache
-def _bent_graph(spatial: str) -> bytes:
+def _guided_graph(spatial: str) -> bytes:
     from sgnet_core.onnx.export import checkpoint_to_onnx
 
-    return checkpoint_to_onnx(bent(untrained(spatial=spatial))).SerializeToString()
+    return checkpoint_to_onnx(with_offsets(untrained(spatial=spatial))).SerializeToString()

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import numpy as np
 import pytest
-from authors_format import DEPTHS, hollow_state, saved
+from authors_files import DEPTHS, constant_state, write_authors_file
 
 from sgnet_core.checkpoint.authors_checkpoint import convert, read_state_dict
 from sgnet_core.checkpoint.checkpoint import load_checkpoint
@@ -19,8 +19,8 @@ from sgnet_core.labels import NYU13, NYU37
 
 
 def test_convert_command_writes_a_working_checkpoint(tmp_path, capsys, tiny_samples):
-    state = hollow_state('sgnet_r50')
-    path = saved(tmp_path / 'SGNet_Res50.pth.tar', state)
+    state = constant_state('sgnet_r50')
+    path = write_authors_file(tmp_path / 'SGNet_Res50.pth.tar', state)
     out, report = tmp_path / 'new' / 'r50.safetensors', tmp_path / 'report.json'
     argv = [str(path), str(out), '--variant', 'sgnet_r50', '--json', str(report)]
     assert run_command('sgnet_core', 'convert_checkpoint', argv) == 0
@@ -61,7 +61,7 @@ def test_convert_command_writes_a_working_checkpoint(tmp_path, capsys, tiny_samp
     ],
 )
 def test_auxiliary_head_is_kept_or_dropped(variant, kept, dropped):
-    state = hollow_state(variant)
+    state = constant_state(variant)
     with_it, _ = convert(state, variant, keep_auxiliary=True)
     assert with_it.has_auxiliary
     assert millions(with_it.build(auxiliary=True)) == kept
@@ -82,12 +82,12 @@ def millions(network: torch.nn.Module) -> float:
 
 @pytest.mark.parametrize('labels', [NYU37, NYU13])
 def test_classes_follow_from_the_file(labels):
-    state = hollow_state('sgnet_r50', len(labels))
+    state = constant_state('sgnet_r50', len(labels))
     assert convert(state, 'sgnet_r50')[0].label_set == labels
     with pytest.raises(CheckpointError, match='has 40 classes, nyu37 has 37; known sets: nyu40'):
-        convert(hollow_state('sgnet_r50'), 'sgnet_r50', NYU37)
+        convert(constant_state('sgnet_r50'), 'sgnet_r50', NYU37)
     with pytest.raises(CheckpointError, match=r'has 21 classes; known sets: nyu40 \(40\), nyu37'):
-        convert(hollow_state('sgnet_r50', 21), 'sgnet_r50')
+        convert(constant_state('sgnet_r50', 21), 'sgnet_r50')
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_classes_follow_from_the_file(labels):
     ],
 )
 def test_tensor_that_does_not_fit_is_named(name, tensor, problem):
-    state = hollow_state('sgnet_r50') | {name: tensor}
+    state = constant_state('sgnet_r50') | {name: tensor}
     if tensor is None:
         del state[name]
     with pytest.raises(CheckpointError, match=f'{name} {problem}'):
@@ -120,7 +120,7 @@ def test_tensor_that_does_not_fit_is_named(name, tensor, problem):
 @pytest.mark.parametrize('variant', DEPTHS)
 @pytest.mark.parametrize('wrong', DEPTHS)
 def test_wrong_variant_names_the_right_one(variant, wrong):
-    state = hollow_state(variant)
+    state = constant_state(variant)
     if variant == wrong:
         convert(state, variant)
         return
@@ -138,7 +138,7 @@ def test_unknown_variant_is_refused():
 def test_numpy_scalars_are_ignored(module, old_format, tmp_path):
     state = {'conv1.weight': torch.rand(2, 3)}
     scores = {'best_mIOU': np.float64(0.49), 'seen': [np.int64(3), np.float32(2)]}
-    path = saved(tmp_path / 'a.pth.tar', state, old_format, **scores)
+    path = write_authors_file(tmp_path / 'a.pth.tar', state, old_format, **scores)
     if old_format:  # a zip would need another checksum
         content = path.read_bytes()
         assert b'multiarray' in content
@@ -148,7 +148,7 @@ def test_numpy_scalars_are_ignored(module, old_format, tmp_path):
 
 def test_file_saved_on_a_gpu_is_read_without_one(tmp_path):
     state = {'conv1.weight': torch.rand(2, 3)}
-    path = saved(tmp_path / 'a.pth.tar', state)
+    path = write_authors_file(tmp_path / 'a.pth.tar', state)
     content = path.read_bytes()
     on_gpu = content.replace(b'ctorch\nFloatStorage', b'ctorch.cuda\nFloatStorage')
     on_gpu = on_gpu.replace(b'X\x03\0\0\0cpu', b'X\x06\0\0\0cuda:0')
@@ -172,7 +172,7 @@ class Trap:
 def test_code_in_a_file_is_not_run(function, old_format, tmp_path, capsys):
     witness = tmp_path / 'witness'
     code = f'touch {witness}' if function is os.system else f'open({str(witness)!r}, "w")'
-    path = saved(tmp_path / 'a.pth.tar', {}, old_format, trap=Trap(function, code))
+    path = write_authors_file(tmp_path / 'a.pth.tar', {}, old_format, trap=Trap(function, code))
     out = tmp_path / 'out.safetensors'
     argv = [str(path), str(out), '--variant', 'sgnet_r50']
     assert run_command('sgnet_core', 'convert_checkpoint', argv) == 2
@@ -201,7 +201,9 @@ def cut(path: Path) -> None:
 )
 @pytest.mark.parametrize('old_format', [True, False])
 def test_unreadable_file_is_refused(spoil, problem, old_format, tmp_path):
-    path = saved(tmp_path / 'a.pth.tar', {'conv1.weight': torch.rand(2, 3)}, old_format)
+    path = write_authors_file(
+        tmp_path / 'a.pth.tar', {'conv1.weight': torch.rand(2, 3)}, old_format
+    )
     spoil(path)
     with pytest.raises(CheckpointError, match=problem) as caught:
         read_state_dict(path)
@@ -218,7 +220,7 @@ def test_unreadable_file_is_refused(spoil, problem, old_format, tmp_path):
     ],
 )
 def test_convert_command_reports_errors_in_one_line(arguments, problem, tmp_path, capsys):
-    path = saved(tmp_path / 'a.pth.tar', hollow_state('sgnet_r50'))
+    path = write_authors_file(tmp_path / 'a.pth.tar', constant_state('sgnet_r50'))
     out = tmp_path / 'out.safetensors'
     argv = [str(path), str(out), *arguments]
     assert run_command('sgnet_core', 'convert_checkpoint', argv) == 2
@@ -230,7 +232,7 @@ def test_convert_command_reports_errors_in_one_line(arguments, problem, tmp_path
 
 
 def test_input_file_is_not_overwritten(tmp_path, capsys):
-    path = saved(tmp_path / 'a.pth.tar', hollow_state('sgnet_r50'))
+    path = write_authors_file(tmp_path / 'a.pth.tar', constant_state('sgnet_r50'))
     before = path.read_bytes()
     argv = [str(path), str(tmp_path / '.' / 'a.pth.tar'), '--variant', 'sgnet_r50']
     assert run_command('sgnet_core', 'convert_checkpoint', argv) == 2
@@ -240,6 +242,8 @@ def test_input_file_is_not_overwritten(tmp_path, capsys):
 
 @pytest.mark.parametrize('old_format', [True, False])
 def test_load_checkpoint_names_the_convert_command(old_format, tmp_path):
-    path = saved(tmp_path / 'SGNet.pth.tar', {'conv1.weight': torch.rand(2, 3)}, old_format)
+    path = write_authors_file(
+        tmp_path / 'SGNet.pth.tar', {'conv1.weight': torch.rand(2, 3)}, old_format
+    )
     with pytest.raises(CheckpointError, match='needs `convert_checkpoint`'):
         load_checkpoint(path)

@@ -13,7 +13,7 @@ from evaluate_processes import (
     in_two_processes,
     interrupted_process,
 )
-from networks import bent, untrained
+from networks import untrained, with_offsets
 
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
 from sgnet_core.data.folder_dataset import FolderDataset
@@ -28,8 +28,8 @@ TIMES = {'frame_scores', 'latency_ms', 'provenance'}
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp('checkpoint') / 'bent.safetensors'
-    save_checkpoint(path, bent(untrained()))
+    path = tmp_path_factory.mktemp('checkpoint') / 'guided.safetensors'
+    save_checkpoint(path, with_offsets(untrained()))
     return path
 
 

@@ -274,12 +274,12 @@ def test_frame_scores_have_times(pairs):
 def test_invalid_frames_count_nothing(pairs):
     sample, result = pairs[0]
     evaluation = Evaluation(NAMES)
-    bent = dataclasses.replace(sample, labels=None, pose=np.diag([1.0, 2, 1, 1]))
+    scaled = dataclasses.replace(sample, labels=None, pose=np.diag([1.0, 2, 1, 1]))
     bad = [
         (dataclasses.replace(sample, labels=None), result, 'has no labels and no pose'),
         (dataclasses.replace(sample, labels=sample.labels | np.uint8(8)), result, 'class id'),
         (sample, SegmentationResult(result.labels[1:], result.confidence[1:], NAMES), 'size'),
-        (bent, result, 'pose of frame 0'),
+        (scaled, result, 'pose of frame 0'),
     ]
     for wrong_sample, wrong_result, message in bad:
         with pytest.raises(InputError, match=message):

@@ -5,7 +5,7 @@ import torch
 import numpy as np
 import pytest
 import torch.nn.functional as F
-from networks import bent, untrained
+from networks import untrained, with_offsets
 
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
 from sgnet_core.errors import InputError
@@ -17,8 +17,8 @@ from sgnet_core.types import Gravity, RgbdFrame
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp('checkpoint') / 'bent.safetensors'
-    save_checkpoint(path, bent(untrained()))
+    path = tmp_path_factory.mktemp('checkpoint') / 'guided.safetensors'
+    save_checkpoint(path, with_offsets(untrained()))
     return path
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A converted checkpoint computes what the authors' network computes.
 
-The first part restates their forward pass over tensors with their names, without `sgnet_core`.
+The first part restates the authors' forward pass without `sgnet_core`.
 """
 
 import torch
 import numpy as np
 import pytest
 import torch.nn.functional as F
-from authors_format import ASPP, DEPTHS, saved, their_shapes
+from authors_files import ASPP, DEPTHS, tensor_shapes, write_authors_file
 
 from sgnet_core.checkpoint.authors_checkpoint import AUTHORS_INPUT, convert, read_state_dict
 from sgnet_core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
@@ -18,7 +18,7 @@ def random_state(variant: str) -> dict[str, torch.Tensor]:
     """Weights that leave no term of the forward pass without effect, not even the frozen biases."""
     torch.manual_seed(23)
     state = {}
-    for name, shape in their_shapes(variant).items():
+    for name, shape in tensor_shapes(variant).items():
         if len(shape) == 4:
             state[name] = torch.randn(shape) * (2 / (shape[1] * shape[2] * shape[3])) ** 0.5
         elif name.endswith('running_var'):
@@ -119,8 +119,8 @@ def aspp_head(state, x):
     return conv(state, 'head.1', leaky_norm(state, 'head.0.bottleneck.1', y))
 
 
-def theirs(state, variant, image, depth):
-    """Scores of the main and of the auxiliary head, as their network gives them."""
+def authors_forward(state, variant, image, depth):
+    """Main and auxiliary scores of the authors' network."""
     x = image
     for index in (1, 2, 3):
         x = conv(state, f'conv{index}', x, padding=1, stride=2 if index == 1 else 1)
@@ -140,30 +140,30 @@ def theirs(state, variant, image, depth):
 @pytest.mark.parametrize('variant', DEPTHS)
 def test_converted_network_equals_the_authors(variant, tmp_path):
     state = random_state(variant)
-    # The paper's millions, training head and frozen biases included, as their code counts them.
+    # The paper's millions, training head and frozen biases included, as the authors count.
     count = sum(t.numel() for n, t in state.items() if 'running_' not in n)
     paper = {'sgnet_r50': 39.31, 'sgnet_r101': 58.30, 'sgnet_aspp_r101': 64.72}
     assert round(count / 1e6, 2) == paper[variant]
 
-    path = saved(tmp_path / 'theirs.pth.tar', state)
+    path = write_authors_file(tmp_path / 'authors.pth.tar', state)
     checkpoint, _ = convert(read_state_dict(path), variant, keep_auxiliary=True)
-    save_checkpoint(tmp_path / 'ours.safetensors', checkpoint)
+    save_checkpoint(tmp_path / 'converted.safetensors', checkpoint)
     path.unlink()
-    network = load_checkpoint(tmp_path / 'ours.safetensors').build(auxiliary=True)
+    network = load_checkpoint(tmp_path / 'converted.safetensors').build(auxiliary=True)
 
     image = torch.rand(2, 3, 64, 96) * 255 - 110
     depth = torch.rand(2, 1, 64, 96) * 8
     depth[:, :, 20:30, 40:70] = 0
     with torch.no_grad():
-        expected = theirs(state, variant, image, depth)
+        expected = authors_forward(state, variant, image, depth)
         scores = network.forward_with_auxiliary(image, depth)
-    for ours, wanted in zip(scores, expected, strict=True):
+    for score, wanted in zip(scores, expected, strict=True):
         assert 1 < wanted.abs().amax() < 20
-        torch.testing.assert_close(ours, wanted, atol=1e-4, rtol=0)
+        torch.testing.assert_close(score, wanted, atol=1e-4, rtol=0)
 
 
-def test_authors_input_equals_their_preprocessing(tiny_samples):
-    """Colour minus their mean, then B, G, R; depth in metres with 0 for holes."""
+def test_authors_input_equals_the_original_preprocessing(tiny_samples):
+    """Colour minus the mean, then B, G, R; depth in metres, 0 if missing."""
     frame = tiny_samples[0].frame
     image, depth = AUTHORS_INPUT.encode(
         torch.from_numpy(frame.rgb).permute(2, 0, 1).float(),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import metadata
 
 import pytest
-from networks import bent, untrained
+from networks import untrained, with_offsets
 
 from sgnet_core.onnx import cache as onnx_cache
 from sgnet_core.onnx.cache import cached_graph
@@ -44,7 +44,7 @@ def test_file_depends_on_all_of_the_graph(cache):
     checkpoint = untrained()
     others = (
         checkpoint,
-        bent(checkpoint),
+        with_offsets(checkpoint),
         untrained(spatial='xyz'),
         checkpoint.at_size((96, 64)),
         # The graph carries these.

@@ -10,7 +10,7 @@ import torch
 import numpy as np
 import pytest
 from torch import nn
-from networks import bend, bent, bent_graph, untrained
+from networks import guided_graph, randomize_offsets, untrained, with_offsets
 
 from sgnet_core.checkpoint.checkpoint import HEADER_KEY
 from sgnet_core.cli.runner import run_command
@@ -49,7 +49,7 @@ def assert_same(got, expected):
 def test_scores_equal_pytorch_at_any_batch_size(joint_bilateral):
     """A ResNet; test_session.py has lite variants."""
     torch.manual_seed(2)
-    network = bend(SGNet(SGNetConfig('sgnet_r18', 7, 'xyz', joint_bilateral)))
+    network = randomize_offsets(SGNet(SGNetConfig('sgnet_r18', 7, 'xyz', joint_bilateral)))
     model = network_to_onnx(fuse(network), SIZE, dynamic_batch=True)
     for batch in (3, 1):
         inputs = torch.randn(batch, 3, *SIZE), torch.rand(batch, 3, *SIZE) * 5
@@ -126,7 +126,7 @@ class OneOperator(nn.Module):
 )
 def test_operator_windows_are_exported(network):
     torch.manual_seed(4)
-    bend(network)
+    randomize_offsets(network)
     image, spatial = torch.randn(1, 3, 10, 14), torch.randn(1, 1, 10, 14) * 2
     with torch.no_grad():
         assert_same(
@@ -136,7 +136,7 @@ def test_operator_windows_are_exported(network):
 
 @pytest.fixture(scope='module')
 def model():
-    return onnx.load_from_string(bent_graph())
+    return onnx.load_from_string(guided_graph())
 
 
 def test_graph_is_plain_opset_19(model):
@@ -148,7 +148,7 @@ def test_graph_is_plain_opset_19(model):
 
 
 def test_graph_has_the_checkpoint_header(model):
-    checkpoint = bent(untrained())
+    checkpoint = with_offsets(untrained())
     metadata = {item.key: item.value for item in model.metadata_props}
     header = json.loads(metadata[HEADER_KEY])
     assert header == json.loads(json.dumps(checkpoint.header()))
@@ -159,11 +159,11 @@ def test_graph_has_the_checkpoint_header(model):
 
 def test_graph_has_no_local_paths():
     for text in (str(Path(__file__).parents[3]), str(Path(torch.__file__).parent), '.py'):
-        assert text.encode() not in bent_graph()
+        assert text.encode() not in guided_graph()
 
 
 def test_input_size_is_a_multiple_of_32():
-    checkpoint = bent(untrained()).at_size((32, 128))
+    checkpoint = with_offsets(untrained()).at_size((32, 128))
     assert checkpoint.header()['input']['width'] == 128
     with pytest.raises(InputError, match='multiples of 32, got 33x128'):
         checkpoint.at_size((33, 128))
@@ -221,7 +221,7 @@ def test_command_exports_the_bundled_model(tmp_path):
 
 
 def test_command_keeps_the_old_file_if_parity_fails(tmp_path, tiny_dataset, monkeypatch, capsys):
-    graph = onnx.load_from_string(bent_graph())
+    graph = onnx.load_from_string(guided_graph())
     monkeypatch.setattr(
         'sgnet_core.checkpoint.checkpoint.load_checkpoint', lambda path: untrained()
     )

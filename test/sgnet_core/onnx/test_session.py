@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 import numpy as np
 import pytest
-from networks import bent, bent_graph, untrained
+from networks import guided_graph, untrained, with_offsets
 
 from sgnet_core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
 from sgnet_core.cli.runner import run_command
@@ -39,8 +39,8 @@ def runtime():
 
 @pytest.mark.parametrize('spatial', ['depth', 'features'])
 def test_scores_are_those_of_pytorch(runtime, spatial):
-    checkpoint = bent(untrained(spatial=spatial))
-    network = OnnxRuntimeNetwork(bent_graph(spatial), checkpoint.config)
+    checkpoint = with_offsets(untrained(spatial=spatial))
+    network = OnnxRuntimeNetwork(guided_graph(spatial), checkpoint.config)
     torch.manual_seed(1)
     image = torch.randn(1, 3, 64, 96)
     depth = torch.rand(1, 1, 64, 96) * 5 if spatial == 'depth' else None
@@ -61,16 +61,16 @@ def test_scores_are_those_of_pytorch(runtime, spatial):
     ],
 )
 def test_shapes_that_are_not_the_graphs_are_named(runtime, image, spatial, message):
-    network = OnnxRuntimeNetwork(bent_graph(), untrained().config)
+    network = OnnxRuntimeNetwork(guided_graph(), untrained().config)
     with pytest.raises(ValueError, match=message):
         network(torch.zeros(image), None if spatial is None else torch.zeros(spatial))
 
 
 def test_the_segmenter_gives_the_same_masks(runtime, cache, tmp_path, tiny_samples, monkeypatch):
-    checkpoint = bent(untrained())
+    checkpoint = with_offsets(untrained())
     path = tmp_path / 'a.safetensors'
     save_checkpoint(path, checkpoint)
-    cached_graph(checkpoint, bent_graph)
+    cached_graph(checkpoint, guided_graph)
     reference = Segmenter.from_checkpoint(path, device='cpu', backend='torch')
     # A cached graph is run where no graph can be made.
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
@@ -103,7 +103,7 @@ def test_auto_is_the_faster_backend(runtime, cache, tmp_path, variant, precision
     path = tmp_path / 'a.safetensors'
     save_checkpoint(path, checkpoint)
     if engine == 'onnxruntime':
-        cached_graph(checkpoint, bent_graph)
+        cached_graph(checkpoint, guided_graph)
     assert engine in Segmenter.from_checkpoint(path, 'cpu', precision).description
 
 
@@ -116,9 +116,9 @@ def test_auto_falls_back_to_torch(monkeypatch, caplog):
 
 def test_evaluation_equals_torch(runtime, cache, tmp_path, tiny_dataset):
     path, exported = tmp_path / 'a.safetensors', tmp_path / 'a.onnx'
-    save_checkpoint(path, bent(untrained()))
-    cached_graph(bent(untrained()), bent_graph)
-    exported.write_bytes(bent_graph())
+    save_checkpoint(path, with_offsets(untrained()))
+    cached_graph(with_offsets(untrained()), guided_graph)
+    exported.write_bytes(guided_graph())
     confusion = {}
     for name, file, backend in (
         ('torch', path, 'torch'),
@@ -161,7 +161,7 @@ def test_old_onnxruntime_is_an_error(runtime, monkeypatch):
 def test_missing_cuda_provider_is_an_error(runtime, monkeypatch):
     monkeypatch.setattr(runtime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
     with pytest.raises(InputError, match=r'cannot use cuda:0: install onnxruntime-gpu'):
-        OnnxRuntimeNetwork(bent_graph(), untrained().config, 'cuda:0')
+        OnnxRuntimeNetwork(guided_graph(), untrained().config, 'cuda:0')
 
 
 def test_telemetry_is_disabled(runtime, monkeypatch):
@@ -227,7 +227,7 @@ def test_silent_cpu_fallback_is_an_error(runtime, monkeypatch):
 
 
 def test_scores_are_float32_with_any_torch_default(runtime):
-    network = OnnxRuntimeNetwork(bent_graph(), untrained().config)
+    network = OnnxRuntimeNetwork(guided_graph(), untrained().config)
     torch.manual_seed(2)
     inputs = torch.randn(1, 3, 64, 96), torch.rand(1, 1, 64, 96)
     expected = network(*inputs)

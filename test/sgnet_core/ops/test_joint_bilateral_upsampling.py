@@ -7,7 +7,7 @@ import torch
 import numpy as np
 import pytest
 import torch.nn.functional as F
-from networks import bent, untrained
+from networks import untrained, with_offsets
 
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.model.fusion import fuse
@@ -138,7 +138,7 @@ def test_nan_score_stays_within_the_window():
 @torch.no_grad()
 @pytest.mark.parametrize('spatial', ['depth', 'hha', 'none'])
 def test_network_upsamples_its_scores(spatial):
-    plain = bent(untrained(spatial=spatial)).build()
+    plain = with_offsets(untrained(spatial=spatial)).build()
     network = SGNet(SGNetConfig('sgnet_lite0', 40, spatial, joint_bilateral=True)).eval()
     network.load_state_dict(plain.state_dict())  # of the same tensors: nothing is learned
     image = torch.randn(2, 3, 64, 96)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from networks import bent, untrained
+from networks import untrained, with_offsets
 from report_cases import StrictReader
 
 from sgnet_core.checkpoint.checkpoint import save_checkpoint
@@ -17,8 +17,8 @@ from sgnet_core.evaluation.provenance import commit
 
 @pytest.fixture
 def checkpoint(tmp_path) -> Path:
-    path = tmp_path / 'bent.safetensors'
-    save_checkpoint(path, bent(untrained()))
+    path = tmp_path / 'guided.safetensors'
+    save_checkpoint(path, with_offsets(untrained()))
     return path
 
 

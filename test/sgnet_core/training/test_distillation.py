@@ -7,7 +7,7 @@ import torch
 import pytest
 import torch.nn.functional as F
 import yaml
-from networks import bent, untrained
+from networks import untrained, with_offsets
 
 from sgnet_core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
 from sgnet_core.cli.runner import run_command
@@ -30,7 +30,7 @@ def ensemble(paths, **changes) -> TeacherEnsemble:
 def teachers(tmp_path):
     """The student and a more confident network: as files and as a `TeacherEnsemble`."""
     paths = [tmp_path / 'first.safetensors', tmp_path / 'second.safetensors']
-    confident = bent(STUDENT)
+    confident = with_offsets(STUDENT)
     confident.weights['head.classifier.weight'] *= 20
     for path, checkpoint in zip(paths, (STUDENT, confident), strict=True):
         save_checkpoint(path, checkpoint)

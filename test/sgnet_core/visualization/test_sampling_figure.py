@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch  # noqa: F401  before cv2
 import numpy as np
 import pytest
-from networks import bent, untrained
+from networks import untrained, with_offsets
 
 from sgnet_core.cli.runner import run_command
 from sgnet_core.data.folder_dataset import FolderDataset
@@ -152,7 +152,7 @@ def test_invalid_pixels_write_nothing(room, tmp_path, capsys, pixel, message):
 
 
 def test_features_network_needs_no_depth(room, figures):
-    checkpoint = bent(untrained(spatial='features'))
+    checkpoint = with_offsets(untrained(spatial='features'))
     segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
     frame = FolderDataset(room)[0].frame
     blind = replace(frame, depth_m=np.full_like(frame.depth_m, np.nan))

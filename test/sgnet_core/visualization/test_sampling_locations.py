@@ -5,7 +5,7 @@ import torch
 import numpy as np
 import pytest
 from torch import nn
-from networks import bent, untrained
+from networks import untrained, with_offsets
 
 from sgnet_core.errors import InputError
 from sgnet_core.inference.segmenter import Segmenter
@@ -147,7 +147,7 @@ def test_inconsistent_shapes_are_an_error():
 
 @pytest.mark.parametrize('spatial', ['depth', 'features'])
 def test_segmenter_samples_every_layer(tiny_samples, spatial):
-    checkpoint = bent(untrained(spatial=spatial))
+    checkpoint = with_offsets(untrained(spatial=spatial))
     segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
     frame = tiny_samples[0].frame
     layers = segmenter.sampling(frame)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in a file of SGNet's authors: names and shapes of every tensor, without `sgnet_core`."""
+"""Checkpoint files in the format of SGNet's authors, written without `sgnet_core`."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ DEPTHS = {'sgnet_r50': (3, 4, 6, 3), 'sgnet_r101': (3, 4, 23, 3), 'sgnet_aspp_r1
 ASPP = [(1, 0), (1, 1), (3, 12), (3, 24), (3, 36)]  # kernel and rate of conv1 (pooled) to conv5
 
 
-def their_shapes(variant: str, classes: int = 40) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a file of theirs."""
+def tensor_shapes(variant: str, classes: int = 40) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a file of the authors."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def conv(name, channels, inputs, kernel=3, bias=False):
@@ -66,17 +66,19 @@ def their_shapes(variant: str, classes: int = 40) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def saved(path: Path, state: dict[str, torch.Tensor], old_format: bool = True, **beside) -> Path:
-    """A file as theirs: old format, tensors under `state_dict`, names with `module.`."""
+def write_authors_file(
+    path: Path, state: dict[str, torch.Tensor], old_format: bool = True, **beside
+) -> Path:
+    """Write a file as the authors do: tensors under `state_dict`, names with `module.`."""
     state = {f'module.{name}': tensor for name, tensor in state.items()}
     content = {'epoch': 500, 'iteration': 1, 'state_dict': state, **beside}
     torch.save(content, path, _use_new_zipfile_serialization=not old_format)
     return path
 
 
-def hollow_state(variant: str, classes: int = 40) -> dict[str, torch.Tensor]:
-    """All tensors of a file, and nearly nothing to store: each is one number repeated."""
+def constant_state(variant: str, classes: int = 40) -> dict[str, torch.Tensor]:
+    """All tensors of a file, each one repeated number, so that the file is small."""
     return {
         name: torch.tensor([0.5 if name.endswith('running_var') else -0.5]).expand(shape)
-        for name, shape in their_shapes(variant, classes).items()
+        for name, shape in tensor_shapes(variant, classes).items()
     }
