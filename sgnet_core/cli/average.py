@@ -11,19 +11,18 @@ import argparse
 from pathlib import Path
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'checkpoints', type=Path, nargs='+', metavar='CHECKPOINT', help='two or more checkpoints'
-    )
+    several = 'two or more checkpoints'
+    parser.add_argument('checkpoints', type=Path, nargs='+', metavar='CHECKPOINT', help=several)
     add_options(parser, 'out', required=True, metavar='FILE', help='checkpoint to write')
 
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint.checkpoint import save_checkpoint
     from sgnet_core.checkpoint.weight_averaging import average_checkpoints
-    from sgnet_core.errors import InputError
 
     if args.out.is_dir():
         raise InputError(f'{args.out} cannot be written to; give the path of a new .safetensors')

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.io.files import check_json_destination, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'sgnet_r34, sgnet_r50, sgnet_r101, sgnet_aspp_r101, or shipped for the bundled '
         'checkpoint; default: shipped, sgnet_lite0 and the three of the paper',
     )
-    add(
-        '--backend',
-        action='append',
-        choices=('torch', 'onnxruntime'),
-        help='repeatable; default: both',
-    )
+    backend = ('torch', 'onnxruntime')
+    add('--backend', action='append', choices=backend, help='repeatable; default: both')
     add_options(parser, 'device')
     add(
         '--precision',
@@ -42,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.benchmark import suite
     from sgnet_core.benchmark.report import as_text
-    from sgnet_core.io.files import check_json_destination, write_json
     from sgnet_core.runtime.device import resolve_device
 
     check_json_destination(args.json)
@@ -58,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
     values = suite.run_suite(config)
     if args.json != '-':
         print(as_text(values))
-    if args.json:
-        write_json(args.json, values)
+    write_json(args.json, values)
     if values['protocol']['interrupted']:
         raise KeyboardInterrupt
     return 0

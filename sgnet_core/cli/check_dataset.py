@@ -14,14 +14,14 @@ import argparse
 from pathlib import Path
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.errors import InputError
+from sgnet_core.io.files import check_json_destination, write_json
 
 SHEET = 'check_dataset.png'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'data', type=Path, metavar='DIR', help='dataset folder, with a dataset.yaml'
-    )
+    parser.add_argument('data', type=Path, metavar='DIR', help='folder with a dataset.yaml')
     add_options(parser, 'split')
     add_options(parser, 'frames', help='frames to check, evenly spaced (default: all)')
     add_options(parser, 'out', default=Path(), help=f'folder for {SHEET} (default: current)')
@@ -31,8 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.data.validation import report
     from sgnet_core.data.validation.validator import validate_dataset
-    from sgnet_core.errors import InputError
-    from sgnet_core.io.files import check_json_destination, write_json
 
     if args.out == Path() and Path.cwd().is_relative_to(args.data.resolve()):
         raise InputError(
@@ -48,6 +46,5 @@ def run(args: argparse.Namespace) -> int:
         print(report.text(result))
         if result.read:
             print(f'contact sheet: {args.out / SHEET}')
-    if args.json:
-        write_json(args.json, report.json_values(result))
+    write_json(args.json, report.json_values(result))
     return 1 if result.errors else 0

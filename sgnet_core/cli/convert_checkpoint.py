@@ -11,26 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.errors import InputError
+from sgnet_core.io.files import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'source', type=Path, metavar='SOURCE', help="checkpoint of SGNet's authors, .pth.tar"
-    )
-    parser.add_argument('out', type=Path, metavar='OUT', help='checkpoint to write, .safetensors')
-    parser.add_argument(
-        '--variant',
-        required=True,
-        help='sgnet_r101 (their SGNet), sgnet_r50 (SGNet_Res50) or sgnet_aspp_r101 (SGNet_ASPP)',
-    )
-    parser.add_argument(
-        '--labels', help='nyu40, nyu37 or nyu13 (default: by the number of classes)'
-    )
-    parser.add_argument(
-        '--keep-auxiliary',
-        action='store_true',
-        help='keep the auxiliary training head, for `train --init`',
-    )
+    add = parser.add_argument
+    add('source', type=Path, metavar='SOURCE', help="checkpoint of SGNet's authors, .pth.tar")
+    add('out', type=Path, metavar='OUT', help='checkpoint to write, .safetensors')
+    variants = 'sgnet_r101 (their SGNet), sgnet_r50 (SGNet_Res50) or sgnet_aspp_r101 (SGNet_ASPP)'
+    add('--variant', required=True, help=variants)
+    add('--labels', help='nyu40, nyu37 or nyu13 (default: by the number of classes)')
+    auxiliary = 'keep the auxiliary training head, for `train --init`'
+    add('--keep-auxiliary', action='store_true', help=auxiliary)
     add_options(parser, 'json')
 
 
@@ -40,8 +33,6 @@ def run(args: argparse.Namespace) -> int:
 
     from sgnet_core.checkpoint.authors_checkpoint import convert, read_state_dict
     from sgnet_core.checkpoint.checkpoint import save_checkpoint
-    from sgnet_core.errors import InputError
-    from sgnet_core.io.files import write_json
     from sgnet_core.labels import LABEL_SETS
 
     if args.labels is not None and args.labels not in LABEL_SETS:
@@ -70,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.json != '-':
         _print(values)
-    if args.json:
-        write_json(args.json, values)
+    write_json(args.json, values)
     return 0
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgnet_core.cli.options import add_options, check_positive, parse_camera
+from sgnet_core.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from sgnet_core.data.encoding_files import DepthImage
@@ -29,31 +30,21 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('encoding', choices=('hha', 'xyz', 'normals', 'sheet'))
-    parser.add_argument(
-        'depth',
-        type=Path,
-        nargs='+',
-        metavar='DEPTH',
-        help='dataset folder with a dataset.yaml, or 16-bit PNGs, or folders of them',
-    )
+    add = parser.add_argument
+    add('encoding', choices=('hha', 'xyz', 'normals', 'sheet'))
+    depth = 'dataset folder with a dataset.yaml, or 16-bit PNGs, or folders of them'
+    add('depth', type=Path, nargs='+', metavar='DEPTH', help=depth)
     add_options(parser, 'out', required=True)
-    add_options(parser, 'split', 'limit', 'camera')
-    add_options(parser, 'depth-scale')
-    parser.add_argument(
-        '--depth-invalid',
-        type=int,
-        metavar='N',
-        action='append',
-        help='PNG value that marks missing depth; repeatable (default: 0)',
-    )
-    parser.add_argument(
+    add_options(parser, 'split', 'limit', 'camera', 'depth-scale')
+    invalid = 'PNG value that marks missing depth; repeatable (default: 0)'
+    add('--depth-invalid', type=int, metavar='N', action='append', help=invalid)
+    add(
         '--gravity',
         metavar='HOW',
         help='gravity for hha and sheet: estimate (default, from each image), level (the camera is '
         'level), or the direction X,Y,Z (right, down, forward), as in --gravity=0,0.94,0.34',
     )
-    parser.add_argument(
+    add(
         '--camera-height',
         type=float,
         metavar='M',
@@ -66,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from sgnet_core.data.encoding_files import ENCODINGS
-    from sgnet_core.errors import InputError
 
     check_positive(args, 'limit')
     if args.encoding in ('xyz', 'normals') and (args.gravity or args.camera_height is not None):
@@ -95,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _gravity_source(args: argparse.Namespace) -> Callable[[DepthImage], Gravity | None]:
     """A function that gives the gravity of an image by --gravity and --camera-height."""
-    from sgnet_core.errors import InputError
     from sgnet_core.geometry.gravity import estimate_gravity
     from sgnet_core.types import Gravity
 
@@ -118,7 +107,6 @@ def _gravity_source(args: argparse.Namespace) -> Callable[[DepthImage], Gravity 
 def _images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]:
     """Name -> function that reads the depth image."""
     from sgnet_core.data.dataset_config import DATASET_FILE
-    from sgnet_core.errors import InputError
 
     if any((path / DATASET_FILE).is_file() for path in args.depth):
         if len(args.depth) > 1:
@@ -151,7 +139,6 @@ def _png_images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]
     import numpy as np
 
     from sgnet_core.data.encoding_files import DepthImage
-    from sgnet_core.errors import InputError
     from sgnet_core.io.images import MILLIMETRE, read_depth
     from sgnet_core.types import CameraIntrinsics
 
@@ -182,7 +169,6 @@ def _png_images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]
 
 def _png_files(paths: list[Path]) -> list[Path]:
     from sgnet_core.data.folder_dataset import natural_order
-    from sgnet_core.errors import DataError
 
     files: list[Path] = []
     for path in paths:
@@ -202,7 +188,6 @@ def _check_options(args: argparse.Namespace) -> None:
     """Record the options in the output folder, or compare them with the recorded ones."""
     import json
 
-    from sgnet_core.errors import InputError
     from sgnet_core.io.images import write_file
 
     keys = ('encoding', 'gravity', 'camera_height', 'camera', 'depth_scale', 'depth_invalid')

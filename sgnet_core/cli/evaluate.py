@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgnet_core.cli.options import add_options, check_positive
+from sgnet_core.errors import InputError
+from sgnet_core.io.files import check_json_destination, write_json
 
 if TYPE_CHECKING:
     from sgnet_core.evaluation import Evaluation
@@ -64,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
 
     from sgnet_core.cli.runner import INTERRUPTED
     from sgnet_core.evaluation.tables import side_by_side
-    from sgnet_core.io.files import check_json_destination, write_json
     from sgnet_core.runtime.distributed import distributed_context
 
     _check(args)
@@ -95,8 +96,7 @@ def run(args: argparse.Namespace) -> int:
     if distributed.is_main:
         if len(found) > 1 and args.json != '-':
             print(side_by_side(found))
-        if args.json:
-            write_json(args.json, {'checkpoints': found} if several else metrics)
+        write_json(args.json, {'checkpoints': found} if several else metrics)
     return INTERRUPTED if interrupted else 0
 
 
@@ -127,8 +127,6 @@ class _Samples:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise InputError for invalid values or combinations."""
-    from sgnet_core.errors import InputError
-
     if not 0 <= args.missing_depth <= 1:
         raise InputError(f'--missing-depth must be from 0 to 1, got {args.missing_depth}')
     check_positive(args, 'limit')

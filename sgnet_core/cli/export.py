@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgnet_core.cli.options import add_options, check_positive
+from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.io.files import atomic_write, write_json
 
 if TYPE_CHECKING:
     from sgnet_core.checkpoint.checkpoint import Checkpoint
@@ -21,18 +23,13 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--format', default='onnx', choices=('onnx',), help='file format (default: onnx)'
-    )
+    add = parser.add_argument
+    add('--format', default='onnx', choices=('onnx',), help='file format (default: onnx)')
     add_options(parser, 'checkpoint')
     add_options(parser, 'out', metavar='FILE', help='file to write (default: VARIANT.onnx)')
     add_options(parser, 'size', help='network input size (default: as in the checkpoint)')
-    parser.add_argument(
-        '--dynamic-batch', action='store_true', help='export with a variable batch size'
-    )
-    parser.add_argument(
-        '--parity-data', type=Path, metavar='DIR', help='dataset to compare on (default: rooms)'
-    )
+    add('--dynamic-batch', action='store_true', help='export with a variable batch size')
+    add('--parity-data', type=Path, metavar='DIR', help='dataset to compare on (default: rooms)')
     add_options(parser, 'split')
     add_options(parser, 'frames', default=20, help='frames to compare (default: 20)')
     add_options(parser, 'json')
@@ -40,8 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint.checkpoint import load_checkpoint
-    from sgnet_core.errors import InputError, SgnetError
-    from sgnet_core.io.files import atomic_write, write_json
     from sgnet_core.onnx.export import checkpoint_to_onnx
     from sgnet_core.onnx.parity import MIN_EQUAL_LABELS
     from sgnet_core.onnx.session import import_onnxruntime
@@ -60,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
         parity = _parity(partial, checkpoint, samples, batch=2 if args.dynamic_batch else 1)
         if args.json != '-':
             _print(parity, source)
-        if args.json:
-            write_json(args.json, _report(args, out, checkpoint, parity, source))
+        write_json(args.json, _report(args, out, checkpoint, parity, source))
         if not parity.good:
             raise SgnetError(
                 f'not exported: {parity.equal_labels:.3%} of the labels equal those of PyTorch, '
@@ -76,7 +70,6 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], str]:
     """Frames spread over the dataset, and its name."""
     from sgnet_core.data.folder_dataset import FolderDataset
     from sgnet_core.data.synthetic import RoomDataset
-    from sgnet_core.errors import InputError
 
     check_positive(args, 'frames')
     if args.parity_data is None:

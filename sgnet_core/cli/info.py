@@ -8,27 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.errors import InputError
+from sgnet_core.io.files import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'network',
-        nargs='?',
-        help='variant, for example sgnet_r101, or checkpoint (default: the bundled model)',
-    )
-    parser.add_argument(
-        '--spatial', help='for a variant: depth (default), xyz, hha, features or none'
-    )
-    parser.add_argument(
-        '--classes', type=int, metavar='N', help='for a variant: number of classes (default: 40)'
-    )
+    add = parser.add_argument
+    network = 'variant, for example sgnet_r101, or checkpoint (default: the bundled model)'
+    add('network', nargs='?', help=network)
+    add('--spatial', help='for a variant: depth (default), xyz, hha, features or none')
+    add('--classes', type=int, metavar='N', help='for a variant: number of classes (default: 40)')
     add_options(parser, 'json')
 
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint.checkpoint import load_checkpoint
-    from sgnet_core.errors import InputError
-    from sgnet_core.io.files import write_json
     from sgnet_core.model.complexity import complexity
     from sgnet_core.model.sgnet import VARIANTS, SGNetConfig
 
@@ -69,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.json != '-':
         _print(values)
-    if args.json:
-        write_json(args.json, values)
+    write_json(args.json, values)
     return 0
 
 

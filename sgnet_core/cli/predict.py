@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgnet_core.cli.options import add_old_name, add_options, check_positive, parse_camera
+from sgnet_core.errors import InputError
 
 if TYPE_CHECKING:
     from sgnet_core.types import Sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add_options(parser, 'data', 'split', 'limit')
-    parser.add_argument('--rgb', type=Path, metavar='FILE', help='one colour image')
-    parser.add_argument(
-        '--depth', type=Path, metavar='FILE', help='16-bit PNG registered to --rgb, 0 = missing'
-    )
+    add('--rgb', type=Path, metavar='FILE', help='one colour image')
+    add('--depth', type=Path, metavar='FILE', help='16-bit PNG registered to --rgb, 0 = missing')
     add_options(parser, 'depth-scale', default=0.001)
     add_options(parser, 'camera')
-    sampling_points = parser.add_argument(
+    sampling_points = add(
         '--sampling-points',
         metavar='U,V',
         action='append',
@@ -78,8 +78,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pixel(text: str) -> tuple[int, int]:
-    from sgnet_core.errors import InputError
-
     try:
         column, row = (int(value) for value in text.split(','))
     except ValueError as error:
@@ -92,7 +90,6 @@ def _pixel(text: str) -> tuple[int, int]:
 
 def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
     from sgnet_core.data.folder_dataset import FolderDataset
-    from sgnet_core.errors import InputError
 
     if (args.data is None) == (args.rgb is None):
         raise InputError('give --data DIR, or --rgb IMAGE with --depth and --camera')
@@ -105,7 +102,6 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], int]:
 
 
 def _sample_from_files(args: argparse.Namespace) -> Sample:
-    from sgnet_core.errors import InputError
     from sgnet_core.io.images import read_depth, read_rgb
     from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.errors import InputError
 from sgnet_core.io.files import check_json_destination, write_json
 
 if TYPE_CHECKING:
@@ -21,52 +22,41 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One sub-command for each kind of data."""
     kinds = parser.add_subparsers(dest='kind', metavar='KIND', required=True)
+    out = {'type': Path, 'metavar': 'OUT', 'help': 'dataset folder to create; must be new or empty'}
+    count = {'type': int, 'metavar': 'N'}
+
     rooms = kinds.add_parser('rooms', help='generated indoor rooms, NYU 40 classes')
-    rooms.add_argument(
-        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
-    )
+    add = rooms.add_argument
+    add('out', **out)
     add_options(rooms, 'frames', default=300, help='number of frames (default: 300)')
     add_options(rooms, 'seed')
     add_options(rooms, 'size', default='480x640', help='image size (default: 480x640)')
-    rooms.add_argument(
-        '--frames-per-room', type=int, default=30, metavar='N', help='frames per room (default: 30)'
-    )
-    rooms.add_argument(
-        '--rate-hz', type=float, default=30.0, metavar='HZ', help='frame rate in Hz (default: 30)'
-    )
-    rooms.add_argument(
-        '--sensor-noise',
-        action='store_true',
-        help='simulate the missing pixels, noise and quantisation of a depth sensor',
-    )
-    rooms.add_argument(
-        '--val-rooms',
-        type=int,
-        default=0,
-        metavar='N',
-        help='put the last N rooms into split `val` and the others into `fit` (default: no splits)',
-    )
+    add('--frames-per-room', **count, default=30, help='frames per room (default: 30)')
+    add('--rate-hz', type=float, default=30.0, metavar='HZ', help='frame rate (default: 30)')
+    noise = 'simulate the missing pixels, noise and quantisation of a depth sensor'
+    add('--sensor-noise', action='store_true', help=noise)
+    split = 'put the last N rooms into split `val` and the others into `fit` (default: no splits)'
+    add('--val-rooms', **count, default=0, help=split)
     add_options(rooms, 'png')
     rooms.set_defaults(prepare=prepare_rooms)
+
     nyuv2 = kinds.add_parser('nyuv2', help='NYU Depth v2, from nyu_depth_v2_labeled.mat')
-    nyuv2.add_argument('file', type=Path, metavar='MAT', help='nyu_depth_v2_labeled.mat')
+    add = nyuv2.add_argument
+    add('file', type=Path, metavar='MAT', help='nyu_depth_v2_labeled.mat')
+    add('out', **out)
     _add_originals_arguments(nyuv2)
-    nyuv2.add_argument(
-        '--classes', type=int, choices=(40, 37, 13), default=40, help='classes (default: 40)'
-    )
-    nyuv2.add_argument(
-        '--meta',
-        type=Path,
-        metavar='DIR',
-        help='folder with classMapping40.mat and splits.mat (default: the folder of MAT)',
-    )
+    add('--classes', type=int, choices=(40, 37, 13), default=40, help='classes (default: 40)')
+    meta = 'folder with classMapping40.mat and splits.mat (default: the folder of MAT)'
+    add('--meta', type=Path, metavar='DIR', help=meta)
     nyuv2.set_defaults(prepare=prepare_nyuv2)
+
     sunrgbd = kinds.add_parser('sunrgbd', help='SUN RGB-D, from SUNRGBD.zip; 37 classes')
-    sunrgbd.add_argument('source', type=Path, metavar='ZIP|DIR', help='SUNRGBD.zip or its folder')
+    add = sunrgbd.add_argument
+    add('source', type=Path, metavar='ZIP|DIR', help='SUNRGBD.zip or its folder')
+    add('out', **out)
     _add_originals_arguments(sunrgbd)
-    sunrgbd.add_argument(
+    add(
         '--toolbox',
         type=Path,
         metavar='ZIP|DIR',
@@ -77,20 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_originals_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'out', type=Path, metavar='OUT', help='dataset folder to create; must be new or empty'
-    )
-    parser.add_argument(
-        '--depth',
-        choices=('filled', 'raw'),
-        default='filled',
-        help='depth with missing pixels filled, or as the sensor measured it (default: filled)',
-    )
+    depth = 'depth with missing pixels filled, or as the sensor measured it (default: filled)'
+    parser.add_argument('--depth', choices=('filled', 'raw'), default='filled', help=depth)
     add_options(parser, 'png', 'json')
 
 
 def run(args: argparse.Namespace) -> int | None:
-    """Prepare the kind that was asked for."""
     return args.prepare(args)
 
 
@@ -100,7 +82,6 @@ def prepare_rooms(args: argparse.Namespace) -> None:
 
     from sgnet_core.data.folder_writer import FolderWriter
     from sgnet_core.data.synthetic import RoomDataset
-    from sgnet_core.errors import InputError
 
     rooms = RoomDataset(
         args.frames, args.size, args.seed, args.frames_per_room, args.sensor_noise, args.rate_hz
@@ -110,14 +91,10 @@ def prepare_rooms(args: argparse.Namespace) -> None:
         raise InputError(
             f'--val-rooms must be 0 to {total - 1} of {total} rooms, got {args.val_rooms}'
         )
+    name, suffix = f'rooms (seed {args.seed})', '.png' if args.png else '.jpg'
+    camera, names, rate_hz = rooms.intrinsics, rooms.class_names, rooms.rate_hz
     writer = FolderWriter(
-        args.out,
-        f'rooms (seed {args.seed})',
-        rooms.intrinsics,
-        rooms.class_names,
-        rooms.rate_hz,
-        with_pose=True,
-        image_suffix='.png' if args.png else '.jpg',
+        args.out, name, camera, names, rate_hz, with_pose=True, image_suffix=suffix
     )
     written = 0
     try:
@@ -180,5 +157,4 @@ def _prepare(args: argparse.Namespace, source: SourceDataset, recipe: str) -> No
         )
     if summary['splits']:
         print('splits: ' + ', '.join(f'{name} {n}' for name, n in summary['splits'].items()))
-    if args.json:
-        write_json(args.json, summary)
+    write_json(args.json, summary)

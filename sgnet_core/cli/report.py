@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.errors import InputError
+from sgnet_core.io.files import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('a', type=Path, help='metrics.json, or the folder it is in')
-    parser.add_argument('b', type=Path, help='the run to compare with it')
-    parser.add_argument('--out', type=Path, metavar='DIR', help='write comparison.html and .json')
+    add = parser.add_argument
+    add('a', type=Path, help='metrics.json, or the folder it is in')
+    add('b', type=Path, help='the run to compare with it')
+    add_options(parser, 'out', help='write comparison.html and .json')
     add_options(parser, 'json')
-    parser.add_argument(
-        '--resamples', type=int, default=5000, help='resamples of bootstrap and test (default 5000)'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='seed of the resamples (default 0)')
+    add('--resamples', type=int, default=5000, help='resamples of each test (default: 5000)')
+    add_options(parser, 'seed')
 
 
 def run(args: argparse.Namespace) -> None:
-    from sgnet_core.errors import InputError
     from sgnet_core.evaluation.comparison import compare
-    from sgnet_core.io.files import write_json
     from sgnet_core.report.comparison_page import comparison_page, comparison_text
     from sgnet_core.report.writer import write_page
 
@@ -40,8 +39,7 @@ def run(args: argparse.Namespace) -> None:
     found = compare(a, b, args.resamples, args.seed)
     if args.json != '-':
         print(comparison_text(a, b, found))
-    if args.json:
-        write_json(args.json, found)
+    write_json(args.json, found)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         write_json(args.out / 'comparison.json', found)
@@ -54,7 +52,6 @@ def _read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or was not written by `evaluate`.
     """
-    from sgnet_core.errors import InputError
     from sgnet_core.report.writer import METRICS
 
     file = path / METRICS if path.is_dir() else path

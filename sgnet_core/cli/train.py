@@ -17,40 +17,30 @@ BUNDLED = 'bundled'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--config', type=Path, required=True, metavar='FILE', help='YAML file of the training run'
-    )
+    add = parser.add_argument
+    add('--config', type=Path, required=True, metavar='FILE', help='YAML file of the training run')
     add_options(parser, 'data', 'out', required=True)
-    parser.add_argument(
-        '--epochs', type=int, metavar='N', help='number of epochs (default: from --config)'
-    )
-    parser.add_argument(
+    add('--epochs', type=int, metavar='N', help='number of epochs (default: from --config)')
+    checkpoint = {'nargs': '?', 'const': BUNDLED, 'metavar': 'CHECKPOINT'}
+    add(
         '--init',
-        nargs='?',
-        const=BUNDLED,
-        metavar='CHECKPOINT',
+        **checkpoint,
         help='initialise from this checkpoint, even if its classes differ, and inherit its '
         'architecture, input size and depth_fill unless --config sets them; without CHECKPOINT, '
         'from the bundled model',
     )
-    parser.add_argument(
+    add(
         '--teacher',
-        nargs='?',
-        const=BUNDLED,
+        **checkpoint,
         action='append',
         default=[],
-        metavar='CHECKPOINT',
         help='distil from this checkpoint (weighted by teacher_weight of --config); repeatable; '
         'without CHECKPOINT, from the bundled model',
     )
-    parser.add_argument('--resume', action='store_true', help='continue the run in --out')
+    add('--resume', action='store_true', help='continue the run in --out')
     add_options(parser, 'device')
-    parser.add_argument(
-        '--precision',
-        default='fp32',
-        choices=('fp32', 'bf16', 'fp16'),
-        help='autocast precision (default: fp32)',
-    )
+    precisions = ('fp32', 'bf16', 'fp16')
+    add('--precision', default='fp32', choices=precisions, help='autocast (default: fp32)')
     add_options(parser, 'workers')
 
 

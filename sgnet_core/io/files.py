@@ -49,8 +49,13 @@ def check_json_destination(destination: str | Path | None) -> None:
         ) from error
 
 
-def write_json(destination: str | Path, values: dict[str, Any]) -> None:
-    """Write `values` to a file, atomically, or to standard output if `destination` is `-`."""
+def write_json(destination: str | Path | None, values: dict[str, Any]) -> None:
+    """Write `values` to a file, atomically, or to standard output if `destination` is `-`.
+
+    None writes nothing.
+    """
+    if not destination:
+        return
     # Lists of numbers stay on one line. JSON strings contain no line breaks.
     text = re.sub(
         r'\[\n[^][{}"]*\]',

@@ -96,8 +96,7 @@ def run(args: argparse.Namespace) -> int:
     values = {'protocol': protocol, 'rows': rows}
     if args.json != '-':
         print(as_text(values))
-    if args.json:
-        write_json(args.json, values)
+    write_json(args.json, values)
     if ended_by is not None:
         raise ended_by
     return 0

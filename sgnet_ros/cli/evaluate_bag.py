@@ -76,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
         metrics = _metrics(bag, frames, result, args.remap is not None)
         if args.json != '-':
             _print_report(args, frames, metrics, result)
-        if args.json:
-            write_json(args.json, metrics)
+        write_json(args.json, metrics)
         if report:
             report.write(metrics, label_set_of(result.counts.class_names))
         if result.interrupted:

@@ -90,8 +90,7 @@ def run(args: argparse.Namespace) -> int:
             summary |= {'stamps_ns': player.restamped, 'published_ns': player.published_ns}
     if args.json != '-':
         print(f'play_bag: sent {player.sent.total()} messages on {len(player.sent)} topics')
-    if args.json:
-        write_json(args.json, summary)
+    write_json(args.json, summary)
     if stop.is_set():
         raise KeyboardInterrupt
     if bag.damage:
