@@ -57,12 +57,6 @@ def camera_info_to_msg(intrinsics: CameraIntrinsics, header: Header) -> CameraIn
     )
 
 
-def camera_info_with_header(camera_info: CameraInfo, header: Header) -> CameraInfo:
-    """A copy of `camera_info` with another header."""
-    fields = camera_info.get_fields_and_field_types()
-    return CameraInfo(**{name: getattr(camera_info, name) for name in fields} | {'header': header})
-
-
 def _cropped_and_binned(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:
     """The camera of the region of interest, binned (REP 104)."""
     roi, camera = camera_info.roi, sensor

@@ -36,11 +36,7 @@ _DEPTH_HEADER, _RVL_SIZE = struct.Struct('<iff'), struct.Struct('<II')
 def decompressed_pair(
     image: Image | CompressedImage, depth: Image | CompressedImage
 ) -> tuple[Image | PackedImage, Image | PackedImage]:
-    """Both as raw images. Raw images are returned unchanged.
-
-    Raises:
-        MessageError: one cannot be decoded; `.stream` names it.
-    """
+    """Both as raw images; errors name the stream. Raw images are returned unchanged."""
     with naming_stream('rgb/image'):
         image = image_from_compressed(image) if hasattr(image, 'format') else image
     with naming_stream('depth/image'):

@@ -155,11 +155,7 @@ def images_from_msgs(
     depth_scale: float = 0.0,
     depth_range_m: tuple[float, float] = ANY_DEPTH,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colour and depth of a pair, as `rgb_from_msg` and `depth_from_msg` return them.
-
-    Raises:
-        MessageError: one message is unusable; `.stream` names it.
-    """
+    """`rgb_from_msg` and `depth_from_msg` of a pair; errors name the stream."""
     with naming_stream('rgb/image'):
         rgb = rgb_from_msg(image_msg)
     with naming_stream('depth/image'):

@@ -32,14 +32,12 @@ def points_to_msg(
 
     x y z are metres in the optical frame, NaN without a measurement; rgb is the colour image;
     label is the class id, 255 = unlabelled. Little-endian, like every machine that ROS 2 supports.
-
-    Args:
-        header: the header of the message.
-        stride: 1 or more; with 1, each pixel is a point.
     """
     depth_m = np.ascontiguousarray(frame.depth_m[::stride, ::stride])
     height, width = depth_m.shape
-    x, y, z = depth_to_xyz(depth_m, _strided(frame.intrinsics, stride))
+    camera = frame.intrinsics
+    parameters = (value / stride for value in (camera.fx, camera.fy, camera.cx, camera.cy))
+    x, y, z = depth_to_xyz(depth_m, CameraIntrinsics(width, height, *parameters))
     bgr0 = cv2.cvtColor(np.ascontiguousarray(frame.rgb[::stride, ::stride]), cv2.COLOR_RGB2BGRA)
     bgr0[..., 3] = 0
     rgb = bgr0.view(np.float32)[..., 0]
@@ -64,15 +62,3 @@ def points_to_msg(
     )
     msg.data = data  # the constructor would copy it
     return msg
-
-
-def _strided(camera: CameraIntrinsics, stride: int) -> CameraIntrinsics:
-    """The camera whose pixel (u, v) is pixel (stride u, stride v) of `camera`."""
-    return CameraIntrinsics(
-        -(-camera.width // stride),
-        -(-camera.height // stride),
-        camera.fx / stride,
-        camera.fy / stride,
-        camera.cx / stride,
-        camera.cy / stride,
-    )

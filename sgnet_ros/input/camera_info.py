@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,6 @@ from sensor_msgs.msg import CameraInfo, Image
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.camera_info import (
     camera_info_to_msg,
-    camera_info_with_header,
     intrinsics_from_msg,
     is_rectified,
 )
@@ -67,7 +67,9 @@ class Cameras:
     def camera_info(self, image: Image) -> CameraInfo:
         """The camera_info of `image`, from parameters or camera_info, with its header."""
         if CAMERA_INFO in self.needed:
-            return camera_info_with_header(self.infos[CAMERA_INFO], image.header)
+            camera_info = copy.copy(self.infos[CAMERA_INFO])
+            camera_info.header = image.header
+            return camera_info
         focal_and_centre = (self.parameters[f'camera.{key}'] for key in ('fx', 'fy', 'cx', 'cy'))
         camera = CameraIntrinsics(image.width, image.height, *focal_and_centre)
         return camera_info_to_msg(camera, image.header)

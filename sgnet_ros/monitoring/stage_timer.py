@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 ARRIVE, WAIT, CONVERT, SEGMENT, PUBLISH = STAGES = (
     'arrive',  # from the stamp to the complete pair
@@ -18,22 +17,20 @@ ARRIVE, WAIT, CONVERT, SEGMENT, PUBLISH = STAGES = (
 class StageTimer:
     """Starts when a pair is complete; each `end` ends one stage and starts the next.
 
+    Attributes:
+        ms: milliseconds of each finished stage, in order.
+
     Args:
         stamp_ns: stamp of the colour image.
         now_ns: present time of the same clock.
     """
 
     def __init__(self, stamp_ns: int, now_ns: int) -> None:
-        self._ms = {ARRIVE: (now_ns - stamp_ns) / 1e6}
+        self.ms = {ARRIVE: (now_ns - stamp_ns) / 1e6}
         self._last_s = time.monotonic()
 
     def end(self, stage: str) -> None:
         """End `stage`, which started at the end of the previous one."""
         now_s = time.monotonic()
-        self._ms[stage] = (now_s - self._last_s) * 1e3
+        self.ms[stage] = (now_s - self._last_s) * 1e3
         self._last_s = now_s
-
-    @property
-    def ms(self) -> Mapping[str, float]:
-        """Milliseconds of each finished stage, in order."""
-        return self._ms
