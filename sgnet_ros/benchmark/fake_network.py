@@ -11,7 +11,6 @@ import sys
 import time
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import rclpy
 from rclpy.signals import SignalHandlerOptions
@@ -22,9 +21,6 @@ from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
 from sgnet_ros.node.process import serve
 from sgnet_ros.node.segmentation_node import SegmentationNode
-
-BLOCKS = (12, 16)
-"""Rows and columns of rectangles in the mask, each of one class."""
 
 
 class FakeNetwork:
@@ -47,9 +43,9 @@ class FakeNetwork:
         """Does nothing: there is no network to warm up."""
 
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
-        """Rectangles of random classes."""
+        """A random class in every pixel."""
         time.sleep(self._seconds)
-        return _rectangles(*frame.size)
+        return _noise(*frame.size)
 
     def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
         """As `segment`, with the colour image."""
@@ -57,10 +53,9 @@ class FakeNetwork:
 
 
 @functools.cache
-def _rectangles(height: int, width: int) -> SegmentationResult:
+def _noise(height: int, width: int) -> SegmentationResult:
     rng = np.random.default_rng(0)
-    blocks = rng.integers(0, len(NYU40), BLOCKS).astype(np.uint8)
-    labels = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_NEAREST)
+    labels = rng.integers(0, len(NYU40), (height, width), np.uint8)
     return SegmentationResult(labels, rng.random(labels.shape, np.float32), NYU40.class_names)
 
 

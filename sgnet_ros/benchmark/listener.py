@@ -50,12 +50,9 @@ class Listener:
 
         Frames with a missing output are left out.
         """
-        first, *others = self.latency_ms.values()
-        return [
-            max(latency, *(other[stamp] for other in others)) if others else latency
-            for stamp, latency in sorted(first.items())
-            if all(stamp in other for other in others)
-        ]
+        arrivals = self.latency_ms.values()
+        complete = set.intersection(*map(set, arrivals))
+        return [max(output[stamp] for output in arrivals) for stamp in sorted(complete)]
 
     def _store(self, output: str, message: Any) -> None:
         now_ns, self.last_arrival_s = time.time_ns(), time.monotonic()

@@ -31,11 +31,11 @@ _logger = logging.getLogger(__name__)
 def large_image_profile(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables to set before rclpy starts; only Fast DDS reads them.
 
-    None if the user has set one of `USER_SETTINGS`, or without enough shared memory.
+    {} if the user has set one of `USER_SETTINGS`, or without enough shared memory.
     """
     if any(name in environ for name in USER_SETTINGS):
         return {}
-    if not _has_space():
+    if not (SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= REQUIRED_BYTES):
         _logger.warning(
             'less than %d MiB free in %s: Fast DDS may lose large images; start the container '
             'with --shm-size 512m or --ipc host',
@@ -56,10 +56,6 @@ def profile_text(environ: Mapping[str, str], middleware: str) -> str:
         return f'middleware: {middleware}, settings of the user'
     chosen = [f'{name}={environ[name]}' for name in USER_SETTINGS if name in environ]
     return f'middleware: {middleware}, {", ".join(chosen) or "defaults, which lose large images"}'
-
-
-def _has_space() -> bool:
-    return SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= REQUIRED_BYTES
 
 
 def _config_folders() -> Iterator[Path]:

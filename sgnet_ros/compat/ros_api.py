@@ -9,6 +9,7 @@ a ROS distribution, so `sgnet_ros.compat.standalone` holds the functions in use.
 import importlib.util
 import logging
 from collections.abc import Callable
+from operator import attrgetter
 from types import ModuleType
 
 import numpy as np
@@ -26,25 +27,14 @@ CHOICES: dict[str, str] = {}
 """Package -> 'real', or 'stand-in (reason)', or 'absent (reason)'."""
 
 
-def _load_message_filters() -> ModuleType:
-    module = importlib.import_module('message_filters')
-    _ = module.SimpleFilter, module.Subscriber
-    return module
-
-
-def _load_cv_bridge() -> ModuleType:
-    """Raise if cv_bridge fails or crashes, as it may with NumPy 2."""
-    if int(np.__version__.partition('.')[0]) >= 2 and importlib.util.find_spec('cv_bridge'):
-        probe_in_subprocess()
-    module = importlib.import_module('cv_bridge')
-    probe(module)
-    return module
-
-
-def _choose(name: str, load: Callable[[], ModuleType]) -> ModuleType:
+def _choose(name: str, check: Callable[[ModuleType], object]) -> ModuleType:
     """The real package if it is installed and works, otherwise its stand-in."""
     try:
-        module = load()
+        # With NumPy 2, the conversions of cv_bridge may end the process.
+        if name == 'cv_bridge' and np.__version__ >= '2' and importlib.util.find_spec(name):
+            probe_in_subprocess()
+        module = importlib.import_module(name)
+        check(module)
     except Exception as error:  # the stand-in always works
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             CHOICES[name] = 'stand-in (not installed)'
@@ -64,7 +54,7 @@ def _optional(name: str, *contents: str) -> ModuleType | None:
     package = name.partition('.')[0]
     try:
         module = importlib.import_module(name)
-        _ = [getattr(module, content) for content in contents]
+        attrgetter(*contents)(module)
     except (ImportError, AttributeError) as error:
         CHOICES[package] = f'absent ({error})'
         return None
@@ -72,8 +62,8 @@ def _optional(name: str, *contents: str) -> ModuleType | None:
     return module
 
 
-_message_filters = _choose('message_filters', _load_message_filters)
-_cv_bridge = _choose('cv_bridge', _load_cv_bridge)
+_message_filters = _choose('message_filters', attrgetter('SimpleFilter', 'Subscriber'))
+_cv_bridge = _choose('cv_bridge', probe)
 
 SimpleFilter, Subscriber = _message_filters.SimpleFilter, _message_filters.Subscriber
 CvBridge, CvBridgeError = _cv_bridge.CvBridge, _cv_bridge.CvBridgeError
