@@ -27,10 +27,8 @@ INSTALLED_SOURCES = (
     *('LICENSE', 'README.md', 'package.xml', 'pyproject.toml', 'setup.cfg', 'setup.py'),
     *('config', 'launch', 'resource', 'sgnet_core', 'sgnet_ros'),
 )
-HEAVY = ('torch', 'cv2', 'rclpy')
+HEAVY = {'torch', 'cv2', 'rclpy'}
 ROS_VARIABLES = ('AMENT_', 'COLCON_', 'PYTHONPATH', 'PYTHONDONTWRITEBYTECODE', '_ROS_WHEELS_')
-
-
 ROS = re.compile(
     r'rclpy|launch|launch_ros|ament_index_python|cv_bridge|message_filters|sensor_msgs_py|tf2_ros'
     r'|\w+_(msgs|interfaces|srvs)'
@@ -44,17 +42,22 @@ def run(*command: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
 
 
+def run_to_success(*command: object, **options) -> subprocess.CompletedProcess:
+    done = run(*command, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 @dataclass(frozen=True)
 class Installation:
     """An installed package, and the environment after sourcing it."""
 
     prefix: Path
     environment: dict[str, str]
-    log: str
 
-    def run(self, *command: object) -> subprocess.CompletedProcess:
-        """Run outside the checkout, so that its packages are not found."""
-        return run(*command, env=self.environment, cwd=self.prefix)
+    def run(self, *command: object) -> str:
+        """Run outside the checkout, so that its packages are not found; the standard output."""
+        return run_to_success(*command, env=self.environment, cwd=self.prefix).stdout
 
 
 def clean_environment() -> dict[str, str]:
@@ -75,36 +78,31 @@ def copy_sources(destination: Path) -> Path:
     return destination
 
 
-def run_to_success(command: list[object], **options) -> str:
-    done = run(*command, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def build_with_colcon(folder: Path, *options: str) -> Installation:
     colcon = Path(sys.executable).parent / 'colcon'
     if not colcon.exists():
         pytest.skip(f'no colcon beside {sys.executable}; the extra "test" of setup.cfg has it')
     copy_sources(folder / 'src' / 'sgnet_ros')
     environment = clean_environment()
-    log = run_to_success([colcon, 'build', *options], cwd=folder, env=environment)
+    built = run_to_success(colcon, 'build', *options, cwd=folder, env=environment)
+    # colcon warns if it had to install the marker or the manifest itself.
+    assert 'explicitly' not in built.stdout + built.stderr
     command = ['bash', '-c', '. install/setup.bash && env -0']
     sourced = run(*command, cwd=folder, env=environment).stdout
     variables = dict(line.split('=', 1) for line in sourced.split('\0') if line)
-    return Installation(folder / 'install' / 'sgnet_ros', variables, log)
+    return Installation(folder / 'install' / 'sgnet_ros', variables)
 
 
 def install_with_pip(folder: Path) -> Installation:
     sources = copy_sources(folder / 'sources')
     prefix = folder / 'prefix'
     pip = [sys.executable, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation']
+    pip += ['--ignore-installed', '--prefix', prefix, sources]
     environment = clean_environment()
-    log = run_to_success(
-        [*pip, '--ignore-installed', '--prefix', prefix, sources], cwd=folder, env=environment
-    )
+    run_to_success(*pip, cwd=folder, env=environment)
     purelib = sysconfig.get_path('purelib', vars={'base': str(prefix)})
     sourced = {'AMENT_PREFIX_PATH': str(prefix), 'PYTHONPATH': purelib}
-    return Installation(prefix, environment | sourced, log)
+    return Installation(prefix, environment | sourced)
 
 
 @pytest.fixture(scope='module', params=['colcon', 'colcon --symlink-install', 'pip'])
@@ -142,32 +140,26 @@ def test_ros2_run_finds_exactly_the_commands(installation, package):
 @pytest.mark.parametrize('package', COMMANDS)
 def test_every_command_answers_help(installation, package):
     for name in COMMANDS[package]:
-        done = installation.run(installation.prefix / 'lib' / package / name, '--help')
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith(f'usage: {name} ')
+        text = installation.run(installation.prefix / 'lib' / package / name, '--help')
+        assert text.startswith(f'usage: {name} ')
 
 
 def test_sgnet_has_all_commands(installation):
     sgnet = installation.prefix / 'bin' / 'sgnet'
-    done = installation.run(sgnet, '--help')
-    assert done.returncode == 0, done.stderr
-    listed = re.findall(r'^  (\w+)  ', done.stdout, re.MULTILINE)
+    listed = re.findall(r'^  (\w+)  ', installation.run(sgnet, '--help'), re.MULTILINE)
     assert [*COMMANDS['sgnet_core'], *COMMANDS['sgnet_ros']] == listed[1:]
-    assert installation.run(sgnet, 'info', '--help').stdout.startswith('usage: info ')
-    version = installation.run(sgnet, '--version').stdout
-    assert version == f'sgnet_ros {sgnet_core.__version__}\n'
+    assert installation.run(sgnet, 'info', '--help').startswith('usage: info ')
+    assert installation.run(sgnet, '--version') == f'sgnet_ros {sgnet_core.__version__}\n'
     in_environment = sgnet.read_text().startswith(f'#!{sys.executable}')
     assert in_environment == (installation.prefix.name == 'prefix')
 
 
 def test_installed_modules_are_imported(installation):
     code = 'import sgnet_core, sgnet_ros; print(sgnet_core.__file__, sgnet_ros.__file__)'
-    done = installation.run(sys.executable, '-c', code)
-    assert done.returncode == 0, done.stderr
+    paths = installation.run(sys.executable, '-c', code).split()
     workspace = installation.prefix.parent
     workspace = workspace.parent if workspace.name == 'install' else workspace
-    for path in done.stdout.split():
-        assert Path(path).is_relative_to(workspace)
+    assert all(Path(path).is_relative_to(workspace) for path in paths)
 
 
 def test_metadata_contain_the_readme(installation):
@@ -192,16 +184,11 @@ def test_data_are_installed(installation):
         'for path in sorted(root.glob(pattern))]))'
     )
     patterns = 'sgnet_core/checkpoints/*.safetensors', 'sgnet_*/py.typed', 'sgnet_core/report/t*/*'
-    there = json.loads(installation.run(sys.executable, '-c', code, *patterns).stdout)
+    there = json.loads(installation.run(sys.executable, '-c', code, *patterns))
     here = [path for pattern in patterns for path in sorted(REPOSITORY.glob(pattern))]
     assert there == [str(path.relative_to(REPOSITORY)) for path in here]
     checkpoint, page = 'checkpoints/sgnet_lite2_nyu40.safetensors', 'report/templates/page.html.j2'
     assert {f'sgnet_core/{checkpoint}', f'sgnet_core/{page}', 'sgnet_ros/py.typed'} <= set(there)
-
-
-def test_colcon_adds_nothing(installation):
-    # colcon warns where it had to install the marker or the manifest itself.
-    assert 'explicitly' not in installation.log
 
 
 @pytest.mark.parametrize('package', COMMANDS)
@@ -220,12 +207,10 @@ from sgnet_core.cli.runner import run_command
 for name in {sorted(COMMANDS[package])}:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         run_command({package!r}, name, ['--help'])
-    for module in {HEAVY}:
-        if module in sys.modules:
-            sys.exit(f'{{name}} --help imports {{module}}')
+    if found := {HEAVY} & sys.modules.keys():
+        sys.exit(f'{{name}} --help imports {{found}}')
 """
-    done = run(sys.executable, '-c', code)
-    assert done.returncode == 0, done.stderr
+    run_to_success(sys.executable, '-c', code)
 
 
 @pytest.mark.parametrize('command', ['segmentation_node', 'play_bag bag'])
@@ -260,9 +245,8 @@ def test_constraints_pin_every_requirement(python):
     def valid(lines):
         for line in lines:
             requirement = requirements.Requirement(line)
-            if requirement.marker is None or requirement.marker.evaluate(
-                {'python_version': python}
-            ):
+            marker = requirement.marker
+            if marker is None or marker.evaluate({'python_version': python}):
                 yield utils.canonicalize_name(requirement.name), requirement.specifier
 
     pins = {}
