@@ -52,17 +52,12 @@ def errors(data: FolderDataset, down: np.ndarray) -> Errors:
         InputError: an id is not the number of a direction.
     """
     numbers = [int(sample_id) if sample_id.isdecimal() else 0 for sample_id in data.ids]
-    for sample_id, number in zip(data.ids, numbers, strict=True):
-        if not 1 <= number <= len(down):
-            raise InputError(
-                f'{data.root}: frame {sample_id!r} is not a number from 1 to {len(down)}; give the '
-                'rotations of this data set'
-            )
+    if not all(1 <= number <= len(down) for number in numbers):
+        raise InputError(f'{data.root}: frame ids must be numbers from 1 to {len(down)}')
     truth = down[np.array(numbers) - 1]
-    estimates, _ = _estimates(data, tracked=False)
     return {
-        'estimate': _distribution(_angles_deg(estimates, truth)),
-        'level': _distribution(_angles_deg(LEVEL[None], truth)),
+        'estimate': _distribution(_estimates(data, tracked=False), truth),
+        'level': _distribution(LEVEL[None], truth),
     }
 
 
@@ -74,37 +69,32 @@ def changes(data: FolderDataset) -> Errors:
     Raises:
         InputError: the data set has no poses.
     """
-    if not data.has_poses:
-        raise InputError(f'{data.root} has no poses: give --rotations, or a video with poses')
-    if len(data) < 2:
-        raise InputError(f'{data.root}: a video has at least 2 frames, this has {len(data)}')
+    if not data.has_poses or len(data) < 2:
+        raise InputError(f'{data.root} is not a video with poses; give --rotations')
+    poses = np.array([sample.pose for sample in data])
     found = {}
     for name in ('single', 'tracked'):
-        down, poses = _estimates(data, tracked=name == 'tracked')
-        down = np.einsum('nij,nj->ni', np.array(poses)[:, :3, :3], down)
-        found[name] = _distribution(_angles_deg(down[1:], down[:-1]))
+        down = np.einsum('nij,nj->ni', poses[:, :3, :3], _estimates(data, name == 'tracked'))
+        found[name] = _distribution(down[1:], down[:-1])
     return found
 
 
-def _estimates(data: FolderDataset, tracked: bool) -> tuple[np.ndarray, list[np.ndarray | None]]:
-    """The downward axis of every frame, (N, 3), and its pose."""
+def _estimates(data: FolderDataset, tracked: bool) -> np.ndarray:
+    """The downward axis of every frame, (N, 3)."""
     tracker = GravityTracker()
-    found, poses = [], []
+    found = []
     for sample in tqdm(data, 'gravity', unit='frame', disable=None):
         if not tracked:
             tracker.reset()
         found.append(tracker.update(sample.frame.depth_m, sample.frame.intrinsics).down)
-        poses.append(sample.pose)
-    return np.array(found), poses
+    return np.array(found)
 
 
-def _angles_deg(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _distribution(some: np.ndarray, others: np.ndarray) -> dict[str, float]:
+    """Statistics of the angles between unit vectors."""
     # The sine is precise at small angles, the cosine is not.
     sine = np.linalg.norm(np.cross(some, others), axis=1)
-    return np.degrees(np.arctan2(sine, (some * others).sum(1)))
-
-
-def _distribution(angles_deg: np.ndarray) -> dict[str, float]:
+    angles_deg = np.degrees(np.arctan2(sine, (some * others).sum(1)))
     values = {f'{name}_deg': np.percentile(angles_deg, q) for name, q in PERCENTILES.items()}
     values[f'share_within_{CLOSE_DEG:g}_deg'] = (angles_deg <= CLOSE_DEG).mean()
     return {name: round(float(value), 4) for name, value in values.items()}
@@ -114,13 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser, 'data', required=True)
     add_options(parser, 'split', 'json')
-    parser.add_argument(
-        '--rotations',
-        type=Path,
-        metavar='FILE',
-        help='camera_rotations_NYU.txt: a 3x3 matrix for each frame of NYUv2; default: the frames '
-        'are a video with poses',
-    )
+    parser.add_argument('--rotations', type=Path, help='camera_rotations_NYU.txt of NYUv2')
     args = parser.parse_args()
     data = FolderDataset(args.data, args.split, labels=False)
     found = errors(data, read_rotations(args.rotations)) if args.rotations else changes(data)

@@ -32,15 +32,7 @@ CONTIGUOUS = f'{PLAIN} contiguous'
 
 
 class Position(NamedTuple):
-    """One S-Conv of a network at one input size.
-
-    Attributes:
-        name: as in `SGNet.sconv_positions`.
-        x_shape: (C, H, W) of its input.
-        weight_shape: (D, C, kernel height, kernel width).
-        out_size: (H', W').
-        window: `stride`, `padding`, `dilation`.
-    """
+    """One S-Conv of a network: its name, shapes without batch, and stride, padding, dilation."""
 
     name: str
     x_shape: tuple[int, ...]
@@ -70,15 +62,13 @@ def positions(variant: str, size: Size) -> list[Position]:
 def random_inputs(position: Position, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Features, offsets, masks between 0 and 1, weights; equal in every call."""
     generator = torch.Generator().manual_seed(7)
-    kernel_positions = position.weight_shape[2] * position.weight_shape[3]
+    kernel_size = position.weight_shape[2] * position.weight_shape[3]
     x = torch.randn(1, *position.x_shape, generator=generator)
     # Zero offsets would need less memory traffic than real ones.
-    offset = OFFSET_STD * torch.randn(
-        1, 2 * kernel_positions, *position.out_size, generator=generator
-    )
-    mask = torch.rand(1, kernel_positions, *position.out_size, generator=generator)
-    fan_in = position.weight_shape[1] * kernel_positions
-    weight = torch.randn(position.weight_shape, generator=generator) / fan_in**0.5
+    offset = OFFSET_STD * torch.randn(1, 2 * kernel_size, *position.out_size, generator=generator)
+    mask = torch.rand(1, kernel_size, *position.out_size, generator=generator)
+    weight = torch.randn(position.weight_shape, generator=generator)
+    weight /= (position.weight_shape[1] * kernel_size) ** 0.5
     # The networks run in half precision on a GPU, and with channels last.
     dtype = torch.float32 if device == 'cpu' else torch.float16
     x, weight = (t.to(device, dtype, memory_format=torch.channels_last) for t in (x, weight))
@@ -151,10 +141,8 @@ def main() -> None:
         sums.update({row['backend']: row['median_ms'] for row in of_position})
     ratios = {f'{name}_over_{OURS}': ms / sums[OURS] for name, ms in sums.items() if name != OURS}
     ratios[f'{OURS}_over_{PLAIN}'] = sums[OURS] / sums[PLAIN]
-    rows += [
-        study.row([ms], position='sum', backend=name) | {'p95_ms': None}
-        for name, ms in sums.items()
-    ]
+    for name, ms in sums.items():
+        rows.append(study.row([ms], position='sum', backend=name) | {'p95_ms': None})
     study.show(args, rows, ratios, missing)
 
 
@@ -178,34 +166,26 @@ def _onnxruntime(inputs: tuple[Tensor, ...], window: dict[str, int]) -> Call:
     """DeformConv of ONNX Runtime; the weights are constants, as in an exported network."""
     if inputs[0].is_cuda:
         raise RuntimeError('has DeformConv on a CPU only')
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import numpy_helper
+    from onnx.parser import parse_model
 
     from sgnet_core.onnx.export import IR_VERSION, OPSET
     from sgnet_core.onnx.session import import_onnxruntime, make_session
 
     x, offset, mask, weight = (tensor.numpy() for tensor in inputs)
-    feeds = {'x': x, 'offset': offset, 'mask': mask}
-    node = helper.make_node(
-        'DeformConv',
-        ['x', 'weight', 'offset', '', 'mask'],
-        ['y'],
-        kernel_shape=weight.shape[2:],
-        strides=[window['stride']] * 2,
-        pads=[window['padding']] * 4,
-        dilations=[window['dilation']] * 2,
-    )
-    shapes = {name: array.shape for name, array in feeds.items()}
-    graph = helper.make_graph(
-        [node],
-        'deform_conv',
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()],
-        [helper.make_tensor_value_info('y', TensorProto.FLOAT, (1, None, None, None))],
-        [numpy_helper.from_array(weight, 'weight')],
-    )
-    opset = helper.make_opsetid('', OPSET)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+    stride, padding, dilation = window['stride'], window['padding'], window['dilation']
+    model = parse_model(f"""
+        <ir_version: {IR_VERSION}, opset_import: ["": {OPSET}]>
+        deform_conv (float[1, a, b, c] x, float[1, d, e, f] offset, float[1, g, e, f] mask)
+            => (float[1, h, e, f] y) {{
+            y = DeformConv<
+                kernel_shape = {list(weight.shape[2:])}, strides = {[stride] * 2},
+                pads = {[padding] * 4}, dilations = {[dilation] * 2}
+            >(x, weight, offset, "", mask)
+        }}""")
+    model.graph.initializer.append(numpy_helper.from_array(weight, 'weight'))
     session = make_session(import_onnxruntime(), model.SerializeToString(), torch.device('cpu'))
-    return lambda: session.run(None, feeds)
+    return lambda: session.run(None, {'x': x, 'offset': offset, 'mask': mask})
 
 
 if __name__ == '__main__':
