@@ -36,15 +36,6 @@ def test_decodes_handmade_bytes():
     assert decode_rvl(word.to_bytes(4, 'little'), 5).tolist() == [10, 9, 9, 0, 0]
 
 
-def test_decodes_kinect_depth(research_data):
-    from sgnet_core.io.images import read_stored
-
-    raw = read_stored(research_data / 'kinect_sequence' / 'frame-000100.depth.png')[200:240]
-    depth = np.where(raw == 65535, 0, raw).astype(np.uint16)
-    assert 0.02 < (depth == 0).mean() < 0.9
-    np.testing.assert_array_equal(decode_rvl(rvl(depth), depth.size), depth.ravel())
-
-
 @pytest.mark.parametrize('name', ['complete', 'sparse', 'ends with missing'])
 def test_truncated_code_is_rejected(name):
     code, pixels = rvl(IMAGES[name]), IMAGES[name].size
