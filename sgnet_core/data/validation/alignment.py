@@ -25,7 +25,7 @@ WIDTH = 160
 REACH = 12
 TOLERANCE = 2
 """Displacement of real sensors in pixels of the compared images: 8 pixels of 640."""
-SCALES = tuple(1.04**k for k in range(-6, 7) if k)
+SCALES = tuple(1.04**k for k in range(-6, 7))
 MIRRORED = {
     'mirrored left to right': ((1, -1), 'fliplr(x)'),
     'mirrored top to bottom': ((-1, 1), 'flipud(x)'),
@@ -46,11 +46,10 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Agreement of edges with colour after one change.
+    """Agreement of edges with colour after a change and a displacement in compared pixels.
 
     Attributes:
-        change: a key of `MIRRORED`, a scale (as a float), or '' for as stored.
-        down, right: displacement of the edges in pixels of the compared images.
+        change: a key of `MIRRORED`, or a scale; 1.0 is as stored.
         agreement: standard deviations above the mean colour gradient; 0 is chance.
     """
 
@@ -67,7 +66,7 @@ class EdgeAgreement:
     """More frames do not change the result, and comparing takes longer than reading."""
 
     def __init__(self, what: str) -> None:
-        """`what` is the name in findings: `depth` or `labels`."""
+        """`what` is `depth` or `labels`."""
         self.what = what
         self.frames = 0
         self._edges = 0
@@ -76,12 +75,7 @@ class EdgeAgreement:
         self._sums: tuple[dict[tuple[int, int], Surfaces], ...] = ({}, {})
 
     def add(self, rgb: np.ndarray, edges: np.ndarray) -> None:
-        """Add a frame, unless there are enough or it has too few edges.
-
-        Args:
-            rgb: (H, W, 3) uint8.
-            edges: (H, W) bool from `depth_edges` or `label_edges`.
-        """
+        """Add a frame, unless there are enough or it has too few edges, (H, W) bool."""
         step = max(1, round(rgb.shape[1] / WIDTH))
         edges = _subsampled(edges, step)
         border = max(2, round(0.03 * edges.shape[1]))  # where colour was warped or in-filled
@@ -92,7 +86,7 @@ class EdgeAgreement:
             return
         gradient = np.fft.rfft2(_colour_gradient(rgb, step))
         sums = self._sums[self.frames % 2].setdefault(edges.shape, {})
-        for change in ('', *MIRRORED, *SCALES):
+        for change in (*SCALES, *MIRRORED):
             changed = _changed(edges, change)
             # The correlation theorem: one product compares all displacements.
             product = np.conj(np.fft.rfft2(changed)) * gradient / max(1.0, changed.sum())
@@ -108,7 +102,7 @@ class EdgeAgreement:
         first, second = _surfaces(self._sums[0]), _surfaces(self._sums[1])
         both = {change: (first[change] + second[change]) / self.frames for change in first}
         near = np.s_[REACH - TOLERANCE : REACH + TOLERANCE + 1]
-        stored, best = _best({'': both[''][near, near]}), _best(both)
+        stored, best = _best({1.0: both[1.0][near, near]}), _best(both)
         halves = _best(first), _best(second)
         # Halves that disagree: chance, not the camera, decides between the displacements.
         return stored, best if all(_agree(half, best) for half in halves) else stored
@@ -118,7 +112,7 @@ class EdgeAgreement:
         if (fits := self.fits()) is None:
             return
         what, (stored, best) = self.what, fits
-        near = best.change == '' and max(abs(best.down), abs(best.right)) <= TOLERANCE
+        near = best.change == 1.0 and max(abs(best.down), abs(best.right)) <= TOLERANCE
         agree = f'edges agree {best.agreement:.2f}'
         compared = f'{stored.agreement:.2f} as stored, over {self.frames} frames'
         if max(stored.agreement, best.agreement) < CHANCE:
@@ -148,7 +142,7 @@ class EdgeAgreement:
             )
 
     def _displacement(self, best: Fit) -> str:
-        changes = [] if best.change == '' else [f'scaled by {best.change:.2f} about the centre']
+        changes = [] if best.change == 1.0 else [f'scaled by {best.change:.2f} about the centre']
         for pixels, ways in ((best.right, ('left', 'right')), (best.down, ('up', 'down'))):
             if pixels:
                 part = share(abs(pixels), self._width)
@@ -159,8 +153,7 @@ class EdgeAgreement:
 def depth_edges(depth_m: np.ndarray) -> np.ndarray:
     """(H, W) bool: depth differs by more than 6 % from the pixel above or to the left.
 
-    Args:
-        depth_m: (H, W) float32 in any unit; no edge next to NaN, a missing measurement.
+    There is no edge next to NaN, a missing measurement.
     """
     edges = np.zeros(depth_m.shape, bool)
     for here, before in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
@@ -195,8 +188,6 @@ def _colour_gradient(rgb: np.ndarray, step: int) -> np.ndarray:
 
 
 def _changed(edges: np.ndarray, change: Change) -> np.ndarray:
-    if change == '':
-        return edges
     if isinstance(change, str):
         (rows, columns), _ = MIRRORED[change]
         return edges[::rows, ::columns]
@@ -227,10 +218,10 @@ def _best(surfaces: Surfaces) -> Fit:
 
 
 def _agree(one: Fit, other: Fit) -> bool:
-    changes = [1.0 if fit.change == '' else fit.change for fit in (one, other)]
-    same_change = changes[0] == changes[1]
-    if not any(isinstance(change, str) for change in changes):
-        same_change = abs(changes[0] / changes[1] - 1) < 0.05
-    return (
-        same_change and max(abs(one.down - other.down), abs(one.right - other.right)) <= TOLERANCE
-    )
+    changes = one.change, other.change
+    if str not in map(type, changes):
+        same_change = abs(one.change / other.change - 1) < 0.05
+    else:
+        same_change = one.change == other.change
+    apart = max(abs(one.down - other.down), abs(one.right - other.right))
+    return same_change and apart <= TOLERANCE

@@ -29,11 +29,7 @@ _MIN_FRAMES = 5
 
 
 class DepthCheck:
-    """Counts raw depth values frame by frame and checks them at the end.
-
-    Attributes:
-        counts: (65536,) int64, pixels of every raw value.
-    """
+    """Counts raw depth values frame by frame and checks them; `counts` are pixels by value."""
 
     def __init__(self, file: DatasetConfig) -> None:
         self._scale = file.depth_scale
@@ -153,7 +149,7 @@ class DepthCheck:
         median_m, far_m = median * self._scale, _percentile(counts, 95, self._scale)
         low, high = PLAUSIBLE_MEDIAN_M
         seen = f'median depth is {median_m:.3g} m (raw {median:.0f}, depth_scale {self._scale:g})'
-        advice = _unit_advice(median, np.count_nonzero(counts))
+        advice = _unit_advice(median)
         if not low <= median_m <= high:
             yield error('depth_unit', f'{seen}, expected {low:g} to {high:g} m', advice)
         elif far_m > MAX_RANGE_M:
@@ -192,13 +188,11 @@ def _percentile(counts: np.ndarray, percent: float, scale: float) -> float | Non
     return float(np.searchsorted(cumulative, percent / 100 * cumulative[-1]) * scale)
 
 
-def _unit_advice(median: float, levels: int) -> str:
+def _unit_advice(median: float) -> str:
     """The remedy for raw depths of an indoor scene with this median."""
-    if median <= 10 and levels <= 20:
-        return 'the values look like whole metres: export depth again as uint16 millimetres'
     fitting = [scale for scale in UNITS if 0.6 <= median * scale <= 6.0]
     fitting.sort(key=lambda scale: abs(np.log(median * scale / 2)))
     if not fitting:
-        return f'find out the unit of the files and set depth_scale in {DATASET_FILE} to it'
+        return f'set depth_scale in {DATASET_FILE} to the unit of the files, finer than a metre'
     options = [f'{scale:.6g} for {UNITS[scale]} ({median * scale:.2g} m)' for scale in fitting]
     return f'set depth_scale in {DATASET_FILE} to the unit of the files: {few(options, 4)}'

@@ -18,14 +18,13 @@ Splits = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of a data set.
+    """The frames of a data set and the problems of its files and splits.
 
     Attributes:
         ids: every frame that has an image or is named by a split, in counting order.
         splits: name -> ids; without the splits that cannot be read.
         disjoint: the splits that must not share frames. NYUv2 `train` is the union of `fit` and
             `val`, so it is not among them.
-        findings: problems of the files and splits.
     """
 
     ids: tuple[str, ...]

@@ -34,10 +34,7 @@ class Finding:
         return f'{self.severity}: {self.seen}{where}; {self.remedy}'
 
 
-error = partial(Finding, ERROR)
-"""A finding that ruins a training."""
-warning = partial(Finding, WARNING)
-"""A finding that may harm a training."""
+error, warning = partial(Finding, ERROR), partial(Finding, WARNING)
 
 
 def counted(number: int, noun: str) -> str:

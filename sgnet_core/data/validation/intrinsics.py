@@ -12,8 +12,7 @@ from sgnet_core.types import CameraIntrinsics
 
 FIELD_OF_VIEW_DEG = (20.0, 130.0)
 FX_OVER_FY = (0.9, 1.1)
-_FACTORS = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 2, 2, 3, 4, 6)
-"""Usual factors of resized images."""
+_REMEDY = 'give fx, fy, cx, cy for this image size (x goes with the width)'
 
 
 def intrinsics_findings(cameras: dict[CameraIntrinsics, list[str]]) -> list[Finding]:
@@ -38,15 +37,15 @@ def _implausible(camera: CameraIntrinsics) -> Iterator[Finding]:
     )
     off_centre = max(abs(share - 0.5) for share in centre)
     if off_centre >= 0.5:
-        yield error('principal_point', seen.format('outside the'), _scale_advice(camera))
+        yield error('principal_point', seen.format('outside the'), _REMEDY)
     elif off_centre > 0.2:
-        remedy = f'{_scale_advice(camera)}; cropped images may have such a centre'
+        remedy = f'{_REMEDY}; cropped images may have such a centre'
         yield warning('principal_point', seen.format('far from the centre of the'), remedy)
     if not FX_OVER_FY[0] <= camera.fx / camera.fy <= FX_OVER_FY[1]:
         yield warning(
             'pixel_shape',
             f'fx = {camera.fx:g} and fy = {camera.fy:g} differ, but pixels are square',
-            'give both for the same image size; do not stretch images in one direction',
+            f'{_REMEDY}; do not stretch images in one direction',
         )
     angle = math.degrees(2 * math.atan(camera.width / (2 * camera.fx)))
     low, high = FIELD_OF_VIEW_DEG
@@ -55,16 +54,5 @@ def _implausible(camera: CameraIntrinsics) -> Iterator[Finding]:
             'field_of_view',
             f'fx = {camera.fx:g} at image width {camera.width} is a field of view of {angle:.0f} '
             f'degrees, expected {low:.0f} to {high:.0f}',
-            'give fx and fy in pixels of this image size',
+            _REMEDY,
         )
-
-
-def _scale_advice(camera: CameraIntrinsics) -> str:
-    """The principal point is near the centre, so it suggests the image size of the intrinsics."""
-    if min(camera.cx, camera.cy) > 0:
-        across, down = camera.width / (2 * camera.cx + 1), camera.height / (2 * camera.cy + 1)
-        factor = min(_FACTORS, key=lambda f: abs(math.log(f / math.sqrt(across * down))))
-        size = f'{camera.width / factor:.0f}x{camera.height / factor:.0f}'
-        if abs(across / down - 1) < 0.15:
-            return f'they seem to be for images of {size}: multiply fx, fy, cx, cy by {factor:.4g}'
-    return 'give cx, cy for this image size (x goes with the width)'

@@ -27,10 +27,7 @@ _LOOK = 'look at the contact sheet; if classes are shifted, '
 class LabelCheck:
     """Counts label values frame by frame, as stored, and checks them at the end.
 
-    Attributes:
-        class_names: without void.
-        counts: (65536,) int64, pixels of every value in the files.
-        frames: (65536,) int64, number of frames that hold the value.
+    `counts` and `frames` are the numbers of pixels and of frames that hold each value.
     """
 
     def __init__(self, class_names: tuple[str, ...], offset: int) -> None:
@@ -100,9 +97,7 @@ class LabelCheck:
             return None
         if unknown == [UNLABELLED] and offset:
             return self._void_is_255()
-        listed = ', '.join(f'{value} ({self._share(value)})' for value in unknown[:_VALUES_SHOWN])
-        if len(unknown) > _VALUES_SHOWN:
-            listed += f' and {len(unknown) - _VALUES_SHOWN} more'
+        listed = few([f'{value} ({self._share(value)})' for value in unknown], _VALUES_SHOWN)
         seen = (
             f'label values {listed} are not classes: {len(names)} classes with label_offset '
             f'{offset} are {offset} to {self._last}'
@@ -110,12 +105,7 @@ class LabelCheck:
         if unknown == [len(names)] and offset == 0:
             seen += f': the values start at 1, and 0 ({self._share(0)}) is void'
             return error('label_offset', seen, _COUNT_FROM_1)
-        if (step := int(np.gcd.reduce(values))) > 1:
-            seen += f'; all values are multiples of {step}, as in visualised labels'
-            return error('label_scaled', seen, f'divide the label images by {step}')
-        remedy = 'correct the images, the classes file or label_offset'
-        if unknown[-1] > UNLABELLED:
-            remedy = 'store class numbers; these images may hold instances or depth'
+        remedy = 'store class numbers in the images, or correct the classes file or label_offset'
         return error('label_values', seen, remedy)
 
     def _void_is_255(self) -> Finding:

@@ -25,18 +25,23 @@ from sgnet_core.types import CameraIntrinsics
 
 _JPEG = b'\xff\xd8'
 _MAX_REPEATS = 3
-_ALLOWED = {'depth': (np.uint16,), 'label': (np.uint8, np.uint16)}
+_KINDS = {
+    'depth': (
+        *((np.uint16,), 'depth is {}, expected PNG with one channel of 16 bits'),
+        'export the raw depth, or multiply metres by 1000, round, and save as uint16 with '
+        'depth_scale: 0.001; a depth visualisation has lost the metres',
+    ),
+    'label': (
+        *((np.uint8, np.uint16), 'labels are {}, expected PNG with one channel of 8 or 16 bits'),
+        'export class numbers instead of colours, as PNG: JPEG mixes them at class borders',
+    ),
+}
+"""Kind -> valid types, and the problem and remedy of other files."""
 
 
 @dataclass(frozen=True)
 class RawFrame:
-    """One frame before any unit or offset is applied; None for what is missing or invalid.
-
-    Attributes:
-        rgb: (H, W, 3) uint8.
-        depth: (H, W) uint16.
-        labels: (H, W) uint8 or uint16.
-    """
+    """One frame before any unit or offset is applied; missing or invalid images are None."""
 
     id: str
     rgb: np.ndarray | None = None
@@ -99,10 +104,11 @@ class RawFrameReader:
         image = read_stored(path, indices=kind == 'label')
         with path.open('rb') as stream:
             is_jpeg = stream.read(len(_JPEG)) == _JPEG
-        if not is_jpeg and image.ndim == 2 and image.dtype in _ALLOWED[kind]:
+        types, seen, remedy = _KINDS[kind]
+        if not is_jpeg and image.ndim == 2 and image.dtype in types:
             return image
-        what = 'a JPEG' if is_jpeg else kind_of_image(image)
-        self._problems[_wrong_kind(kind, what)].append(sample_id)
+        seen = seen.format('a JPEG' if is_jpeg else kind_of_image(image))
+        self._problems[error(f'{kind}_kind', seen, remedy)].append(sample_id)
         return None
 
     def _read_camera(self, path: Path, sample_id: str, image: np.ndarray | None) -> None:
@@ -128,7 +134,16 @@ class RawFrameReader:
         self._frame_sizes |= set(sizes.values())
         for size in set(sizes.values()):
             if isinstance(camera, CameraIntrinsics) and size != camera.size:
-                self._problems[_intrinsics_size(camera, *size)].append(frame.id)
+                height, width = size
+                problem = error(
+                    'intrinsics_size',
+                    f'images are {width}x{height}, but the intrinsics in {DATASET_FILE} are for '
+                    f'{camera.width}x{camera.height}',
+                    f'set width: {width}, height: {height}; unless fx, fy, cx, cy already fit '
+                    f'that size, multiply fx and cx by {width / camera.width:.4g}, fy and cy by '
+                    f'{height / camera.height:.4g}',
+                )
+                self._problems[problem].append(frame.id)
 
     def _compare_content(self, frame: RawFrame) -> None:
         for kind, image in (('colour', frame.rgb), ('depth', frame.depth)):
@@ -176,34 +191,3 @@ class RawFrameReader:
                 'keep one of these frames, and find the step that copied or froze them',
                 [i for ids in groups for i in ids],
             )
-
-
-def _intrinsics_size(camera: CameraIntrinsics, height: int, width: int) -> Finding:
-    if max(abs(camera.cx / width - 0.5), abs(camera.cy / height - 0.5)) < 0.15:
-        advice = ': fx, fy, cx, cy already fit that size'
-    else:
-        across, down = width / camera.width, height / camera.height
-        advice = (
-            f', and if the images were scaled (not cropped), multiply fx and cx by {across:.4g}, '
-            f'fy and cy by {down:.4g}'
-        )
-    return error(
-        'intrinsics_size',
-        f'images are {width}x{height}, but the intrinsics in {DATASET_FILE} are for '
-        f'{camera.width}x{camera.height}',
-        f'set width: {width}, height: {height}{advice}',
-    )
-
-
-def _wrong_kind(kind: str, what: str) -> Finding:
-    if kind == 'label':
-        seen = f'labels are {what}, expected PNG with one channel of 8 or 16 bits'
-        remedy = 'export class numbers instead of colours, or map each colour to its number'
-        if what == 'a JPEG':
-            remedy = 'export them as PNG: JPEG compression mixes the numbers at class borders'
-    else:
-        seen = f'depth is {what}, expected PNG with one channel of 16 bits'
-        remedy = 'export the raw depth: a depth visualisation has lost the metres'
-        if '32-bit' in what or '64-bit' in what:
-            remedy = 'multiply metres by 1000, round, and save as uint16 with depth_scale: 0.001'
-    return error(f'{kind}_kind', seen, remedy)

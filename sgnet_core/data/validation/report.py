@@ -72,7 +72,7 @@ def _edge_values(edges: EdgeAgreement) -> dict[str, Any] | None:
         'frames': edges.frames,
         'agreement': stored.agreement,
         'best_agreement': best.agreement,
-        'best_change': best.change or None,
+        'best_change': None if best.change == 1.0 else best.change,
     }
 
 

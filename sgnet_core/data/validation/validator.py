@@ -22,13 +22,12 @@ from sgnet_core.errors import InputError
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """The counts and findings of a data set.
+    """The counts and findings of a data set, errors first.
 
     Attributes:
-        frames: all frames; `read`: the ids of the frames that were read.
+        read: the ids of the frames that were read.
         labels: None if the data set has no labels or its classes file cannot be read.
         edges: agreement of depth edges, and of label edges if any, with colour edges.
-        findings: errors first.
     """
 
     root: Path

@@ -195,10 +195,9 @@ FAULTS: dict[str, list[Step]] = {
     "void_as_class warning: 'ignore' is a class": [FROM_0, classes('back', *NAMES[:-1], 'ignore')],
     'label_values error: label values 7 (0.2 %), 41 (below 0.1 %) are not classes: 4 classes with '
     'label_offset 1 are 1 to 4 (in 1 frame: 000003);': [label(corner_labels, '000003')],
-    'label_values error: *may hold instances': [label(lambda x: x.astype(np.uint16) * 1000 + 17)],
     "label_0_255 error: label images hold only 0 and 255*0 is 'other', 1 is 'floor'; for example "
     'labels[labels == 255] = 1': [FROM_0, classes('other', 'floor'), BINARY],
-    'label_scaled error: *multiples of 60*divide the label images by 60': [label(lambda x: x * 60)],
+    'label_values error: label values 60 (*store class numbers': [label(lambda x: x * 60)],
     'label_kind error: labels are 8-bit, 3 channels*instead of colours': [
         label(lambda x: NYU40.palette[x])
     ],
@@ -219,7 +218,7 @@ FAULTS: dict[str, list[Step]] = {
     ],
     "classes_file error: classes.txt: the first line is 'wall'*; add that": [classes('wall', 'a')],
     # depth
-    'depth_unit error: median depth is *like whole metres': [depth(lambda x: x * 0.001)],
+    'depth_unit error: median depth is *finer than a metre': [depth(lambda x: x * 0.001)],
     'depth_unit warning: 5 % of the depth is beyond *unless this is outdoors: set depth_scale': [
         depth(lambda x: x * np.where(np.arange(60) < 12, 9, 1)[:, None])
     ],
@@ -246,18 +245,14 @@ FAULTS: dict[str, list[Step]] = {
         depth(lambda x: np.full_like(x, 1500), '000002')
     ],
     # intrinsics
-    'principal_point error: *(cx, cy) = (82, 60) is outside the images of 82x60; they seem to be '
-    'for images of 164x120: multiply fx, fy,': [intrinsics(cx=82.0, cy=60.0)],
-    'principal_point warning: *is far from the centre*they seem to be for images of': [
-        intrinsics(cx=20.0, cy=14.6)
-    ],
-    'principal_point error: *(29.5, 70) is outside *; give cx, cy': [intrinsics(cx=29.5, cy=70.0)],
+    'principal_point error: *(cx, cy) = (82, 60) is outside the images of 82x60; give fx, fy, cx, '
+    'cy for this image size': [intrinsics(cx=82.0, cy=60.0)],
+    'principal_point warning: *is far from the centre': [intrinsics(cx=20.0, cy=14.6)],
     'pixel_shape warning: *differ, but pixels are square': [intrinsics(fy=140.0)],
     'field_of_view error: *is a field of view of 158 degrees': [intrinsics(fx=8.0, fy=8.0)],
     'intrinsics_size error: images are 82x60, but the intrinsics in dataset.yaml are for 164x120 '
-    '(in 8 *multiply fx and cx by 0.5, fy and cy by 0.5': [OF_DOUBLE_SIZE],
-    'intrinsics_size error: *set width: 82, height: 60: fx, fy, cx, cy already fit that size': [
-        intrinsics(width=164, height=120)
+    '(in 8 *set width: 82, height: 60;*multiply fx and cx by 0.5, fy and cy by 0.5': [
+        OF_DOUBLE_SIZE
     ],
     'principal_point error: *(in 2 frames: 000002, 000005)': [
         *(write_cameras, camera('000002', '80 0 99 0 80 29.5 0 0 1')),
