@@ -2,6 +2,7 @@
 """Bags of all formats are read, also truncated ones."""
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,19 +27,24 @@ LATCHED_QOS = """
 """
 
 
-def write_rosbag2(path, storage):
+def write_images(writer, types, serialize, header=lambda index: {}, **options):
     """Two image topics, message i filled with the value i and stamped i s + 7 ns."""
-    types = standard_types()
-    with Rosbag2Writer(path, version=8, storage_plugin=storage) as writer:
+    with writer:
         connections = [
-            writer.add_connection(topic, 'sensor_msgs/msg/Image', typestore=types)
+            writer.add_connection(topic, 'sensor_msgs/msg/Image', typestore=types, **options)
             for topic in TOPICS
         ]
         for index in range(COUNT):
-            cdr = types.serialize_cdr(image(types, index), 'sensor_msgs/msg/Image')
+            data = serialize(image(types, index, **header(index)), 'sensor_msgs/msg/Image')
             for connection in connections:
-                writer.write(connection, index * 1_000_000_000, cdr)
-    return path
+                writer.write(connection, index * 1_000_000_000, data)
+    return writer.path
+
+
+def write_rosbag2(path, storage):
+    types = standard_types()
+    writer = Rosbag2Writer(path, version=8, storage_plugin=storage)
+    return write_images(writer, types, types.serialize_cdr)
 
 
 def write_mcap(path, compression):
@@ -66,16 +72,9 @@ def write_rosbag1(path, compression):
         writer.set_compression(compression)
     # Small chunks, so that a cut is between two of them.
     writer.chunk_threshold = 50_000
-    with writer:
-        connections = [
-            writer.add_connection(topic, 'sensor_msgs/msg/Image', typestore=types, latching=1)
-            for topic in TOPICS
-        ]
-        for index in range(COUNT):
-            raw = types.serialize_ros1(image(types, index, seq=index), 'sensor_msgs/msg/Image')
-            for connection in connections:
-                writer.write(connection, index * 1_000_000_000, raw)
-    return path
+    return write_images(
+        writer, types, types.serialize_ros1, lambda index: {'seq': index}, latching=1
+    )
 
 
 def image(types, index, **header):
@@ -208,16 +207,10 @@ def test_missing_topic_names_the_nearest(tmp_path, topic, kind, messages):
 
 
 def test_deserialize_rejects_a_short_message(tmp_path):
-    path = tmp_path / 'bag'
-    types = standard_types()
-    with Rosbag2Writer(path, version=8) as writer:
-        connection = writer.add_connection('/a', 'sensor_msgs/msg/Image', typestore=types)
-        cdr = types.serialize_cdr(image(types, 1), 'sensor_msgs/msg/Image')
-        writer.write(connection, 5, bytes(cdr)[:400])
-    with Bag(path) as bag:
-        (message,) = bag.messages()
+    with Bag(MAKERS['mcap'](tmp_path)) as bag:
+        message = next(bag.messages())
         with pytest.raises(DataError, match='not a valid sensor_msgs/msg/Image'):
-            bag.deserialize(message)
+            bag.deserialize(replace(message, cdr=message.cdr[:400]))
 
 
 @pytest.mark.parametrize('little', [True, False])

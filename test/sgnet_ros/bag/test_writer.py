@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A dataset and its bag have equal frames."""
+"""A written bag has the depth, stamps and topics of its frames."""
 
-import operator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from bag_files import assert_all_same
 
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
@@ -17,19 +15,6 @@ from sgnet_ros.bag.writer import START_NS, write_bag
 from sgnet_ros.conversions.images import stamp_ns
 
 TOPICS = FrameTopics()
-
-
-@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_bag_has_the_frames_of_the_dataset(tiny_dataset, tmp_path, storage):
-    path = tmp_path / 'bag'
-    write_bag(tiny_dataset, path, tiny_dataset.rate_hz, tiny_dataset.class_names, storage)
-    with Bag(path) as bag:
-        frames = BagFrames(bag)
-        assert frames.class_names == tiny_dataset.class_names
-        assert operator.length_hint(frames) == len(tiny_dataset)
-        for _ in range(2):
-            assert_all_same(frames, tiny_dataset)
-        assert frames.pairs == len(tiny_dataset)
 
 
 def test_bag_has_every_millimetre(tmp_path):
@@ -75,17 +60,6 @@ def test_topics_stamps_and_qos(bag_path, tiny_samples):
         '/camera/camera/labels/image_raw': 'mono8',
         '/camera/camera/color/camera_info': 'sensor_msgs/msg/CameraInfo',
     }
-
-
-def test_bag_without_labels_has_three_topics(tmp_path, tiny_samples):
-    path = tmp_path / 'bag'
-    write_bag([replace(s, labels=None) for s in tiny_samples], path, 10.0)
-    with Bag(path) as bag:
-        assert len(bag.topics) == 3
-        samples = list(BagFrames(bag, replace(TOPICS, labels=None)))
-        assert [s.labels for s in samples] == [None] * len(tiny_samples)
-        with pytest.raises(DataError, match=r'no topic /camera/camera/labels/image_raw.*nearest'):
-            BagFrames(bag)
 
 
 def test_error_removes_the_bag(tmp_path, tiny_samples):
