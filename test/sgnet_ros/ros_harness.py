@@ -57,13 +57,23 @@ class RosHarness:
             self.executor.spin_once(timeout_sec=0.05)
 
     def segmentation(
-        self, segmenter, name='segmentation', namespace='/', camera='/cam', **parameters
+        self,
+        segmenter,
+        name='segmentation',
+        namespace='/',
+        camera='/cam',
+        inputs=None,
+        **parameters,
     ):
-        """The node under test, called `name`; parameter names have `__` for a dot."""
+        """The node under test, called `name`; parameter names have `__` for a dot.
+
+        Its inputs are topics of `camera`, or `inputs`: rgb, depth, camera_info.
+        """
         from rclpy.parameter import Parameter
 
         from sgnet_ros.node.segmentation_node import SegmentationNode
 
+        rgb, depth, info = inputs or (f'{camera}/{part}' for part in ('rgb', 'depth', 'info'))
         overrides = [
             Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
         ]
@@ -75,9 +85,9 @@ class RosHarness:
                 cli_args=[
                     '--ros-args',
                     '-r', f'__node:={name}', '-r', f'__ns:={namespace}',
-                    '-r', f'rgb/image:={camera}/rgb',
-                    '-r', f'depth/image:={camera}/depth',
-                    '-r', f'rgb/camera_info:={camera}/info',
+                    '-r', f'rgb/image:={rgb}',
+                    '-r', f'depth/image:={depth}',
+                    '-r', f'rgb/camera_info:={info}',
                     '-r', f'depth/camera_info:={camera}/depth_info',
                 ],
             )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bag_files import edited, shifted, truncate, unknown_encoding
+from bag_files import edited, rewrite, shifted, truncate, unknown_encoding
 from random_network import save_random_checkpoint
+from replay_results import mask, replay_result
 
 from sgnet_core.cli.runner import run_command
 from sgnet_core.evaluation import evaluate
@@ -18,9 +19,9 @@ from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU13, NYU40, nyu40_to_nyu13
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
-from sgnet_ros.bag.mask_writer import LABELS, MASK
-from sgnet_ros.bag.reader import Bag
-from sgnet_ros.bag.writer import write_bag
+from sgnet_ros.bag.mask_writer import LABELS, MASK, OVERLAY
+from sgnet_ros.bag.reader import Bag, with_header_stamp
+from sgnet_ros.bag.writer import START_NS, write_bag
 
 TOPICS = FrameTopics()
 OTHER_CLASSES = tuple(f'kind {index}' for index in range(40))
@@ -35,7 +36,8 @@ def evaluate_bag(checkpoint, tmp_path, capsys):
         file = tmp_path / 'metrics.json'
         file.unlink(missing_ok=True)
         # ONNX Runtime needs ten seconds for its graph.
-        argv = [bag, '--checkpoint', checkpoint, '--backend', 'torch', '--json', file, *options]
+        network = ['--checkpoint', checkpoint, '--backend', 'torch']
+        argv = [bag, *(() if '--node' in options else network), '--json', file, *options]
         status = run_command('sgnet_ros', 'evaluate_bag', [str(a) for a in argv])
         metrics = json.loads(file.read_text()) if file.exists() else None
         return status, metrics, capsys.readouterr().err
@@ -92,10 +94,15 @@ def test_invalid_frames_are_left_out(bag_path, tiny_samples, checkpoint, evaluat
     check_confusion(metrics, checkpoint, tiny_samples[::2])
 
 
+@pytest.mark.parametrize('options', [(), ('--live', '--node', '/any')])
 def test_ctrl_c_reports_the_frames_so_far(
-    tiny_samples, checkpoint, evaluate_bag, tmp_path, monkeypatch
+    tiny_samples, checkpoint, evaluate_bag, tmp_path, monkeypatch, options
 ):
-    write_bag(tiny_samples * 8, tmp_path / 'bag', 10.0, NYU40.class_names)
+    samples = tiny_samples * 8
+    write_bag(samples, tmp_path / 'bag', 1000.0, NYU40.class_names)
+    stamps = [START_NS + index * 1_000_000 for index in range(40)]
+    masks = {stamp: mask(sample.labels) for stamp, sample in zip(stamps, samples, strict=True)}
+    replayed = replay_result(masks, stamps=stamps)
     seen = []
 
     def interrupt(self, sample, result):
@@ -103,11 +110,13 @@ def test_ctrl_c_reports_the_frames_so_far(
         if len(seen) == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setenv('ROS_DOMAIN_ID', '1')
+    monkeypatch.setattr('sgnet_ros.replay.session.ReplaySession.run', lambda self: replayed)
     monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskWriter.write', interrupt)
-    status, metrics, _ = evaluate_bag(tmp_path / 'bag', '--write-bag', tmp_path / 'masks')
-    assert (status, metrics['interrupted']) == (130, True)
+    options = ('--write-bag', tmp_path / 'masks', *options)
+    status, metrics, _ = evaluate_bag(tmp_path / 'bag', *options)
+    assert (status, metrics['interrupted'], metrics['frames']) == (130, True, len(seen))
     assert 7 <= len(seen) < 40
-    check_confusion(metrics, checkpoint, (tiny_samples * 8)[: len(seen)])
     with Bag(tmp_path / 'masks') as bag:
         assert bag.damage is None
 
@@ -121,19 +130,44 @@ def test_report_shows_the_frames(bag_path, evaluate_bag, tmp_path):
     assert page.count('<img ') == 5 * 5 and metrics['data_sha256'] in page
 
 
-def test_folder_labels_and_written_masks(
-    tiny_samples, tiny_dataset, checkpoint, evaluate_bag, tmp_path
-):
+def test_labels_can_be_in_a_folder(tiny_samples, tiny_dataset, checkpoint, evaluate_bag, tmp_path):
     write_bag(tiny_samples, tmp_path / 'bag', 10.0)
-    options = ('--labels', tiny_dataset.root, '--write-bag', tmp_path / 'masks')
-    status, metrics, _ = evaluate_bag(tmp_path / 'bag', *options)
+    status, metrics, _ = evaluate_bag(tmp_path / 'bag', '--labels', tiny_dataset.root)
     assert status == 0
     check_confusion(metrics, checkpoint, tiny_samples)
+
+
+def messages(path, *topics):
+    with Bag(path) as bag:
+        return list(bag.messages(topics or [t for t in bag.topics if 'segmentation' not in t]))
+
+
+def test_written_bag_has_masks_at_the_time_of_their_images(
+    bag_path, checkpoint, evaluate_bag, tmp_path
+):
+    """The stamps are not the times of recording. Earlier masks are replaced."""
+
+    def stamped_by_the_sensor(topic, index, cdr, time_ns):
+        return (cdr if 'names' in topic else with_header_stamp(cdr, time_ns - 10**17)), time_ns
+
+    source = rewrite(bag_path, tmp_path / 'source', stamped_by_the_sensor)
+    once, twice = tmp_path / 'once', tmp_path / 'twice'
+    assert evaluate_bag(source, '--write-bag', once)[0] == 0
+    assert evaluate_bag(once, '--write-bag', once)[0] == 2, 'the bag exists'
+    assert evaluate_bag(once, '--write-bag', twice)[0] == 0
+    assert messages(once) == messages(twice) == messages(source)
+    assert messages(once, MASK, OVERLAY, LABELS) == messages(twice, MASK, OVERLAY, LABELS)
     segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
-    with Bag(tmp_path / 'masks') as bag:
-        for sample in BagFrames(bag, FrameTopics(labels=MASK, label_names=LABELS)):
+    with Bag(once) as bag:
+        frames = BagFrames(bag, FrameTopics(labels=MASK, label_names=LABELS))
+        assert frames.class_names == NYU40.class_names
+        assert bag.topics[LABELS].latched
+        for sample in frames:
             np.testing.assert_array_equal(sample.labels, segmenter.segment(sample.frame).labels)
-    assert evaluate_bag(tmp_path / 'bag', *options)[0] == 2, 'the bag with masks exists'
+        for topic in (MASK, OVERLAY):
+            for made, image in zip(messages(once, topic), messages(once, TOPICS.rgb), strict=True):
+                assert made.time_ns == image.time_ns
+                assert bag.deserialize(made).header == bag.deserialize(image).header
 
 
 def test_remap_merges_classes(bag_path, evaluate_bag):

@@ -9,13 +9,12 @@ import threading
 import numpy as np
 import pytest
 from bag_files import shifted
-from replay_results import mask, replay_result
+from fake_node import FakeSegmenter
 
 from sgnet_core.cli.runner import run_command
-from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.labels import NYU40
 from sgnet_ros.bag.frame_topics import FrameTopics
-from sgnet_ros.bag.writer import START_NS, write_bag
+from sgnet_ros.bag.writer import write_bag
 
 TOPICS = FrameTopics()
 
@@ -41,36 +40,17 @@ def evaluate(ros_domain_id, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def running_node(ros, checkpoint):
+def running_node(ros):
     """A running node in a thread; `on_frame` gets its frames, `leave` ends it."""
-    from rclpy.parameter import Parameter
-
-    from sgnet_ros.node.segmentation_node import SegmentationNode
-
-    segmenter = Segmenter.from_checkpoint(checkpoint, backend='torch')
     ended, threads = threading.Event(), []
 
     def start(name, on_frame=lambda frame: None, leave=None, **parameters):
         namespace, _, name = name.rpartition('/')
-
-        class Watched:
-            def __getattr__(self, name):
-                return getattr(segmenter, name)
-
-            def segment_on_device(self, frame):
-                on_frame(frame)
-                return segmenter.segment_on_device(frame)
-
-        inputs = {'rgb/image': TOPICS.rgb, 'depth/image': TOPICS.depth}
-        inputs['rgb/camera_info'] = TOPICS.camera_info
-        overrides = {'qos.input': 'reliable', 'diagnostics.period': 0.2} | parameters
-        node = SegmentationNode(
-            lambda *options: Watched(),
-            context=ros.context,
-            parameter_overrides=[Parameter(key, value=value) for key, value in overrides.items()],
-            cli_args=['--ros-args', '-r', f'__node:={name}', '-r', f'__ns:={namespace or "/"}']
-            + [word for pair in inputs.items() for word in ('-r', ':='.join(pair))],
-        )
+        segmenter = FakeSegmenter(on_frame)
+        segmenter.class_names, segmenter.palette = NYU40.class_names, NYU40.palette
+        parameters = {'qos__input': 'reliable', 'diagnostics__period': 0.2} | parameters
+        inputs = (TOPICS.rgb, TOPICS.depth, TOPICS.camera_info)
+        node = ros.segmentation(segmenter, name, namespace or '/', inputs=inputs, **parameters)
 
         def spin():
             while not ended.is_set():
@@ -81,8 +61,6 @@ def running_node(ros, checkpoint):
                     node.destroy_node()
                     leave.clear()
 
-        node.start()
-        ros.add(node)
         threads.append(threading.Thread(target=spin))
         threads[0].start()
         return node
@@ -145,30 +123,13 @@ def test_ctrl_c_reports_the_masks_so_far(bag, evaluate, running_node, name):
             if name == 'interrupted_and_left':
                 leave.set()
 
-    running_node(name, interrupt, leave, **{'queue.policy': 'all', 'max_rate': 5.0})
+    running_node(name, interrupt, leave, queue__policy='all', max_rate=5.0)
     status, metrics = evaluate(bag, '--live', '--lossless', '--node', f'/{name}')
     assert status == 130
     assert metrics['interrupted'] is True
     assert 2 <= metrics['frames'] == metrics['masks'] < 15
     assert min(metrics['dropped'].values(), default=1) > 0
     assert adds_up(metrics)
-
-
-def test_ctrl_c_ends_the_comparison(bag, evaluate, tmp_path, monkeypatch):
-    stamps = [START_NS + index * 1_000_000 for index in range(15)]
-    result = replay_result({stamp: mask(arrived_s=stamp / 1e9) for stamp in stamps}, stamps=stamps)
-    seen = []
-
-    def interrupted(self, sample, result):
-        seen.append(sample.id)
-        if len(seen) == 7:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr('sgnet_ros.replay.session.ReplaySession.run', lambda self: result)
-    monkeypatch.setattr('sgnet_ros.bag.mask_writer.MaskWriter.write', interrupted)
-    argv = (bag, '--live', '--node', '/any', '--write-bag', tmp_path / 'masks')
-    status, metrics = evaluate(*argv)
-    assert (status, metrics['interrupted'], metrics['frames']) == (130, True, 7)
 
 
 def test_end_of_a_running_node_is_an_error(bag, evaluate, running_node, capfd):
