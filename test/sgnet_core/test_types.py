@@ -53,13 +53,6 @@ def test_cropped_and_flipped_intrinsics_move_projections(points, camera, sign, m
     np.testing.assert_allclose(after, project(CAMERA, points) * sign + moved, atol=1e-9)
 
 
-def test_size_is_height_first():
-    frame = RgbdFrame(np.zeros((23, 37, 3), np.uint8), np.zeros((23, 37), np.float32), CAMERA)
-    assert frame.size == CAMERA.size == (23, 37)
-    assert CAMERA.resized(5, 9).size == (5, 9)
-    assert CAMERA.cropped(top=4, left=-3, height=15, width=30).size == (15, 30)
-
-
 @pytest.mark.parametrize(
     ('values', 'message'),
     [

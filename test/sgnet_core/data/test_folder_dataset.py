@@ -31,7 +31,8 @@ def edit_yaml(root: Path, **changes) -> None:
 
 
 def test_round_trip_is_exact(tiny_dataset, tiny_samples):
-    assert len(tiny_dataset) == 5
+    assert (tiny_dataset.name, tiny_dataset.rate_hz) == ('tiny', 30.0)
+    assert (tiny_dataset.ids, tiny_dataset.splits) == (('0', '1', '2', '3', '4'), ('fit', 'val'))
     for written, read in zip(tiny_samples, tiny_dataset, strict=True):
         assert read.id == written.id
         np.testing.assert_array_equal(read.frame.rgb, written.frame.rgb)
@@ -39,14 +40,6 @@ def test_round_trip_is_exact(tiny_dataset, tiny_samples):
         np.testing.assert_array_equal(read.labels, written.labels)
         np.testing.assert_array_equal(read.pose, written.pose)
         assert read.frame.intrinsics == written.frame.intrinsics
-
-
-def test_dataset_reads_attributes(tiny_dataset, tiny_samples):
-    read = tiny_dataset
-    assert (read.name, read.rate_hz, read.splits) == ('tiny', 30.0, ('fit', 'val'))
-    assert (read.ids, read.class_names) == (('0', '1', '2', '3', '4'), NYU40.class_names)
-    assert read.intrinsics == tiny_samples[0].frame.intrinsics
-    assert read.has_labels and read.has_poses
 
 
 def test_dataset_selects_splits_and_ids(tiny_dataset):
@@ -361,16 +354,6 @@ def test_damaged_image_is_named(tiny_dataset, kind, damage, message):
     path = tiny_dataset.root / kind / '1.png'
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=re.escape(str(path)) + ': ' + message):
-        tiny_dataset[1]
-
-
-def test_truncated_jpeg_is_rejected(tiny_dataset):
-    path = tiny_dataset.root / 'image' / '1.png'
-    jpeg = cv2.imencode('.jpg', tiny_dataset[1].frame.rgb)[1].tobytes()
-    path.write_bytes(jpeg)
-    assert tiny_dataset[1].frame.rgb.any()
-    path.write_bytes(jpeg[: len(jpeg) // 2])
-    with pytest.raises(DataError, match='cut off after'):
         tiny_dataset[1]
 
 

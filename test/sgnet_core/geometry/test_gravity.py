@@ -31,13 +31,6 @@ def coarse_normals(depth_m):
     return surface_normals(torch.from_numpy(depth_m).float(), CAMERA, GRAVITY_RADIUS_PX, step=4)
 
 
-@pytest.mark.parametrize('pitch_deg', [-30.0, -8.0, 0.0, 25.0])
-@pytest.mark.parametrize('roll_deg', [-20.0, 5.0])
-def test_gravity_follows_a_tilted_camera(pitch_deg, roll_deg):
-    depth_m, _, gravity = room(pitch_deg, roll_deg)
-    assert degrees_between(estimate_down(coarse_normals(depth_m)).numpy(), gravity) < 1
-
-
 @pytest.fixture(scope='module')
 def furnished_rooms():
     data = RoomDataset(4, (48, 64), seed=5, frames_per_room=1)
@@ -104,12 +97,6 @@ def test_smallest_eigenvector_equals_eigh(scale):
     expected = torch.linalg.eigh(matrix).eigenvectors[..., 0]
     found = _smallest_eigenvector(matrix, torch.tensor([0.0, 1.0, 0.0]).double().expand(5, 3))
     torch.testing.assert_close(found, expected * expected[:, 1:2].sign())
-
-
-def test_smallest_eigenvector_keeps_an_orthogonal_start():
-    matrix = torch.diag(torch.tensor([1.0, 2.0, -1.0]).double())
-    start = torch.tensor([0.0, 1.0, 0.0]).double()
-    torch.testing.assert_close(_smallest_eigenvector(matrix, start), start)
 
 
 def test_tracked_gravity_is_stable_in_a_real_sequence(research_data):

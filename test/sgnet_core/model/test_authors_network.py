@@ -140,11 +140,6 @@ def authors_forward(state, variant, image, depth):
 @pytest.mark.parametrize('variant', DEPTHS)
 def test_converted_network_equals_the_authors(variant, tmp_path):
     state = random_state(variant)
-    # The paper's millions, training head and frozen biases included, as the authors count.
-    count = sum(t.numel() for n, t in state.items() if 'running_' not in n)
-    paper = {'sgnet_r50': 39.31, 'sgnet_r101': 58.30, 'sgnet_aspp_r101': 64.72}
-    assert round(count / 1e6, 2) == paper[variant]
-
     path = write_authors_file(tmp_path / 'authors.pth.tar', state)
     checkpoint, _ = convert(read_state_dict(path), variant, keep_auxiliary=True)
     save_checkpoint(tmp_path / 'converted.safetensors', checkpoint)

@@ -9,6 +9,7 @@ import torch
 import numpy as np
 import pytest
 import torch.nn.functional as F
+from deform_conv_cases import Case
 
 from sgnet_core.model import modulated_deform_conv2d
 from sgnet_core.ops import deform_conv, deform_conv_reference
@@ -22,19 +23,8 @@ WINDOWS = [
 
 
 def random_inputs(window, batch=2, dtype=torch.float64, spread=1.5, size=(5, 7)):
-    kernel, stride, padding, dilation = window
-    generator = torch.Generator().manual_seed(3)
-    out = [
-        (size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
-        for i in (0, 1)
-    ]
-    k = kernel[0] * kernel[1]
-
-    def draw(*shape):
-        return torch.randn(*shape, generator=generator, dtype=dtype)
-
-    x, weight, bias = draw(batch, 3, *size), draw(4, 3, *kernel), draw(4)
-    return x, draw(batch, 2 * k, *out) * spread, draw(batch, k, *out).sigmoid(), weight, bias
+    case = Case(3, 4, size, *window)
+    return [tensor.to(dtype) for tensor in case.inputs(torch.float32, batch, spread)]
 
 
 def bilinear(image, y, x):
@@ -75,19 +65,6 @@ def test_operator_equals_naive_loops(window, spread):
     inputs = random_inputs(window, spread=spread)
     torch.testing.assert_close(
         modulated_deform_conv2d(*inputs, *window[1:]), naive(*inputs, *window[1:])
-    )
-
-
-@pytest.mark.parametrize('window', WINDOWS)
-@pytest.mark.parametrize(('channels', 'outputs'), [(9, 2), (3, 4)])
-def test_few_and_many_outputs_agree_with_the_reference(window, channels, outputs):
-    """A CPU gathers products where there are few outputs, samples where there are many."""
-    _, offset, mask, *_ = random_inputs(window, spread=6.0)
-    x, weight = torch.randn(2, channels, 5, 7), torch.randn(outputs, channels, *window[0])
-    inputs = (x.double(), offset, mask, weight.double(), torch.randn(outputs).double())
-    torch.testing.assert_close(
-        modulated_deform_conv2d(*inputs, *window[1:]),
-        deform_conv_reference.forward(*inputs, *window[1:]),
     )
 
 
@@ -221,14 +198,3 @@ def test_gpu_without_triton_runs_the_reference_with_one_warning(monkeypatch, cap
         assert deform_conv._implementation('cuda', torch.float16) is deform_conv_reference
     assert ['Triton cannot be used' in record.message for record in caplog.records] == [True]
     deform_conv._implementation.cache_clear()
-
-
-def test_torch_compile_finds_one_graph():
-    inputs = [tensor.requires_grad_() for tensor in random_inputs(WINDOWS[1], dtype=torch.float32)]
-    # Tracing and autograd, without a compiler of machine code.
-    compiled = torch.compile(modulated_deform_conv2d, fullgraph=True, backend='aot_eager')
-    expected = modulated_deform_conv2d(*inputs, *WINDOWS[1][1:])
-    torch.testing.assert_close(compiled(*inputs, *WINDOWS[1][1:]), expected)
-    gradients = torch.autograd.grad(expected.square().sum(), inputs)
-    of_compiled = torch.autograd.grad(compiled(*inputs, *WINDOWS[1][1:]).square().sum(), inputs)
-    torch.testing.assert_close(of_compiled, gradients)
