@@ -76,31 +76,27 @@ def compressed(source, target, topics, codec):
     """Copy a bag with colour as PNG and depth of 16UC1 as `codec`, on topics with a suffix."""
     types = standard_types()
     kind = 'sensor_msgs/msg/CompressedImage'
-    encoders = {
-        topics.rgb: (
-            '/compressed',
-            lambda image: ('rgb8; png compressed bgr8', png(pixels(image))),
-        ),
-        topics.depth: (
-            '/compressedDepth',
-            lambda image: (
-                f'16UC1; compressedDepth {codec}',
-                compressed_depth(pixels(image).view('<u2')[:, :, 0], codec),
-            ),
-        ),
-    }
+    suffixes = {topics.rgb: '/compressed', topics.depth: '/compressedDepth'}
+
+    def encoded(topic, image):
+        if topic == topics.rgb:
+            return 'rgb8; png compressed bgr8', png(pixels(image))
+        data = compressed_depth(pixels(image).view('<u2')[:, :, 0], codec)
+        return f'16UC1; compressedDepth {codec}', data
+
     with Bag(source) as bag, Writer(target, version=8) as writer:
-        connections = {
-            t.name: writer.add_connection(t.name + encoders[t.name][0], kind, typestore=types)
-            if t.name in encoders
-            else writer.add_connection(t.name, t.msgtype, typestore=types)
-            for t in bag.topics.values()
-        }
+        connections = {}
+        for name, topic in bag.topics.items():
+            new, msgtype = (
+                name + suffixes.get(name, ''),
+                kind if name in suffixes else topic.msgtype,
+            )
+            connections[name] = writer.add_connection(new, msgtype, typestore=types)
         for message in bag.messages():
             cdr = message.cdr
-            if message.topic in encoders:
+            if message.topic in suffixes:
                 image = bag.deserialize(message)
-                image_format, data = encoders[message.topic][1](image)
+                image_format, data = encoded(message.topic, image)
                 octets = np.frombuffer(data, np.uint8)
                 smaller = types.types[kind](header=image.header, format=image_format, data=octets)
                 cdr = types.serialize_cdr(smaller, kind)

@@ -18,13 +18,11 @@ def png(pixels):
     rows = b''.join(b'\0' + row.astype(pixels.dtype.newbyteorder('>')).tobytes() for row in pixels)
     header = struct.pack('>IIBBBBB', width, height, bits, PNG_COLOUR_TYPES[channels], 0, 0, 0)
     chunks = {b'IHDR': header, b'IDAT': zlib.compress(rows), b'IEND': b''}
-    return PNG_START + b''.join(
-        struct.pack('>I', len(content))
-        + kind
-        + content
-        + struct.pack('>I', zlib.crc32(kind + content))
-        for kind, content in chunks.items()
-    )
+    data = PNG_START
+    for kind, content in chunks.items():
+        checksum = zlib.crc32(kind + content)
+        data += struct.pack('>I', len(content)) + kind + content + struct.pack('>I', checksum)
+    return data
 
 
 def rvl(values):

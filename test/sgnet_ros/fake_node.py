@@ -5,12 +5,18 @@ It labels by depth: below two metres is 'near', above is 'far', invalid depth is
 """
 
 import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
+import rclpy
+from rclpy.signals import SignalHandlerOptions
 
+from sgnet_core.errors import SgnetError
 from sgnet_core.types import UNLABELLED, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
+from sgnet_ros.node.process import serve
+from sgnet_ros.node.segmentation_node import SegmentationNode
 
 CLASS_NAMES = ('near', 'far')
 PALETTE = np.array([[10, 20, 30], [200, 100, 50]], np.uint8)
@@ -54,13 +60,6 @@ def main():
     The first argument: `work`; `fail` raises at the first frame, `hang` never finishes it; `load`
     never finishes loading, `reload` not for the second time. They print 'hanging' first.
     """
-    import threading
-
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-
-    from sgnet_ros.node.process import serve
-    from sgnet_ros.node.segmentation_node import SegmentationNode
 
     def fail(frame):
         raise RuntimeError('a defect in the network')
@@ -84,8 +83,6 @@ def main():
 
 
 if __name__ == '__main__':
-    from sgnet_core.errors import SgnetError
-
     try:
         main()
     except SgnetError as error:

@@ -8,11 +8,26 @@ import time
 from collections import defaultdict
 
 import pytest
+import rclpy
+from fake_node import FakeSegmenter
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+from sgnet_ros.node.segmentation_node import SegmentationNode
 
 DEADLINE_S = 90.0
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND + 7
 MASK = '/segmentation/mask'
+INPUT_NAMES = {
+    'rgb/image': 'rgb',
+    'depth/image': 'depth',
+    'rgb/camera_info': 'info',
+    'depth/camera_info': 'depth_info',
+}
 
 
 class RosHarness:
@@ -39,10 +54,6 @@ class RosHarness:
 
     def external_node(self, name):
         """A node with its own context, like one of another process; it is not spun."""
-        import rclpy
-        from rclpy.context import Context
-        from rclpy.node import Node
-
         context = Context()
         rclpy.init(context=context, domain_id=self.context.get_domain_id())
         self.external_nodes.append(Node(name, context=context))
@@ -69,29 +80,21 @@ class RosHarness:
 
         Its inputs are topics of `camera`, or `inputs`: rgb, depth, camera_info.
         """
-        from rclpy.parameter import Parameter
-
-        from sgnet_ros.node.segmentation_node import SegmentationNode
-
-        rgb, depth, info = inputs or (f'{camera}/{part}' for part in ('rgb', 'depth', 'info'))
         overrides = [
             Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
         ]
+        names = {'__node': name, '__ns': namespace}
+        names |= {topic: f'{camera}/{name}' for topic, name in INPUT_NAMES.items()}
+        names |= zip(INPUT_NAMES, inputs or (), strict=False)
+        arguments = [word for old, new in names.items() for word in ('-r', f'{old}:={new}')]
         node = self.add(
             SegmentationNode(
                 lambda *options: segmenter,
                 context=self.context,
                 parameter_overrides=overrides,
-                cli_args=[
-                    '--ros-args',
-                    '-r', f'__node:={name}', '-r', f'__ns:={namespace}',
-                    '-r', f'rgb/image:={rgb}',
-                    '-r', f'depth/image:={depth}',
-                    '-r', f'rgb/camera_info:={info}',
-                    '-r', f'depth/camera_info:={camera}/depth_info',
-                ],
+                cli_args=['--ros-args', *arguments],
             )
-        )  # fmt: skip
+        )
         node.start()
         return node
 
@@ -103,9 +106,6 @@ class RosHarness:
 
         Inputs are reliable unless told otherwise.
         """
-        from fake_node import FakeSegmenter
-        from sensor_msgs.msg import Image
-
         parameters = {'qos__input': 'reliable', **parameters}
         node = self.segmentation(segmenter or FakeSegmenter(), **parameters)
         camera = self.camera()
@@ -128,6 +128,10 @@ class RosHarness:
         self.spin_until(found, f'{texts} in the log')
         return found()[0]
 
+    def wait_for_pairs(self, node, count):
+        """Wait until `node` has made `count` pairs."""
+        self.spin_until(lambda: node.counters.counts().pairs == count, f'{count} pairs')
+
     def wait_for_drops(self, node, **causes):
         """Wait until `node` has dropped exactly these numbers by cause."""
         self.spin_until(lambda: node.counters.counts().dropped == causes, f'{causes}')
@@ -145,10 +149,6 @@ class Camera:
     """Publishes the inputs of the node and stores its outputs by topic."""
 
     def __init__(self, world, reliable, name):
-        from rclpy.node import Node
-        from rclpy.qos import QoSProfile, ReliabilityPolicy
-        from sensor_msgs.msg import CameraInfo, Image
-
         self.world = world
         self.node = world.add(Node('camera', namespace=name, context=world.context))
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
@@ -188,8 +188,6 @@ class Camera:
 
     def send(self, stamp_ns, rgb=None, depth=None, info=None):
         """Publish camera_info and colour from `frame`, depth from `depth_frame`."""
-        from sensor_msgs.msg import CameraInfo
-
         info = info or CameraInfo(width=6, height=4, k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1.0])
         rgb = rgb or image('rgb8', bytes(range(72)))
         depth = depth or image('16UC1', struct.pack('<24H', *range(0, 4800, 200)))
@@ -206,21 +204,14 @@ def stamps(messages):
 
 def image(encoding, data, width=6, height=4):
     """An image with these bytes as data."""
-    from sensor_msgs.msg import Image
-
+    octets = array.array('B', data)
     return Image(
-        height=height,
-        width=width,
-        encoding=encoding,
-        step=len(data) // height,
-        data=array.array('B', data),
+        height=height, width=width, encoding=encoding, step=len(data) // height, data=octets
     )
 
 
 def camera_messages(width, height, depth_mm=1000):
     """Black colour, constant depth and camera_info of this size, arguments of `Camera.send`."""
-    from sensor_msgs.msg import CameraInfo
-
     intrinsics = [5.0, 0, width / 2, 0, 5.0, height / 2, 0, 0, 1.0]
     return {
         'rgb': image('rgb8', bytes(3 * width * height), width, height),

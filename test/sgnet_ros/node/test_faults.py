@@ -23,7 +23,7 @@ def test_pair_waits_for_the_camera_info_of_a_new_resolution(ros):
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
     for second in (1, 2):
         camera.send(T0 + second * SECOND, **camera_messages(8, 5))
-        ros.spin_until(lambda n=second: node.counters.counts().pairs == n + 1, 'the pair')
+        ros.wait_for_pairs(node, second + 1)
     ros.spin_until(lambda: node.counters.counts().dropped, 'the end of the one before')
     counts = node.counters.counts()
     assert (counts.masks, counts.dropped) == (1, {'bad_camera_info': 1})
@@ -40,7 +40,7 @@ def test_queued_pairs_keep_their_camera_info(ros):
     sizes = [(6, 4), (6, 4), (8, 5), (8, 5), (6, 4)]
     for second, size in enumerate(sizes):
         camera.send(T0 + second * SECOND, **camera_messages(*size))
-        ros.spin_until(lambda n=second: node.counters.counts().pairs == n + 1, 'the pair')
+        ros.wait_for_pairs(node, second + 1)
         ros.spin_until(entered.is_set, 'the first frame is in the making')
     release.set()
     camera.output_at(T0 + 4 * SECOND)

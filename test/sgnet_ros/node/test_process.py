@@ -18,7 +18,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rclpy.utilities import get_rmw_implementation_identifier
-from ros_harness import DEADLINE_S, MASK
+from ros_harness import DEADLINE_S, INPUT_NAMES, MASK
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool, Trigger
@@ -89,8 +89,8 @@ def program(ros, ros_domain_id, monkeypatch):
 
     def start(behaviour, *options):
         command = [sys.executable, str(HERE / 'fake_node.py'), behaviour] if behaviour else COMMAND
-        inputs = {'rgb/image': 'rgb', 'depth/image': 'depth', 'rgb/camera_info': 'info'}
-        words = [word for name in inputs for word in ('-r', f'{name}:=/cam/{inputs[name]}')]
+        topics = [f'{topic}:=/cam/{name}' for topic, name in INPUT_NAMES.items()]
+        words = [word for topic in topics for word in ('-r', topic)]
         words += [word for option in ('qos.input:=reliable', *options) for word in ('-p', option)]
         running.append(popen([*command, '--ros-args', *words], environment()))
         return running[-1]

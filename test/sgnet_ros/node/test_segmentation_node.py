@@ -24,13 +24,6 @@ from sgnet_ros.conversions.masks import mask_from_msg
 EXPECTED_MASK = np.array([255] + [0] * 9 + [1] * 14, np.uint8).reshape(4, 6)
 
 
-def send_and_pair(ros, node, camera, stamp_ns):
-    """Send one pair and wait for it: the subscriptions keep only the last five messages."""
-    pairs = node.counters.counts().pairs
-    camera.send(stamp_ns)
-    ros.spin_until(lambda: node.counters.counts().pairs == pairs + 1, 'a pair')
-
-
 def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
     node, camera = ros.node_and_camera()
     images = ('color', 'overlay', 'confidence', 'debug/hha')
@@ -133,7 +126,8 @@ def test_newest_pair_waits_for_the_first_camera_info(ros):
     node, camera = ros.node_and_camera()
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
     for i in range(3):
-        send_and_pair(ros, node, camera, T0 + i * SECOND)
+        camera.send(T0 + i * SECOND)
+        ros.wait_for_pairs(node, i + 1)
     assert node.counters.counts().dropped == {'no_camera_info': 2}
     ros.wait_for_log('/cam/info')
     info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
@@ -144,7 +138,8 @@ def test_newest_pair_waits_for_the_first_camera_info(ros):
 def test_stop_counts_pairs_that_wait_for_camera_info(ros):
     node, camera = ros.node_and_camera()
     camera.info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10)
-    send_and_pair(ros, node, camera, T0)
+    camera.send(T0)
+    ros.wait_for_pairs(node, 1)
     node.stop()
     assert node.counters.counts().dropped == {'stopped': 1}
 
@@ -199,7 +194,8 @@ def test_newest_frame_wins_and_the_others_are_counted(ros):
     camera.send(T0)
     ros.spin_until(entered.is_set, 'the first frame is being segmented')
     for i in range(1, 6):
-        send_and_pair(ros, node, camera, T0 + i * SECOND)
+        camera.send(T0 + i * SECOND)
+        ros.wait_for_pairs(node, i + 1)
     release.set()
     camera.wait(2)
     assert stamps(camera.received[MASK]) == [T0, T0 + 5 * SECOND]
