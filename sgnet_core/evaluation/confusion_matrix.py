@@ -166,8 +166,8 @@ def joint_counts(images: Sequence[np.ndarray], bins: Sequence[int]) -> np.ndarra
     strips = images[0].size // MAX_STRIP_PIXELS + 1
     for rows in zip(*(np.array_split(image, strips) for image in images), strict=True):
         if rows[0].size:
-            found = cv2.calcHist(rows, [*range(len(bins))], None, list(bins), limits)
-            counts += found.astype(np.int64).reshape(bins)
+            histogram = cv2.calcHist(rows, [*range(len(bins))], None, list(bins), limits)
+            counts += histogram.astype(np.int64).reshape(bins)
     return counts
 
 

@@ -196,9 +196,9 @@ class Evaluation:
         truth, labels = sample.labels, result.labels
         labelled = truth != UNLABELLED
         # Predictions at unlabelled pixels make no boundary.
-        known = np.maximum(labels, ~labelled * np.uint8(UNLABELLED))
+        masked = np.maximum(labels, ~labelled * np.uint8(UNLABELLED))
         part = _distance_range(sample.frame.depth_m) * np.uint8(4)
-        part += boundary_region(truth) * np.uint8(2) + boundary_region(known)
+        part += boundary_region(truth) * np.uint8(2) + boundary_region(masked)
         parts = 4 * len(self._by_distance)
         pixels = pixel_counts(truth, labels, len(self.class_names), part, parts)
         pixels = pixels.reshape(-1, 2, 2, *pixels.shape[1:])

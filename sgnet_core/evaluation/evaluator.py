@@ -100,15 +100,15 @@ def check_same_classes(
     segmenter: Segmenter | LabelSet, class_names: tuple[str, ...] | None, source: str
 ) -> None:
     """Raise InputError if the labels of `source` have other classes than the checkpoint."""
-    known = segmenter.class_names
+    expected = segmenter.class_names
     if class_names is None:
         raise InputError(f'{source} has no class names: there are no labels to compare with')
-    if tuple(class_names) == known:
+    if tuple(class_names) == expected:
         return
-    difference = f'{len(class_names)} classes against {len(known)}'
-    if len(class_names) == len(known):
-        i = next(i for i, name in enumerate(class_names) if name != known[i])
-        difference = f'class {i} is {class_names[i]!r} there and {known[i]!r} here'
+    difference = f'{len(class_names)} classes against {len(expected)}'
+    if len(class_names) == len(expected):
+        i = next(i for i, name in enumerate(class_names) if name != expected[i])
+        difference = f'class {i} is {class_names[i]!r} there and {expected[i]!r} here'
     raise InputError(
         f'{source} and the checkpoint are for other classes: {difference}; use a checkpoint '
         'trained on these classes'

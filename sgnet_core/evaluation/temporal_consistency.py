@@ -91,8 +91,8 @@ def _compare(
     v, u = np.indices(z.shape, np.float32) * STRIDE
     camera = sample.frame.intrinsics
     points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], -1)
-    known = (z > 0) & (labels != UNLABELLED)
-    points, labels = points[known], labels[known]
+    valid = (z > 0) & (labels != UNLABELLED)
+    points, labels = points[valid], labels[valid]
     move = (np.linalg.inv(before.pose) @ sample.pose).astype(np.float32)
     points = points @ move[:3, :3].T + move[:3, 3]
     ahead = points[:, 2] > 0

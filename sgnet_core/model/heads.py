@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sgnet_core.model.sconv import GeometryFn, SConv2d, guided_convolution
+from sgnet_core.model.sconv import GeometryFn, SConv2d, convolve
 
 LEAKY_SLOPE = 0.01
 DROPOUT = 0.1
@@ -90,7 +90,7 @@ class LightDecoder(nn.Module):
         ):
             above = F.interpolate(y, x.shape[2:], mode='bilinear', align_corners=False)  # stride s
             y = F.relu(lateral(x) + above, inplace=True)  # (N, 128 or 64, H/s, W/s)
-            y = F.relu(norm(guided_convolution(mixer, y, geometry_fn)), inplace=True)
+            y = F.relu(norm(convolve(mixer, y, geometry_fn)), inplace=True)
         return self.classifier(self.dropout(y))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sgnet_core.model.sconv import GeometryFn, SConv2d, guided_convolution
+from sgnet_core.model.sconv import GeometryFn, SConv2d, convolve
 
 STAGE_STRIDES = (1, 2, 2, 1)
 STAGE_DILATIONS = (1, 1, 2, 4)
@@ -36,7 +36,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor, geometry_fn: GeometryFn) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
-        y = guided_convolution(self.conv2, y, geometry_fn)  # carries the stride
+        y = convolve(self.conv2, y, geometry_fn)  # carries the stride
         y = self.relu(self.bn2(y))
         y = self.bn3(self.conv3(y))
         return self.relu(y + self.downsample(x))
@@ -59,7 +59,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor, geometry_fn: GeometryFn) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))  # carries the stride
-        y = self.bn2(guided_convolution(self.conv2, y, geometry_fn))
+        y = self.bn2(convolve(self.conv2, y, geometry_fn))
         return self.relu(y + self.downsample(x))
 
 

@@ -112,6 +112,6 @@ class SConv2d(nn.Module):
         return offset, mask
 
 
-def guided_convolution(conv: nn.Module, x: Tensor, geometry_fn: GeometryFn) -> Tensor:
-    """A convolution of a network that may be an S-Conv, or plain where the network has none."""
+def convolve(conv: nn.Module, x: Tensor, geometry_fn: GeometryFn) -> Tensor:
+    """Apply a convolution: an S-Conv, or a plain one of a network without S-Convs."""
     return conv(x) if isinstance(conv, nn.Conv2d) else conv.convolve(x, geometry_fn(conv, x))

@@ -15,21 +15,21 @@ Metrics = Mapping[str, Any]
 NAMED_FRAMES = 12
 
 
-def comparison_page(a: Metrics, b: Metrics, found: Metrics) -> str:
+def comparison_page(a: Metrics, b: Metrics, result: Metrics) -> str:
     """HTML of the result of `compare(a, b)`."""
-    scored = [f for f in found['frame_scores'] if f['a'] is not None and f['b'] is not None]
-    defined = {n: entry for n, entry in found['per_class'].items() if entry['interval']}
+    scored = [f for f in result['frame_scores'] if f['a'] is not None and f['b'] is not None]
+    defined = {n: entry for n, entry in result['per_class'].items() if entry['interval']}
     bounds = [abs(bound) for entry in defined.values() for bound in entry['interval']]
     provenance = [sections.provenance_facts(run) for run in (a, b)]
     return render(
         'comparison.html.j2',
         title='Comparison of two runs',
         subtitle=f'A: {sections.title(a)}. B: {sections.title(b)}. '
-        f'{found["frames"]} frames in common.',
-        found=found,
-        averages=_averages(found),
-        verdict=verdict(found),
-        method=method_text(found),
+        f'{result["frames"]} frames in common.',
+        result=result,
+        averages=_averages(result),
+        verdict=verdict(result),
+        method=method_text(result),
         classes=sorted(defined.items(), key=lambda item: -item[1]['difference']),
         reach=max(bounds, default=0) or 0.01,
         chart=charts.scatter(scored) if scored else None,
@@ -57,28 +57,28 @@ _UNTESTED = {
 }
 
 
-def verdict(found: Metrics) -> str:
+def verdict(result: Metrics) -> str:
     """Whether B is better, worse or not significantly different, and for which classes."""
-    miou = found['scores']['miou']
+    miou = result['scores']['miou']
     if miou['p'] is None:
         head = 'There is no mIoU to compare.'
-    elif miou['p'] < found['test']['level']:
+    elif miou['p'] < result['test']['level']:
         word = 'better' if miou['difference'] > 0 else 'worse'
         head = f'B is {word} than A by {points(abs(miou["difference"]))[1:]} points of mIoU.'
     else:
         head = 'The difference in mIoU is not significant.'
-    tested = sum(entry['p'] is not None for entry in found['per_class'].values())
-    same = tested - len(found['better']) - len(found['worse'])
+    tested = sum(entry['p'] is not None for entry in result['per_class'].values())
+    same = tested - len(result['better']) - len(result['worse'])
     return (
-        f'{head} Better: {", ".join(found["better"]) or "no class"}. '
-        f'Worse: {", ".join(found["worse"]) or "no class"}. '
+        f'{head} Better: {", ".join(result["better"]) or "no class"}. '
+        f'Worse: {", ".join(result["worse"]) or "no class"}. '
         f'No significant difference: {same} classes.'
     )
 
 
-def method_text(found: Metrics) -> str:
+def method_text(result: Metrics) -> str:
     """The statistical method and its limits."""
-    test = found['test']
+    test = result['test']
     return (
         f'p: {test["name"]}, two-sided; p of classes are adjusted for their number (Holm); '
         f'significant below {test["level"]:g}. Intervals: 95 %, paired bootstrap over frames. Both '
@@ -87,13 +87,13 @@ def method_text(found: Metrics) -> str:
     )
 
 
-def comparison_text(a: Metrics, b: Metrics, found: Metrics) -> str:
+def comparison_text(a: Metrics, b: Metrics, result: Metrics) -> str:
     """The comparison for a terminal: averages, and classes that differ significantly."""
-    rows = _averages(found)
-    rows += [(name, found['per_class'][name]) for name in (*found['better'], *found['worse'])]
+    rows = _averages(result)
+    rows += [(name, result['per_class'][name]) for name in (*result['better'], *result['worse'])]
     width = max(len(name) for name, _ in rows)
     lines = [f'A  {sections.title(a)}', f'B  {sections.title(b)}']
-    lines += [f'{found["frames"]} frames in common', '']
+    lines += [f'{result["frames"]} frames in common', '']
     lines.append(f'{"%":{width}}       A       B   B - A    95 % interval       p')
     for name, entry in rows:
         low, high = entry['interval'] or (None, None)
@@ -102,9 +102,9 @@ def comparison_text(a: Metrics, b: Metrics, found: Metrics) -> str:
             f'{name:{width}}{a_value:>8}{b_value:>8}{points(entry["difference"]):>8}  '
             f'{f"{points(low)} to {points(high)}":>15}{p_text(entry["p"]):>8}'
         )
-    return '\n'.join([*lines, '', verdict(found), method_text(found)])
+    return '\n'.join([*lines, '', verdict(result), method_text(result)])
 
 
-def _averages(found: Metrics) -> list[tuple[str, Metrics]]:
-    scores = found['scores']
+def _averages(result: Metrics) -> list[tuple[str, Metrics]]:
+    scores = result['scores']
     return [(name, scores[key]) for name, key in AVERAGES.items() if key in scores]

@@ -21,9 +21,9 @@ NAMED_CONFUSIONS = 12
 
 def title(metrics: Metrics) -> str:
     """`sgnet_lite0 on nyuv2, split val`."""
-    known = metrics.get('provenance') or {}
-    network = (known.get('checkpoint') or {}).get('network', 'a network').partition(' (')[0]
-    data = known.get('data') or {}
+    provenance = metrics.get('provenance') or {}
+    network = (provenance.get('checkpoint') or {}).get('network', 'a network').partition(' (')[0]
+    data = provenance.get('data') or {}
     split = f', split {data["split"]}' if data.get('split', 'all') != 'all' else ''
     return f'{network} on {data.get("name", "a data set")}{split}'
 
@@ -61,13 +61,13 @@ def confusions(
     counts: Sequence[Sequence[int]], names: Sequence[str]
 ) -> list[tuple[str, str, int, float]]:
     """Wrong predictions as (truth, prediction, pixels, share of the true class), largest first."""
-    found = [
+    entries = [
         (names[i], names[j], pixels, pixels / sum(row))
         for i, row in enumerate(counts)
         for j, pixels in enumerate(row)
         if pixels and i != j
     ]
-    return sorted(found, key=lambda entry: -entry[2])
+    return sorted(entries, key=lambda entry: -entry[2])
 
 
 def conditions(metrics: Metrics) -> list[tuple[str, str, Rows]]:
@@ -78,13 +78,13 @@ def conditions(metrics: Metrics) -> list[tuple[str, str, Rows]]:
         distances.append(('no measurement', without))
     missing = _ranges(metrics.get('by_missing_depth'), 'share', 100, ' %')
     cameras = list((metrics.get('per_camera') or {}).items())
-    found = [
+    entries = [
         ('distance', 'pixels', distances),
         ('depth missing', 'frames', missing),
         ('camera', 'frames', cameras),
     ]
     # A single row would repeat the headline.
-    return [entry for entry in found if len(entry[2]) > 1]
+    return [entry for entry in entries if len(entry[2]) > 1]
 
 
 def _ranges(rows: Sequence[Metrics] | None, key: str, scale: float, unit: str) -> Rows:
@@ -104,35 +104,35 @@ def robustness_charts(metrics: Metrics) -> list[tuple[str, float | None, Markup]
     if not rows or clean is None:
         return []
     top = 1.1 * max(clean, *(row['miou'] for row in rows)) or 1
-    found = []
+    entries = []
     for name in dict.fromkeys(row['corruption'] for row in rows):
         own = [row for row in rows if row['corruption'] == name]
         chart = charts.robustness(clean, own, top)
-        found.append((name.replace('_', ' '), relative.get(name), chart))
-    return found
+        entries.append((name.replace('_', ' '), relative.get(name), chart))
+    return entries
 
 
 def distributions(metrics: Metrics) -> list[tuple[str, Markup]]:
     """(caption, histogram) of times and of mIoU over frames."""
-    frames, found = metrics.get('frame_scores') or [], []
+    frames, entries = metrics.get('frame_scores') or [], []
     times = [frame['ms'] for frame in frames if frame['ms'] is not None]
     scores = [100 * frame['miou'] for frame in frames if frame['miou'] is not None]
     if times:
         name, marks = time_name(metrics), metrics.get('latency_ms')
         chart = charts.histogram('Frames by time', times, f'{name}, ms', marks)
-        found.append((f'Frames: {name}.', chart))
+        entries.append((f'Frames: {name}.', chart))
     if scores:
         chart = charts.histogram('Frames by mIoU', scores, 'mIoU of the frame, %')
-        found.append(('Frames: mIoU over the classes true or predicted in the frame.', chart))
-    return found
+        entries.append(('Frames: mIoU over the classes true or predicted in the frame.', chart))
+    return entries
 
 
 def provenance_facts(metrics: Metrics) -> dict[str, object]:
     """Name -> value of what is needed to repeat the evaluation."""
     rows = {name: metrics.get(name) for name in ('protocol', 'frames')}
-    known = dict(metrics.get('provenance') or {})
-    known['data'] = {**known.get('data', {}), 'sha256': metrics.get('data_sha256')}
-    for name, value in known.items():
+    provenance = dict(metrics.get('provenance') or {})
+    provenance['data'] = {**provenance.get('data', {}), 'sha256': metrics.get('data_sha256')}
+    for name, value in provenance.items():
         if isinstance(value, Mapping):
             rows |= {f'{name}, {key}': inner for key, inner in value.items()}
         else:

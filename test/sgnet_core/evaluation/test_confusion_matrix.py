@@ -146,8 +146,8 @@ def test_joint_counts_equal_numpy(monkeypatch, strip, bins):
     monkeypatch.setattr(confusion_matrix, 'MAX_STRIP_PIXELS', strip)
     rng = np.random.default_rng(1)
     images = [rng.integers(0, min(n + 3, 256), (37, 52)).astype(np.uint8) for n in bins]
-    found = confusion_matrix.joint_counts(images, bins)
+    counts = confusion_matrix.joint_counts(images, bins)
     edges = [np.arange(n + 1) - 0.5 for n in bins]
     expected, _ = np.histogramdd(np.stack([image.ravel() for image in images], 1), edges)
-    np.testing.assert_array_equal(found, expected)
-    assert 0 < found.sum() < images[0].size, 'values beyond the bins must occur, and be left out'
+    np.testing.assert_array_equal(counts, expected)
+    assert 0 < counts.sum() < images[0].size, 'values beyond the bins must occur, and be left out'

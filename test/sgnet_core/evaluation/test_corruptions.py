@@ -31,11 +31,11 @@ def damage(sample, worse):
 @pytest.mark.parametrize('name', CORRUPTIONS)
 def test_severities_grow_and_change_one_image(sequence, name):
     index = 11
-    sample, found = sequence[index], []
+    sample, damages = sequence[index], []
     for severity in SEVERITIES:
         worse = CORRUPTIONS[name].apply(sequence, index, severity)
         colour, depth = damage(sample, worse)
-        found.append(colour if name.startswith('colour') else depth)
+        damages.append(colour if name.startswith('colour') else depth)
         assert (depth if name.startswith('colour') else colour) == 0
         for field in dataclasses.fields(sample):
             if field.name != 'frame':
@@ -44,7 +44,7 @@ def test_severities_grow_and_change_one_image(sequence, name):
         measured = worse.frame.depth_m[~np.isnan(worse.frame.depth_m)]
         assert (measured > 0).all()
         assert np.isfinite(measured).all()
-    assert 0 < found[0] < found[1] < found[2]
+    assert 0 < damages[0] < damages[1] < damages[2]
     again = CORRUPTIONS[name].apply(sequence, index, SEVERITIES[-1]).frame
     np.testing.assert_array_equal(worse.frame.rgb, again.rgb)
     np.testing.assert_array_equal(worse.frame.depth_m, again.depth_m)

@@ -95,27 +95,27 @@ def test_boundary_region_equals_loops():
     for size in (SIZE, (31, 17)):
         labels = blobs(rng, size, unlabelled=0.4)
         labels[labels == 0] = 254  # the largest id that a mask can hold
-        near, known = boundary_region(labels), labels != UNLABELLED
-        np.testing.assert_array_equal(near[known], naive_boundary_region(labels)[known])
-        assert 0.1 < near[known].mean() < 0.9
+        near, labelled = boundary_region(labels), labels != UNLABELLED
+        np.testing.assert_array_equal(near[labelled], naive_boundary_region(labels)[labelled])
+        assert 0.1 < near[labelled].mean() < 0.9
 
 
 def test_boundary_iou_equals_pixel_sets(pairs):
     metrics = evaluated(pairs).to_json()
     inside, union = dict.fromkeys(range(4), 0), dict.fromkeys(range(4), 0)
     for sample, result in pairs:
-        known = sample.labels != UNLABELLED
-        prediction = np.where(known, result.labels, np.uint8(UNLABELLED))
-        truth_band = naive_boundary_region(sample.labels) & known
-        prediction_band = naive_boundary_region(prediction) & known
+        labelled = sample.labels != UNLABELLED
+        prediction = np.where(labelled, result.labels, np.uint8(UNLABELLED))
+        truth_band = naive_boundary_region(sample.labels) & labelled
+        prediction_band = naive_boundary_region(prediction) & labelled
         for index in range(4):
             true = truth_band & (sample.labels == index)
             predicted = prediction_band & (prediction == index)
             inside[index] += (true & predicted).sum()
             union[index] += (true | predicted).sum()
     expected = [inside[index] / union[index] for index in range(4)]
-    found = [metrics['per_class'][name]['boundary_iou'] for name in NAMES]
-    assert found == pytest.approx(expected)
+    ious = [metrics['per_class'][name]['boundary_iou'] for name in NAMES]
+    assert ious == pytest.approx(expected)
     assert metrics['boundary_iou'] == pytest.approx(np.mean(expected))
 
 
@@ -168,15 +168,15 @@ def test_calibration_equals_scikit_learn(pairs):
         # In steps of 1/255 it is counted exactly.
         confidence.append((np.rint(result.confidence * 255) / 255)[counted])
     right, confidence = np.concatenate(right), np.concatenate(confidence).astype(np.float64)
-    found = evaluated(pairs).to_json()['calibration']
+    calibration = evaluated(pairs).to_json()['calibration']
     # A level on the border of two bins belongs to the upper one here, to the lower one there.
     upper = np.minimum(confidence + 1e-9, 1)
     accuracies, confidences = sklearn.calibration_curve(right, upper, n_bins=15)
-    assert [b['accuracy'] for b in found['bins']] == pytest.approx(accuracies)
-    assert [b['confidence'] for b in found['bins']] == pytest.approx(confidences, abs=1e-6)
-    shares = np.array([b['pixels'] for b in found['bins']]) / len(right)
-    assert sum(b['pixels'] for b in found['bins']) == len(right)
-    assert found['ece'] == pytest.approx(shares @ np.abs(accuracies - confidences), abs=1e-6)
+    assert [b['accuracy'] for b in calibration['bins']] == pytest.approx(accuracies)
+    assert [b['confidence'] for b in calibration['bins']] == pytest.approx(confidences, abs=1e-6)
+    shares = np.array([b['pixels'] for b in calibration['bins']]) / len(right)
+    assert sum(b['pixels'] for b in calibration['bins']) == len(right)
+    assert calibration['ece'] == pytest.approx(shares @ np.abs(accuracies - confidences), abs=1e-6)
 
 
 def test_calibration_error_of_certain_predictions():

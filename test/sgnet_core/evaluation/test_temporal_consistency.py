@@ -94,8 +94,8 @@ def test_invalid_pose_ends_a_sequence_and_is_an_error_without_labels(caplog):
     bad = dataclasses.replace(wall(2.0), pose=np.diag([2.0, 2, 2, 1]))
     with pytest.raises(InputError, match='pose of frame 0 is not a rotation'):
         counted((wall(2.0), labels), (bad, labels))
-    known = dataclasses.replace(bad, labels=labels)
-    assert counted((wall(2.0), labels), (known, labels), (known, labels)) is None
+    labelled = dataclasses.replace(bad, labels=labels)
+    assert counted((wall(2.0), labels), (labelled, labels), (labelled, labels)) is None
     assert caplog.text.count('is not a rotation and translation') == 1
 
 

@@ -26,21 +26,21 @@ def runs():
 
 
 def test_metrics_are_of_the_common_frames(runs):
-    found = compare(*runs, resamples=200)
-    assert found['frames'] == 13
+    result = compare(*runs, resamples=200)
+    assert result['frames'] == 13
     for run, wrong, seed in (('a', 0.2, 1), ('b', 0.5, 2)):
         alone = evaluation_of(wrong, range(2, 15), seed).to_json()
-        for name, entry in found['scores'].items():
+        for name, entry in result['scores'].items():
             assert entry[run] == pytest.approx(alone[name])
-        for name, entry in found['per_class'].items():
+        for name, entry in result['per_class'].items():
             assert entry[run] == pytest.approx(alone['per_class_iou'][name])
 
 
 def test_comparison_is_antisymmetric(runs):
-    found, turned = compare(*runs, resamples=500), compare(*runs[::-1], resamples=500)
-    assert sorted(found['worse']) == sorted(NAMES_SEEN) and found['better'] == []
-    assert turned['better'] == found['worse'] and turned['worse'] == []
-    for name, entry in found['scores'].items():
+    result, turned = compare(*runs, resamples=500), compare(*runs[::-1], resamples=500)
+    assert sorted(result['worse']) == sorted(NAMES_SEEN) and result['better'] == []
+    assert turned['better'] == result['worse'] and turned['worse'] == []
+    for name, entry in result['scores'].items():
         other = turned['scores'][name]
         assert other['difference'] == -entry['difference']
         assert other['p'] == entry['p'] < 0.05
@@ -48,12 +48,12 @@ def test_comparison_is_antisymmetric(runs):
 
 
 def test_run_does_not_differ_from_itself(runs):
-    found = compare(runs[0], runs[0], resamples=100)
-    entries = [*found['scores'].values(), *(found['per_class'][name] for name in NAMES_SEEN)]
+    result = compare(runs[0], runs[0], resamples=100)
+    entries = [*result['scores'].values(), *(result['per_class'][name] for name in NAMES_SEEN)]
     assert all(e['difference'] == 0 and e['p'] == 1 and e['interval'] == [0, 0] for e in entries)
-    assert found['better'] == found['worse'] == []
+    assert result['better'] == result['worse'] == []
     undefined = dict.fromkeys(('a', 'b', 'difference', 'interval', 'p'))
-    assert found['per_class']['never there'] == undefined | {'frames': 0}
+    assert result['per_class']['never there'] == undefined | {'frames': 0}
 
 
 def pixel_counts(run: dict, drawn: list[str]) -> np.ndarray:
@@ -86,8 +86,8 @@ def test_p_equals_the_share_of_all_swaps():
         seen.append(abs(b[0] / b[1] - a[0] / a[1]))
     exact = np.mean(np.array(seen) >= seen[0] - 1e-12)
     assert 0.05 < exact < 0.95
-    found = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
-    assert found['p'] == pytest.approx(exact, abs=0.03)
+    result = compare(*runs, resamples=4000)['scores']['pixel_accuracy']
+    assert result['p'] == pytest.approx(exact, abs=0.03)
 
 
 def run_of(frames: list[list[list[int]]], classes: str = 'xy') -> dict:
@@ -127,22 +127,22 @@ def test_page_and_text_have_the_result(runs):
         run | {'provenance': {'checkpoint': {'network': name}, 'data': {'name': '<rooms>'}}}
         for run, name in zip(runs, ('first (x)', 'second (y)'), strict=True)
     )
-    found = compare(a, b, resamples=200)
-    html = comparison_page(a, b, found)
+    result = compare(a, b, resamples=200)
+    html = comparison_page(a, b, result)
     page = StrictReader(html)
-    text = comparison_text(a, b, found)
+    text = comparison_text(a, b, result)
     assert all(address.startswith(('data:', '#')) for address in page.addresses)
     for shown in (page.text, text):
         assert 'second on <rooms>' in shown and 'first on <rooms>' in shown
-        assert verdict(found) in shown and 'paired randomization' in shown
-        assert f'−{-100 * found["scores"]["miou"]["difference"]:.1f}' in shown
+        assert verdict(result) in shown and 'paired randomization' in shown
+        assert f'−{-100 * result["scores"]["miou"]["difference"]:.1f}' in shown
     assert all(name in page.text for name in NAMES_SEEN)
-    assert html.count('<title>&lt;s&gt;') == found['frames']
+    assert html.count('<title>&lt;s&gt;') == result['frames']
     assert page.tags['circle'] == len(NAMES_SEEN)
-    found['scores']['miou']['p'] = next(iter(found['per_class'].values()))['p'] = 1e-4
-    assert 'p < 0.001' in StrictReader(comparison_page(a, b, found)).text
-    assert '>< 0.001' not in comparison_page(a, b, found)
-    live = comparison_page(a | {'label_age_ms': {}}, b, found)
+    result['scores']['miou']['p'] = next(iter(result['per_class'].values()))['p'] = 1e-4
+    assert 'p < 0.001' in StrictReader(comparison_page(a, b, result)).text
+    assert '>< 0.001' not in comparison_page(a, b, result)
+    live = comparison_page(a | {'label_age_ms': {}}, b, result)
     assert 'ms, camera to mask' in live and 'ms, time per frame' in live
 
 
@@ -159,11 +159,11 @@ def test_command_writes_page_and_json(files, capsys):
     arguments = [str(files / 'a'), str(files / 'b' / 'metrics.json'), '--resamples', '300']
     assert run_command('sgnet_core', 'report', [*arguments, '--out', str(out)]) == 0
     assert 'B is worse than A' in capsys.readouterr().out
-    found = json.loads((out / 'comparison.json').read_text())
-    assert found['test']['resamples'] == 300
+    result = json.loads((out / 'comparison.json').read_text())
+    assert result['test']['resamples'] == 300
     StrictReader((out / 'comparison.html').read_text())
     assert run_command('sgnet_core', 'report', [*arguments, '--json', '-']) == 0
-    assert json.loads(capsys.readouterr().out) == found
+    assert json.loads(capsys.readouterr().out) == result
     assert run_command('sgnet_core', 'report', [*arguments[:2], '--resamples', '0']) == 2
     assert '--resamples must be 100 or more, got 0' in capsys.readouterr().err
 

@@ -114,9 +114,9 @@ def test_unlabelled_sequence_has_a_page_and_a_comparison():
     metrics = evaluation.to_json()
     page = StrictReader(report_page(metrics, {}, LABELS))
     assert 'temporal consistency' in page.text and 'mIoU' not in page.text
-    found = compare(metrics, metrics, resamples=100)
-    assert verdict(found).startswith('There is no mIoU to compare.')
-    StrictReader(comparison_page(metrics, metrics, found))
+    result = compare(metrics, metrics, resamples=100)
+    assert verdict(result).startswith('There is no mIoU to compare.')
+    StrictReader(comparison_page(metrics, metrics, result))
 
 
 def test_pictures_have_class_colors(run):
@@ -199,8 +199,8 @@ def test_confusions_are_sorted_by_pixels():
 
 
 def tooltips(svg: str) -> list[str]:
-    _, *found = re.findall('<title>(.*?)</title>', svg)
-    return found
+    _, *texts = re.findall('<title>(.*?)</title>', svg)
+    return texts
 
 
 def test_confusion_matrix_draws_visible_cells():

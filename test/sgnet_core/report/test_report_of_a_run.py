@@ -32,13 +32,13 @@ def test_report_has_provenance(tiny_dataset, checkpoint, tmp_path, capsys):
     assert run('evaluate', *arguments, '--out', out, '--json', file) == 0
     metrics = json.loads((out / 'metrics.json').read_text())
     assert metrics == json.loads(file.read_text())
-    known = metrics['provenance']
-    assert known['command'].startswith(f'python -m sgnet_core evaluate --data {tiny_dataset.root} ')
-    assert known['checkpoint']['sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    assert known['data'] == {'name': 'tiny', 'split': 'all'}
+    facts = metrics['provenance']
+    assert facts['command'].startswith(f'python -m sgnet_core evaluate --data {tiny_dataset.root} ')
+    assert facts['checkpoint']['sha256'] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert facts['data'] == {'name': 'tiny', 'split': 'all'}
     page = StrictReader((out / 'report.html').read_text())
     assert page.tags['img'] == 5 * len(tiny_dataset)
-    for shown in (known['checkpoint']['sha256'], metrics['data_sha256'], known['command']):
+    for shown in (facts['checkpoint']['sha256'], metrics['data_sha256'], facts['command']):
         assert shown in page.text
     # A second run has equal metrics; other frames have another hash.
     assert run('evaluate', *arguments, '--out', tmp_path / 'again') == 0
