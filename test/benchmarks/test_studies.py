@@ -117,13 +117,6 @@ def test_all_implementations_of_the_operator_agree():
         torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_training_replaces_the_operator_and_restores_it():
-    ours = training_step.sconv.modulated_deform_conv2d
-    with training_step.operator_replaced('im2col'):
-        assert training_step.sconv.modulated_deform_conv2d is im2col_deform_conv2d
-    assert training_step.sconv.modulated_deform_conv2d is ours
-
-
 @pytest.mark.parametrize('name', ['offsets_only', 'weights_only'])
 def test_zeroed_layers_of_s_conv_have_no_effect(name):
     network = SGNet(SGNetConfig('sgnet_lite0'))

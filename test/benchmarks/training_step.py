@@ -6,9 +6,9 @@ A step is forward and backward in fp32, without optimiser and data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
+from unittest import mock
 
 import torch
 import study
@@ -37,13 +37,14 @@ def make_step(variant: str, backend: str, batch: int, size: Size, device: str) -
     randomize(network)
     network.train().to(device, memory_format=torch.channels_last)
     channels = SPATIAL_CHANNELS[network.config.spatial]
+    operator = SUBSTITUTES.get(backend, sconv.modulated_deform_conv2d)
 
     def step(height: int = size[0], width: int = size[1]) -> None:
         image = torch.randn(batch, 3, height, width, device=device)
         spatial = None
         if channels:
             spatial = 1.0 + 4.0 * torch.rand(batch, channels, height, width, device=device)
-        with operator_replaced(backend):
+        with mock.patch.object(sconv, 'modulated_deform_conv2d', operator):
             network(image, spatial).square().mean().backward()
         network.zero_grad(set_to_none=True)
         if device != 'cpu':
@@ -58,17 +59,6 @@ def step_memory(variant: str, backend: str, batch: int, size: Size, device: str)
     # Libraries load and compile on first use; that is not the memory of the method.
     step(*WARM_UP_SIZE)
     return peak_mb(step, device)
-
-
-@contextmanager
-def operator_replaced(backend: str) -> Iterator[None]:
-    """S-Convs compute with one of `SUBSTITUTES`; other backends change nothing."""
-    ours = sconv.modulated_deform_conv2d
-    sconv.modulated_deform_conv2d = SUBSTITUTES.get(backend, ours)
-    try:
-        yield
-    finally:
-        sconv.modulated_deform_conv2d = ours
 
 
 def main() -> None:
