@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-in for `cv_bridge`: the subset that `sgnet_ros` uses. It works with NumPy 2.
 
-It has the names, arguments, results and errors of `cv_bridge.CvBridge.imgmsg_to_cv2` for the 8-bit
-colour encodings, to `rgb8` or `passthrough`.
+It has the names, results and errors of `cv_bridge.CvBridge.imgmsg_to_cv2` for the 8-bit colour
+encodings, to `rgb8`.
 """
 
 import cv2
@@ -32,29 +32,22 @@ class CvBridgeError(TypeError):
 class CvBridge:
     """Converts `sensor_msgs/Image` to arrays."""
 
-    def imgmsg_to_cv2(self, img_msg, desired_encoding='passthrough'):
-        """Return the image as (H, W) or (H, W, C) uint8.
+    def imgmsg_to_cv2(self, img_msg, desired_encoding):
+        """Return the image as (H, W, 3) uint8.
 
         Raises:
-            CvBridgeError: unknown encoding or unsupported conversion.
+            CvBridgeError: unknown encoding, another result than rgb8, or a failed conversion.
         """
-        encoding = img_msg.encoding
+        encoding, height, width = img_msg.encoding, img_msg.height, img_msg.width
         if encoding not in _ENCODINGS:
             raise CvBridgeError(f'Unrecognized image encoding [{encoding}]')
-        if desired_encoding not in ('passthrough', 'rgb8'):
+        if desired_encoding != 'rgb8':
             raise CvBridgeError(f'Unsupported conversion from [{encoding}] to [{desired_encoding}]')
         channels, conversion = _ENCODINGS[encoding]
-        image = self._pixels(img_msg, channels)
-        if desired_encoding in ('passthrough', encoding):
-            return image
+        rows = np.frombuffer(img_msg.data, np.uint8, count=height * img_msg.step)
+        image = rows.reshape(height, img_msg.step)[:, : width * channels]
+        image = image.reshape(height, width, channels).copy()
         try:
-            return cv2.cvtColor(image, conversion)
+            return image if conversion is None else cv2.cvtColor(image, conversion)
         except cv2.error as error:
             raise CvBridgeError(error) from error
-
-    @staticmethod
-    def _pixels(img_msg, channels):
-        rows = np.frombuffer(img_msg.data, np.uint8, count=img_msg.height * img_msg.step)
-        packed = rows.reshape(img_msg.height, img_msg.step)[:, : img_msg.width * channels]
-        shape = (img_msg.height, img_msg.width) + ((channels,) if channels > 1 else ())
-        return packed.reshape(shape).copy()
