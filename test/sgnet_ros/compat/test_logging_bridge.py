@@ -5,6 +5,8 @@ import logging
 
 from sgnet_ros.compat.logging_bridge import forward_logging, stop_forwarding
 
+LEVELS = (10, 20, 25, 30, 40, 50)
+
 
 class RecordingLogger:
     def __init__(self):
@@ -21,19 +23,14 @@ def test_records_are_forwarded_until_stopped(caplog):
     try:
         logger = logging.getLogger('sgnet_core.some.module')
         logger.setLevel(logging.DEBUG)
-        for level in (10, 20, 25, 30, 40, 50):
+        for level in LEVELS:
             logger.log(level, 'at %d', level)
         logging.getLogger('another_library').warning('other')
     finally:
         stop_forwarding(handler)
-    assert ros.lines == [
-        ('debug', 'sgnet_core.some.module: at 10'),
-        ('info', 'sgnet_core.some.module: at 20'),
-        ('info', 'sgnet_core.some.module: at 25'),
-        ('warning', 'sgnet_core.some.module: at 30'),
-        ('error', 'sgnet_core.some.module: at 40'),
-        ('fatal', 'sgnet_core.some.module: at 50'),
-    ]
+    severities = ('debug', 'info', 'info', 'warning', 'error', 'fatal')
+    texts = (f'sgnet_core.some.module: at {level}' for level in LEVELS)
+    assert ros.lines == list(zip(severities, texts, strict=True))
     assert [record.message for record in caplog.records] == ['other']
     logger.info('afterwards')
     assert len(ros.lines) == 6
