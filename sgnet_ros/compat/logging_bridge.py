@@ -31,8 +31,7 @@ class RosLogHandler(logging.Handler):
 def forward_logging(ros_logger) -> RosLogHandler:
     """Forward the records of this project until `stop_forwarding`."""
     handler = RosLogHandler(ros_logger)
-    for package in PACKAGES:
-        logger = logging.getLogger(package)
+    for logger in map(logging.getLogger, PACKAGES):
         logger.addHandler(handler)
         # Otherwise the handler of the command prints every record again.
         logger.propagate = False
@@ -41,7 +40,6 @@ def forward_logging(ros_logger) -> RosLogHandler:
 
 def stop_forwarding(handler: RosLogHandler) -> None:
     """Undo `forward_logging`."""
-    for package in PACKAGES:
-        logger = logging.getLogger(package)
+    for logger in map(logging.getLogger, PACKAGES):
         logger.removeHandler(handler)
         logger.propagate = True

@@ -15,14 +15,7 @@ DOMAINS = range(1, 102)
 
 
 def private_domain(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables of a private domain.
-
-    Args:
-        environ: the environment. A domain or discovery range in it is kept.
-
-    Returns:
-        Variables to set for this process and its children before rclpy starts.
-    """
+    """Variables of a private domain, to set before rclpy starts; those in `environ` are kept."""
     changes = localhost_only(environ)
     if 'ROS_DOMAIN_ID' not in environ:
         changes['ROS_DOMAIN_ID'] = str(free_domain_id())
@@ -30,11 +23,7 @@ def private_domain(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def free_domain_id() -> int:
-    """A domain that is not in use on this machine.
-
-    Raises:
-        SgnetError: all are in use.
-    """
+    """A domain that is not in use on this machine; SgnetError if all are."""
     for domain in random.sample(DOMAINS, len(DOMAINS)):
         if all(map(_is_free, discovery_ports(domain))):
             return domain

@@ -13,11 +13,7 @@ from rclpy.signals import SignalHandlerOptions
 
 @contextmanager
 def ros_node(name: str, args: list[str] | None = None) -> Iterator[Node]:
-    """Initialise rclpy and create a node; at the end, destroy the node and shut rclpy down.
-
-    Args:
-        args: command-line arguments for rclpy; None uses those of the process.
-    """
+    """A node of a new rclpy; `args` are its command line, None uses that of the process."""
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(name)
     try:

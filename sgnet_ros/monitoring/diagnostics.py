@@ -40,12 +40,8 @@ class Diagnostics:
         self._network = network
         self._problem = problem
         self._before, self._before_s = counters.counts(), time.monotonic()
-        self._publisher = node.create_publisher(
-            DIAGNOSTICS.kind,
-            DIAGNOSTICS.name,
-            DIAGNOSTICS.qos,
-            event_callbacks=no_publisher_events(),
-        )
+        topic = DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos
+        self._publisher = node.create_publisher(*topic, event_callbacks=no_publisher_events())
         if period_s:
             node.create_timer(period_s, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -56,8 +52,8 @@ class Diagnostics:
         name = self._node.get_fully_qualified_name().lstrip('/')
         stamp = self._node.get_clock().now().to_msg()
         period_s = now_s - self._before_s
-        state = self._network(), self._problem()
-        message = diagnostics_to_msg(name, stamp, now, self._before, period_s, *state)
+        counts = now, self._before, period_s
+        message = diagnostics_to_msg(name, stamp, *counts, self._network(), self._problem())
         self._publisher.publish(message)
         self._before, self._before_s = now, now_s
 
@@ -76,11 +72,7 @@ def diagnostics_to_msg(
     Keys of the first: `pairs`, `masks`, `dropped.<cause>`, `received.<stream>` since the start;
     `rate_hz.<what>`; of the last masks `latency_ms.p50` and `.p95` (colour stamp to publication),
     `processing_ms.p50` and `.p95`, and `stage_ms.<stage>.p50` and `.p95`, whose sum is the latency.
-
-    Args:
-        now, before: counts of this and the previous message, `period_s` seconds apart.
-        network: the description of the network.
-        problem: the cause of missing output; '' if there is output.
+    `now` and `before` are `period_s` seconds apart. `network` and `problem`: see `Diagnostics`.
     """
     status = DiagnosticStatus(
         level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,

@@ -25,10 +25,7 @@ class InputErrors:
         self._last_warning_s: dict[str, float] = {}
 
     def add(self, error: InputError) -> None:
-        """Count a frame that was dropped because of `error`.
-
-        The cause is that of the error, or `bad_rgb`, `bad_depth`, ... after its stream.
-        """
+        """Count a dropped frame; without a cause in `error` it is `bad_` and the stream."""
         stream = getattr(error, 'stream', '')
         cause = getattr(error, 'cause', '') or f'bad_{STREAMS.get(stream, "frame")}'
         self._counters.dropped(cause, reason=str(error))
