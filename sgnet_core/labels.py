@@ -110,30 +110,19 @@ _NYU40_COLORS: dict[str, tuple[int, int, int]] = {
     'otherprop': (95, 218, 128),
 }
 
-# NYU13 class -> NYU40 class with its colour.
-_NYU13_COLORED_AS = {
-    'bed': 'bed',
-    'books': 'books',
-    'ceiling': 'ceiling',
-    'chair': 'chair',
-    'floor': 'floor',
-    'furniture': 'cabinet',
-    'objects': 'otherprop',
-    'picture': 'picture',
-    'sofa': 'sofa',
-    'table': 'table',
-    'tv': 'television',
-    'wall': 'wall',
-    'window': 'window',
-}
-
 # fmt: off
+_NYU13_NAMES = (
+    'bed', 'books', 'ceiling', 'chair', 'floor', 'furniture', 'objects', 'picture', 'sofa',
+    'table', 'tv', 'wall', 'window',
+)
 # class13Mapping.mat of the NYUv2 toolbox: the NYU13 class, counted from 1, of each NYU40 class.
 _NYU13_OF_NYU40 = (
     12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5,
     7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7,
 )
 # fmt: on
+# NYU13 class -> NYU40 class with its colour, for names that NYU40 lacks.
+_NYU13_COLORED_AS = {'furniture': 'cabinet', 'objects': 'otherprop', 'tv': 'television'}
 
 nyu40_to_nyu13 = np.array(_NYU13_OF_NYU40, np.uint8) - np.uint8(1)
 """(40,) uint8: NYU13 id of each NYU40 id, for `remap`."""
@@ -144,8 +133,8 @@ NYU40 = LabelSet('nyu40', tuple(_NYU40_COLORS), np.array(list(_NYU40_COLORS.valu
 NYU37 = LabelSet('nyu37', NYU40.class_names[:37], NYU40.palette[:37])
 NYU13 = LabelSet(
     'nyu13',
-    tuple(_NYU13_COLORED_AS),
-    np.array([_NYU40_COLORS[name] for name in _NYU13_COLORED_AS.values()], np.uint8),
+    _NYU13_NAMES,
+    np.array([_NYU40_COLORS[_NYU13_COLORED_AS.get(n, n)] for n in _NYU13_NAMES], np.uint8),
 )
 LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (NYU40, NYU37, NYU13)}
 

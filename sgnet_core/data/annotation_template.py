@@ -21,21 +21,13 @@ SPLITS = {'fit': 'fit.txt', 'val': 'val.txt'}
 
 
 def read_class_list(path: Path) -> tuple[str, ...]:
-    """Class names from a file with one name per line; a first line "void" is skipped.
-
-    Raises:
-        DataError: it cannot be read, or the names are not a valid label set.
-    """
+    """Class names from a file with one name per line; a first line "void" is skipped."""
     first = read_text(path).split('\n', 1)[0]
     return read_class_names(path, label_offset=int(first.strip().lower() == VOID))
 
 
 def write_annotation_template(root: Path, class_names: Sequence[str]) -> None:
-    """Add `classes.txt`, an empty folder `label` and empty splits `fit` and `val` to the dataset.
-
-    Raises:
-        SgnetError: the folder is not writable.
-    """
+    """Add `classes.txt`, an empty folder `label`, and empty splits `fit` and `val`."""
     write_file(root / CLASSES_FILE, ('\n'.join((VOID, *class_names)) + '\n').encode())
     (root / 'label').mkdir(exist_ok=True)
     for file in SPLITS.values():

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files of a ZIP archive or a folder one by one, without unpacking the archive."""
+"""Reads files of a ZIP archive or a folder one by one, without unpacking the archive.
+
+Everything here raises `DataError` if a file is missing, cut off or damaged.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,7 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open it and list its files.
-
-        Raises:
-            DataError: it is missing, cut off, not a ZIP archive, or names a file outside itself.
-        """
+        """Open it and list its files; DataError if it names a file outside itself."""
         self.path = path
         self._zip = None if path.is_dir() else _open_zip(path)
         names = _names_in_folder(path) if self._zip is None else _names_in_zip(path, self._zip)
@@ -41,11 +40,7 @@ class Archive:
         )
 
     def read(self, name: str) -> bytes:
-        """The content of a file.
-
-        Raises:
-            DataError: it is missing or damaged.
-        """
+        """The content of a file."""
         try:
             return (self.path / name).read_bytes() if self._zip is None else self._zip.read(name)
         except Exception as error:  # zipfile raises the errors of every decompressor
@@ -62,9 +57,6 @@ class Archive:
 
         A file of a ZIP archive is copied to an anonymous temporary file (in TMPDIR), which the
         system removes when the program ends.
-
-        Raises:
-            DataError: it is damaged.
         """
         if self._zip is None:
             return self.path / name

@@ -16,6 +16,8 @@
 
 `intrinsics: intrinsics/{id}.txt` names a file with the 3x3 matrix of each frame; frames may then
 differ in size.
+
+Readers raise `DataError` with the file name if a file is missing, unreadable or invalid.
 """
 
 from __future__ import annotations
@@ -101,11 +103,7 @@ class DatasetConfig:
 
 
 def read_dataset_config(root: Path) -> DatasetConfig:
-    """Read `root/dataset.yaml`.
-
-    Raises:
-        DataError: it is missing, not YAML, or invalid.
-    """
+    """Read `root/dataset.yaml`."""
     path = root / DATASET_FILE
     if not path.is_file():
         what = 'no such file' if root.is_dir() else 'no such folder'
@@ -136,11 +134,7 @@ def write_dataset_config(root: Path, config: DatasetConfig) -> None:
 
 
 def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:
-    """Class names in the order of their ids, without the first `label_offset` lines ("void").
-
-    Raises:
-        DataError: the file cannot be read, or the names are not a valid label set.
-    """
+    """Class names in the order of their ids, without the first `label_offset` lines ("void")."""
     names = [line.strip() for line in read_text(path).splitlines()]
     while names and not names[-1]:
         names.pop()
@@ -170,9 +164,7 @@ def read_split(path: Path) -> tuple[str, ...]:
 def intrinsics_from_text(text: str, size: tuple[int, int], name: Path | str) -> CameraIntrinsics:
     """The camera of an image of (height, width) from nine numbers, `fx 0 cx  0 fy cy  0 0 1`.
 
-    Raises:
-        DataError: the text is not a valid matrix of a pinhole camera; the message begins with
-            `name`.
+    Errors begin with `name`.
     """
     remedy = 'write `fx 0 cx`, `0 fy cy`, `0 0 1`'
     try:
@@ -195,11 +187,7 @@ def intrinsics_to_text(camera: CameraIntrinsics) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The UTF-8 text of a file of the dataset.
-
-    Raises:
-        DataError: it is missing, unreadable, or not text.
-    """
+    """The UTF-8 text of a file of the dataset."""
     try:
         return path.read_text(encoding='utf-8-sig')  # Windows editors write a byte order mark
     except FileNotFoundError as error:

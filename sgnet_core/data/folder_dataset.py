@@ -63,7 +63,10 @@ class FolderDataset:
         self.splits = tuple(self._config.splits)
         self.has_labels = labels and self._config.label is not None
         self.has_poses = self._config.pose is not None
-        self.class_names = self._read_class_names() if labels else None
+        self.class_names = None
+        if labels and self._config.classes is not None:
+            path = self.root / self._config.classes
+            self.class_names = read_class_names(path, self._config.label_offset)
         self.ids = self._choose_ids(split, ids)
         self._check_files()
 
@@ -82,7 +85,10 @@ class FolderDataset:
         """
         image, depth = self._path('image', sample_id), self._path('depth', sample_id)
         rgb = read_rgb(image)
-        camera = self.intrinsics or self._read_intrinsics(sample_id, rgb.shape[:2])
+        camera = self.intrinsics
+        if camera is None:
+            path = self._path('intrinsics', sample_id)
+            camera = intrinsics_from_text(read_text(path), rgb.shape[:2], path)
         _check_size(image, rgb, camera)
         depth_m = read_depth(depth, self._config.depth_scale, self._config.depth_invalid)
         _check_size(depth, depth_m, camera)
@@ -101,11 +107,6 @@ class FolderDataset:
 
     def _path(self, kind: str, sample_id: str) -> Path:
         return self.root / self._config.file_of(kind, sample_id)
-
-    def _read_class_names(self) -> tuple[str, ...] | None:
-        if self._config.classes is None:
-            return None
-        return read_class_names(self.root / self._config.classes, self._config.label_offset)
 
     def _choose_ids(self, split: str | None, ids: Iterable[str] | None) -> tuple[str, ...]:
         if split is not None:
@@ -136,10 +137,6 @@ class FolderDataset:
         if missing:
             more = f' (and {len(missing) - 1} more are missing)' if len(missing) > 1 else ''
             raise DataError(f'{missing[0]}: no such file{more}; restore it, or leave its id out')
-
-    def _read_intrinsics(self, sample_id: str, size: tuple[int, int]) -> CameraIntrinsics:
-        path = self._path('intrinsics', sample_id)
-        return intrinsics_from_text(read_text(path), size, path)
 
 
 def _check_size(path: Path, image: np.ndarray, camera: CameraIntrinsics) -> None:

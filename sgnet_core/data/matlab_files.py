@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MATLAB files: v7 and older through SciPy, v7.3 (HDF5) through h5py."""
+"""MATLAB files: v7 and older through SciPy, v7.3 (HDF5) through h5py.
+
+Readers raise `DataError` if a file is missing, damaged, of another format or lacks a variable, and
+`ConfigError` if the library is not installed.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,6 @@ def read_mat(name: Path | str, file: Path | BinaryIO, variables: Collection[str]
     """Variables of a v7 or older file: arrays, cells as object arrays, structs as objects.
 
     Dimensions of length one are dropped. Errors call the file `name`.
-
-    Raises:
-        DataError: it is missing, damaged, of another format, or lacks a variable.
-        ConfigError: SciPy is not installed.
     """
     scipy_io = _installed('scipy.io')
     try:
@@ -46,12 +46,7 @@ def read_mat(name: Path | str, file: Path | BinaryIO, variables: Collection[str]
 
 
 def open_hdf5(name: Path | str, file: Path | BinaryIO, variables: Collection[str]) -> h5py.File:
-    """Open a v7.3 file; its arrays have their dimensions in reverse order.
-
-    Raises:
-        DataError: it is missing, cut off, of another format, or lacks a variable.
-        ConfigError: h5py is not installed.
-    """
+    """Open a v7.3 file; its arrays have their dimensions in reverse order."""
     h5py = _installed('h5py')
     if isinstance(file, Path) and not file.is_file():
         raise DataError(f'{name}: no such file')

@@ -74,7 +74,10 @@ class LightDecoder(nn.Module):
         # The output of a mixer has the width of the next step.
         out_widths = (*widths[1:], widths[-1])
         self.mixers = nn.ModuleList(
-            [_mixer(*pair, spatial_channels) for pair in zip(widths, out_widths, strict=True)]
+            nn.Conv2d(*pair, 3, padding=1, bias=False)
+            if spatial_channels == 0
+            else SConv2d(*pair, spatial_channels, LIGHT_GEOMETRY_CHANNELS)
+            for pair in zip(widths, out_widths, strict=True)
         )
         self.norms = nn.ModuleList(map(nn.BatchNorm2d, out_widths))
         self.conv_bn_pairs = [(f'mixers.{i}', f'norms.{i}') for i in range(len(widths))]
@@ -92,12 +95,6 @@ class LightDecoder(nn.Module):
             y = F.relu(lateral(x) + above, inplace=True)  # (N, 128 or 64, H/s, W/s)
             y = F.relu(norm(convolve(mixer, y, geometry_fn)), inplace=True)
         return self.classifier(self.dropout(y))
-
-
-def _mixer(in_channels: int, out_channels: int, spatial_channels: int | None) -> nn.Module:
-    if spatial_channels == 0:
-        return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-    return SConv2d(in_channels, out_channels, spatial_channels, LIGHT_GEOMETRY_CHANNELS)
 
 
 def _conv_bn(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modulated deformable convolution in plain PyTorch: the definition, for any device.
 
-`deform_conv` has the formula. Every faster implementation has the same two functions and is tested
-against these.
+`deform_conv` has the formula and the arguments. Every faster implementation has the same two
+functions and is tested against these.
 """
 
 from __future__ import annotations
@@ -17,16 +17,7 @@ _BILINEAR = _ZEROS = 0
 """Codes of `aten::grid_sampler_2d`."""
 
 
-def forward(
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> Tensor:
+def forward(x, offset, mask, weight, bias, stride, padding, dilation) -> Tensor:
     """Sample K shifted images, weigh them, multiply by W."""
     grid = _sampling_grid(offset, weight.shape[2:], stride, padding, dilation, x.shape[2:])
     columns = _sample(x, grid) * mask.flatten(2)[:, None]  # (N, C, K, H'W')
@@ -35,16 +26,7 @@ def forward(
     return y if bias is None else y + bias.view(1, -1, 1, 1)
 
 
-def backward(
-    grad: Tensor,
-    x: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def backward(grad, x, offset, mask, weight, stride, padding, dilation) -> tuple[Tensor, ...]:
     """Gradients of x, offset, mask and weight; the columns are sampled again."""
     grid = _sampling_grid(offset, weight.shape[2:], stride, padding, dilation, x.shape[2:])
     sampled = _sample(x, grid)  # (N, C, K, H'W')

@@ -55,7 +55,8 @@ def joint_bilateral_upsample(scores: Tensor, image: Tensor, spatial: Tensor | No
 def _average(scores: Tensor, features: Tensor, axis: int, distance: int) -> Tensor:
     """Mean of every pixel and its two neighbours, weighted by similarity to the pixel."""
     length = scores.shape[axis]
-    features, padded = (_padded(x, axis, distance) for x in (features, scores))
+    margin = (0, 0, distance, distance) if axis == 2 else (distance, distance, 0, 0)
+    features, padded = (F.pad(x, margin, mode='replicate') for x in (features, scores))
     # Each pair is compared once, for both of its pixels.
     pairs = length + distance
     difference = features.narrow(axis, distance, pairs) - features.narrow(axis, 0, pairs)
@@ -83,9 +84,3 @@ def _features(image: Tensor, spatial: Tensor | None, size: tuple[int, int]) -> T
 def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resized with aligned corners, as `resize_scores` places the scores."""
     return F.interpolate(x.float(), size, mode='bilinear', align_corners=True)
-
-
-def _padded(x: Tensor, axis: int, distance: int) -> Tensor:
-    """Padded at both ends with the border pixels."""
-    margin = (0, 0, distance, distance) if axis == 2 else (distance, distance, 0, 0)
-    return F.pad(x, margin, mode='replicate')
