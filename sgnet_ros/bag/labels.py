@@ -59,9 +59,8 @@ class TopicLabels:
         raise DataError(f'{self._bag.path}: labels of stamp {stamp_ns} ns cannot be read again')
 
     def _read_class_names(self, name: str) -> tuple[str, ...] | None:
-        if name not in self._bag.topics:
-            return None
-        self._bag.topic(name, 'std_msgs/msg/String')
+        if name in self._bag.topics:
+            self._bag.topic(name, 'std_msgs/msg/String')
         first = next(self._bag.messages([name]), None)
         if first is None:
             return None

@@ -11,6 +11,7 @@ import heapq
 import logging
 import struct
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ _CDR_ENCAPSULATION = 4
 """Bytes in front of the first field: representation and options."""
 
 
-class Bag:
+class Bag(AbstractContextManager):
     """An open bag: a rosbag2 folder, one of its storage files, or a rosbag1 file.
 
     Use as a context manager. A truncated bag gives the messages before the cut.
@@ -46,9 +47,6 @@ class Bag:
         self.damage: str | None = None
         self._files = self._open()
         self.topics = topics_by_name(t for file in self._files for t in file.topics.values())
-
-    def __enter__(self) -> Bag:
-        return self
 
     def __exit__(self, *exc_info: object) -> None:
         for file in self._files:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,6 @@ from sgnet_ros.conversions.camera_info import camera_info_to_msg
 from sgnet_ros.conversions.images import depth_from_msg, depth_to_msg, rgb_to_msg
 from sgnet_ros.conversions.masks import label_names_to_msg, mask_to_msg
 
-STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 TOPICS = FrameTopics()
 FRAME_ID = 'camera_color_optical_frame'
 START_NS = 1_000_000_000_000_000_000
@@ -46,27 +45,24 @@ _BAG_VERSION = 8
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
 
 
-class BagWriter:
+class BagWriter(AbstractContextManager):
     """A new bag folder. As a context manager, an error removes the bag.
 
     Raises:
-        InputError: `path` exists, or `storage` is not valid.
+        InputError: `path` exists.
         SgnetError: the bag cannot be written.
     """
 
     def __init__(self, path: Path, storage: str = 'mcap') -> None:
         self.path = path
-        if storage not in STORAGES:
-            raise InputError(f'storage must be one of {", ".join(STORAGES)}, got {storage!r}')
         if path.exists():
             raise InputError(f'{path} exists; remove it or choose another name')
-        self._writer = Writer(path, version=_BAG_VERSION, storage_plugin=STORAGES[storage])
+        self._writer = Writer(
+            path, version=_BAG_VERSION, storage_plugin=StoragePlugin[storage.upper()]
+        )
         self._connections: dict[str, Connection] = {}
         with self._writing():
             self._writer.open()
-
-    def __enter__(self) -> BagWriter:
-        return self
 
     def __exit__(self, kind: object, *exc_info: object) -> None:
         if kind is not None:
@@ -104,12 +100,8 @@ class BagWriter:
 
 @dataclass
 class WrittenFrames:
-    """The result of `write_bag`.
-
-    Attributes:
-        frames: number of frames.
-        largest_depth_error_m: largest rounding error of the millimetres in the bag.
-        lost_depth_pixels: measurements out of the 16-bit range: 0, and 65.535 m or more.
+    """The result of `write_bag`: number of frames, largest rounding error of the millimetres in the
+    bag, and number of measurements out of the 16-bit range (0, and 65.535 m or more).
     """
 
     frames: int = 0

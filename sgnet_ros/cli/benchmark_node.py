@@ -111,16 +111,10 @@ def _cases(args: argparse.Namespace) -> list[Any]:
         args.outputs or ['mask', 'mask,color,overlay'],
         map(_rate_hz, args.rate or ['5', '10', '30', '60', 'max']),
     )
-    cases = [
-        Case(
-            size,
-            _rate_hz(rate),
-            tuple(dict.fromkeys(names.split(','))),
-            args.seconds,
-            args.stand_in,
-        )
-        for size, names, rate in combinations
-    ]
+    cases = (
+        Case(size, rate_hz, tuple(dict.fromkeys(names.split(','))), args.seconds, args.stand_in)
+        for size, names, rate_hz in combinations
+    )
     return list(dict.fromkeys(cases))
 
 

@@ -94,12 +94,7 @@ def _choose_frames(args: argparse.Namespace):
 
 @contextmanager
 def _output_folder(out: Path):
-    """Lock the folder and remove the files of an earlier demo.
-
-    Raises:
-        InputError: another demo uses the folder, or it contains other files.
-        SgnetError: the folder is not writable.
-    """
+    """Lock the folder and remove the files of an earlier demo."""
     import fcntl
 
     if out.is_dir() and any(out.iterdir()) and not (out / '.lock').exists():

@@ -61,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    _check(args)
+    check_positive(args, 'rate', 'clock')
+    if args.clock and args.restamp:
+        raise InputError(
+            '--clock and --restamp contradict each other: /clock has the time of the bag, '
+            '--restamp shifts stamps to wall time; use one of them'
+        )
     from sgnet_ros.compat.dds_profile import large_image_profile
 
     os.environ.update(large_image_profile(os.environ))
@@ -96,15 +101,6 @@ def run(args: argparse.Namespace) -> int:
     if bag.damage:
         raise SgnetError(f'{bag.damage}; everything before that was played')
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    check_positive(args, 'rate', 'clock')
-    if args.clock and args.restamp:
-        raise InputError(
-            '--clock and --restamp contradict each other: /clock has the time of the bag, '
-            '--restamp shifts stamps to wall time; use one of them'
-        )
 
 
 def _play(player, bag, stop, loop: bool) -> int:

@@ -69,6 +69,8 @@ class BagEvaluator:
         self._frames = frames
         self._on_frame = on_frame
         self._remap = None if args.remap is None else read_class_mapping(args.remap)
+        paths = {'name': args.bag, 'labels': args.labels, 'remap': args.remap}
+        self._data = {key: path.name for key, path in paths.items() if path is not None}
 
     def offline(self) -> BagEvaluation:
         """Segment every frame in this process."""
@@ -89,7 +91,7 @@ class BagEvaluator:
             )
         network = segmenter.description
         origin = provenance(
-            args.command_line, args.checkpoint, network, segmenter.device, self._data()
+            args.command_line, args.checkpoint, network, segmenter.device, self._data
         )
         return BagEvaluation(counts, network, origin, stop.is_set())
 
@@ -146,14 +148,9 @@ class BagEvaluator:
 
             yield on_frame
 
-    def _data(self) -> dict[str, str]:
-        args = self._args
-        paths = {'name': args.bag, 'labels': args.labels, 'remap': args.remap}
-        return {key: path.name for key, path in paths.items() if path is not None}
-
     def _provenance(self, replay: ReplayResult) -> dict[str, Any]:
         """As `provenance`; for a node that was running, what it reports."""
-        about, command, data = replay.about, self._args.command_line, self._data()
+        about, command, data = replay.about, self._args.command_line, self._data
         checkpoint = about.get('checkpoint', '')
         if self._args.node is None:
             file = None if checkpoint == BUNDLED_MODEL else checkpoint

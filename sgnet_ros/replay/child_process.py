@@ -21,7 +21,7 @@ SETTLE_S = 1.0
 STOP_TIMEOUT_S = 30.0
 
 
-class ChildProcess:
+class ChildProcess(contextlib.AbstractContextManager):
     """`python -m MODULE ARGV` in a new process, with its output in the file `log`.
 
     The context manager always ends the process: SIGTERM first, because a shell makes background
@@ -42,9 +42,6 @@ class ChildProcess:
                 # Ctrl-C must not reach the child: the parent ends it.
                 start_new_session=True,
             )
-
-    def __enter__(self) -> ChildProcess:
-        return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()

@@ -83,13 +83,12 @@ class MaskSubscriber:
     @property
     def in_progress(self) -> int:
         """Number of pairs that are neither segmented nor dropped."""
-        before_pairing = {f'dropped.{cause}' for cause in BEFORE_PAIRING}
-        dropped = (
+        dropped = sum(
             count
             for key, count in self.totals.items()
-            if key.startswith('dropped.') and key not in before_pairing
+            if key.startswith('dropped.') and key.removeprefix('dropped.') not in BEFORE_PAIRING
         )
-        return self.totals.get('pairs', 0) - self.totals.get('masks', 0) - sum(dropped)
+        return self.totals.get('pairs', 0) - self.totals.get('masks', 0) - dropped
 
     def count_from_here(self) -> None:
         """Exclude the counts so far from `totals`."""

@@ -77,7 +77,6 @@ def test_error_removes_the_bag(tmp_path, tiny_samples):
     [
         ({'path': '.'}, 'exists'),
         ({'rate_hz': 0.0}, 'above 0 Hz'),
-        ({'storage': 'hdf5'}, 'mcap, sqlite3'),
         ({'samples': []}, 'no frames'),
     ],
 )
