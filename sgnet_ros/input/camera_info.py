@@ -18,13 +18,7 @@ from sgnet_ros.conversions.camera_info import (
 )
 from sgnet_ros.conversions.images import MessageError
 from sgnet_ros.parameters import NodeParameters
-from sgnet_ros.topics import (
-    CAMERA_INFO,
-    DEPTH,
-    DEPTH_CAMERA_INFO,
-    RGB,
-    resolved_topic,
-)
+from sgnet_ros.topics import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, resolved_topic
 
 
 @dataclass(frozen=True)
@@ -50,14 +44,16 @@ class Cameras:
         """The first of `needed` that was not received yet, or None."""
         return next((topic for topic in self.needed if topic not in self.infos), None)
 
-    def stale(self, image: Image) -> bool:
-        """Whether the size and stamp of camera_info differ, so that a newer one will arrive.
+    def awaited(self, image: Image) -> bool:
+        """Whether `image` must wait for camera_info: one is missing, or of another size and stamp.
 
-        False for compressed images, whose size is not known.
+        The size of a compressed image is not known.
         """
-        known = self.infos.get(CAMERA_INFO)
-        if known is None or CAMERA_INFO not in self.needed or not isinstance(image, Image):
+        if self.missing is not None:
+            return True
+        if CAMERA_INFO not in self.needed or not isinstance(image, Image):
             return False
+        known = self.infos[CAMERA_INFO]
         try:
             size = self.intrinsics(known).size
         except MessageError:

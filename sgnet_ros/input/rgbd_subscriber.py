@@ -42,9 +42,6 @@ class NoCameraInfoError(MessageError):
 
     cause = 'no_camera_info'
 
-    def __init__(self, topic: str) -> None:
-        super().__init__(f'nothing received yet; publish it{REMEDIES.get(topic, "")}', topic)
-
 
 class RgbdSubscriber:
     """Subscribes from construction until `close()`.
@@ -160,21 +157,19 @@ class RgbdSubscriber:
     def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
         self._counters.received(STREAMS[topic])
         self.cameras = replace(self.cameras, infos={**self.cameras.infos, topic: message})
-        if self._waiting is not None and not self._needs_camera_info(self._waiting[0]):
+        if self._waiting is not None and not self.cameras.awaited(self._waiting[0]):
             waiting, self._waiting = self._waiting, None
             self._on_pair(*waiting, self.cameras)
 
     def _store_pair(self, image: Image, depth: Image) -> None:
         self._counters.paired()
         waiting, self._waiting = self._waiting, None
-        if waiting is not None and self.cameras.missing:
-            self._on_missing_camera_info(NoCameraInfoError(self.cameras.missing))
+        if waiting is not None and (topic := self.cameras.missing):
+            text = f'nothing received yet; publish it{REMEDIES.get(topic, "")}'
+            self._on_missing_camera_info(NoCameraInfoError(text, topic))
         elif waiting is not None:
             self._on_pair(*waiting, self.cameras)  # its error names the camera_info
-        if self._needs_camera_info(image):
+        if self.cameras.awaited(image):
             self._waiting = (image, depth)
         else:
             self._on_pair(image, depth, self.cameras)
-
-    def _needs_camera_info(self, image: Image) -> bool:
-        return self.cameras.missing is not None or self.cameras.stale(image)

@@ -13,7 +13,7 @@ from sgnet_core.errors import InputError
 
 
 class InferenceWorker:
-    """Passes offered items to `handle`, one at a time, in its own thread.
+    """Passes offered items to `handle`, one at a time, in its own thread, until `stop()`.
 
     Args:
         handle: called with each item, in the thread.
@@ -45,16 +45,13 @@ class InferenceWorker:
         self._busy_since: float | None = None
         self._max_rate_hz = max_rate_hz
         self._thread = threading.Thread(target=self._run, name='sgnet_worker', daemon=True)
+        self._thread.start()
 
     @property
     def busy_s(self) -> float:
         """Seconds since the current item was started; 0 when idle."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
-
-    def start(self) -> None:
-        """Start the thread; a worker runs only once."""
-        self._thread.start()
 
     def offer(self, item: Any) -> None:
         """Queue an item and return immediately."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from lifecycle_msgs.srv import ChangeState
@@ -17,20 +16,15 @@ def reject_invalid_transitions(node: LifecycleNode) -> None:
 
     In rclpy, the error of an invalid transition number leaves the executor.
     """
+
+    def respond(change_state, request, response) -> ChangeState.Response:
+        try:
+            return change_state(request, response)
+        except RuntimeError as error:
+            node.get_logger().warning(f'transition rejected: {first_line(error)}')
+            response.success = False
+            return response
+
     for service in node.services:
         if service.srv_type is ChangeState:
-            service.callback = partial(_respond, node, service.callback)
-
-
-def _respond(
-    node: LifecycleNode,
-    change_state: Callable[..., ChangeState.Response],
-    request: ChangeState.Request,
-    response: ChangeState.Response,
-) -> ChangeState.Response:
-    try:
-        return change_state(request, response)
-    except RuntimeError as error:
-        node.get_logger().warning(f'transition rejected: {first_line(error)}')
-        response.success = False
-        return response
+            service.callback = partial(respond, service.callback)

@@ -33,7 +33,7 @@ from sgnet_ros.conversions.masks import (
 )
 from sgnet_ros.conversions.point_clouds import points_to_msg
 from sgnet_ros.parameters import NodeParameters
-from sgnet_ros.topics import FRAME_OUTPUTS, HHA, LABEL_INFO, LABELS, Topic
+from sgnet_ros.topics import FRAME_OUTPUTS, HHA, LABEL_INFO, LABELS
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,12 @@ class Publishers:
             HHA: self._hha,
         }
         topics = (*FRAME_OUTPUTS, LABELS, *([LABEL_INFO] if vision_msgs else []))
-        self._publishers = {topic.name: self._publisher(topic) for topic in topics}
+        self._publishers = {
+            topic.name: node.create_lifecycle_publisher(
+                topic.kind, topic.name, topic.qos, event_callbacks=no_publisher_events()
+            )
+            for topic in topics
+        }
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
@@ -145,11 +150,6 @@ class Publishers:
             possible = topic.name != HHA or segmented.frame.gravity is not None
             if possible and topic.name in subscribed:
                 self._publishers[topic.name].publish(self._make_message[topic.name](segmented))
-
-    def _publisher(self, topic: Topic) -> Any:
-        return self._node.create_lifecycle_publisher(
-            topic.kind, topic.name, topic.qos, event_callbacks=no_publisher_events()
-        )
 
     def _publish_labels(self) -> None:
         if self._classes is None:

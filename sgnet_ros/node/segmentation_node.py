@@ -262,7 +262,6 @@ class SegmentationNode(LifecycleNode):
             QUEUE_CAPACITY[self.parameters['queue.policy']],
             lambda: self.parameters['max_rate'],
         )
-        self._worker.start()
         self._subscriber = RgbdSubscriber(
             self, self.parameters, self.counters, self._store, self._input_errors.add
         )

@@ -68,6 +68,7 @@ class OutputWatchdog:
         if since_last.masks:
             self.problem, self._told_no_subscriber = '', False
             return
+        simulated = self._node.get_parameter('use_sim_time').value
         causes = diagnose(
             tuple(self._facts(topic, since_last) for topic in self._subscriber.topics),
             since_last,
@@ -75,7 +76,7 @@ class OutputWatchdog:
             self._subscriber.pairing.nearest_gap_ns,
             self._node.parameters['sync.slop'],
             self._worker.busy_s,
-            self._clock_is_silent(),
+            simulated and self._node.get_clock().now().nanoseconds == 0,
         )
         wanted = bool(self._publishers.subscribed())
         # Drops of this cause show that the subscriber is new.
@@ -100,10 +101,6 @@ class OutputWatchdog:
         for subject in found.keys() - self._warned:
             self._node.get_logger().warning(found[subject])
         self._warned = set(found)
-
-    def _clock_is_silent(self) -> bool:
-        simulated = self._node.get_parameter('use_sim_time').value
-        return simulated and self._node.get_clock().now().nanoseconds == 0
 
     def _facts(self, topic: str, since_last: Counts) -> InputFacts:
         node = self._node

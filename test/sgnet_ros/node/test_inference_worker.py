@@ -24,7 +24,6 @@ class Harness:
         self.worker = InferenceWorker(
             self._handle, self.bad.append, self.failures.put, self.dropped.append, **options
         )
-        self.worker.start()
 
     def _handle(self, item):
         self.entered.put(item)
@@ -130,10 +129,6 @@ def test_error_after_stop_is_not_a_failure(harness):
     assert h.dropped == ['stopped']
 
 
-def test_worker_stops_without_start():
-    assert InferenceWorker(print, print, print, print).stop()
-
-
 def test_max_rate_delays_items_and_keeps_the_newest(harness):
     rate = 1e-6  # once in eleven days
     h = harness(max_rate_hz=lambda: rate)
@@ -160,7 +155,6 @@ def test_every_item_is_handled_or_counted(seed):
         handled.append(item)
 
     worker = InferenceWorker(handle, bad.append, pytest.fail, dropped.append)
-    worker.start()
     for item in range(500):
         worker.offer(item)
         if rng.random() < 0.1:
