@@ -174,9 +174,6 @@ def test_missing_meta_files_are_named(tmp_path, mat):
     with pytest.raises(DataError, match=r'no classMapping40\.mat and no splits\.mat; .*--meta'):
         nyuv2.Nyuv2Dataset(tmp_path / 'nyu_depth_v2_labeled.mat')
     assert nyuv2.Nyuv2Dataset(tmp_path / 'nyu_depth_v2_labeled.mat', mat.parent).ids[0] == '0001'
-    shutil.copy(mat.parent / 'splits.mat', tmp_path)
-    with pytest.raises(DataError, match=r'no classMapping40\.mat; .*published with the code'):
-        nyuv2.Nyuv2Dataset(tmp_path / 'nyu_depth_v2_labeled.mat')
 
 
 def test_mismatched_mapping_and_splits_are_rejected(tmp_path, arrays):
