@@ -16,6 +16,8 @@ from sgnet_core.data.synthetic.solids import Solid
 from sgnet_core.types import CameraIntrinsics
 
 NEAR_M = 0.02
+_ROWS = 32
+"""Rows computed at once: larger blocks miss the cache."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,18 @@ def cast(
     rectangles = _projected_rectangles(scene.corners, rotation, position, intrinsics)
     for index in np.flatnonzero(np.all(rectangles[:, 2:] > rectangles[:, :2], axis=1)):
         left, top, right, bottom = rectangles[index].tolist()
-        window, rays = np.s_[top:bottom, left:right], (u[left:right], v[top:bottom])
         faces = np.arange(scene.starts[index], scene.starts[index + 1])
         front, back = faces[gap[faces] < 0], faces[gap[faces] >= 0]
-        planes = _inverse_depths(slopes[front], *rays)
-        near = planes.min(axis=0, initial=1 / NEAR_M)
-        far = _inverse_depths(slopes[back], *rays).max(axis=0, initial=-np.inf)
-        visible = (near > inverse[window]) & (near < 1 / NEAR_M) & (near >= far)
-        np.copyto(inverse[window], near, where=visible)
-        for number, plane in zip(front, planes, strict=True):
-            where = visible & (plane == near)
-            np.copyto(face[window], number, where=where, casting='same_kind')
+        for start in range(top, bottom, _ROWS) if len(front) else ():
+            window = np.s_[start : min(start + _ROWS, bottom), left:right]
+            planes = _inverse_depths(slopes[[*front, *back]], u[window[1]], v[window[0]])
+            near = planes[: len(front)].min(axis=0)
+            visible = (near > inverse[window]) & (near < 1 / NEAR_M)
+            visible &= near >= planes[len(front) :].max(axis=0, initial=-np.inf)
+            np.copyto(inverse[window], near, where=visible)
+            for number, plane in zip(front, planes, strict=False):
+                where = visible & (plane == near)
+                np.copyto(face[window], number, where=where, casting='same_kind')
     return inverse, face
 
 
