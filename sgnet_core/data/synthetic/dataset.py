@@ -40,11 +40,7 @@ class RoomDataset:
         sensor_noise: bool = False,
         rate_hz: float = 30.0,
     ) -> None:
-        """Rooms are generated when a frame is read.
-
-        Args:
-            size: (height, width).
-            sensor_noise: depth with noise, steps and missing pixels (NaN) instead of exact depth.
+        """`size` is (height, width); `sensor_noise` replaces exact depth by measured depth.
 
         Raises:
             InputError: a value is out of range.

@@ -243,10 +243,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of furniture: its back at y = 0, x centred, its bottom at z = 0.
-
-    It belongs `mount_m` above the floor.
-    """
+    """Furniture with its back at y = 0, x centred, its bottom at z = 0 (`mount_m` in a room)."""
 
     solids: list[Solid]
     size_m: tuple[float, float, float]

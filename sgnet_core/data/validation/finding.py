@@ -18,7 +18,6 @@ class Finding:
         severity: `error` prevents or ruins a training, `warning` may harm it.
         check: a name for programs, for example `depth_mirrored`.
         seen: the problem, with the value found and the values expected.
-        remedy: what to do.
         ids: the frames that show the problem; empty if it concerns the whole data set.
     """
 

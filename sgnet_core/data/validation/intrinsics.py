@@ -16,11 +16,7 @@ _REMEDY = 'give fx, fy, cx, cy for this image size (x goes with the width)'
 
 
 def intrinsics_findings(cameras: dict[CameraIntrinsics, list[str]]) -> list[Finding]:
-    """Implausible values; each kind once, with the numbers of the first camera that has it.
-
-    Args:
-        cameras: camera -> ids of its frames; none for the camera of all frames.
-    """
+    """Implausible values; each kind once, with the numbers of the first camera that has it."""
     found: dict[str, Finding] = {}
     for camera, ids in cameras.items():
         for finding in _implausible(camera):

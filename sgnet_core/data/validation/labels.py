@@ -144,14 +144,13 @@ class LabelCheck:
         name = next((name for name in self.class_names if name.lower() in VOID_NAMES), None)
         if name is None:
             return
-        seen = f'{name!r} is a class: the network would learn to predict it'
-        if name == self.class_names[0]:
-            remedy = f'set label_offset: 1 in {DATASET_FILE} and call this line `void`'
-            yield error('void_as_class', seen, remedy)
-        else:
+        raised, remedy = error, f'set label_offset: 1 in {DATASET_FILE} and call this line `void`'
+        if name != self.class_names[0]:
             void = 0 if self._offset else UNLABELLED
+            raised = warning
             remedy = f'unless you want this, store {void} for {self._value(name)} in the images'
-            yield warning('void_as_class', seen, remedy)
+        seen = f'{name!r} is a class: the network would learn to predict it'
+        yield raised('void_as_class', seen, remedy)
 
     def _implausible_heights(self) -> Iterator[Finding]:
         for name, total in self._height_sums.items():

@@ -84,10 +84,13 @@ class RawFrameReader:
             try:
                 if kind == 'pose':
                     read_pose(path)
-                elif kind == 'intrinsics':
-                    self._read_camera(path, sample_id, images.get('image'))
-                else:
+                elif kind != 'intrinsics':
                     images[kind] = self._read_image(kind, path, sample_id)
+                else:
+                    text = read_text(path)
+                    if 'image' in images:
+                        camera = intrinsics_from_text(text, images['image'].shape[:2], path)
+                        self._cameras[camera].append(sample_id)
             except InputError as problem:
                 # The error is `PATH: PROBLEM; REMEDY`; one finding lists all files.
                 what = str(problem).removeprefix(f'{path}: ').rpartition('; ')[0]
@@ -111,19 +114,11 @@ class RawFrameReader:
         self._problems[error(f'{kind}_kind', seen, remedy)].append(sample_id)
         return None
 
-    def _read_camera(self, path: Path, sample_id: str, image: np.ndarray | None) -> None:
-        text = read_text(path)
-        if image is not None:
-            camera = intrinsics_from_text(text, image.shape[:2], path)
-            self._cameras[camera].append(sample_id)
-
     def _check_sizes(self, frame: RawFrame) -> None:
         sizes = {kind: image.shape[:2] for kind, image in frame.images.items()}
         camera = self._file.intrinsics
         if len(set(sizes.values())) > 1:
-            listed = ', '.join(
-                f'{kind} {width}x{height}' for kind, (height, width) in sizes.items()
-            )
+            listed = ', '.join(f'{kind} {w}x{h}' for kind, (h, w) in sizes.items())
             problem = error(
                 'sizes_differ',
                 f'the images of one frame differ in size: {listed}',
@@ -146,9 +141,7 @@ class RawFrameReader:
                 self._problems[problem].append(frame.id)
 
     def _compare_content(self, frame: RawFrame) -> None:
-        for kind, image in (('colour', frame.rgb), ('depth', frame.depth)):
-            if image is None:
-                continue
+        for kind, image in replace(frame, labels=None).images.items():
             if image.min() != image.max():
                 digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
                 self._same[kind, digest].append(frame.id)

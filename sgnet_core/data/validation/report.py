@@ -21,6 +21,7 @@ from sgnet_core.types import UNLABELLED
 from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.figures import contact_sheet
 from sgnet_core.visualization.legend import legend_entries
+from sgnet_core.visualization.overlay import colorize
 
 _BAR = 30
 _DEPTH_STEPS_M = (0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -202,11 +203,10 @@ def _pictures(
     if result.labels is None:
         return pictures
     if frame.labels is not None:
-        palette = label_set_of(result.labels.class_names).palette
+        label_set = label_set_of(result.labels.class_names)
         ids = frame.labels.astype(np.int64) - result.file.label_offset
-        known = (ids >= 0) & (ids < len(palette))
-        # Void and values that are not a class are black.
-        labels = palette[np.where(known, ids, 0)] * known[..., None].astype(np.uint8)
+        known = (ids >= 0) & (ids < len(label_set))
+        labels = colorize(np.where(known, ids, UNLABELLED).astype(np.uint8), label_set.palette)
     return [*pictures, labels]
 
 

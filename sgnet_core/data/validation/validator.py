@@ -51,7 +51,6 @@ def validate_dataset(
     """Read a data set, with a progress bar on a terminal, and check it.
 
     Args:
-        split: read this split only; None for all frames.
         max_frames: read this many frames, evenly spaced; None for all.
 
     Raises:

@@ -24,31 +24,24 @@ from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.data.validation.alignment import EdgeAgreement, depth_edges, label_edges
 from sgnet_core.data.validation.validator import evenly_spaced, validate_dataset
-from sgnet_core.errors import DataError, InputError
+from sgnet_core.errors import DataError
 from sgnet_core.io.images import read_rgb
 from sgnet_core.labels import NYU40, remap
 
 NAMES = ('wall', 'floor', 'things', 'openings')
+# NYU40 ids to `NAMES`: few enough for a handful of frames to show them all.
 OPENINGS = ('door', 'window', 'picture', 'blinds', 'curtain', 'ceiling')
+COARSE = np.array([2 + (name in OPENINGS) for name in NYU40.class_names], np.uint8)
+COARSE[:2] = 0, 1
 IDS = [f'00000{index}' for index in range(8)]
-
-
-def coarse_labels() -> np.ndarray:
-    """(40,) NYU40 ids to `NAMES`: few enough for a handful of frames to show them all."""
-    lookup = np.full(40, NAMES.index('things'), np.uint8)
-    for name in OPENINGS:
-        lookup[NYU40.class_names.index(name)] = NAMES.index('openings')
-    lookup[:2] = 0, 1
-    return lookup
 
 
 def write_rooms(root: Path, frames: int, size: tuple[int, int], seed: int) -> Path:
     """A valid data set: rooms of four frames each, the last one in `val`."""
     rooms = RoomDataset(frames, size, seed, frames_per_room=4, sensor_noise=True, rate_hz=1.0)
-    lookup = coarse_labels()
     with FolderWriter(root, 'good', rooms.intrinsics, NAMES, 1.0, with_pose=True) as writer:
         for sample in rooms:
-            writer.write(replace(sample, labels=remap(sample.labels, lookup)))
+            writer.write(replace(sample, labels=remap(sample.labels, COARSE)))
         writer.write_split('fit', rooms.ids[:-4])
         writer.write_split('val', rooms.ids[-4:])
     return root
@@ -138,7 +131,7 @@ def delete(*names: str) -> Step:
 
 
 def write_cameras(root: Path) -> None:
-    """A camera per frame; the last four frames and their cameras have another size."""
+    """A camera per frame; the last four frames have another size."""
     (root / 'intrinsics').mkdir()
     crop = [change(kind, lambda x: x[:50, :70], *IDS[4:]) for kind in ('image', 'depth', 'label')]
     for step in (edit_yaml(intrinsics='intrinsics/{id}.txt'), *map(camera, IDS), *crop):
@@ -165,10 +158,6 @@ def corner_labels(labels):
 
 def one_of_four(x):
     return x * (np.arange(x.size).reshape(x.shape) % 4 == 0)
-
-
-def in_8_bits(x):
-    return (x / 40).astype(np.uint8)
 
 
 FROM_0 = edit_yaml(label_offset=0)
@@ -222,10 +211,8 @@ FAULTS: dict[str, list[Step]] = {
     'depth_unit warning: 5 % of the depth is beyond *unless this is outdoors: set depth_scale': [
         depth(lambda x: x * np.where(np.arange(60) < 12, 9, 1)[:, None])
     ],
-    'depth_kind error: depth is 8-bit, 1 channel*has lost the metres': [depth(in_8_bits)],
-    'depth_kind error: depth is 32-bit*multiply metres by 1000': [
-        edit_yaml(depth='depth/{id}.tiff'),
-        depth(lambda x: x.astype(np.float32) / 1000, suffix='.tiff'),
+    'depth_kind error: depth is 8-bit, 1 channel*multiply metres by 1000*has lost the metres': [
+        depth(lambda x: (x / 40).astype(np.uint8))
     ],
     'depth_stretched error: the largest raw depth is 10000 in 100 % of the frames': [
         depth(lambda x: x * (10000 / x.max()))
@@ -258,9 +245,6 @@ FAULTS: dict[str, list[Step]] = {
         *(write_cameras, camera('000002', '80 0 99 0 80 29.5 0 0 1')),
         camera('000005', '80 0 70 0 80 49 0 0 1'),
     ],
-    'unreadable_files error: 1 file cannot be read: intrinsics/000006.txt: not a 3x3 matrix': [
-        *(write_cameras, camera('000006', '80 0 70'))
-    ],
     # files and splits
     'missing_files error: no label file for 1 of 6 frames, e.g. label/000006.png (in 1 frame': [
         *(text('split_val.txt', '000005', '000006'), delete('label/000006.png', 'label/000007.png'))
@@ -280,9 +264,6 @@ FAULTS: dict[str, list[Step]] = {
     "splits_overlap error: splits 'fit' and 'val' share 1 frame (in 1 frame: 000004)": [
         text('split_fit.txt', '000000', '000001', '000004')
     ],
-    "splits_overlap error: splits 'train' and 'val' share 2 frames": [
-        *(text('train.txt', *IDS[:6]), edit_yaml(splits={'train': 'train.txt'}))
-    ],
     "split_file error: split 'val': *the split is empty": [text('split_val.txt', '', '')],
     'splits_interleaved warning: a video of 30 Hz changes 7 times between the splits fit, val': [
         edit_yaml(rate_hz=30),
@@ -294,9 +275,6 @@ FAULTS: dict[str, list[Step]] = {
     'colour_repeated warning: *(in 4 frames: 000000, 000001, 000002, ...); keep one': [
         copy('image/000001.jpg', 'image/000000.jpg', 'image/000002.jpg', 'image/000003.jpg')
     ],
-    'colour_repeated warning: the colour images of some frames are identical, e.g. 000001': [
-        *(edit_yaml(rate_hz=None), copy('image/000001.jpg', 'image/000002.jpg'))
-    ],
     'depth_repeated error: the depth images of some frames in different splits are identical*'
     '(in 2 frames: 000001, 000006)': [copy('depth/000001.png', 'depth/000006.png')],
     'image_blank warning: *(in 1 frame: 000005)': [image(lambda x: np.full_like(x, 90), '000005')],
@@ -307,7 +285,7 @@ FAULTS: dict[str, list[Step]] = {
 def test_fault_is_reported(small, fault):
     for step in FAULTS[fault]:
         step(small)
-    lines = [f'{finding.check} {finding}' for finding in validate_dataset(small).findings]
+    lines = [f'{check} {line}' for check, line in found(small).items()]
     pattern = '.*'.join(map(re.escape, fault.split('*')))
     # A match of the whole line: no message has a line break.
     assert [line for line in lines if re.fullmatch(pattern + '.*', line)], lines
@@ -318,9 +296,7 @@ def test_fault_is_reported(small, fault):
 
 def test_valid_dataset_has_no_finding(good, small_good):
     assert found(good) == found(small_good) == {}
-    for what, fits in zip(('depth', 'labels'), validate_dataset(good).edges, strict=True):
-        assert fits.what == what
-        assert fits.fits()[0].agreement > 0.5
+    assert all(edges.fits()[0].agreement > 0.5 for edges in validate_dataset(good).edges)
 
 
 VALID = {
@@ -373,16 +349,9 @@ def test_subset_of_frames_does_not_check_the_classes_of_splits(small):
 @pytest.mark.parametrize(('factor', 'scale'), [(10, 0.0001), (0.1, 0.01)])
 def test_wrong_unit_is_named(small, factor, scale):
     depth(lambda x: x * float(factor))(small)
-    line = found(small)['depth_unit']
-    assert 'set depth_scale in dataset.yaml to the unit of the files: ' in line
-    assert f'{scale:g} for ' in line
+    assert f'{scale:g} for ' in found(small)['depth_unit']
     edit_yaml(depth_scale=scale)(small)
     assert 'depth_unit' not in found(small)
-
-
-def test_intrinsics_of_another_size_are_one_finding(small):
-    OF_DOUBLE_SIZE(small)
-    assert list(found(small)) == ['intrinsics_size']
 
 
 def test_unreadable_files_are_all_named(small):
@@ -404,11 +373,7 @@ MISALIGNED = {
     'mirrored': (lambda x: x[:, ::-1], 'mirrored', 'mirrored left to right'),
     'upside down': (lambda x: x[::-1], 'mirrored', 'mirrored top to bottom'),
     'half a turn': (lambda x: x[::-1, ::-1], 'mirrored', 'rotated by 180 degrees'),
-    'moved': (
-        lambda x: np.roll(x, (0, 6), (0, 1)),
-        'displaced',
-        'moved left by 4.9 % of the width',
-    ),
+    'moved': (lambda x: np.roll(x, 6, 1), 'displaced', 'moved left by 4.9 % of the width'),
     # A depth camera with a longer focal length: its picture is larger than that of colour.
     'larger': (
         lambda x: cv2.warpAffine(x, ENLARGED, x.shape[::-1], flags=cv2.INTER_NEAREST),
@@ -431,13 +396,9 @@ def test_misalignment_with_colour_is_named(good, tmp_path, kind, how):
 
 def test_depth_of_other_frames_is_unrelated(good, tmp_path):
     root = Path(shutil.copytree(good, tmp_path / 'rooms'))
-    paths = sorted((root / 'depth').iterdir())
-    contents = [path.read_bytes() for path in paths]
-    for path, content in zip(paths, contents[6:] + contents[:6], strict=True):
-        path.write_bytes(content)
-    assert found(root)['depth_unrelated'].startswith(
-        'error: edges of depth coincide with edges of colour only by chance'
-    )
+    for number in range(16):
+        shutil.copy(good / f'depth/{number:06d}.png', root / f'depth/{(number + 6) % 16:06d}.png')
+    assert 'coincide with edges of colour only by chance' in found(root)['depth_unrelated']
 
 
 def test_few_frames_or_edges_are_not_judged():
@@ -457,9 +418,7 @@ def test_depth_edges_ignore_missing_depth():
     depth_m[:, 5:] = 2.5
     depth_m[2, 1:8] = np.nan
     depth_m[4, :4] = 2.1
-    expected = np.zeros((6, 9), bool)
-    expected[:, 5] = True
-    expected[2] = False
+    expected = [[row != 2 and column == 5 for column in range(9)] for row in range(6)]
     np.testing.assert_array_equal(depth_edges(depth_m), expected)
 
 
@@ -530,8 +489,6 @@ def test_wrong_usage_is_rejected(small, tmp_path, capsys, monkeypatch):
     edit_yaml(image='rgb/{id}.jpg', splits=None)(small)
     with pytest.raises(DataError, match='no file matches'):
         validate_dataset(small)
-    with pytest.raises(InputError, match='at least 1, got 0'):
-        validate_dataset(small, max_frames=0)
 
 
 def test_unreadable_split_writes_no_contact_sheet(small, tmp_path):
