@@ -12,6 +12,7 @@ import re
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ parameters = [yaml.safe_load(pathlib.Path(name).read_text()) for name in files]
 record = dict(words=words, files=files, parameters=parameters)
 me = pathlib.Path(sys.argv[0])
 me.with_suffix('.json').write_text(json.dumps(record))
-# Whoever's end ends the others lets them start first.
+# If the end of one process ends the others, it waits until they have started.
 others = [me.with_name(f'{{name}}.json') for name in os.environ['BATCH'].split()]
 deadline = time.monotonic() + 30
 try:
@@ -78,8 +79,12 @@ class Robot:
         path.write_text(text)
         return path
 
-    def launch(self, name: str, **arguments: str) -> int:
-        """Launch until everything has ended; returns the exit status of `ros2 launch`."""
+    def launch(self, name: str, **arguments: str) -> None:
+        """Launch until everything has ended, with success."""
+        assert self.exit_status(name, **arguments) == 0
+
+    def exit_status(self, name: str, **arguments: str) -> int:
+        """The exit status of `ros2 launch`."""
         import launch
         from launch.launch_description_sources import PythonLaunchDescriptionSource
 
@@ -91,13 +96,15 @@ class Robot:
 
     def camera(self) -> tuple[dict[str, str], dict[str, str]] | None:
         """Launch configurations and environment of the camera's launch file; None: not run."""
-        record = self.prefix / 'camera.json'
-        return json.loads(record.read_text()) if record.exists() else None
+        return self.record('camera.json')
 
     def started(self, name: str = 'sgnet_ros/segmentation_node') -> dict | None:
         """How it was started: words, files and content of --params-file; None: it was not."""
-        record = self.prefix / 'lib' / f'{name}.json'
-        return json.loads(record.read_text()) if record.exists() else None
+        return self.record(f'lib/{name}.json')
+
+    def record(self, name: str) -> Any:
+        path = self.prefix / name
+        return json.loads(path.read_text()) if path.exists() else None
 
     def values_of(self, option: str, **name: str) -> list[str]:
         words = self.started(**name)['words']
@@ -125,7 +132,7 @@ def evaluating(robot, monkeypatch) -> Robot:
 
 
 def test_segmentation_leaves_everything_to_the_parameter_file(robot):
-    assert robot.launch('segmentation.launch.py') == 0
+    robot.launch('segmentation.launch.py')
     assert robot.started()['files'] == [DEFAULT_PARAMETERS]
     names = {'__node': 'segmentation', '__ns': '/'}
     assert robot.remappings() == names | {topic: topic for topic in INPUTS}
@@ -134,7 +141,7 @@ def test_segmentation_leaves_everything_to_the_parameter_file(robot):
 
 
 def test_camera_selects_topics_and_parameters(robot):
-    assert robot.launch('segmentation.launch.py', camera='oak_d', rgb_topic='/oak/image_rect') == 0
+    robot.launch('segmentation.launch.py', camera='oak_d', rgb_topic='/oak/image_rect')
     assert robot.started()['files'] == [str(CONFIG / 'oak_d.yaml')]
     remappings = robot.remappings()
     assert remappings['rgb/image'] == '/oak/image_rect'
@@ -144,8 +151,7 @@ def test_camera_selects_topics_and_parameters(robot):
 
 
 def test_rviz_shows_outputs_in_a_namespace(robot):
-    status = robot.launch('realsense.launch.py', rviz='true', namespace='/left', camera_name='d455')
-    assert status == 0
+    robot.launch('realsense.launch.py', rviz='true', namespace='/left', camera_name='d455')
     assert robot.values_of('-f', name='rviz2/rviz2') == ['d455_color_optical_frame']
     (file,) = robot.values_of('-d', name='rviz2/rviz2')
     shown = re.findall(r'Value: (/.*)', Path(file).read_text())
@@ -156,7 +162,7 @@ def test_rviz_shows_outputs_in_a_namespace(robot):
 def test_arguments_override_the_parameter_file_and_keep_types(robot, tmp_path):
     params_file = tmp_path / 'my.yaml'
     params_file.write_text('/**: {ros__parameters: {device: cuda, precision: fp16}}')
-    status = robot.launch(
+    robot.launch(
         'segmentation.launch.py',
         params_file=str(params_file),
         checkpoint='1e5',
@@ -166,7 +172,6 @@ def test_arguments_override_the_parameter_file_and_keep_types(robot, tmp_path):
         rgb_topic='/kinect/rgb',
         log_level='debug',
     )
-    assert status == 0
     first, second = robot.started()['parameters']
     assert first['/**']['ros__parameters'] == {'device': 'cuda', 'precision': 'fp16'}
     (given,) = second.values()
@@ -178,19 +183,18 @@ def test_arguments_override_the_parameter_file_and_keep_types(robot, tmp_path):
 
 @pytest.mark.parametrize('wrong', [{'precision': 'fp8'}, {'rviz': 'perhaps'}, {'camera': 'webcam'}])
 def test_invalid_choice_starts_nothing(robot, wrong):
-    assert robot.launch('segmentation.launch.py', **wrong) != 0
+    assert robot.exit_status('segmentation.launch.py', **wrong) != 0
     assert robot.started() is None
 
 
 def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
-    status = robot.launch(
+    robot.launch(
         'realsense.launch.py',
         serial_no='831612073525',
         color_profile='848x480x30',
         device='cpu',
         log_level='debug',
     )
-    assert status == 0
     configurations, environment = robot.camera()
     assert configurations == {
         'camera_namespace': 'camera',
@@ -212,22 +216,18 @@ def test_realsense_starts_the_camera_with_its_own_configuration_only(robot):
     assert remappings['depth/image'] == '/camera/camera/aligned_depth_to_color/image_raw'
     assert remappings['rgb/camera_info'] == '/camera/camera/color/camera_info'
     assert remappings['depth/camera_info'] == '/camera/camera/depth/camera_info'
-    assert {'device': 'cpu'} in [
-        values['ros__parameters']
-        for file in robot.started()['parameters']
-        for values in file.values()
-    ]
+    given = [values for file in robot.started()['parameters'] for values in file.values()]
+    assert {'ros__parameters': {'device': 'cpu'}} in given
 
 
 def test_realsense_topics_follow_the_camera_name(robot):
-    status = robot.launch(
+    robot.launch(
         'realsense.launch.py',
         launch_camera='false',
         camera_namespace='robot1',
         camera_name='d455',
         depth_topic='/registered/depth',
     )
-    assert status == 0
     assert robot.camera() is None
     assert robot.remappings()['rgb/image'] == '/robot1/d455/color/image_raw'
     assert robot.remappings()['depth/image'] == '/registered/depth'
@@ -240,8 +240,7 @@ def evaluator_words(robot) -> list[str]:
 
 
 def test_evaluate_bag_passes_the_topics_of_the_bag(evaluating):
-    status = evaluating.launch('evaluate_bag.launch.py', bag='/my/bag', out='report', device='cpu')
-    assert status == 0
+    evaluating.launch('evaluate_bag.launch.py', bag='/my/bag', out='report', device='cpu')
     words = evaluator_words(evaluating)
     assert words[:4] == ['/my/bag', '--live', '--node', '/segmentation']
     assert '--lossless' not in words
@@ -249,16 +248,14 @@ def test_evaluate_bag_passes_the_topics_of_the_bag(evaluating):
     remappings = evaluating.remappings()
     for option, topic in (('--rgb-topic', 'rgb/image'), ('--depth-topic', 'depth/image')):
         assert words[words.index(option) + 1] == remappings[topic]
-    given = evaluating.started()['parameters'][-1].values()
-    (parameters,) = (values['ros__parameters'] for values in given)
-    expected = {'qos.input': 'reliable', 'device': 'cpu'}
-    assert parameters == expected
+    (given,) = evaluating.started()['parameters'][-1].values()
+    assert given['ros__parameters'] == {'qos.input': 'reliable', 'device': 'cpu'}
 
 
 def test_evaluate_bag_is_lossless_with_namespace_and_compression(evaluating):
     arguments = {'queue.policy': 'all', 'qos.input': 'auto', 'image_transport': 'compressed'}
     arguments |= {'namespace': '/left', 'rgb_topic': '/cam'}
-    assert evaluating.launch('evaluate_bag.launch.py', bag='bag', **arguments) == 0
+    evaluating.launch('evaluate_bag.launch.py', bag='bag', **arguments)
     words = evaluator_words(evaluating)
     assert words[3] == '/left/segmentation'
     assert '--lossless' in words
@@ -272,7 +269,7 @@ def test_evaluate_bag_ends_with_the_node(robot, monkeypatch):
     monkeypatch.setenv('BATCH', 'absent')
     script = '#!/bin/sh\nwhile [ ! -e "${0%/*}/evaluate_bag.json" ]; do sleep 0.05; done; exit 2\n'
     robot.write('lib/sgnet_ros/segmentation_node', script).chmod(0o755)
-    robot.launch('evaluate_bag.launch.py', bag='bag')
+    robot.exit_status('evaluate_bag.launch.py', bag='bag')
     assert (robot.prefix / 'lib/sgnet_ros/evaluate_bag.interrupted').exists()
 
 
@@ -281,10 +278,7 @@ def test_evaluator_accepts_all_launch_options(evaluating):
     from sgnet_ros.cli.evaluate_bag import add_arguments
 
     values = ('labels', 'labels_topic', 'label_names_topic', 'remap', 'write_bag', 'out', 'json')
-    status = evaluating.launch(
-        'evaluate_bag.launch.py', bag='bag', rate='2', **dict.fromkeys(values, 'x')
-    )
-    assert status == 0
+    evaluating.launch('evaluate_bag.launch.py', bag='bag', rate='2', **dict.fromkeys(values, 'x'))
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     args = parser.parse_args(evaluator_words(evaluating))
@@ -312,12 +306,8 @@ def test_source_describes_arguments(path):
 
 
 def test_camera_is_included_in_its_own_scope():
-    groups = [
-        call
-        for name, call in calls(REPOSITORY / 'launch/realsense.launch.py')
-        if name == 'GroupAction'
-    ]
-    (group,) = groups
+    source = calls(REPOSITORY / 'launch/realsense.launch.py')
+    (group,) = (call for name, call in source if name == 'GroupAction')
     options = {keyword.arg: keyword.value for keyword in group.keywords}
     assert ast.literal_eval(options['scoped']) is True
     assert ast.literal_eval(options['forwarding']) is False
