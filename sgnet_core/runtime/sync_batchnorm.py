@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.distributed
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -33,44 +32,30 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        return _Normalise.apply(x, self.weight, self.bias, self._statistics(x))
-
-    @torch.no_grad()
-    def _statistics(self, x: Tensor) -> Tensor:
-        """(2, C) mean and variance over all processes; updates the running statistics."""
         variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
         moments = torch.stack([mean, variance + mean.square()])
-        torch.distributed.all_reduce(moments)
         count = torch.distributed.get_world_size()
-        mean, square = moments / count
+        mean, square = _SumOverProcesses.apply(moments) / count
         variance = square - mean.square()
-        pixels = count * x.numel() / x.shape[1]
-        self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (pixels / (pixels - 1)), self.momentum)
-        return torch.stack([mean, variance + self.eps])
+        with torch.no_grad():
+            pixels = count * x.numel() / x.shape[1]
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (pixels / (pixels - 1)), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (x * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
 
 
-class _Normalise(torch.autograd.Function):
-    """(x - mean) / deviation * weight + bias; mean and deviation depend on all x."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, statistics: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight, statistics)
-        return F.batch_norm(x, *statistics, weight, bias, eps=0.0)
+class _SumOverProcesses(torch.autograd.Function):
+    """Each process depends on the values of all; the gradient is therefore also their sum."""
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, (mean, variance) = ctx.saved_tensors
-        mean, scale = (t[:, None, None] for t in (mean, variance.rsqrt()))
-        normalised = (x - mean) * scale
-        grad_weight = (grad * normalised).sum((0, 2, 3))
-        grad_bias = grad.sum((0, 2, 3))
-        # Gradient through mean and deviation (Ioffe and Szegedy, 2015, section 3), with sums over
-        # all processes.
-        sums = torch.stack([grad_weight, grad_bias])
-        torch.distributed.all_reduce(sums)
-        sums /= torch.distributed.get_world_size() * x.numel() / x.shape[1]
-        along, constant = sums[:, :, None, None]
-        grad_x = (grad - constant - normalised * along) * (scale * weight[:, None, None])
-        return grad_x.to(x.dtype), grad_weight, grad_bias, None
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.clone()
+        torch.distributed.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _SumOverProcesses.forward(ctx, grad)
