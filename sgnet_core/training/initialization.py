@@ -79,12 +79,18 @@ class Initialization:
             if network.auxiliary_head is not None or not name.startswith(AUXILIARY_PREFIX)
         }
         self._check_architecture(network, tensors)
-        rows = _matching_rows(label_set.class_names, checkpoint.label_set.class_names)
+        names, known = label_set.class_names, checkpoint.label_set.class_names
+        rows = _matching_rows(names, known)
         for name in class_tensors(network):
             if name in tensors:
-                tensors[name] = _with_rows(own[name], tensors[name], rows)
+                own[name][list(rows)] = tensors[name][list(rows.values())]
+                tensors[name] = own[name]
         network.load_state_dict({**own, **tensors})
-        changes = _class_changes(rows, label_set, checkpoint.label_set)
+        changes = {
+            'classes_taken': [names[i] for i in rows],
+            'classes_new': [name for i, name in enumerate(names) if i not in rows],
+            'classes_dropped': [n for i, n in enumerate(known) if i not in rows.values()],
+        }
         logger.info(
             'head: %d of %d classes from %s by name; new: %s; dropped: %s',
             len(changes['classes_taken']), len(label_set), self._init.name,
@@ -148,32 +154,12 @@ def class_tensors(network: SGNet) -> list[str]:
     return names
 
 
-def _matching_rows(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
-    """For each class of the run, the row of the checkpoint with the same name, or None.
+def _matching_rows(wanted: Sequence[str], known: Sequence[str]) -> dict[int, int]:
+    """Row of the run -> row of the checkpoint, for the classes that both have.
 
     Case, spaces, underscores and hyphens are ignored: `Night_Stand` equals `night stand`.
     """
-    keys = [re.sub(r'[\s_-]', '', name).casefold() for name in (*wanted, *known)]
-    keys, known_names = keys[: len(wanted)], keys[len(wanted) :]
-    return [known_names.index(key) if key in known_names else None for key in keys]
-
-
-def _with_rows(fresh: Tensor, trained: Tensor, rows: Sequence[int | None]) -> Tensor:
-    """`fresh` (C, ...) with row i from row `rows[i]` of `trained`, unless that is None."""
-    merged = fresh.clone()
-    for i, row in enumerate(rows):
-        if row is not None:
-            merged[i] = trained[row]
-    return merged
-
-
-def _class_changes(
-    rows: Sequence[int | None], target: LabelSet, source: LabelSet
-) -> dict[str, list[str]]:
-    """Names of the classes that are inherited, new, and dropped."""
-    pairs = list(zip(target.class_names, rows, strict=True))
-    return {
-        'classes_taken': [name for name, row in pairs if row is not None],
-        'classes_new': [name for name, row in pairs if row is None],
-        'classes_dropped': [n for i, n in enumerate(source.class_names) if i not in rows],
-    }
+    keys, known_names = (
+        [re.sub(r'[\s_-]', '', name).casefold() for name in names] for names in (wanted, known)
+    )
+    return {i: known_names.index(key) for i, key in enumerate(keys) if key in known_names}
