@@ -23,7 +23,6 @@ from sgnet_core.benchmark.synthetic_frames import (
 from sgnet_core.benchmark.timing import time_by_turns
 from sgnet_core.cli.runner import INTERRUPTED, main
 from sgnet_core.errors import SgnetError
-from sgnet_core.io.files import check_json_destination
 from sgnet_core.model.sgnet import VARIANTS
 from sgnet_core.runtime.environment import cpu_class, describe
 
@@ -198,15 +197,6 @@ def test_an_unwritable_json_file_is_refused_before_the_run(tmp_path, monkeypatch
     (line,) = capsys.readouterr().err.splitlines()
     assert f'--json {tmp_path / place} cannot be written' in line
     assert (tmp_path / 'a_file').read_text() == 'kept'
-
-
-def test_the_check_of_a_json_file_leaves_no_trace(tmp_path):
-    old, new = tmp_path / 'old.json', tmp_path / 'folder' / 'new.json'
-    old.write_text('kept')
-    for place in (old, new, '-', None):
-        check_json_destination(place)
-    assert old.read_text() == 'kept'
-    assert not new.exists()
 
 
 def test_an_interrupted_run_keeps_finished_networks(monkeypatch, capsys):

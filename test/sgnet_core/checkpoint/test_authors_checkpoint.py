@@ -95,14 +95,11 @@ def test_classes_follow_from_the_file(labels):
     [
         ('layer3.4.conv2.offset_generator.bias', None, 'is missing'),
         ('dsn4.3.bias', None, 'is missing'),
-        ('dsn3.1.weight', None, 'is missing'),
         ('fc.weight', torch.zeros(3), 'is unexpected'),
-        ('layer1.1.bn1.num_batches_tracked', torch.zeros(()), 'is unexpected'),
         ('conv2.bias', torch.zeros(64), 'is unexpected'),
         ('bn1.weight', torch.zeros(3), r'is \(3,\), expected \(64,\)'),
         ('layer2.0.conv2.bias', torch.zeros(3), r'is \(3,\), expected \(128,\)'),
         ('bn1.running_var', torch.full((64,), torch.nan), 'has values that are not finite'),
-        ('layer1.0.conv2.bias', torch.full((64,), torch.inf), 'has values that are not finite'),
         ('bn1.weight', torch.zeros(64, dtype=torch.int32), 'has values that are not finite'),
         ('bn1.weight', 3, 'is of type int, expected a tensor'),
         ('dsn4.3.bias', torch.zeros(256), 'has 256 classes; 1 to 255 are supported'),
@@ -212,22 +209,17 @@ def test_unreadable_file_is_refused(spoil, problem, old_format, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'problem'),
-    [
-        (['--variant', 'sgnet_r101'], 'it looks like sgnet_r50: give --variant sgnet_r50'),
-        (['--variant', 'sgnet_r50', '--labels', 'nyu41'], '--labels must be one of nyu40, nyu37'),
-        (['--variant', 'sgnet_r50', '--labels', 'nyu37'], 'has 40 classes, nyu37 has 37'),
-    ],
+    ('labels', 'problem'),
+    [('nyu41', '--labels must be one of nyu40, nyu37'), ('nyu37', 'has 40 classes, nyu37 has 37')],
 )
-def test_convert_command_reports_errors_in_one_line(arguments, problem, tmp_path, capsys):
+def test_convert_command_reports_errors_in_one_line(labels, problem, tmp_path, capsys):
     path = write_authors_file(tmp_path / 'a.pth.tar', constant_state('sgnet_r50'))
     out = tmp_path / 'out.safetensors'
-    argv = [str(path), str(out), *arguments]
+    argv = [str(path), str(out), '--variant', 'sgnet_r50', '--labels', labels]
     assert run_command('sgnet_core', 'convert_checkpoint', argv) == 2
     message = capsys.readouterr().err
-    assert message.startswith('convert_checkpoint: ')
-    assert message.count('\n') == 1
     assert problem in message
+    assert message.count('\n') == 1
     assert not out.exists()
 
 

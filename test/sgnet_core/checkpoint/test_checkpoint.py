@@ -90,20 +90,19 @@ def test_old_input_key_is_accepted_with_a_warning(checkpoint, caplog):
     assert "old: 'holes' is now called 'depth_fill'" in caplog.text
 
 
-@pytest.mark.parametrize('problem', ['is missing', 'is unexpected', r'is \(3,\), expected \(64,\)'])
-def test_tensor_that_does_not_fit_is_named(checkpoint, problem):
-    weights = dict(checkpoint.weights)
-    name = 'head.norms.2.bias'
-    if problem == 'is missing':
-        del weights[name]
-    elif problem == 'is unexpected':
-        name = 'head.extra'
-        weights[name] = torch.zeros(1)
-    else:
-        weights[name] = torch.zeros(3)
-    broken = Checkpoint(checkpoint.config, checkpoint.input_spec, checkpoint.label_set, weights, {})
+@pytest.mark.parametrize(
+    ('name', 'tensors', 'problem'),
+    [
+        ('head.norms.2.bias', [], 'is missing'),
+        ('head.extra', [torch.zeros(1)], 'is unexpected'),
+        ('head.norms.2.bias', [torch.zeros(3)], r'is \(3,\), expected \(64,\)'),
+    ],
+)
+def test_tensor_that_does_not_fit_is_named(checkpoint, name, tensors, problem):
+    weights = {other: tensor for other, tensor in checkpoint.weights.items() if other != name}
+    weights.update((name, tensor) for tensor in tensors)
     with pytest.raises(CheckpointError, match=f'{name} {problem}'):
-        broken.build()
+        dataclasses.replace(checkpoint, weights=weights).build()
 
 
 def test_parts_of_different_networks_are_refused(checkpoint):

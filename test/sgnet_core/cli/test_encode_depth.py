@@ -59,16 +59,6 @@ def test_hha_uses_the_requested_gravity(tiny_dataset, tmp_path, way):
         np.testing.assert_array_equal(hha_of(tmp_path / f'out/{sample.id}_hha.png'), expected)
 
 
-def test_hha_channels_have_the_order_of_the_matlab_program(tiny_dataset, tmp_path):
-    assert encode('hha', tiny_dataset.root, '--out', tmp_path / 'out', '--limit', 1) == 0
-    frame = tiny_dataset[0].frame
-    angle, height, disparity = cv2.split(cv2.imread(str(tmp_path / 'out' / '0_hha.png')))
-    expected = np.rint(310 / np.maximum(np.nan_to_num(frame.depth_m, nan=np.inf), 1))
-    assert np.abs(disparity - np.minimum(expected, 255)).max() <= 1
-    assert angle.max() <= 218
-    assert height[np.isnan(frame.depth_m)].max() == 0
-
-
 def test_hha_equals_the_golden_file(research_data, tmp_path):
     golden = research_data / 'golden' / 'hha'
     camera = ('--camera', '518.857901,519.469611,324.582449,252.736166')
@@ -193,19 +183,16 @@ def test_sheet_needs_no_colour(tiny_dataset, tmp_path):
         (['hha', '{data}', '--limit', '0'], '--limit must be at least 1, got 0'),
         (['hha', '{data}', '--camera', '1,2,3,4'], 'are for PNGs'),
         (['hha', '{data}', '{data}/depth'], 'give one dataset'),
-        (['hha', '{data}', '--split', 'nosuch'], "no split 'nosuch'"),
         (['hha', '{data}', '--gravity', 'up'], "estimate, level or X,Y,Z, got 'up'"),
         (['hha', '{data}', '--gravity', '0,0,0'], 'not all zero'),
         (['hha', '{data}', '--camera-height', 'nan'], 'must be finite'),
         (['xyz', '{data}', '--gravity', 'level'], 'do not apply to xyz'),
         (['hha', '{data}/depth'], 'need --camera'),
         (['hha', '{data}/depth', '--camera', '1,2,3'], "got '1,2,3'"),
-        (['hha', '{data}/depth', '--camera', '0,2,3,4'], 'fx=0.0'),
         (['hha', '{data}/depth', '--camera', '9,9,3,4', '--depth-scale', '0'], 'above 0'),
         (['hha', '{data}/depth', '--camera', '9,9,3,4', '--split', 'fit'], 'for datasets'),
         (['hha', '{data}/pose', '--camera', '9,9,3,4'], 'neither dataset.yaml nor .png'),
         (['hha', '{data}/nosuch', '--camera', '9,9,3,4'], 'no such file'),
-        (['hha', '{data}/image', '--camera', '9,9,3,4'], 'must be a 16-bit image'),
         (['hha', '{data}/depth', '{data}/depth', '--camera', '9,9,3,4'], 'a second 0'),
     ],
 )

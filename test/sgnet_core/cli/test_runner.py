@@ -54,6 +54,8 @@ def test_json_replaces_files_atomically_and_writes_pipes_in_place(tmp_path):
     with pytest.raises(ValueError), atomic_write(file) as partial:
         partial.write_text('half')
         raise ValueError
+    for destination in (file, tmp_path / 'new.json', '-', None):
+        check_json_destination(destination)
     assert (file.read_text(), list(tmp_path.iterdir())) == ('old', [file])
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

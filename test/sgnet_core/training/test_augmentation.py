@@ -42,6 +42,7 @@ def plane() -> Sample:
 @pytest.mark.parametrize('zoom', [0.4, 1.0, 2.3])
 def test_zoom_and_flip_keep_the_points_of_a_plane(plane, zoom, flip):
     frame, labels = random_crop(plane, (64, 96), zoom, np.random.default_rng(2))
+    assert (labels[np.isnan(frame.depth_m)] == UNLABELLED).all()
     frame, labels = resize_crop(frame, labels, (64, 96))
     assert frame.size == labels.shape == (64, 96)
     normal = NORMAL.copy()
