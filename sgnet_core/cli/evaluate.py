@@ -25,38 +25,25 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add_options(parser, 'data', required=True)
     add_options(parser, 'split', 'limit')
-    parser.add_argument(
-        '--checkpoint',
-        type=Path,
+    add_options(
+        parser,
+        'checkpoint',
         nargs='+',
-        metavar='FILE',
         default=[None],
         help='checkpoint, or .onnx file from `export`; several are compared side by side (default: '
         'the bundled model)',
     )
     add_options(parser, 'device', 'precision', 'backend')
-    parser.add_argument(
-        '--scales',
-        type=_scales,
-        default=[1.0],
-        metavar='S,S,...',
-        help='average the scores over these input scales, for example 0.8,1.0,2.0',
-    )
-    parser.add_argument('--flip', action='store_true', help='also average over the mirrored image')
-    parser.add_argument(
-        '--missing-depth',
-        type=float,
-        default=0.0,
-        metavar='FRACTION',
-        help='fraction of depth pixels to remove, in patches (0-1)',
-    )
-    parser.add_argument(
-        '--robustness',
-        action='store_true',
-        help='also evaluate under corrupted colour and depth: 30 more passes, 33 with poses',
-    )
+    scales = 'average the scores over these input scales, for example 0.8,1.0,2.0'
+    add('--scales', type=_scales, default=[1.0], metavar='S,S,...', help=scales)
+    add('--flip', action='store_true', help='also average over the mirrored image')
+    missing = 'fraction of depth pixels to remove, in patches (0-1)'
+    add('--missing-depth', type=float, default=0.0, metavar='FRACTION', help=missing)
+    corrupted = 'also evaluate under corrupted colour and depth: 30 more passes, 33 with poses'
+    add('--robustness', action='store_true', help=corrupted)
     add_options(parser, 'out', help='folder for the report; subfolders if several checkpoints')
     add_options(parser, 'json')
 
@@ -68,7 +55,11 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.evaluation.tables import side_by_side
     from sgnet_core.runtime.distributed import distributed_context
 
-    _check(args)
+    if not 0 <= args.missing_depth <= 1:
+        raise InputError(f'--missing-depth must be from 0 to 1, got {args.missing_depth}')
+    if args.robustness and args.missing_depth:
+        raise InputError('--robustness takes depth away itself: give it without --missing-depth')
+    check_positive(args, 'limit')
     check_json_destination(args.json)
     samples = _Samples(args)
     found: dict[str, dict[str, Any]] = {}
@@ -125,15 +116,6 @@ class _Samples:
         return remove_depth(sample, share, index) if share else sample
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Raise InputError for invalid values or combinations."""
-    if not 0 <= args.missing_depth <= 1:
-        raise InputError(f'--missing-depth must be from 0 to 1, got {args.missing_depth}')
-    check_positive(args, 'limit')
-    if args.robustness and args.missing_depth:
-        raise InputError('--robustness takes depth away itself: give it without --missing-depth')
-
-
 def _scales(text: str) -> list[float]:
     from argparse import ArgumentTypeError
 
@@ -165,11 +147,7 @@ def _measure(
     distributed: DistributedContext,
     name: str,
 ) -> dict[str, Any]:
-    """The metrics of one checkpoint, printed and reported by the first process.
-
-    Args:
-        name: of the folder of its report within `--out`.
-    """
+    """The metrics of one checkpoint; the first process prints and reports them to `name`."""
     from sgnet_core.evaluation.provenance import provenance
     from sgnet_core.evaluation.robustness import relative_miou
     from sgnet_core.report.frame_selection import FrameSelector

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint.checkpoint import load_checkpoint
     from sgnet_core.onnx.export import checkpoint_to_onnx
-    from sgnet_core.onnx.parity import MIN_EQUAL_LABELS
-    from sgnet_core.onnx.session import import_onnxruntime
+    from sgnet_core.onnx.parity import MIN_EQUAL_LABELS, compare
+    from sgnet_core.onnx.session import OnnxRuntimeNetwork, import_onnxruntime
 
     # Report errors before the long export.
     import_onnxruntime()
@@ -52,9 +52,15 @@ def run(args: argparse.Namespace) -> int:
     graph = checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString()
     with atomic_write(out) as partial:
         partial.write_bytes(graph)
-        parity = _parity(partial, checkpoint, samples, batch=2 if args.dynamic_batch else 1)
+        exported = OnnxRuntimeNetwork(graph, checkpoint.config)
+        batch = 2 if args.dynamic_batch else 1
+        parity = compare(checkpoint.build(), exported, checkpoint.input_spec, samples, batch)
         if args.json != '-':
-            _print(parity, source)
+            print(
+                f'{parity.frames} frames of {source}: {parity.equal_labels:.4%} of the labels '
+                f'equal; difference of scores {parity.largest_difference:.1e} at most, '
+                f'{parity.mean_difference:.1e} on average'
+            )
         write_json(args.json, _report(args, out, checkpoint, parity, source))
         if not parity.good:
             raise SgnetError(
@@ -82,22 +88,6 @@ def _samples(args: argparse.Namespace) -> tuple[Iterable[Sample], str]:
     count = min(args.frames, len(data))
     chosen = [i * len(data) // count for i in range(count)]
     return (data[i] for i in chosen), f'{data.name}, split {args.split or "all"}'
-
-
-def _parity(path: Path, checkpoint: Checkpoint, samples: Iterable[Sample], batch: int) -> Parity:
-    from sgnet_core.onnx.parity import compare
-    from sgnet_core.onnx.session import OnnxRuntimeNetwork
-
-    exported = OnnxRuntimeNetwork(path.read_bytes(), checkpoint.config)
-    return compare(checkpoint.build(), exported, checkpoint.input_spec, samples, batch)
-
-
-def _print(parity: Parity, source: str) -> None:
-    print(
-        f'{parity.frames} frames of {source}: {parity.equal_labels:.4%} of the labels equal; '
-        f'difference of scores {parity.largest_difference:.1e} at most, '
-        f'{parity.mean_difference:.1e} on average'
-    )
 
 
 def _report(

@@ -26,11 +26,8 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.model.complexity import complexity
     from sgnet_core.model.sgnet import VARIANTS, SGNetConfig
 
-    given = {
-        key: value
-        for key, value in (('spatial', args.spatial), ('num_classes', args.classes))
-        if value is not None
-    }
+    options = {'spatial': args.spatial, 'num_classes': args.classes}
+    given = {name: value for name, value in options.items() if value is not None}
     values: dict[str, Any] = {}
     if args.network in VARIANTS:
         try:
@@ -81,13 +78,12 @@ def _print(values: dict[str, Any]) -> None:
         height, width = values['input_size']
         rows['input size'] = f'{width}x{height}'
         origin = values['provenance']
-        scores = origin.get('scores', {})
         rows |= _trained(origin)
         for part in origin.get('mean_of', ()):
             trained = _trained(part).items()
             text = ', '.join(f'{key} {value}' for key, value in trained if key != 'sha256')
             rows[f'mean of {part["checkpoint"]}'] = text
-        if scores:
+        if scores := origin.get('scores'):
             rows['scores'] = (
                 f'mIoU {scores["miou"]:.1%}, pixel accuracy {scores["pixel_accuracy"]:.1%}, mean '
                 f'accuracy {scores["mean_accuracy"]:.1%} on {scores["data"]}, '

@@ -69,17 +69,8 @@ def run(args: argparse.Namespace) -> int:
             logging.disable(logging.INFO)
         elif device == 'cpu' and args.device == 'auto':
             logging.info('no CUDA device found: training on the CPU')
-        trainer = Trainer(
-            config,
-            args.data,
-            args.out,
-            device,
-            args.precision,
-            args.workers,
-            init,
-            distributed,
-            teachers,
-        )
+        folders, resources = (args.data, args.out), (device, args.precision, args.workers)
+        trainer = Trainer(config, *folders, *resources, init, distributed, teachers)
         if args.resume:
             trainer.resume()
         best = trainer.fit()
