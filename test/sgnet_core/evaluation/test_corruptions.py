@@ -57,19 +57,6 @@ def test_random_corruptions_depend_on_the_id(sequence, name):
     assert not np.array_equal(first, second, equal_nan=True)
 
 
-def test_holes_have_their_share(sequence):
-    corruption = CORRUPTIONS['depth_holes']
-    for severity, share in zip(SEVERITIES, corruption.levels, strict=True):
-        missing = np.isnan(corruption.apply(sequence, 0, severity).frame.depth_m).mean()
-        assert missing == pytest.approx(share, abs=0.1)
-
-
-def test_late_depth_is_from_an_earlier_frame(sequence):
-    late = CORRUPTIONS['depth_delay'].apply(sequence, 7, 2).frame
-    assert late.rgb is sequence[7].frame.rgb
-    assert late.depth_m is sequence[4].frame.depth_m
-
-
 class NeedsDepth:
     """Returns the truth at pixels with the original depth."""
 

@@ -179,25 +179,13 @@ def test_calibration_equals_scikit_learn(pairs):
     assert calibration['ece'] == pytest.approx(shares @ np.abs(accuracies - confidences), abs=1e-6)
 
 
-def test_calibration_error_of_certain_predictions():
-    rng = np.random.default_rng(5)
-    sample = random_sample(rng)
-    sure = np.ones(SIZE, np.float32)
-    right = SegmentationResult(np.minimum(sample.labels, 3), sure, NAMES)
-    assert evaluated([(sample, right)]).to_json()['calibration']['ece'] == 0
-    wrong = SegmentationResult((right.labels + np.uint8(1)) % np.uint8(4), sure, NAMES)
-    assert evaluated([(sample, wrong)]).to_json()['calibration']['ece'] == 1
-
-
-def test_intervals_contain_scores_and_shrink_with_more_frames(pairs):
-    metrics, larger = (evaluated(pairs * times).to_json() for times in (1, 9))
+def test_intervals_contain_scores_of_several_frames(pairs):
+    assert evaluated(pairs[:1]).to_json()['intervals']['miou'] is None
+    metrics = evaluated(pairs).to_json()
     assert metrics['intervals'] == evaluated(pairs).to_json()['intervals']
     for key in ('miou', 'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou'):
-        assert larger[key] == pytest.approx(metrics[key])
         low, high = metrics['intervals'][key]
         assert low < metrics[key] < high
-        low_9, high_9 = larger['intervals'][key]
-        assert (high_9 - low_9) == pytest.approx((high - low) / 3, rel=0.25)
     for name in NAMES:
         low, high = metrics['intervals']['per_class_iou'][name]
         assert low < metrics['per_class_iou'][name] < high
@@ -220,23 +208,13 @@ def test_interval_equals_binomial_quantiles():
     assert (low, high) == pytest.approx(expected, abs=0.051)
 
 
-def test_one_frame_has_no_interval(pairs):
-    intervals = evaluated(pairs[:1]).to_json()['intervals']
-    assert intervals['miou'] is None
-    assert intervals['resamples'] == 1000
-
-
 def test_absent_classes_are_null(pairs):
     evaluation = Evaluation((*NAMES, 'never'))
     for sample, result in pairs[:2]:
         evaluation.update(sample, result)
     metrics = evaluation.to_json()
-    assert metrics['per_class']['never'] == {
-        'iou': None,
-        'accuracy': None,
-        'boundary_iou': None,
-        'pixels': 0,
-    }
+    undefined = dict.fromkeys(('iou', 'accuracy', 'boundary_iou'))
+    assert metrics['per_class']['never'] == {**undefined, 'pixels': 0}
     assert metrics['intervals']['per_class_iou']['never'] is None
 
 

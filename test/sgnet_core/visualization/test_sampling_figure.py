@@ -9,9 +9,6 @@ import pytest
 from networks import untrained, with_offsets
 
 from sgnet_core.cli.runner import run_command
-from sgnet_core.data.folder_dataset import FolderDataset
-from sgnet_core.data.folder_writer import FolderWriter
-from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.io.images import read_rgb
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
@@ -103,28 +100,15 @@ def test_movement_range_is_at_most_two_decades(low, ratio):
 # --- predict --sampling-points
 
 
-@pytest.fixture(scope='module')
-def room(tmp_path_factory):
-    """One generated room, 122x90, as a data set."""
-    root = tmp_path_factory.mktemp('sampling') / 'room'
-    rooms = RoomDataset(1, SIZE, seed=4)
-    sample = rooms[0]
-    with FolderWriter(
-        root, 'room', sample.frame.intrinsics, rooms.class_names, 30.0, with_pose=True,
-        image_suffix='.png',
-    ) as writer:  # fmt: skip
-        writer.write(sample)
-    return root
-
-
 @pytest.mark.parametrize('option', ['--sampling-points', '--taps'])
-def test_predict_draws_sampling_points(room, tmp_path, capsys, option):
-    pixel, out = (70, 30), tmp_path / 'out'
-    arguments = ['--data', str(room), '--out', str(out), '--device', 'cpu', option, '70,30']
+def test_predict_draws_sampling_points(tiny_dataset, tmp_path, capsys, option):
+    pixel, out = (20, 13), tmp_path / 'out'
+    arguments = ['--data', str(tiny_dataset.root), '--out', str(out), '--limit', '1']
+    arguments += ['--device', 'cpu', option, '20,13']
     assert run_command('sgnet_core', 'predict', arguments) == 0
     warned = '--taps is deprecated; use --sampling-points' in capsys.readouterr().err
     assert warned == (option == '--taps')
-    sample = FolderDataset(room)[0]
+    sample = tiny_dataset[0]
     names = {f'{sample.id}_{kind}.png' for kind in ('mask', 'overlay', 'sampling')}
     assert {path.name for path in out.iterdir()} == names
     segmenter = Segmenter.from_checkpoint(device='cpu', backend='torch')
@@ -137,24 +121,24 @@ def test_predict_draws_sampling_points(room, tmp_path, capsys, option):
 @pytest.mark.parametrize(
     ('pixel', 'message'),
     [
-        ('122,3', '122,3 (column,row) is outside the image of 122x90'),
+        ('36,3', '36,3 (column,row) is outside the image of 36x24'),
         ('3', "got '3'"),
         ('3,4,5', "got '3,4,5'"),
         ('3,4.5', "got '3,4.5'"),
     ],
 )
-def test_invalid_pixels_write_nothing(room, tmp_path, capsys, pixel, message):
+def test_invalid_pixels_write_nothing(tiny_dataset, tmp_path, capsys, pixel, message):
     out = tmp_path / 'out'
-    arguments = ['--data', str(room), '--out', str(out), '--device', 'cpu']
+    arguments = ['--data', str(tiny_dataset.root), '--out', str(out), '--device', 'cpu']
     assert run_command('sgnet_core', 'predict', [*arguments, '--sampling-points', pixel]) == 2
     assert message in capsys.readouterr().err
     assert not out.exists() or not list(out.iterdir())
 
 
-def test_features_network_needs_no_depth(room, figures):
+def test_features_network_needs_no_depth(tiny_samples, figures):
     checkpoint = with_offsets(untrained(spatial='features'))
     segmenter = Segmenter(checkpoint.build(), checkpoint.input_spec, checkpoint.label_set, 'cpu')
-    frame = FolderDataset(room)[0].frame
+    frame = tiny_samples[0].frame
     blind = replace(frame, depth_m=np.full_like(frame.depth_m, np.nan))
     for seen in (frame, blind):
         sampling_figure(seen, segmenter.sampling(seen), [(0, 0)])

@@ -74,18 +74,6 @@ def test_positions_equal_those_of_the_operator(window):
         np.testing.assert_allclose(sampled / weight, layer.positions_at(u, v)[sample], atol=1e-5)
 
 
-def test_offset_of_one_pixel_moves_a_sample_by_the_stride():
-    offset = np.zeros((18, 1, 1), np.float32)
-    offset[2 * 5 + 1] = 1  # dx of the sample right of the middle
-    offset[2 * 7] = -0.5  # dy of the sample below it
-    layer = locations(stride=2, input_stride=8, offset=offset)
-    moved = layer.positions_at(40, 50) - layer.positions_at(40, 50, moved=False)
-    expected = np.zeros((9, 2))
-    expected[5, 0] = 8 * 150 / 96
-    expected[7, 1] = -0.5 * 8 * 120 / 64
-    np.testing.assert_allclose(moved, expected)
-
-
 def test_movement_is_in_image_pixels():
     offset = np.zeros((18, 1, 1), np.float32)
     offset[0], offset[1] = 3, 4
