@@ -109,7 +109,7 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
             f'confidence {percent(row["confidence"])}: accuracy {percent(row["accuracy"])}'
             for row in curve
         ]
-        _curve(axes, [(row['confidence'], row['accuracy']) for row in curve], tooltips)
+        _dots(axes, [(row['confidence'], row['accuracy']) for row in curve], tooltips)
         _percent_axis(axes.xaxis, axes.yaxis)
 
     limits = {'xlim': (0, 1), 'ylim': (0, 1)}
@@ -122,7 +122,7 @@ def robustness(clean: float, rows: Sequence[Mapping[str, Any]], top: float) -> M
     levels = ['none', *(f'{row["level"]:.2g}' for row in rows)]
 
     def draw(axes: Axes) -> None:
-        _curve(axes, points, [f'{levels[i]}: {percent(score)}' for i, score in points])
+        _dots(axes, points, [f'{levels[i]}: {percent(score)}' for i, score in points])
         axes.set_xticks(range(len(levels)), levels)
         axes.yaxis.get_major_locator().set_params(nbins=5)
         _percent_axis(axes.yaxis)
@@ -137,7 +137,8 @@ def scatter(frames: Sequence[Mapping[str, Any]]) -> Markup:
     def draw(axes: Axes) -> None:
         axes.plot((0, 1), (0, 1), color=_FAINT, **_DASHED)
         points = [(frame['a'], frame['b']) for frame in frames]
-        _dots(axes, points, [f'{f["id"]}: {percent(f["a"])} to {percent(f["b"])}' for f in frames])
+        tooltips = [f'{f["id"]}: {percent(f["a"])} to {percent(f["b"])}' for f in frames]
+        _dots(axes, points, tooltips, line=False)
         _percent_axis(axes.xaxis, axes.yaxis)
 
     labels = {'xlabel': 'A: mIoU of the frame', 'ylabel': 'B: mIoU of the frame'}
@@ -195,13 +196,12 @@ def _axis_name(name: str) -> str:
     return short.replace('$', r'\$')
 
 
-def _curve(axes: Axes, points: Sequence[tuple[float, float]], tooltips: Sequence[str]) -> None:
-    axes.plot(*zip(*points, strict=True), color=_ACCENT)
-    _dots(axes, points, tooltips)
-
-
-def _dots(axes: Axes, points: Sequence[tuple[float, float]], tooltips: Sequence[str]) -> None:
+def _dots(
+    axes: Axes, points: Sequence[tuple[float, float]], tooltips: Sequence[str], line: bool = True
+) -> None:
     x, y = zip(*points, strict=True)
+    if line:
+        axes.plot(x, y, color=_ACCENT)
     dots = axes.scatter(x, y, 49, color=_ACCENT, alpha=0.75, linewidths=0, clip_on=False, zorder=3)
     dots.set_urls(tooltips)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median
 
 import cv2
@@ -29,6 +30,20 @@ class SelectedFrame:
     prediction: np.ndarray
 
 
+class _Smallest:
+    """The `size` frames of the smallest ranks, as (rank, frame) in order."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.frames: list[tuple[float, SelectedFrame]] = []
+
+    def accepts(self, rank: float) -> bool:
+        return len(self.frames) < self.size or rank < self.frames[-1][0]
+
+    def add(self, frames: list[tuple[float, SelectedFrame]]) -> None:
+        self.frames = sorted([*self.frames, *frames], key=itemgetter(0))[: self.size]
+
+
 class FrameSelector:
     """Selects frames by mIoU; holds at most `2 * per_group + POOL` reduced frames."""
 
@@ -38,10 +53,10 @@ class FrameSelector:
         self._per_group = per_group
         self._random = random.Random(seed)
         self._scores: list[float] = []
-        self._best: list[SelectedFrame] = []
-        self._worst: list[SelectedFrame] = []
         # The median is known only at the end: it is selected from a random sample of all frames.
-        self._pool: list[SelectedFrame] = []
+        self._best, self._worst, self._pool = self._groups = [
+            _Smallest(size) for size in (per_group, per_group, self.POOL)
+        ]
 
     def update(self, sample: Sample, result: SegmentationResult, scores: FrameScores) -> None:
         """Add one frame; a frame without labels is ignored."""
@@ -49,33 +64,17 @@ class FrameSelector:
         if score is None:
             return
         self._scores.append(score)
-        slot = self._random.randrange(len(self._scores))
-        best = len(self._best) < self._per_group or score > self._best[-1].score
-        worst = len(self._worst) < self._per_group or score < self._worst[-1].score
-        if not (best or worst or slot < self.POOL):
-            return
-        selected = _small(sample, result, score)
-        if best:
-            self._best = self._ranked([*self._best, selected], best=True)
-        if worst:
-            self._worst = self._ranked([*self._worst, selected], best=False)
-        if len(self._pool) < self.POOL:
-            self._pool.append(selected)
-        elif slot < self.POOL:
-            self._pool[slot] = selected
+        ranks = (-score, score, self._random.random())
+        accepted = [(g, r) for g, r in zip(self._groups, ranks, strict=True) if g.accepts(r)]
+        if accepted:
+            selected = _small(sample, result, score)
+            for group, rank in accepted:
+                group.add([(rank, selected)])
 
     def add(self, other: FrameSelector) -> None:
         """Add the frames of another selector, for example of another process."""
-        self._best = self._ranked([*self._best, *other._best], best=True)
-        self._worst = self._ranked([*self._worst, *other._worst], best=False)
-        # Drawn in proportion to the frames of both; each pool is a random sample.
-        left = [len(self._scores), len(other._scores)]
-        pools, pool = [[*self._pool], [*other._pool]], []
-        while sum(left) and len(pool) < self.POOL:
-            which = int(self._random.randrange(sum(left)) >= left[0])
-            left[which] -= 1
-            pool.append(pools[which].pop(self._random.randrange(len(pools[which]))))
-        self._pool = pool
+        for group, other_group in zip(self._groups, other._groups, strict=True):
+            group.add(other_group.frames)
         self._scores += other._scores
 
     def selected(self) -> dict[str, list[SelectedFrame]]:
@@ -83,17 +82,15 @@ class FrameSelector:
         if not self._scores:
             return {}
         middle = median(self._scores)
-        near = sorted(self._pool, key=lambda p: abs(p.score - middle))
         # The median has priority if there are few frames.
+        groups = {'median': self._pool, 'worst': self._worst, 'best': self._best}
+        candidates = {name: [f for _, f in group.frames] for name, group in groups.items()}
+        candidates['median'].sort(key=lambda f: abs(f.score - middle))
         chosen, seen = {}, set()
-        for name, candidates in (('median', near), ('worst', self._worst), ('best', self._best)):
-            fresh = [p for p in candidates if p.id not in seen][: self._per_group]
-            seen |= {p.id for p in fresh}
-            chosen[name] = fresh
+        for name, frames in candidates.items():
+            chosen[name] = [f for f in frames if f.id not in seen][: self._per_group]
+            seen |= {f.id for f in chosen[name]}
         return {name: chosen[name] for name in ('best', 'median', 'worst') if chosen[name]}
-
-    def _ranked(self, frames: list[SelectedFrame], best: bool) -> list[SelectedFrame]:
-        return sorted(frames, key=lambda p: p.score, reverse=best)[: self._per_group]
 
 
 def _small(sample: Sample, result: SegmentationResult, score: float) -> SelectedFrame:

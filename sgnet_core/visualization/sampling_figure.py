@@ -52,12 +52,14 @@ def sampling_figure(
     Raises:
         InputError: a pixel is outside the image.
     """
+    from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
 
     map_rows = -(-len(layers) // COLUMNS)
     figure, axes = image_grid(len(pixels) + map_rows, COLUMNS, frame.size, title, caption)
-    colors = layer_colors(len(layers))
+    # From blue for the first layer to red for the last.
+    colors = colormaps['turbo'](np.linspace(0.1, 0.9, len(layers)))
     for row, pixel in zip(axes, pixels, strict=False):
         depth = _draw_pixel_row(row, frame, layers, colors, pixel)
     figure.colorbar(depth, ax=axes[: len(pixels), -1], label='depth (m), dark: none')
@@ -71,13 +73,6 @@ def sampling_figure(
     bar = figure.colorbar(mappable, ax=map_axes, label=MOVEMENT, format='{x:g}')
     bar.ax.yaxis.set_minor_formatter('{x:g}')
     return render(figure)
-
-
-def layer_colors(count: int) -> np.ndarray:
-    """(count, 4) RGBA, from blue for the first layer to red for the last."""
-    from matplotlib import colormaps
-
-    return colormaps['turbo'](np.linspace(0.1, 0.9, count))
 
 
 def movement_range(movements: Sequence[np.ndarray]) -> tuple[float, float]:

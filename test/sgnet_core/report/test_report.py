@@ -171,7 +171,7 @@ def test_selectors_add_up():
     selected = select(whole, [])
     assert selected['best'] == [299 / 300, 298 / 300] and selected['worst'] == [0, 1 / 300]
     assert all(abs(score - 0.5) < 0.15 for score in selected['median'])
-    assert len(whole._pool) == FrameSelector.POOL
+    assert len(whole._pool.frames) == FrameSelector.POOL
 
 
 def test_selector_keeps_few_frames_and_no_samples():
@@ -183,7 +183,7 @@ def test_selector_keeps_few_frames_and_no_samples():
     del sample
     gc.collect()
     assert sum(ref() is not None for ref in alive) == 0
-    kept = [len(frames) for frames in (selector._pool, selector._best, selector._worst)]
+    kept = [len(group.frames) for group in (selector._pool, selector._best, selector._worst)]
     assert kept == [FrameSelector.POOL, 1, 1]
 
 
