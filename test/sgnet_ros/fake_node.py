@@ -54,6 +54,14 @@ class FakeSegmenter:
         return DeviceResult.from_numpy(frame.rgb, self.segment(frame))
 
 
+class HeldSegmenter(FakeSegmenter):
+    """Sets `entered` at each frame, and then waits for `release`."""
+
+    def __init__(self):
+        super().__init__(lambda frame: (self.entered.set(), self.release.wait(20)))
+        self.entered, self.release = threading.Event(), threading.Event()
+
+
 def main():
     """The node as the command runs it, only with the fake.
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node over real DDS with changing, dying and faulty publishers."""
 
-import threading
 import time
 
 import numpy as np
 import pytest
-from fake_node import FakeSegmenter
+from fake_node import FakeSegmenter, HeldSegmenter
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from ros_harness import MASK, SECOND, T0, camera_messages
@@ -34,15 +33,14 @@ def test_pair_waits_for_the_camera_info_of_a_new_resolution(ros):
 
 def test_queued_pairs_keep_their_camera_info(ros):
     """The resolution changes while earlier frames wait."""
-    entered, release = threading.Event(), threading.Event()
-    segmenter = FakeSegmenter(lambda frame: (entered.set(), release.wait(20)))
+    segmenter = HeldSegmenter()
     node, camera = ros.node_and_camera(segmenter, queue__policy='all', **QUIET)
     sizes = [(6, 4), (6, 4), (8, 5), (8, 5), (6, 4)]
     for second, size in enumerate(sizes):
         camera.send(T0 + second * SECOND, **camera_messages(*size))
         ros.wait_for_pairs(node, second + 1)
-        ros.spin_until(entered.is_set, 'the first frame is in the making')
-    release.set()
+        ros.spin_until(segmenter.entered.is_set, 'the first frame is being segmented')
+    segmenter.release.set()
     camera.output_at(T0 + 4 * SECOND)
     assert [(f.intrinsics.width, f.intrinsics.height) for f in segmenter.frames] == sizes
     assert node.counters.counts().dropped == {}

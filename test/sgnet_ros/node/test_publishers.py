@@ -4,7 +4,6 @@
 import torch
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
 from fake_node import CLASS_NAMES, PALETTE, FakeSegmenter
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -70,8 +69,7 @@ def test_frame_without_memory_is_dropped(ros, error):
 
 
 def test_stages_add_up_to_the_latency(ros):
-    node, camera = ros.node_and_camera(diagnostics__period=0.1)
-    camera.listen(DiagnosticArray, '/diagnostics')
+    node, camera = ros.node_and_camera()
     now_ns = node.get_clock().now().nanoseconds
     camera.send(now_ns - 3 * SECOND)
     ros.spin_until(lambda: node.counters.counts().masks, 'a mask')
@@ -80,12 +78,6 @@ def test_stages_add_up_to_the_latency(ros):
     assert sum(ms for (ms,) in counts.stages_ms.values()) == pytest.approx(counts.latency_ms[0])
     assert counts.stages_ms['arrive'][0] > 3000
     assert 0 < counts.processing_ms[0] < counts.latency_ms[0] - 3000
-
-    def told():
-        frames = [message.status[0].values for message in camera.received['/diagnostics']]
-        return any(entry.key == 'stage_ms.publish.p95' for values in frames for entry in values)
-
-    ros.spin_until(told, 'the stages in a report')
 
 
 def test_incompatible_subscriber_is_reported_once(ros):
