@@ -30,7 +30,11 @@ _VAL_BLOCK = 6
 
 
 class SourceDataset(Protocol):
-    """A dataset as it is published."""
+    """A dataset as it is published.
+
+    Constructors raise `DataError` if a file is missing, damaged or not the published one, and
+    `ConfigError` if h5py or SciPy is not installed.
+    """
 
     name: str
     ids: tuple[str, ...]

@@ -49,11 +49,7 @@ _EXAMPLES = {
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """The content of a `dataset.yaml`; the module docstring explains every field.
-
-    Raises:
-        DataError: a value is outside what the format allows.
-    """
+    """The content of a `dataset.yaml`; DataError if the format does not allow a value."""
 
     name: str
     image: str

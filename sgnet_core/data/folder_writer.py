@@ -32,6 +32,8 @@ class FolderWriter:
 
     `close` writes `dataset.yaml` last; without it the folder is not a dataset. The context manager
     closes the writer unless an error or Ctrl-C ends the block.
+
+    Methods raise `InputError` for values that do not fit, and `SgnetError` if writing fails.
     """
 
     def __init__(
@@ -55,9 +57,6 @@ class FolderWriter:
             image_suffix: `.jpg` (quality 95, small) or `.png` (exact, large).
             written: ids that an interrupted writer of the same dataset wrote; None requires an
                 empty folder.
-
-        Raises:
-            InputError: the folder is not empty, or a value is invalid.
         """
         self.root = Path(root)
         taken = self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir()))
@@ -94,13 +93,7 @@ class FolderWriter:
             self.close()
 
     def write(self, sample: Sample) -> None:
-        """Write the files of one sample.
-
-        Raises:
-            InputError: its id is used or not a valid file name, or its parts differ from the
-                dataset's.
-            SgnetError: a file cannot be written.
-        """
+        """Write the files of one sample; its id must be new and a valid file name."""
         self._check(sample)
         write_depth(self._path('depth', sample.id), sample.frame.depth_m)
         if sample.labels is not None:
@@ -116,11 +109,7 @@ class FolderWriter:
         self._ids[sample.id] = None
 
     def write_split(self, name: str, ids: Iterable[str]) -> None:
-        """Write a split of the samples written so far.
-
-        Raises:
-            InputError: the name is not a word or is used, or an id has not been written.
-        """
+        """Write a split, a new name, of samples written so far."""
         ids = tuple(ids)
         if not re.fullmatch(r'[\w-]+', name) or name in self._config.splits:
             raise InputError(f'split name {name!r} must be a new word of letters, digits, - and _')
@@ -140,9 +129,6 @@ class FolderWriter:
 
         Args:
             rate_hz: frame rate, if it was not known at the start.
-
-        Raises:
-            InputError: no sample was written.
         """
         if self._closed:
             return

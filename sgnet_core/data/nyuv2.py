@@ -57,10 +57,6 @@ class Nyuv2Dataset:
             meta: folder of `classMapping40.mat` and `splits.mat`; None = folder of `file`.
             depth: `filled` (missing depth filled) or `raw` (as measured).
             classes: 40, 37 or 13.
-
-        Raises:
-            DataError: a file is missing, damaged, or not the published one.
-            ConfigError: h5py or SciPy is not installed.
         """
         self._file = file
         self.class_names = LABEL_SETS[f'nyu{classes}'].class_names

@@ -68,10 +68,6 @@ class SunRgbdDataset:
             toolbox: `SUNRGBDtoolbox.zip` or its extracted folder; None searches in `source` and
                 beside it.
             depth: `filled` (missing depth filled) or `raw` (as measured).
-
-        Raises:
-            DataError: a file is missing, damaged, or not the published one.
-            ConfigError: h5py or SciPy is not installed.
         """
         self._archive = Archive(source)
         self._depth = DEPTH_FOLDERS[depth]

@@ -89,11 +89,7 @@ def register_depth(
 
 
 def checked_transform(matrix: np.ndarray) -> np.ndarray:
-    """A rigid transform as (4, 4) float64.
-
-    Raises:
-        InputError: it is not (4, 4), not finite, or not a rotation and a translation.
-    """
+    """A rigid transform as (4, 4) float64; InputError unless it is a rotation and a translation."""
     matrix = np.asarray(matrix, np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise InputError(f'a transform must be 4x4 finite numbers, got {matrix.tolist()}')

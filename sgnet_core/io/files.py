@@ -26,11 +26,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def check_json_destination(destination: str | Path | None) -> None:
-    """Check before a long run that `write_json` can write to `destination`; None is accepted.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Raise InputError before a long run if `write_json` cannot write to `destination`."""
     if destination is None or str(destination) == '-':
         return
     path = Path(destination).resolve()

@@ -120,11 +120,7 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file atomically, and create its folder.
-
-    Raises:
-        SgnetError: the disk is full, or the folder is not writable.
-    """
+    """Write a file atomically, and create its folder; SgnetError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as partial:

@@ -39,13 +39,13 @@ def save_matlab73(path: Path, fill) -> None:
         stream.write(b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(116))
 
 
-def nyuv2_arrays(frames: int = 6) -> dict[str, np.ndarray]:
-    """images (N, 480, 640, 3), depths and rawDepths (N, 480, 640) metres, labels (N, 480, 640)."""
-    rng = np.random.default_rng(3)
+def nyuv2_arrays() -> dict[str, np.ndarray]:
+    """images (6, 480, 640, 3), depths and rawDepths (6, 480, 640) metres, labels (6, 480, 640)."""
+    rng, shape = np.random.default_rng(3), (6, 12, 16)
     # Coarse patterns, for they compress well; no two axes or frames are alike.
-    coarse = rng.integers(0, 256, (frames, 12, 16, 3)).astype(np.uint8)
-    depths = rng.uniform(0.7, 9.9, (frames, 12, 16)).astype(np.float32)
-    labels = rng.integers(0, len(NYU_NAMES) + 1, (frames, 12, 16)).astype(np.uint16)
+    coarse = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
+    depths = rng.uniform(0.7, 9.9, shape).astype(np.float32)
+    labels = rng.integers(0, len(NYU_NAMES) + 1, shape).astype(np.uint16)
     enlarge = np.ones((1, 40, 40), np.uint8)
     arrays = {
         'images': np.kron(coarse, enlarge[..., None]).astype(np.uint8),
@@ -132,13 +132,13 @@ def write_sunrgbd(root: Path, frames: dict[str, tuple[int, int]] | None = None) 
     return root / 'SUNRGBD'
 
 
-def write_sun_toolbox(root: Path, frames=tuple(SUN_FRAMES), test_frames: int = 2) -> Path:
+def write_sun_toolbox(root: Path) -> Path:
     """The part of the toolbox that is read; its labels are those of `sun_labels`, plus one."""
     toolbox = root / 'SUNRGBDtoolbox'
     (toolbox / 'Metadata').mkdir(parents=True)
     (toolbox / 'traintestSUNRGBD').mkdir()
     # In another order than the frames have on disk.
-    frames = list(frames)[::-1]
+    frames = list(SUN_FRAMES)[::-1]
     kind = [('rgbpath', object), ('sensorType', object)]
     meta = np.array([[(f'{SUN_MACHINE}{f}/image/f.jpg', 'kv1') for f in frames]], kind)
     scipy.io.savemat(toolbox / 'Metadata' / 'SUNRGBDMeta.mat', {'SUNRGBDMeta': meta})
@@ -152,7 +152,7 @@ def write_sun_toolbox(root: Path, frames=tuple(SUN_FRAMES), test_frames: int = 2
 
     save_matlab73(toolbox / 'Metadata' / 'SUNRGBD2Dseg.mat', fill)
     paths = [f'{SUN_MACHINE}{name}' for name in frames]
-    split = {'alltrain': cells(paths[test_frames:]), 'alltest': cells(paths[:test_frames])}
+    split = {'alltrain': cells(paths[2:]), 'alltest': cells(paths[:2])}
     scipy.io.savemat(toolbox / 'traintestSUNRGBD' / 'allsplit.mat', split)
     return toolbox
 
