@@ -51,19 +51,12 @@ _HEAD_NAMES = {
 
 @dataclass(frozen=True)
 class TensorMapping:
-    """The conversion of one tensor.
+    """The conversion of one tensor."""
 
-    Attributes:
-        source: name in the file.
-        target: name in our checkpoint; None if it is dropped.
-        shape: shape in both.
-        change: change of the values; '' = none.
-    """
-
-    source: str
-    target: str | None
+    source: str  # name in the file
+    target: str | None  # name in our checkpoint; None if it is dropped
     shape: tuple[int, ...]
-    change: str = ''
+    change: str = ''  # change of the values; '' = none
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -37,14 +37,6 @@ DEFAULT_CHECKPOINT = Path(__file__).parents[1] / 'checkpoints' / 'sgnet_lite2_ny
 class Checkpoint:
     """A trained network.
 
-    Attributes:
-        config: architecture.
-        input_spec: expected input.
-        label_set: classes and their colours.
-        weights: all parameters and buffers by name; those of the auxiliary head
-            (`auxiliary_head.*`) are optional.
-        provenance: training and scores, as JSON values.
-
     Raises:
         CheckpointError: the parts belong to different networks.
     """
@@ -52,8 +44,8 @@ class Checkpoint:
     config: SGNetConfig
     input_spec: InputSpec
     label_set: LabelSet
-    weights: Mapping[str, Tensor]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Tensor]  # parameters and buffers; the auxiliary head is optional
+    provenance: dict[str, Any] = field(default_factory=dict)  # training and scores, JSON values
 
     def __post_init__(self) -> None:
         if len(self.label_set) != self.config.num_classes:

@@ -44,68 +44,43 @@ _RULES = (
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All settings that decide the result of a run, except the data.
+    """All settings that decide the result of a run, except the data."""
 
-    Attributes:
-        variant, spatial, joint_bilateral: see `SGNetConfig`.
-        pretrained: start from ImageNet weights (lite variants only).
-        input_size: (height, width) of the network input; multiples of 32.
-        depth_fill: input where depth is missing, see `InputSpec`.
-        crop_size: (height, width) of the training crops; multiples of 32. In a YAML file the
-            default is `input_size`.
-        scale: range of the random zoom, relative to `input_size`.
-        train_split, val_split: splits of the dataset; `val_split` selects the best epoch.
-        degrade_depth: add depth noise to the crops, see `data.depth_noise.degrade_depth`.
-        paste_probability: share of the crops that receive classes of another one, see `class_mix`.
-        epochs, batch_size: a batch is shared by all processes.
-        optimizer: `adamw`, or `sgd` with momentum 0.9.
-        learning_rate: peak of the poly schedule (power 0.9).
-        backbone_rate_factor: learning rate of a pretrained backbone, relative to the head.
-        warmup_epochs: linear warm-up from zero.
-        weight_decay: for matrices and kernels, not for biases and norms.
-        class_weight_exponent: class weights are frequency ** -exponent; 0 disables them.
-        auxiliary_weight: loss weight of the auxiliary head; 0 trains without it.
-        teacher_weight: share of the distillation loss if there are teachers (`--teacher`); the
-            cross-entropy has the rest.
-        teacher_scale: teachers also see each crop enlarged by this factor, and both predictions are
-            averaged; 1 = only the crop itself.
-        ema_decay: decay of the averaged weights, which are evaluated and saved; 0 = no averaging.
-        frozen_blocks: number of frozen first blocks of a lite backbone; its stem is frozen too.
-        frozen_norms: keep the BatchNorm statistics of the backbone; cheaper, and better with small
-            batches.
-        loss_stride: compute the loss at every n-th pixel along each axis.
-        evaluate_every: epochs between evaluations on `val_split`.
-        seed: random seed of the run.
-    """
-
+    # Architecture, see `SGNetConfig`.
     variant: str = 'sgnet_lite0'
     spatial: str = 'depth'
     joint_bilateral: bool = False
-    pretrained: bool = True
+    pretrained: bool = True  # start from ImageNet weights (lite variants only)
+    # (height, width) of the network input and of the crops; multiples of 32. In a YAML file the
+    # default of `crop_size` is `input_size`.
     input_size: tuple[int, int] = (480, 640)
-    depth_fill: str = 'smooth'
+    depth_fill: str = 'smooth'  # input where depth is missing, see `InputSpec`
     crop_size: tuple[int, int] = (480, 640)
-    scale: tuple[float, float] = (0.75, 1.75)
+    scale: tuple[float, float] = (0.75, 1.75)  # range of the random zoom, relative to `input_size`
     train_split: str = 'fit'
-    val_split: str = 'val'
-    degrade_depth: bool = True
+    val_split: str = 'val'  # selects the best epoch
+    degrade_depth: bool = True  # add depth noise to the crops, see `depth_noise.degrade_depth`
+    # Share of the crops that receive classes of another one, see `class_mix`.
     paste_probability: float = 0.0
     epochs: int = 100
-    batch_size: int = 8
-    optimizer: str = 'adamw'
-    learning_rate: float = 1e-3
-    backbone_rate_factor: float = 0.3
-    warmup_epochs: float = 1.0
-    weight_decay: float = 0.01
-    class_weight_exponent: float = 0.0
-    auxiliary_weight: float = 0.0
+    batch_size: int = 8  # shared by all processes
+    optimizer: str = 'adamw'  # or `sgd` with momentum 0.9
+    learning_rate: float = 1e-3  # peak of the poly schedule (power 0.9)
+    backbone_rate_factor: float = 0.3  # rate of a pretrained backbone, relative to the head
+    warmup_epochs: float = 1.0  # linear, from zero
+    weight_decay: float = 0.01  # of matrices and kernels, not of biases and norms
+    class_weight_exponent: float = 0.0  # class weights are frequency ** -exponent; 0 = none
+    auxiliary_weight: float = 0.0  # loss weight of the auxiliary head; 0 trains without it
+    # Share of the distillation loss if there are teachers; the cross-entropy has the rest.
     teacher_weight: float = 0.5
+    # Teachers also see each crop resized by this factor; both predictions are averaged.
     teacher_scale: float = 1.0
-    ema_decay: float = 0.998
-    frozen_blocks: int = 0
+    ema_decay: float = 0.998  # of the averaged weights, which are evaluated and saved; 0 = none
+    frozen_blocks: int = 0  # first blocks of a lite backbone, with its stem
+    # Keep the BatchNorm statistics of the backbone: cheaper, and better with small batches.
     frozen_norms: bool = False
-    loss_stride: int = 1
-    evaluate_every: int = 1
+    loss_stride: int = 1  # compute the loss at every n-th pixel along each axis
+    evaluate_every: int = 1  # epochs between evaluations on `val_split`
     seed: int = 0
 
     def __post_init__(self) -> None:
