@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: three processes over DDS, consistent metrics, no process left behind."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -32,15 +33,11 @@ def demo(start_command, tmp_path):
 
 def commands_that_name(folder):
     """Command lines of running processes with the path of `folder`."""
-    found = []
+    commands = []
     for file in Path('/proc').glob('[0-9]*/cmdline'):
-        try:
-            command = file.read_bytes().replace(b'\0', b' ').decode(errors='replace')
-        except OSError:
-            continue  # the process has ended
-        if str(folder) in command:
-            found.append(command)
-    return found
+        with contextlib.suppress(OSError):  # the process has ended
+            commands.append(file.read_bytes().replace(b'\0', b' ').decode(errors='replace'))
+    return [command for command in commands if str(folder) in command]
 
 
 def finish(process):
@@ -104,8 +101,7 @@ def test_error_has_the_log_of_the_node(demo, tiny_dataset, tmp_path):
 
 
 def test_ctrl_c_ends_all_processes_and_keeps_overlays(demo, checkpoint, tiny_dataset, tmp_path):
-    argv = ('--frames', tiny_dataset.root, '--rate', 0.5, '--checkpoint', checkpoint)
-    process = demo(*argv)
+    process = demo('--frames', tiny_dataset.root, '--rate', 0.5, '--checkpoint', checkpoint)
     overlays = tmp_path / 'out' / 'overlays'
     while not any(overlays.glob('*.png')):
         try:

@@ -52,7 +52,6 @@ def test_legend_has_visible_classes():
 
 
 def test_evenly_spread_takes_the_middle_of_each_part():
-    assert evenly_spread([], 5) == []
     assert evenly_spread([7, 8], 5) == [7, 8]
     assert evenly_spread(list(range(100)), 5) == [10, 30, 50, 70, 90]
 

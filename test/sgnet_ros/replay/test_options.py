@@ -42,12 +42,11 @@ def test_defaults_set_pairing_and_reliability():
 
 
 def test_compressed_topics_set_the_transport():
-    argv = ('--rgb-topic', '/c/rgb/compressed', '--depth-topic', '/c/depth/compressedDepth')
-    run = replay(*argv)
-    assert told(run, '-r')['rgb/image'] == '/c/rgb'
-    assert told(run, '-r')['depth/image'] == '/c/depth'
-    assert told(run, '-p')['image_transport'] == 'compressed'
-    assert told(run, '-p')['depth_transport'] == 'compressedDepth'
+    run = replay('--rgb-topic', '/c/rgb/compressed', '--depth-topic', '/c/depth/compressedDepth')
+    remappings, parameters = told(run, '-r'), told(run, '-p')
+    assert (remappings['rgb/image'], remappings['depth/image']) == ('/c/rgb', '/c/depth')
+    assert parameters['image_transport'] == 'compressed'
+    assert parameters['depth_transport'] == 'compressedDepth'
     assert run.topics.rgb == '/c/rgb/compressed'
 
 
