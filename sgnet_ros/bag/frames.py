@@ -41,7 +41,6 @@ class BagFrames:
     With labels, frames without labels are left out. Each iteration reads the bag again.
 
     Args:
-        bag: an open bag.
         camera: fx, fy, cx, cy; replaces camera_info.
         sync_mode, slop_s: like the node parameters `sync.mode` and `sync.slop`.
         skip_invalid: skip invalid frames instead of raising DataError.

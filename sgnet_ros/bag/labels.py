@@ -26,9 +26,6 @@ class TopicLabels:
     """Mono8 images with the stamps of the colour images.
 
     A second reader reads them, so frames do not wait in memory for labels later in the bag.
-
-    Raises:
-        DataError: the topic does not exist, or the class names are invalid.
     """
 
     def __init__(self, path: Path, topics: FrameTopics) -> None:

@@ -23,7 +23,6 @@ from sgnet_ros.bag.reader import (
     IMAGE,
     Bag,
     BagMessage,
-    BagTopic,
     has_header,
     header_stamp_ns,
     with_header_stamp,
@@ -42,10 +41,7 @@ class BagPlayer:
     """Publishes the topics of a bag; all reliable, latched topics also transient local.
 
     Args:
-        bag: an open bag.
-        node: makes the publishers.
         topics: the topics to play; None = all whose message type is installed.
-        rate: speed factor.
         restamp: shift header stamps so that the first is the current time. Differences stay as
             recorded at any rate: they decide which messages are paired.
         clock_hz: rate of /clock; None = do not publish it.
@@ -56,9 +52,6 @@ class BagPlayer:
         restamped: recorded stamp -> stamp sent, in ns, of the latest pass.
         published_ns: recorded stamp -> wall time of the first message with it, of the latest pass.
         largest_lag_s: largest delay of a message.
-
-    Raises:
-        DataError: no topic of this bag can be played.
     """
 
     def __init__(
@@ -204,7 +197,11 @@ def _make_publishers(bag: Bag, node: Node, topics: Collection[str] | None) -> di
     for name in dict.fromkeys(bag.topics if topics is None else topics):
         topic = bag.topics[name]
         if message_class := _message_class(topic.msgtype):
-            publishers[name] = node.create_publisher(message_class, name, _qos(topic))
+            # A late subscriber of a latched topic (/tf_static) needs all of its messages.
+            qos = QoSProfile(depth=QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+            if topic.latched:
+                qos.depth, qos.durability = max(topic.count, 1), DurabilityPolicy.TRANSIENT_LOCAL
+            publishers[name] = node.create_publisher(message_class, name, qos)
         else:
             _logger.warning('%s is not played: %s is not installed', name, topic.msgtype)
     if not publishers:
@@ -219,12 +216,3 @@ def _message_class(msgtype: str) -> type | None:
         return getattr(importlib.import_module(f'{package}.{kind}'), name)
     except (ImportError, AttributeError):
         return None
-
-
-def _qos(topic: BagTopic) -> QoSProfile:
-    # A late subscriber of a latched topic (/tf_static) needs all of its messages.
-    return QoSProfile(
-        depth=max(topic.count, 1) if topic.latched else QUEUE_DEPTH,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
-    )

@@ -70,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.compat.signals import interruptible
 
     cases = _cases(args)
-    parameters = _parameters(args)
+    parameters = {name: getattr(args, name) for name in NODE_OPTIONS if getattr(args, name)}
+    if args.checkpoint:
+        parameters['checkpoint'] = str(Path(args.checkpoint).resolve())
     profile = large_image_profile(os.environ)
     protocol = {
         **environment(resolve_device(args.device or 'auto')),
@@ -123,11 +125,3 @@ def _rate_hz(text: str) -> float:
         return float('inf' if text == 'max' else text)
     except ValueError:
         raise InputError(f'--rate must be a number of Hz or max, got {text!r}') from None
-
-
-def _parameters(args: argparse.Namespace) -> dict[str, str]:
-    """The parameters of the node that are given."""
-    given = {name: getattr(args, name) for name in NODE_OPTIONS if getattr(args, name)}
-    if args.checkpoint:
-        given['checkpoint'] = str(Path(args.checkpoint).resolve())
-    return given

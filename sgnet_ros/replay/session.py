@@ -120,18 +120,14 @@ class ReplaySession:
 
     def _reported(self) -> dict[str, Any]:
         """The counts of a running node, in the format of its `--json`."""
-        totals = self._subscriber.totals
-
-        def group(prefix: str) -> dict[str, int]:
-            return {k.removeprefix(prefix): n for k, n in totals.items() if k.startswith(prefix)}
-
-        return {
-            'received': group('received.'),
-            'pairs': totals.get('pairs', 0),
-            'masks': totals.get('masks', 0),
-            'dropped': group('dropped.'),
-            'processing_ms': None,
-        }
+        node = {'received': {}, 'pairs': 0, 'masks': 0, 'dropped': {}, 'processing_ms': None}
+        for key, count in self._subscriber.totals.items():
+            group, _, name = key.partition('.')
+            if name and group in ('received', 'dropped'):
+                node[group][name] = count
+            elif key in ('pairs', 'masks'):
+                node[key] = count
+        return node
 
     def _result(self, played: dict[str, Any], node: dict[str, Any]) -> ReplayResult:
         sent_stamps = {int(recorded): sent for recorded, sent in played.pop('stamps_ns').items()}
@@ -170,11 +166,8 @@ class ReplaySession:
         if self._node is not None and not self._node.running:
             raise SgnetError(f'{self._node.name} has ended: {self._node.describe_end()}')
         # Ctrl-C can end a running node as well.
-        if not self._stop.is_set() and self._has_lost_node():
+        if not self._stop.is_set() and self._node is None and self._subscriber.has_lost_node():
             raise SgnetError(f'no publisher on {self._node_name}/mask: the node has ended')
-
-    def _has_lost_node(self) -> bool:
-        return self._node is None and self._subscriber.has_lost_node()
 
     def _wait_until_ready(self) -> None:
         """Wait for the classes of the node: then the network is loaded and DDS is connected."""
@@ -206,7 +199,7 @@ class ReplaySession:
         reports, totals, idle_reports = subscriber.reports, subscriber.totals, 0
         while time.monotonic() < deadline:
             self._spin()
-            if self._stop.is_set() and self._has_lost_node():
+            if self._stop.is_set() and self._node is None and subscriber.has_lost_node():
                 return
             if subscriber.reports == reports:
                 continue

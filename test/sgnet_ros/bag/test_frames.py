@@ -67,13 +67,6 @@ def test_damaged_compressed_frames_are_named(bag_path, tmp_path, tiny_samples):
         assert all(SMALL.depth in problem for problem in frames.skipped)
 
 
-@pytest.mark.parametrize('part', ['rgb', 'depth', 'labels'])
-def test_topic_without_messages_gives_no_frames(bag_path, tmp_path, part):
-    path = rewrite(bag_path, tmp_path / 'new', without(getattr(TOPICS, part)))
-    with Bag(path) as bag:
-        assert list(BagFrames(bag)) == []
-
-
 def test_missing_camera_info_names_the_option(bag_path, tmp_path, tiny_samples):
     path = rewrite(bag_path, tmp_path / 'new', without(TOPICS.camera_info))
     with Bag(path) as bag:
