@@ -22,7 +22,7 @@ def _room(seed: int, number: int) -> Room:
 
 
 class RoomDataset:
-    """Frames of synthetic rooms, `frames_per_room` of each; the interface of `FolderDataset`.
+    """Frames of synthetic rooms, `frames_per_room` of each, read by index as in `FolderDataset`.
 
     Frame i depends on the arguments and i only, not on the frames read before. Other sizes show
     the same rooms from the same poses.
@@ -83,18 +83,6 @@ class RoomDataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
-
-    def load(self, sample_id: str) -> Sample:
-        """The frame of this id.
-
-        Raises:
-            InputError: there is no such id.
-        """
-        if sample_id not in self.ids:
-            raise InputError(
-                f'frame {sample_id!r} does not exist; ids are {self.ids[0]} to {self.ids[-1]}'
-            )
-        return self[int(sample_id)]
 
     def room(self, index: int) -> Room:
         """The room of frame `index`."""

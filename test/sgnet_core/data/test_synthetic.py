@@ -77,7 +77,6 @@ def test_frame_does_not_depend_on_frames_read_before():
         assert_same(backwards[i], expected[i])
         np.testing.assert_array_equal(backwards[i].frame.depth_m, expected[i].frame.depth_m)
     assert_same(backwards[-1], expected[6])
-    assert_same(backwards.load('000004'), expected[4])
     other_seed = RoomDataset(1, SIZE, seed=4, frames_per_room=2)[0]
     for other in (expected[2], other_seed):
         assert (expected[0].labels != other.labels).mean() > 0.1
@@ -178,11 +177,8 @@ def test_invalid_values_are_rejected():
     for name, value in invalid.items():
         with pytest.raises(InputError, match='must be'):
             RoomDataset(**{'frames': 1, name: value})
-    rooms = RoomDataset(3, SIZE)
     with pytest.raises(IndexError):
-        rooms[3]
-    with pytest.raises(InputError, match='000002'):
-        rooms.load('000003')
+        RoomDataset(3, SIZE)[3]
 
 
 def test_prepare_dataset_writes_the_frames_of_the_dataset(tmp_path, capsys):

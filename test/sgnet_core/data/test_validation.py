@@ -245,6 +245,9 @@ FAULTS: dict[str, list[Step]] = {
         *(write_cameras, camera('000002', '80 0 99 0 80 29.5 0 0 1')),
         camera('000005', '80 0 70 0 80 49 0 0 1'),
     ],
+    'unreadable_files error: 1 file cannot be read: intrinsics/000006.txt: not a 3x3 matrix': [
+        *(write_cameras, camera('000006', '80 0 70'))
+    ],
     # files and splits
     'missing_files error: no label file for 1 of 6 frames, e.g. label/000006.png (in 1 frame': [
         *(text('split_val.txt', '000005', '000006'), delete('label/000006.png', 'label/000007.png'))
@@ -263,6 +266,9 @@ FAULTS: dict[str, list[Step]] = {
     ],
     "splits_overlap error: splits 'fit' and 'val' share 1 frame (in 1 frame: 000004)": [
         text('split_fit.txt', '000000', '000001', '000004')
+    ],
+    "splits_overlap error: splits 'train' and 'val' share 2 frames": [
+        *(text('train.txt', *IDS[:6]), edit_yaml(splits={'train': 'train.txt'}))
     ],
     "split_file error: split 'val': *the split is empty": [text('split_val.txt', '', '')],
     'splits_interleaved warning: a video of 30 Hz changes 7 times between the splits fit, val': [
