@@ -72,7 +72,7 @@ def test_crop_depends_on_its_seed_only(room, spatial):
     assert not torch.equal(views[0][0], views[2][0])
 
 
-def test_a_view_has_things_of_its_donor(room):
+def test_augment_pastes_classes_of_the_source(room):
     spec = InputSpec(32, 64, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
     other = RoomDataset(frames=1, size=(90, 120), seed=8)[0]
     config = TrainConfig(crop_size=(32, 64), scale=(0.5, 2.0))
