@@ -39,7 +39,7 @@ def cached_graph(checkpoint: Checkpoint, make: Callable[[], bytes]) -> bytes:
     A damaged file is replaced; a folder that cannot be written is a warning.
     """
     try:
-        path = cache_folder() / _file_name(checkpoint)
+        path = _path(checkpoint)
         graph = _read(path)
     except (OSError, RuntimeError) as error:
         logger.warning(
@@ -55,8 +55,8 @@ def cached_graph(checkpoint: Checkpoint, make: Callable[[], bytes]) -> bytes:
 def file_of(checkpoint: Checkpoint) -> Path | None:
     """The cached file of a checkpoint; None if there is none."""
     with suppress(OSError, RuntimeError):
-        path = cache_folder() / _file_name(checkpoint)
-        return path if path.is_file() else None
+        if (path := _path(checkpoint)).is_file():
+            return path
     return None
 
 
@@ -67,7 +67,7 @@ def cache_folder() -> Path:
     return (wanted if wanted.is_absolute() else Path.home() / '.cache') / 'sgnet_ros'
 
 
-def _file_name(checkpoint: Checkpoint) -> str:
+def _path(checkpoint: Checkpoint) -> Path:
     digest = hashlib.sha256(checkpoint.digest().encode())
     digest.update(json.dumps(checkpoint.header(), sort_keys=True).encode())
     digest.update(repr([_version(package) for package in _EXPORTERS]).encode())
@@ -76,7 +76,7 @@ def _file_name(checkpoint: Checkpoint) -> str:
     code.append(Path(__file__).with_name('export.py'))
     for source in sorted(code):
         digest.update(source.read_bytes())
-    return f'{checkpoint.config.variant}_{digest.hexdigest()[:32]}{SUFFIX}'
+    return cache_folder() / f'{checkpoint.config.variant}_{digest.hexdigest()[:32]}{SUFFIX}'
 
 
 def _version(package: str) -> str:

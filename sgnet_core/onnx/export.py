@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network as an ONNX graph, opset 19: the S-Conv operator becomes ONNX `DeformConv`.
 
-The graph takes what the network takes and gives what it gives: `image` (N, 3, H, W) and `spatial`
-(N, c', H, W), both float32 and prepared as the checkpoint's `InputSpec` says, to `scores`
-(N, classes, H/s, W/s). The graph resizes the spatial information. Offsets, masks, the order of
-kernel positions and the zero border are those of DeformConv: nothing is rearranged.
+The inputs are `image` (N, 3, H, W) and, if the network takes it, `spatial` (N, c', H, W), both
+float32 and prepared by the checkpoint's `InputSpec`; the output is `scores` (N, classes, H/s, W/s).
+Offsets, masks, kernel order and zero border are those of DeformConv: nothing is rearranged.
 """
 
 from __future__ import annotations
@@ -100,7 +99,14 @@ def network_to_onnx(
 
 def _export(network: nn.Module, size: tuple[int, int], dynamic_batch: bool) -> onnx.ModelProto:
     # The exporter takes a batch of one for a constant.
-    inputs = _example_inputs(network, size, batch=2 if dynamic_batch else 1)
+    examples = 2 if dynamic_batch else 1
+    device = next(iter(network.parameters())).device
+    channels = {'image': 3, 'spatial': SPATIAL_CHANNELS[network.config.spatial]}
+    inputs = {
+        name: torch.rand(examples, count, *size, device=device)
+        for name, count in channels.items()
+        if count
+    }
     batch = {0: torch.export.Dim('batch')} if dynamic_batch else None
     with _quiet_export(), torch.no_grad():
         program = torch.onnx.export(
@@ -142,18 +148,6 @@ def _deform_conv(x, offset, mask, weight, bias, stride, padding, dilation) -> An
         pads=[*padding, *padding],
         dilations=list(dilation),
     )
-
-
-def _example_inputs(
-    network: nn.Module, size: tuple[int, int], batch: int
-) -> dict[str, torch.Tensor]:
-    device = next(iter(network.parameters())).device
-    channels = {'image': 3, 'spatial': SPATIAL_CHANNELS[network.config.spatial]}
-    return {
-        name: torch.rand(batch, count, *size, device=device)
-        for name, count in channels.items()
-        if count
-    }
 
 
 def _strip_debug_info(model: onnx.ModelProto) -> None:

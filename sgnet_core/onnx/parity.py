@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -59,7 +59,8 @@ def compare(
     """
     frames = values = pixels = equal = 0
     largest = total = 0.0
-    for group in _groups(tqdm(samples, 'parity', unit='frame', disable=None), batch):
+    remaining = iter(tqdm(samples, 'parity', unit='frame', disable=None))
+    while group := list(islice(remaining, batch)):
         with torch.inference_mode():
             inputs = _stacked([spec.preprocess(sample.frame) for sample in group])
             wanted, got = reference(*inputs).float(), other(*inputs).float()
@@ -79,12 +80,6 @@ def compare(
         raise InputError('there is no frame to compare on; give at least one')
     mean = total / values
     return Parity(frames, largest if math.isfinite(mean) else math.nan, mean, equal / pixels)
-
-
-def _groups(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    iterator = iter(samples)
-    while group := list(islice(iterator, size)):
-        yield group
 
 
 def _stacked(inputs: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:

@@ -111,10 +111,8 @@ class OnnxRuntimeNetwork(nn.Module):
         return scores
 
     def _bind(self, bind: Any, name: str, tensor: Tensor) -> None:
-        device = self._device
-        bind(
-            name, device.type, device.index or 0, np.float32, tuple(tensor.shape), tensor.data_ptr()
-        )
+        place = self._device.type, self._device.index or 0
+        bind(name, *place, np.float32, tuple(tensor.shape), tensor.data_ptr())
 
 
 def import_onnxruntime() -> Any:

@@ -33,13 +33,6 @@ class FakeExport:
         return self.graph
 
 
-def test_graph_is_exported_once(cache):
-    make = FakeExport()
-    assert [cached_graph(untrained(), make) for _ in range(3)] == [b'a graph'] * 3
-    assert make.count == 1
-    assert len(list(cache.iterdir())) == 1
-
-
 def test_file_depends_on_all_of_the_graph(cache):
     checkpoint = untrained()
     others = (

@@ -57,30 +57,6 @@ def test_scores_equal_pytorch_at_any_batch_size(joint_bilateral):
             assert_same(run(model, *inputs), network(*inputs))
 
 
-class Plain(nn.Module):
-    """The interface of a network without spatial information."""
-
-    def __init__(self, spatial):
-        super().__init__()
-        self.config = SGNetConfig(spatial=spatial)
-        self.conv = nn.Conv2d(3, 4, 3, stride=2, padding=1)
-
-    def forward(self, image, spatial=None):
-        assert spatial is None
-        return self.conv(image)
-
-
-@pytest.mark.parametrize('spatial', ['features', 'none'])
-def test_network_without_spatial_input_has_one_input(spatial):
-    torch.manual_seed(3)
-    network = Plain(spatial)
-    model = network_to_onnx(network, (10, 14))
-    assert [item.name for item in model.graph.input] == ['image']
-    image = torch.randn(1, 3, 10, 14)
-    with torch.no_grad():
-        assert_same(run(model, image), network(image))
-
-
 class OneSConv(nn.Module):
     """The interface of a network around one S-Conv, which the small variants have no strides in."""
 
@@ -160,13 +136,6 @@ def test_graph_has_the_checkpoint_header(model):
 def test_graph_has_no_local_paths():
     for text in (str(Path(__file__).parents[3]), str(Path(torch.__file__).parent), '.py'):
         assert text.encode() not in guided_graph()
-
-
-def test_input_size_is_a_multiple_of_32():
-    checkpoint = with_offsets(untrained()).at_size((32, 128))
-    assert checkpoint.header()['input']['width'] == 128
-    with pytest.raises(InputError, match='multiples of 32, got 33x128'):
-        checkpoint.at_size((33, 128))
 
 
 # --- parity ---------------------------------------------------------------------------------------
