@@ -6,7 +6,10 @@ The index is at the end of a file. A scan from the beginning finds the messages 
 
 from __future__ import annotations
 
+import bz2
+import re
 import sqlite3
+import struct
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -16,20 +19,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import lz4.frame
 import yaml
 from mcap.exceptions import EndOfFile
 from mcap.opcode import Opcode
 from mcap.records import Channel, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader
-from rosbags.rosbag1.reader import (
-    Header,
-    RecordType,
-    decompressors,
-    normalize,
-    read_bytes,
-    read_uint32,
-)
-from rosbags.typesys.msg import normalize_msgtype
 
 from sgnet_ros.bag.records import BagMessage, BagTopic, standard_types, topics_by_name
 
@@ -168,30 +163,31 @@ class TruncatedRosbag1(TruncatedFile):
         while True:
             start = self._file.tell()
             header, _ = _read_record(self._file)
-            if header.get_uint8('op') == RecordType.CHUNK:
+            if header['op'] == _CHUNK:
                 following = self._file.tell()
                 records = BytesIO(self._chunk(start))
                 while (offset := records.tell()) < len(records.getbuffer()):
                     self._note_record(*_read_record(records), (start, offset))
                 self._file.seek(following)
 
-    def _note_record(self, header: Header, body: bytes, place: tuple[int, int]) -> None:
-        topic_id = header.get_uint32('conn')
-        if header.get_uint8('op') == RecordType.MSGDATA:
-            self._note(header.get_time('time'), place, topic_id)
-        elif header.get_uint8('op') == RecordType.CONNECTION:
-            about = Header.read(BytesIO(len(body).to_bytes(4, 'little') + body))
-            msgtype = normalize_msgtype(about.get_string('type'))
+    def _note_record(self, header: dict[str, bytes], body: bytes, place: tuple[int, int]) -> None:
+        topic_id = int.from_bytes(header['conn'], 'little')
+        if header['op'] == _MESSAGE:
+            seconds, nanoseconds = struct.unpack('<II', header['time'])
+            self._note(seconds * 1_000_000_000 + nanoseconds, place, topic_id)
+        elif header['op'] == _CONNECTION:
+            about = _fields(body)
+            package, kind = about['type'].decode().split('/')
+            name = re.sub('/+', '/', header['topic'].decode())
             latched = about.get('latching') == b'1'
-            topic = normalize(header.get_string('topic'))
-            self._by_id[topic_id] = BagTopic(topic, msgtype, 0, latched)
+            self._by_id[topic_id] = BagTopic(name, f'{package}/msg/{kind}', 0, latched)
 
     def _chunk(self, start: int) -> bytes:
         """The decompressed records of the chunk at `start`. Caches the latest."""
         if self._cached[0] != start:
             self._file.seek(start)
             header, data = _read_record(self._file)
-            self._cached = (start, decompressors[header.get_string('compression')](data))
+            self._cached = (start, _DECOMPRESSORS[header['compression']](data))
         return self._cached[1]
 
     def _load(self, place: tuple[int, ...], topic: BagTopic) -> bytes:
@@ -201,9 +197,29 @@ class TruncatedRosbag1(TruncatedFile):
         return bytes(standard_types().ros1_to_cdr(_read_record(records)[1], topic.msgtype))
 
 
-def _read_record(file: BinaryIO) -> tuple[Header, bytes]:
+_MESSAGE, _CHUNK, _CONNECTION = b'\x02', b'\x05', b'\x07'
+_DECOMPRESSORS = {b'none': bytes, b'bz2': bz2.decompress, b'lz4': lz4.frame.decompress}
+
+
+def _read_record(file: BinaryIO) -> tuple[dict[str, bytes], bytes]:
     """Header and body of a rosbag1 record."""
-    return Header.read(file), read_bytes(file, read_uint32(file))
+    return _fields(_read_sized(file)), _read_sized(file)
+
+
+def _read_sized(file: BinaryIO) -> bytes:
+    (size,) = struct.unpack('<I', file.read(4))
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _fields(header: bytes) -> dict[str, bytes]:
+    fields, stream = {}, BytesIO(header)
+    while stream.tell() < len(header):
+        name, _, value = _read_sized(stream).partition(b'=')
+        fields[name.decode()] = value
+    return fields
 
 
 def _is_latched(offered_qos_profiles: str) -> bool:
