@@ -34,7 +34,6 @@ INPUTS = {
 }
 """Arguments of segmentation.launch.py with another default here."""
 
-
 CAMERA_ARGUMENTS = {
     'camera_namespace': ('camera', 'Namespace of the camera.'),
     'camera_name': ('camera', 'Name of the camera node.'),

@@ -29,49 +29,27 @@ TOPICS = {
 """Launch argument -> topic of the node before remapping."""
 
 CAMERAS = {
-    'azure_kinect': (
-        '/rgb/image_raw',
-        '/depth_to_rgb/image_raw',
-        '/rgb/camera_info',
-        '/depth/camera_info',
-        'rgb_camera_link',
-    ),
-    'kinect_v1': (
-        '/camera/rgb/image_raw',
-        '/camera/depth/image_raw',
-        '/camera/rgb/camera_info',
-        '/camera/depth/camera_info',
-        'camera_rgb_optical_frame',
-    ),
-    'oak_d': (
-        '/oak/rgb/image_raw',
-        '/oak/stereo/image_raw',
-        '/oak/rgb/camera_info',
-        '/oak/stereo/camera_info',
-        'oak_rgb_camera_optical_frame',
-    ),
-    'orbbec': (
-        '/camera/color/image_raw',
-        '/camera/depth/image_raw',
-        '/camera/color/camera_info',
-        '/camera/depth/camera_info',
-        'camera_color_optical_frame',
-    ),
+    'azure_kinect': ('/rgb/image_raw', '/depth_to_rgb/image_raw', '/depth/camera_info'),
+    'kinect_v1': ('/camera/rgb/image_raw', '/camera/depth/image_raw', '/camera/depth/camera_info'),
+    'oak_d': ('/oak/rgb/image_raw', '/oak/stereo/image_raw', '/oak/stereo/camera_info'),
+    'orbbec': ('/camera/color/image_raw', '/camera/depth/image_raw', '/camera/depth/camera_info'),
     'realsense': (
         '/camera/camera/color/image_raw',
         '/camera/camera/aligned_depth_to_color/image_raw',
-        '/camera/camera/color/camera_info',
         '/camera/camera/depth/camera_info',
-        'camera_color_optical_frame',
     ),
 }
-"""Camera -> defaults of the arguments in `TOPICS` and of fixed_frame, as in the driver.
+"""Camera -> topics of colour, depth and depth camera_info, as in the driver.
 
 Each camera has a parameter file in config/, which describes how to start the driver.
 """
 
-DEFAULTS = (*TOPICS.values(), 'camera_color_optical_frame')
-"""The same without a camera."""
+FRAMES = {
+    'azure_kinect': 'rgb_camera_link',
+    'kinect_v1': 'camera_rgb_optical_frame',
+    'oak_d': 'oak_rgb_camera_optical_frame',
+}
+"""Camera -> default of fixed_frame; for all others it is camera_color_optical_frame."""
 
 NODE_PARAMETERS = {
     'checkpoint': (str, None, 'Path to a checkpoint'),
@@ -100,7 +78,6 @@ NODE_PARAMETERS = {
 The default is empty and leaves the parameter to params_file. Any other default would silently
 override the file.
 """
-
 
 OPTIONS = {
     'camera': ('', ['', *CAMERAS], 'Camera that selects topics and parameter file; empty: none.'),
@@ -135,7 +112,8 @@ def nodes(context: LaunchContext) -> list[Node]:
         return LaunchConfiguration(name).perform(context)
 
     camera = argument('camera')
-    *defaults, default_frame = CAMERAS.get(camera, DEFAULTS)
+    rgb, depth, depth_info = CAMERAS.get(camera, ('rgb/image', 'depth/image', 'depth/camera_info'))
+    defaults = (rgb, depth, f'{rgb.rpartition("/")[0]}/camera_info', depth_info)
     topics = {
         topic: argument(name) or default
         for (name, topic), default in zip(TOPICS.items(), defaults, strict=True)
@@ -160,7 +138,7 @@ def nodes(context: LaunchContext) -> list[Node]:
     )
     # The topics of the configuration file are those of a node without a namespace.
     outputs = [f'/segmentation/{name}' for name in ('overlay', 'color', 'points')]
-    frame = argument('fixed_frame') or default_frame
+    frame = argument('fixed_frame') or FRAMES.get(camera, 'camera_color_optical_frame')
     rviz = Node(
         package='rviz2',
         executable='rviz2',
