@@ -47,35 +47,24 @@ class NodeParameter:
 
     def validated(self, value: Any) -> Any:
         """`value` in the type of the parameter; raises ConfigError if it is invalid."""
-        if isinstance(self.default, list):
-            return self._validated_list(value)
         if isinstance(self.default, float) and type(value) is int:
             value = float(value)
-        if type(value) is not type(self.default):
-            raise ConfigError(
-                f'parameter {self.name} must be {type(self.default).__name__}, got {value!r}'
-            )
-        if self.choices and value not in self.choices:
-            raise ConfigError(
-                f'parameter {self.name} must be one of {", ".join(self.choices)}, got {value!r}'
-            )
-        if self.range and not self.range[0] <= value <= self.range[1]:
-            raise ConfigError(
-                f'parameter {self.name} must be in [{self.range[0]}, {self.range[1]}], got {value}'
-            )
-        return value
-
-    def _validated_list(self, value: Any) -> list[float] | list[int]:
-        numbers = list(value) if isinstance(value, (list, tuple, array.array)) else []
-        kind = type(self.default[0])
-        if len(numbers) != len(self.default) or not all(
-            type(number) in (int, kind) and math.isfinite(number) for number in numbers
-        ):
-            what = 'whole numbers' if kind is int else 'numbers'
-            raise ConfigError(
-                f'parameter {self.name} must be {len(self.default)} {what}, got {value!r}'
-            )
-        return [kind(number) for number in numbers]
+        if isinstance(self.default, list):
+            numbers = list(value) if isinstance(value, (list, tuple, array.array)) else []
+            kind = type(self.default[0])
+            valid = all(type(number) in (int, kind) and math.isfinite(number) for number in numbers)
+            if valid and len(numbers) == len(self.default):
+                return [kind(number) for number in numbers]
+            required = f'{len(self.default)} {"whole numbers" if kind is int else "numbers"}'
+        elif type(value) is not type(self.default):
+            required = type(self.default).__name__
+        elif self.choices and value not in self.choices:
+            required = f'one of {", ".join(self.choices)}'
+        elif self.range and not self.range[0] <= value <= self.range[1]:
+            required = f'in [{self.range[0]}, {self.range[1]}]'
+        else:
+            return value
+        raise ConfigError(f'parameter {self.name} must be {required}, got {value!r}')
 
     def descriptor(self) -> ParameterDescriptor:
         """The descriptor for `ros2 param describe`."""
@@ -145,11 +134,7 @@ NODE_PARAMETERS = (
     ),
     NodeParameter('depth.min', 0.0, 'Smallest valid depth in m.', range=(0.0, 1e4), dynamic=True),
     NodeParameter(
-        'depth.max',
-        0.0,
-        'Largest valid depth in m; 0 = no limit.',
-        range=(0.0, 1e4),
-        dynamic=True,
+        'depth.max', 0.0, 'Largest valid depth in m; 0 = no limit.', range=(0.0, 1e4), dynamic=True
     ),
     NodeParameter('depth.register', False, 'Register depth to colour; needs depth/camera_info.'),
     NodeParameter(

@@ -73,7 +73,12 @@ class FrameBuilder:
         Raises:
             MessageError: a message is invalid, their sizes differ, or TF has no transform.
         """
-        self._reset_if_time_jumped_back(stamp_ns(image.header))
+        now_ns = stamp_ns(image.header)
+        if now_ns < self._newest_ns:  # time has jumped back
+            self._gravity.reset()
+            if self._tf is not None:
+                self._tf.clear()
+        self._newest_ns = now_ns
         parameters = self._parameters
         rgb, depth_m = images_from_msgs(
             image, depth, parameters['depth.scale'], parameters.depth_range_m
@@ -106,14 +111,6 @@ class FrameBuilder:
         if self._tf is not None:
             known['tf.not_at_stamp'] = str(self._tf.not_at_stamp)
         return known
-
-    def _reset_if_time_jumped_back(self, now_ns: int) -> None:
-        """Reset gravity and TF when the clock jumps backwards."""
-        if now_ns < self._newest_ns:
-            self._gravity.reset()
-            if self._tf is not None:
-                self._tf.clear()
-        self._newest_ns = now_ns
 
     def _rgb_from_depth(self, rgb: Header, depth: Header) -> np.ndarray:
         if self._extrinsics is not None:

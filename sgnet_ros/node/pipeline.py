@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +44,7 @@ class Pipeline:
         Raises:
             InputError: this pair is invalid, or the memory was insufficient for it.
         """
-        with _memory_for_one_frame():
+        try:
             image, depth = decompressed_pair(image, depth)
             camera_info = self.cameras.camera_info(image)
             frame = self._frame(image, depth, camera_info)
@@ -60,7 +58,14 @@ class Pipeline:
             )
             self.publishers.publish(segmented)
             timer.end(PUBLISH)
-        return segmented
+            return segmented
+        except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+            # The next frame may fit, but may need the cached memory of PyTorch in one piece.
+            torch.cuda.empty_cache()
+            raise OutOfMemoryError(
+                f'out of memory: {first_line(error)}; free memory for the node, or use precision '
+                'fp16 or a smaller network'
+            ) from error
 
     def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
         """The frame, with gravity if the network or an output needs it."""
@@ -80,17 +85,3 @@ class Pipeline:
                 f'no ~/debug/hha: {error}', throttle_duration_sec=NO_HHA_WARNING_PERIOD_S
             )
             return frame
-
-
-@contextmanager
-def _memory_for_one_frame() -> Iterator[None]:
-    """Turn a lack of memory into an error of one frame; the next may fit."""
-    try:
-        yield
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        # The next frame may need the cached memory of PyTorch in one piece.
-        torch.cuda.empty_cache()
-        raise OutOfMemoryError(
-            f'out of memory: {first_line(error)}; free memory for the node, or use precision fp16 '
-            'or a smaller network'
-        ) from error

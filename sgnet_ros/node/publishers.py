@@ -68,11 +68,7 @@ class SegmentedFrame:
 
 
 class Publishers:
-    """Publishes frames, their segmentation and the class names.
-
-    Args:
-        device: the device that encodes HHA.
-    """
+    """Publishes frames, their segmentation and the class names; `device` encodes HHA."""
 
     def __init__(self, node: LifecycleNode, parameters: NodeParameters, device: str) -> None:
         self._node = node

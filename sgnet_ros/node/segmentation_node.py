@@ -30,7 +30,7 @@ from sgnet_ros.node.lifecycle import reject_invalid_transitions
 from sgnet_ros.node.pipeline import Pipeline
 from sgnet_ros.node.publishers import Publishers, SegmentedFrame
 from sgnet_ros.node.services import Services
-from sgnet_ros.node.snapshot import environment, snapshot_folder, write_snapshot
+from sgnet_ros.node.snapshot import snapshot_folder, write_snapshot
 from sgnet_ros.node.watchdog import OutputWatchdog
 from sgnet_ros.parameters import NODE_PARAMETERS, QUEUE_CAPACITY, NodeParameters
 from sgnet_ros.topics import BUNDLED_MODEL
@@ -205,7 +205,14 @@ class SegmentationNode(LifecycleNode):
         header = latest.camera_info.header
         stamp = stamp_ns(header)
         folder = snapshot_folder(self.parameters['snapshot.folder'], self.get_name())
-        about = {'stamp_ns': stamp, 'frame_id': header.frame_id, **self._describe()}
+        about = {
+            'stamp_ns': stamp,
+            'frame_id': header.frame_id,
+            'node': self.get_fully_qualified_name(),
+            'network': self.describe_network(),
+            'parameters': {item.name: self.parameters[item.name] for item in NODE_PARAMETERS},
+            'statistics': self.counters.counts().to_json(),
+        }
         await self._service_calls.run_in_thread(
             lambda: write_snapshot(folder, f'{stamp:019d}', latest.frame, latest.result, about)
         )
@@ -294,16 +301,6 @@ class SegmentationNode(LifecycleNode):
         self.failure = error
         self.get_logger().fatal(''.join(traceback.format_exception(error)))
         self.failed.set_result(None)
-
-    def _describe(self) -> dict[str, Any]:
-        """The state of the node for a bug report, ready for JSON."""
-        return {
-            'node': self.get_fully_qualified_name(),
-            'network': self.describe_network(),
-            'parameters': {item.name: self.parameters[item.name] for item in NODE_PARAMETERS},
-            'statistics': self.counters.counts().to_json(),
-            **environment(),
-        }
 
     def describe_problem(self) -> str:
         """Why there is no output; '' if nothing is wrong."""

@@ -52,19 +52,13 @@ def write_snapshot(
         with FolderWriter(partial, folder.name, frame.intrinsics, image_suffix='.png') as writer:
             writer.write(Sample(frame_id, frame))
         write_mask(partial / 'mask' / f'{frame_id}.png', result.labels)
-        text = json.dumps({'class_names': result.class_names, **about}, indent=2)
+        versions = {module.__name__: module.__version__ for module in (torch, np, cv2)}
+        versions['python'] = platform.python_version()
+        packages = {'ros_packages': CHOICES, 'versions': versions}
+        text = json.dumps({'class_names': result.class_names, **about, **packages}, indent=2)
         write_file(partial / 'about.json', text.encode())
         partial.rename(folder)
     except OSError as error:
         raise SgnetError(f'{folder}: cannot be written: {error.strerror}') from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def environment() -> dict[str, Any]:
-    """The packages in use and their versions, for `about`."""
-    versions = {module.__name__: module.__version__ for module in (torch, np, cv2)}
-    return {
-        'ros_packages': CHOICES,
-        'versions': versions | {'python': platform.python_version()},
-    }
