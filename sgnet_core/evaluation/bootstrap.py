@@ -22,11 +22,7 @@ BATCH = 100
 
 
 def bootstrap_intervals(class_counts: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-    """[low, high] of each score, for JSON; None for fewer than two frames.
-
-    Args:
-        class_counts: (frames, 3, C) of frames with labels, see `class_counts.py`.
-    """
+    """[low, high] of each score of (frames, 3, C), for JSON; None for fewer than two frames."""
     protocol = {'level': LEVEL, 'resamples': RESAMPLES, 'seed': SEED}
     if len(class_counts) < 2:
         return {**dict.fromkeys(SCORES), 'per_class_iou': None, **protocol}

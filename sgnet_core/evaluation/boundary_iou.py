@@ -19,11 +19,7 @@ DILATION_RATIO = 0.02
 
 
 def boundary_region(labels: np.ndarray) -> np.ndarray:
-    """(H, W) bool: another class is within reach, in rows or columns.
-
-    Args:
-        labels: (H, W) uint8 class ids. The result is undefined at unlabelled pixels (255).
-    """
+    """(H, W) bool: another class is within reach in rows or columns. Undefined where unlabelled."""
     reach = max(round(DILATION_RATIO * math.hypot(*labels.shape)), 1)
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     # 255 is above every id for the minimum, and wraps to 0, below every id, for the maximum.

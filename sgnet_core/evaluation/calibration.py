@@ -22,12 +22,7 @@ LEVELS = 256
 def confidence_counts(
     confidence: np.ndarray, correct: np.ndarray, counted: np.ndarray
 ) -> np.ndarray:
-    """(2, LEVELS) int64: wrong and correct pixels at each level of confidence.
-
-    Args:
-        confidence: (H, W) float32 in [0, 1].
-        correct, counted: (H, W) bool; pixels that are not counted are left out.
-    """
+    """(2, LEVELS) int64: wrong and correct pixels of those counted at each level of confidence."""
     levels = cv2.convertScaleAbs(confidence, alpha=LEVELS - 1)
     return joint_counts([correct + ~counted * np.uint8(2), levels], [2, LEVELS])
 

@@ -45,24 +45,21 @@ def read_class_mapping(path: Path) -> ClassMapping:
         ConfigError: the file is missing, is not a map of lists, or names a class twice.
     """
     try:
-        text = path.read_text(encoding='utf-8')
-        _reject_duplicates(yaml.compose(text, yaml.SafeLoader))
-        return _parse_class_mapping(yaml.safe_load(text))
+        return _parse_class_mapping(path.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f'{path} cannot be read as YAML: {first_line(error)}') from error
     except InputError as error:
         raise ConfigError(f'{path}: {error}') from error
 
 
-def _reject_duplicates(root: yaml.Node | None) -> None:
-    """Raise ConfigError if a key has two lines: YAML would keep the last."""
+def _parse_class_mapping(text: str) -> ClassMapping:
+    # Of two lines with the same key YAML would keep the last.
+    root = yaml.compose(text, yaml.SafeLoader)
     keys = [key.value for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
     for key in keys:
         if keys.count(key) > 1:
             raise ConfigError(f'{key!r} has {keys.count(key)} lines; put its classes into one')
-
-
-def _parse_class_mapping(values: object) -> ClassMapping:
+    values = yaml.safe_load(text)
     if not isinstance(values, dict) or not values:
         raise ConfigError('it must hold lines `new class: [old class, old class]`')
     new_id: dict[str, int] = {}

@@ -66,15 +66,22 @@ def compare(
             f'{len(common)} frames with the same id, first {common[other[0]]!r}; evaluate both on '
             'the same data'
         )
-    _check_resamples(counts, resamples)
+    # A class is tested if it occurs. Its p, times their number, must be able to fall below LEVEL.
+    tested = np.count_nonzero(~np.isnan(class_iou(counts.sum(0))).any(0))
+    needed = int(tested / LEVEL)
+    if resamples < needed:
+        raise InputError(
+            f'{resamples} resamples are too few for {tested} classes: no p can fall below '
+            f'{LEVEL:g} after Holm; give {needed} or more'
+        )
     runs = counts.sum(0), resample(counts, resamples, seed), _swap(counts, resamples, seed)
     ious, frames_with_class = [class_iou(run) for run in runs], (counts[:, 0, 1] > 0).sum(0)
     per_class = {
         name: {**_difference(*(iou[..., c] for iou in ious)), 'frames': int(frames_with_class[c])}
         for c, name in enumerate(names)
     }
-    tested = [entry for entry in per_class.values() if entry['p'] is not None]
-    for entry, p in zip(tested, holm([entry['p'] for entry in tested]), strict=True):
+    entries = [entry for entry in per_class.values() if entry['p'] is not None]
+    for entry, p in zip(entries, holm([entry['p'] for entry in entries]), strict=True):
         entry['p'] = p
     significant = {
         name: entry['difference']
@@ -102,17 +109,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1)
     return adjusted.tolist()
-
-
-def _check_resamples(counts: np.ndarray, resamples: int) -> None:
-    """Raise InputError if p, times the number of classes, cannot fall below `LEVEL`."""
-    tested = np.count_nonzero(~np.isnan(class_iou(counts.sum(0))).any(0))
-    needed = int(tested / LEVEL)
-    if resamples < needed:
-        raise InputError(
-            f'{resamples} resamples are too few for {tested} classes: no p can fall below '
-            f'{LEVEL:g} after Holm; give {needed} or more'
-        )
 
 
 def _difference(runs: np.ndarray, drawn: np.ndarray, swapped: np.ndarray) -> dict[str, Any]:

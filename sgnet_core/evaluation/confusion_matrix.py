@@ -62,11 +62,7 @@ class ConfusionMatrix:
         return count_classes(self.pixels)
 
     def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
-        """Count one frame.
-
-        Args:
-            truth: (H, W) uint8 class ids; pixels of 255 are ignored.
-            prediction: (H, W) uint8 class ids, 255 = unlabelled.
+        """Count one frame: (H, W) uint8 class ids, 255 = unlabelled, ignored in the truth.
 
         Raises:
             InputError: sizes or dtypes differ, or an id is not a class. Nothing is counted.
@@ -102,20 +98,19 @@ class ConfusionMatrix:
 
     def table(self) -> str:
         """Text for a terminal: a line per class, the most frequent first, then the averages."""
-        counts, scores = self.class_counts, self.scores()
+        counts = self.class_counts
         truth, total = counts[1], int(counts[1].sum())
+        scores = {key: _percent(score(counts)) for key, score in SCORES.items()}
         width = max(len(name) for name in (*self.class_names, 'weighted by share'))
         lines = [f'{"class":{width}}    IoU %  accuracy %  share %']
-        iou, accuracy, share = class_iou(counts), class_accuracy(counts), truth / max(total, 1)
+        columns = class_iou(counts), class_accuracy(counts), truth / max(total, 1)
         for i in np.argsort(-truth, kind='stable'):
-            columns = f'{_percent(iou[i])}     {_percent(accuracy[i])}  {_percent(share[i])}'
-            lines.append(f'{self.class_names[i]:{width}}  {columns}')
+            iou, accuracy, share = (_percent(column[i]) for column in columns)
+            lines.append(f'{self.class_names[i]:{width}}  {iou}     {accuracy}  {share}')
         lines.append('-' * len(lines[0]))
-        mean = f'{_percent(scores["miou"])}     {_percent(scores["mean_accuracy"])}'
-        lines.append(f'{"mean":{width}}  {mean}')
-        weighted = _percent(scores['frequency_weighted_iou'])
-        lines.append(f'{"weighted by share":{width}}  {weighted}')
-        lines.append(f'{"pixel accuracy":{width}}  {"":12}{_percent(scores["pixel_accuracy"])}')
+        lines.append(f'{"mean":{width}}  {scores["miou"]}     {scores["mean_accuracy"]}')
+        lines.append(f'{"weighted by share":{width}}  {scores["frequency_weighted_iou"]}')
+        lines.append(f'{"pixel accuracy":{width}}  {"":12}{scores["pixel_accuracy"]}')
         missing = int(self.unpredicted.sum())
         if missing:
             lines.append(f'{missing} of {total} labelled pixels have no prediction: counted wrong')
@@ -143,23 +138,16 @@ def check_labels(truth: np.ndarray, prediction: np.ndarray, classes: int) -> Non
 def pixel_counts(
     truth: np.ndarray, prediction: np.ndarray, classes: int, part: np.ndarray, parts: int
 ) -> np.ndarray:
-    """One confusion matrix for each part of an image: (parts, C, C + 1) int64.
-
-    Args:
-        truth, prediction: as `check_labels` allows them.
-        part: (H, W) uint8, the part of each pixel.
-    """
+    """(parts, C, C + 1) int64: one confusion matrix for each `part` (H, W) of an image."""
     # An unlabelled prediction becomes id C; an unlabelled truth stays 255, which is not counted.
     prediction = prediction - (prediction == UNLABELLED) * np.uint8(UNLABELLED - classes)
     return joint_counts([part, truth, prediction], [parts, classes, classes + 1])
 
 
 def joint_counts(images: Sequence[np.ndarray], bins: Sequence[int]) -> np.ndarray:
-    """Joint histogram in a third of the time of `np.bincount`: int64 of shape `bins`.
+    """Joint histogram of (H, W) uint8 in a third of the time of `np.bincount`: int64.
 
-    Args:
-        images: (H, W) uint8 each.
-        bins: number of values counted in each image, from 0; other pixels are left out.
+    `bins` is its shape: the number of values, from 0, of each image. Other pixels are left out.
     """
     counts = np.zeros(bins, np.int64)
     limits = [limit for size in bins for limit in (0, size)]
@@ -171,5 +159,5 @@ def joint_counts(images: Sequence[np.ndarray], bins: Sequence[int]) -> np.ndarra
     return counts
 
 
-def _percent(value: float | None) -> str:
-    return f'{"-":>7}' if value is None or np.isnan(value) else f'{100 * value:7.2f}'
+def _percent(value: float) -> str:
+    return f'{"-":>7}' if np.isnan(value) else f'{100 * value:7.2f}'

@@ -16,12 +16,7 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
-from sgnet_core.data.depth_noise import (
-    axial_noise_m,
-    disparity_steps,
-    patches,
-    shift_depth,
-)
+from sgnet_core.data.depth_noise import axial_noise_m, disparity_steps, patches, shift_depth
 from sgnet_core.types import RgbdFrame, Sample
 
 SEVERITIES = (1, 2, 3)

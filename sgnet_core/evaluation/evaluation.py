@@ -57,8 +57,7 @@ class FrameScores:
         missing_depth: share of pixels without a measurement.
         is_continuation: the frame before belongs to the same sequence.
         class_counts: (3, C) uint32, see `class_counts.py`; None without labels.
-        digest: SHA-256 of all labels and of every eighth row of colour and depth; identifies the
-            data.
+        digest: of the data; SHA-256 of all labels and of every eighth row of colour and depth.
     """
 
     id: str
@@ -102,25 +101,17 @@ class Evaluation:
         self.protocol = protocol
         self.confusion = ConfusionMatrix(class_names)
         self.frames: list[FrameScores] = []
-        size = len(self.confusion.class_names)
+        self.class_names = self.confusion.class_names
+        size = len(self.class_names)
         self._by_distance = np.zeros((len(DISTANCES_M) + 1, 3, size), np.int64)
         self._boundary = np.zeros((3, size), np.int64)
         self._confidence = np.zeros((2, LEVELS), np.int64)
         self._consistency = TemporalConsistency()
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.confusion.class_names
-
     def update(
         self, sample: Sample, result: SegmentationResult, seconds: float | None = None
     ) -> FrameScores:
-        """Count one frame.
-
-        Args:
-            sample: with labels, with a pose (for temporal consistency), or with both.
-            result: of its frame.
-            seconds: time of the result.
+        """Count a frame with labels, with a pose (for temporal consistency), or with both.
 
         Raises:
             InputError: it has neither, sizes differ, or an id is not a class. Nothing is counted.
@@ -258,13 +249,10 @@ class Evaluation:
 
 
 def _digest(sample: Sample) -> bytes:
-    digest = hashlib.sha256()
     # NaN has many bit patterns, but only one meaning.
     depth_m = cv2.patchNaNs(sample.frame.depth_m[::DIGEST_ROWS].copy(), 0)
-    for image in (sample.frame.rgb[::DIGEST_ROWS], depth_m, sample.labels):
-        if image is not None:
-            digest.update(np.ascontiguousarray(image))
-    return digest.digest()
+    images = sample.frame.rgb[::DIGEST_ROWS], depth_m, sample.labels
+    return hashlib.sha256(b''.join(i.tobytes() for i in images if i is not None)).digest()
 
 
 def _distance_range(depth_m: np.ndarray) -> np.ndarray:

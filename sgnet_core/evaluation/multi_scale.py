@@ -26,11 +26,7 @@ class MultiScaleSegmenter:
     """Used as a `Segmenter`: class probabilities are means over scales and mirror images."""
 
     def __init__(self, segmenters: Sequence[Segmenter], flip: bool) -> None:
-        """Average `segmenters` of one network at several input sizes.
-
-        Args:
-            flip: also average over the mirrored frame.
-        """
+        """Average one network at several input sizes, with `flip` also over the mirrored frame."""
         self._segmenters, self._mirrored = segmenters, (False, True) if flip else (False,)
         first = segmenters[0]
         self.label_set, self.class_names = first.label_set, first.class_names
@@ -61,8 +57,7 @@ def load_segmenter(
 ) -> Segmenter | MultiScaleSegmenter:
     """A checkpoint at these scales of its input size, rounded to multiples of 32.
 
-    Args:
-        options: device, precision and backend of `Segmenter.from_checkpoint`.
+    `options` are device, precision and backend of `Segmenter.from_checkpoint`.
 
     Raises:
         InputError: a scale is out of range, or the network is an exported one of fixed size.

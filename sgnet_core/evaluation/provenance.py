@@ -40,10 +40,7 @@ def provenance(
             'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
         },
         'data': data,
-        'machine': {
-            **{key: machine[key] for key in ('device', 'cpu', 'threads', 'python')},
-            **versions,
-        },
+        'machine': {key: machine[key] for key in ('device', 'cpu', 'threads', 'python')} | versions,
     }
 
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sgnet_core.evaluation.class_counts import mean_iou, number, pixel_accuracy
 from sgnet_core.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from sgnet_core.evaluation.evaluation import Evaluation, FrameScores
+from sgnet_core.evaluation.evaluation import Evaluation
 from sgnet_core.evaluation.evaluator import evaluate
 from sgnet_core.types import Sample
 
@@ -41,12 +41,14 @@ def measure_robustness(
         gather: adds up the counts of all processes.
         progress: show a bar if standard error is a terminal.
     """
-    positions = _sequence_positions(clean.frames)
+    # The number of frames before each one in its sequence.
+    positions: list[int] = []
+    for frame in clean.frames:
+        positions.append(positions[-1] + 1 if frame.is_continuation else 0)
     delays = [c.delay(severity) for c in CORRUPTIONS.values() for severity in SEVERITIES]
     total = sum(positions[i] >= delay for delay in delays for i in indices)
-    with tqdm(
-        total=total, desc='robustness', unit='frame', disable=None if progress else True
-    ) as bar:
+    bar = tqdm(total=total, desc='robustness', unit='frame', disable=None if progress else True)
+    with bar:
         for name, corruption in CORRUPTIONS.items():
             rows = []
             for severity in SEVERITIES:
@@ -63,7 +65,6 @@ def measure_robustness(
                     on_frame=lambda *_: bar.update(),
                 )
                 counts = gather(evaluation).confusion.class_counts
-                clean_miou = number(mean_iou(np.sum(clean_counts, axis=0, dtype=np.int64)))
                 rows.append(
                     {
                         'corruption': name,
@@ -72,18 +73,10 @@ def measure_robustness(
                         'unit': corruption.unit,
                         'miou': number(mean_iou(counts)),
                         'pixel_accuracy': number(pixel_accuracy(counts)),
-                        'clean_miou': clean_miou,
+                        'clean_miou': number(mean_iou(np.sum(clean_counts, 0, np.int64))),
                     }
                 )
             yield rows
-
-
-def _sequence_positions(frames: Sequence[FrameScores]) -> list[int]:
-    """The number of frames before each one in its sequence."""
-    positions: list[int] = []
-    for frame in frames:
-        positions.append(positions[-1] + 1 if frame.is_continuation else 0)
-    return positions
 
 
 def relative_miou(rows: Rows, complete: bool = True) -> dict[str, float | None] | None:

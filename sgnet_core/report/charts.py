@@ -253,10 +253,8 @@ def _inline(svg: bytes, title: str, width: int) -> Markup:
             element.insert(0, _title(attributes['href']))
             attributes = {}
         if 'style' in attributes:
-            style = attributes['style']
             for name, color in COLORS.items():
-                style = style.replace(color, f'var(--{name})')
-            attributes['style'] = style
+                attributes['style'] = attributes['style'].replace(color, f'var(--{name})')
         element.attrib = attributes
         for text in ('text', 'tail'):
             setattr(element, text, (getattr(element, text) or '').strip())

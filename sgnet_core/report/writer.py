@@ -39,11 +39,7 @@ class ReportFolder:
             ) from error
 
     def write(self, metrics: Mapping[str, Any], label_set: LabelSet) -> None:
-        """Write metrics.json and report.html.
-
-        Args:
-            metrics: from `Evaluation.to_json`, with `provenance`.
-        """
+        """Write metrics.json and report.html of `Evaluation.to_json` with `provenance`."""
         with atomic_write(self._folder / METRICS) as partial:
             write_json(partial, dict(metrics))
         page = report_page(metrics, self.selector.selected(), label_set)
@@ -57,9 +53,7 @@ def write_page(path: Path, text: str) -> None:
 
 
 def report_page(
-    metrics: Mapping[str, Any],
-    selected: Mapping[str, Sequence[SelectedFrame]],
-    label_set: LabelSet,
+    metrics: Mapping[str, Any], selected: Mapping[str, Sequence[SelectedFrame]], label_set: LabelSet
 ) -> str:
     """HTML of one run."""
     bins = [row for row in (metrics.get('calibration') or {}).get('bins') or [] if row['pixels']]
