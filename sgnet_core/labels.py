@@ -6,7 +6,7 @@ Class ids count from 0; "void" is `UNLABELLED` (255) and black.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,8 +36,19 @@ class LabelSet:
     palette: np.ndarray = field(compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_names(self.class_names)
-        expected = (len(self.class_names), 3)
+        names = self.class_names
+        if not 1 <= len(names) <= MAX_CLASSES:
+            raise InputError(
+                f'{len(names)} classes given; between 1 and {MAX_CLASSES} fit a uint8 mask '
+                f'({UNLABELLED} means unlabelled)'
+            )
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise InputError(
+                f'class name {repeated[0]!r} is given twice; every class needs its own'
+            )
+        if '' in names:
+            raise InputError(f'class {names.index("")} has an empty name; name every class')
+        expected = (len(names), 3)
         if self.palette.shape != expected or self.palette.dtype != np.uint8:
             raise InputError(
                 f'the palette of {expected[0]} classes must be {expected} uint8, '
@@ -49,19 +60,6 @@ class LabelSet:
 
     def __len__(self) -> int:
         return len(self.class_names)
-
-
-def _check_names(class_names: Sequence[str]) -> None:
-    if not 1 <= len(class_names) <= MAX_CLASSES:
-        raise InputError(
-            f'{len(class_names)} classes given; between 1 and {MAX_CLASSES} fit a uint8 mask '
-            f'({UNLABELLED} means unlabelled)'
-        )
-    repeated = sorted({name for name in class_names if class_names.count(name) > 1})
-    if repeated:
-        raise InputError(f'class name {repeated[0]!r} is given twice; every class needs its own')
-    if '' in class_names:
-        raise InputError(f'class {class_names.index("")} has an empty name; name every class')
 
 
 # Large surfaces are pale, wood is brown, glass and water are blue, cloth is pink to purple, people
@@ -139,7 +137,7 @@ NYU13 = LabelSet(
 LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (NYU40, NYU37, NYU13)}
 
 
-def label_set_of(class_names: Sequence[str]) -> LabelSet:
+def label_set_of(class_names: Iterable[str]) -> LabelSet:
     """The known label set with exactly these names in this order, or a `custom` one.
 
     Custom classes with a name of NYU40 or NYU13 keep its colour; the others get colours far from
@@ -152,7 +150,6 @@ def label_set_of(class_names: Sequence[str]) -> LabelSet:
     for known in LABEL_SETS.values():
         if known.class_names == names:
             return known
-    _check_names(names)
     return LabelSet('custom', names, _custom_palette(names))
 
 

@@ -6,7 +6,7 @@ Shapes are (height, width, ...). Instances are frozen and checked on constructio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,14 +55,8 @@ class CameraIntrinsics:
     def resized(self, height: int, width: int) -> CameraIntrinsics:
         """Camera of the image resized to (height, width); pixel areas scale."""
         scale_x, scale_y = width / self.width, height / self.height
-        return CameraIntrinsics(
-            width,
-            height,
-            self.fx * scale_x,
-            self.fy * scale_y,
-            (self.cx + 0.5) * scale_x - 0.5,
-            (self.cy + 0.5) * scale_y - 0.5,
-        )
+        cx, cy = (self.cx + 0.5) * scale_x - 0.5, (self.cy + 0.5) * scale_y - 0.5
+        return CameraIntrinsics(width, height, self.fx * scale_x, self.fy * scale_y, cx, cy)
 
     def cropped(self, top: int, left: int, height: int, width: int) -> CameraIntrinsics:
         """Camera of the window at (top, left), which may extend beyond the image."""
@@ -70,9 +64,7 @@ class CameraIntrinsics:
 
     def flipped(self) -> CameraIntrinsics:
         """Camera of the image mirrored left to right."""
-        return CameraIntrinsics(
-            self.width, self.height, self.fx, self.fy, self.width - 1 - self.cx, self.cy
-        )
+        return replace(self, cx=self.width - 1 - self.cx)
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,6 @@ def write_annotation_template(root: Path, class_names: Sequence[str]) -> None:
     (root / 'label').mkdir(exist_ok=True)
     for file in SPLITS.values():
         write_file(root / file, b'')
-    config = replace(
-        read_dataset_config(root),
-        label='label/{id}.png',
-        label_offset=1,
-        classes=CLASSES_FILE,
-        splits=SPLITS,
-    )
-    write_dataset_config(root, config)
+    config = read_dataset_config(root)
+    files = {'label': 'label/{id}.png', 'classes': CLASSES_FILE, 'splits': SPLITS}
+    write_dataset_config(root, replace(config, label_offset=1, **files))

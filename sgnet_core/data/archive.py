@@ -31,13 +31,8 @@ class Archive:
         self.path = path
         self._zip = None if path.is_dir() else _open_zip(path)
         names = _names_in_folder(path) if self._zip is None else _names_in_zip(path, self._zip)
-        self.names = tuple(
-            sorted(
-                name
-                for name in names
-                if not name.startswith('__MACOSX/') and not PurePosixPath(name).name.startswith('.')
-            )
-        )
+        names = (name for name in names if not PurePosixPath(name).name.startswith('.'))
+        self.names = tuple(sorted(name for name in names if not name.startswith('__MACOSX/')))
 
     def read(self, name: str) -> bytes:
         """The content of a file."""

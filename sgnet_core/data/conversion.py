@@ -64,9 +64,8 @@ def fit_and_val(ids: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def check_output_folder(out: Path) -> None:
     """Raise InputError unless `out` is new, empty, or an unfinished conversion."""
-    if out.exists() and (
-        not out.is_dir() or (any(out.iterdir()) and not (out / JOURNAL).is_file())
-    ):
+    foreign = not out.is_dir() or (any(out.iterdir()) and not (out / JOURNAL).is_file())
+    if out.exists() and foreign:
         raise InputError(f'{out}: not an empty folder; delete it or choose another one')
 
 
@@ -100,11 +99,8 @@ def convert(source: SourceDataset, out: Path, recipe: str, image_suffix: str) ->
     try:
         skipped = _write_frames(source, todo, writer, journal)
     except KeyboardInterrupt:
-        print(
-            f'{out}: {len(journal.entries)} of {len(source.ids)} frames; '
-            'the same command continues',
-            file=sys.stderr,
-        )
+        done = f'{len(journal.entries)} of {len(source.ids)} frames'
+        print(f'{out}: {done}; the same command continues', file=sys.stderr)
         raise
     splits = {
         name: kept
@@ -168,11 +164,7 @@ class Journal:
     """
 
     def __init__(self, out: Path, recipe: str) -> None:
-        """Start a journal in a new or empty folder, or resume an interrupted one.
-
-        Raises:
-            InputError: the folder holds other files or another recipe.
-        """
+        """Start or resume; InputError if the folder holds other files or another recipe."""
         self.path = out / JOURNAL
         check_output_folder(out)
         lines: list[dict[str, Any]] = [{'recipe': recipe}]

@@ -65,10 +65,8 @@ class DatasetConfig:
     splits: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key in ('image', 'depth', 'label', 'pose', 'intrinsics'):
+        for key in self.kinds:
             pattern = getattr(self, key)
-            if not isinstance(pattern, str):
-                continue
             if '{id}' not in pattern:
                 raise DataError(
                     f'{key}: {pattern!r} lacks {{id}}; write for example {key}/{{id}}.png'
@@ -209,10 +207,8 @@ def _config_from_values(values: dict[Any, Any], default_name: str) -> DatasetCon
         'intrinsics': _intrinsics,
         'splits': _splits,
     }
-    given.setdefault('name', default_name)
-    return DatasetConfig(
-        **{key: converters.get(key, _text)(key, value) for key, value in given.items()}
-    )
+    converted = {key: converters.get(key, _text)(key, value) for key, value in given.items()}
+    return DatasetConfig(**{'name': default_name} | converted)
 
 
 def _text(key: str, value: Any) -> str:

@@ -61,15 +61,10 @@ def kinect_depth(
     intrinsics: CameraIntrinsics,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The depth that the first Kinect would measure.
+    """The depth that the first Kinect would measure, (H, W) float32 metres or NaN.
 
-    Args:
-        depth_m: (H, W) float32 metres, exact and complete.
-        rgb: (H, W, 3) uint8; dark surfaces return little light.
-        dropout: (H, W) float32, how much of its depth a surface loses; 1 = nearly all.
-
-    Returns:
-        (H, W) float32 metres, NaN = no measurement.
+    `depth_m` is exact and complete. Dark surfaces in `rgb`, uint8, return little light. `dropout`,
+    (H, W) float32, is how much of its depth a surface loses; 1 = nearly all.
     """
     missing = _projector_shadow(depth_m, intrinsics) | _weak_return(depth_m, rgb, dropout, rng)
     noise = cv2.GaussianBlur(rng.standard_normal(depth_m.shape, np.float32), (3, 3), 0.6)
@@ -83,14 +78,9 @@ def kinect_depth(
 
 
 def degrade_depth(depth_m: np.ndarray, rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The view as a worse camera would have measured it.
+    """A copy of `depth_m`, positive metres or NaN, as a worse camera would have measured it.
 
-    Args:
-        depth_m: (H, W) float32 metres, NaN = no measurement.
-        rgb: (H, W, 3) uint8, to find dark and shiny surfaces.
-
-    Returns:
-        (H, W) float32, positive metres or NaN; a changed copy.
+    The dark and shiny surfaces are those of `rgb`, (H, W, 3) uint8.
     """
     if rng.random() < TOTAL_LOSS_PROBABILITY:
         return np.full_like(depth_m, np.nan)

@@ -55,9 +55,7 @@ def write_sheet(path: Path, image: DepthImage, gravity: Gravity | None) -> None:
     write_rgb(path, picture)
 
 
-Write = Callable[[Path, DepthImage, Gravity | None], None]
-
-ENCODINGS: dict[str, tuple[str, Write]] = {
+ENCODINGS: dict[str, tuple[str, Callable[[Path, DepthImage, Gravity | None], None]]] = {
     'hha': ('_hha.png', write_hha),
     'xyz': ('_xyz.npy', write_xyz),
     'normals': ('_normals.png', write_normals),

@@ -16,13 +16,7 @@ from sgnet_core.data.dataset_config import (
     write_dataset_config,
 )
 from sgnet_core.errors import InputError
-from sgnet_core.io.images import (
-    MILLIMETRE,
-    write_depth,
-    write_file,
-    write_labels,
-    write_rgb,
-)
+from sgnet_core.io.images import MILLIMETRE, write_depth, write_file, write_labels, write_rgb
 from sgnet_core.labels import check_class_ids, label_set_of
 from sgnet_core.types import CameraIntrinsics, Sample
 
@@ -64,10 +58,8 @@ class FolderWriter:
             raise InputError(f'{self.root}: not an empty folder; delete it or choose another one')
         if image_suffix not in ('.jpg', '.png'):
             raise InputError(f'image_suffix {image_suffix!r} must be .jpg or .png')
-        self._class_names = (
-            None if class_names is None else label_set_of(tuple(class_names)).class_names
-        )
-        labelled = self._class_names is not None
+        labelled = class_names is not None
+        self._class_names = label_set_of(class_names).class_names if labelled else None
         self._config = DatasetConfig(
             name=name,
             image=f'image/{{id}}{image_suffix}',
@@ -113,23 +105,18 @@ class FolderWriter:
         ids = tuple(ids)
         if not re.fullmatch(r'[\w-]+', name) or name in self._config.splits:
             raise InputError(f'split name {name!r} must be a new word of letters, digits, - and _')
-        unknown = [sample_id for sample_id in ids if sample_id not in self._ids]
-        if unknown or not ids:
+        if not ids:
+            raise InputError(f'split {name!r} is empty; give at least one id')
+        if unknown := [sample_id for sample_id in ids if sample_id not in self._ids]:
             raise InputError(
                 f'split {name!r}: frame {unknown[0]!r} has not been written; write it first'
-                if unknown
-                else f'split {name!r} is empty; give at least one id'
             )
         file = f'split_{name}.txt'
         write_file(self.root / file, _lines(ids))
         self._config = replace(self._config, splits={**self._config.splits, name: file})
 
     def close(self, rate_hz: float | None = None) -> None:
-        """Write `dataset.yaml`; a second call does nothing.
-
-        Args:
-            rate_hz: frame rate, if it was not known at the start.
-        """
+        """Write `dataset.yaml`, once only; give `rate_hz` if it was not known at the start."""
         if self._closed:
             return
         if not self._ids:

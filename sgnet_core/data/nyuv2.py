@@ -63,10 +63,18 @@ class Nyuv2Dataset:
         meta = file.parent if meta is None else meta
         depths = DEPTH_VARIABLES[depth]
         self._arrays = open_hdf5(file, file, ('images', depths, 'labels', 'names'))
-        _require_files(meta)
+        missing = [name for name in _PUBLISHED if not (meta / name).is_file()]
+        if missing:
+            where = '; '.join(f'{name} is published {_PUBLISHED[name]}' for name in missing)
+            raise DataError(
+                f'{meta}: no {" and no ".join(missing)}; put them there, or name their folder with '
+                f'--meta ({where})'
+            )
         self._depths = self._arrays[depths]
         count = self._check_shapes(depths)
-        self._class_of_label = _class_table(meta / MAPPING, self._names(), classes)
+        references = np.ravel(self._arrays['names'][()])
+        names = [''.join(map(chr, np.ravel(self._arrays[entry][()]))) for entry in references]
+        self._class_of_label = _class_table(meta / MAPPING, names, classes)
         self.ids = tuple(f'{number:04d}' for number in range(1, count + 1))
         self.splits = _read_splits(meta / SPLITS, count)
 
@@ -110,21 +118,6 @@ class Nyuv2Dataset:
                     'get the published file'
                 )
         return count
-
-    def _names(self) -> list[str]:
-        """Names of the labels from 1 on."""
-        references = np.ravel(self._arrays['names'][()])
-        return [''.join(map(chr, np.ravel(self._arrays[entry][()]))) for entry in references]
-
-
-def _require_files(meta: Path) -> None:
-    missing = [name for name in _PUBLISHED if not (meta / name).is_file()]
-    if missing:
-        where = '; '.join(f'{name} is published {_PUBLISHED[name]}' for name in missing)
-        raise DataError(
-            f'{meta}: no {" and no ".join(missing)}; put them there, or name their folder with '
-            f'--meta ({where})'
-        )
 
 
 def _class_table(path: Path, names: list[str], classes: int) -> np.ndarray:

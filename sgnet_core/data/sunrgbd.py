@@ -26,7 +26,7 @@ from sgnet_core.data.conversion import fit_and_val
 from sgnet_core.data.dataset_config import intrinsics_from_text
 from sgnet_core.data.matlab_files import open_hdf5, read_mat
 from sgnet_core.errors import DataError
-from sgnet_core.io.images import MILLIMETRE, decode_depth, decode_rgb
+from sgnet_core.io.images import MILLIMETRE, decode_depth, decode_rgb, depth_in_metres
 from sgnet_core.labels import NYU37
 from sgnet_core.types import UNLABELLED, RgbdFrame, Sample
 
@@ -92,8 +92,7 @@ class SunRgbdDataset:
         rgb = decode_rgb(files['image'], self._archive.read(files['image']))
         rotated = decode_depth(files[self._depth], self._archive.read(files[self._depth]))
         millimetres = (rotated >> 3) | (rotated << 13)
-        depth_m = millimetres.astype(np.float32) * np.float32(MILLIMETRE)
-        depth_m[millimetres == 0] = np.nan
+        depth_m = depth_in_metres(millimetres, MILLIMETRE, (0,))
         text = self._archive.read(files['intrinsics.txt']).decode('utf-8', 'replace')
         camera = intrinsics_from_text(text, rgb.shape[:2], files['intrinsics.txt'])
         labels = self._labels(sample_id) if self.class_names else None
@@ -136,8 +135,7 @@ class SunRgbdDataset:
 
     def _open_labels(self, toolbox: Archive | None) -> str:
         """Open the labels of the toolbox; return the origin of the labels."""
-        name = toolbox.find(SEGMENTATION) if toolbox else None
-        if toolbox is None or name is None:
+        if toolbox is None or (name := toolbox.find(SEGMENTATION)) is None:
             if any('seg.mat' in files for files in self._files.values()):
                 return 'labels: by name from seg.mat, without a toolbox'
             return f'labels: none; neither seg.mat nor {SEGMENTATION} found'
@@ -163,8 +161,7 @@ class SunRgbdDataset:
     def _read_split(self, toolbox: Archive | None) -> str:
         """Read the official split; return a note about it."""
         self.splits: dict[str, tuple[str, ...]] = {}
-        name = toolbox.find(SPLIT) if toolbox else None
-        if toolbox is None or name is None:
+        if toolbox is None or (name := toolbox.find(SPLIT)) is None:
             return f'split: none; it is in {TOOLBOX}.zip, which --toolbox names'
         path = f'{toolbox.path}: {name}'
         official = read_mat(path, BytesIO(toolbox.read(name)), ('alltrain', 'alltest'))

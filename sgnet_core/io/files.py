@@ -46,10 +46,7 @@ def check_json_destination(destination: str | Path | None) -> None:
 
 
 def write_json(destination: str | Path | None, values: dict[str, Any]) -> None:
-    """Write `values` to a file, atomically, or to standard output if `destination` is `-`.
-
-    None writes nothing.
-    """
+    """Write `values` to a file, atomically, to standard output (`-`), or nowhere (None)."""
     if not destination:
         return
     # Lists of numbers stay on one line. JSON strings contain no line breaks.

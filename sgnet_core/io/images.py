@@ -22,8 +22,8 @@ MILLIMETRE = 0.001
 JPEG_QUALITY = 95
 
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
-_PNG_START, _PNG_HEADER = b'\x89PNG\r\n\x1a\n', '>IIBBBBB'
-_PNG_GREY, _PNG_INDEXED = 0, 3
+_PNG_START = b'\x89PNG\r\n\x1a\n'
+_PNG_GREY, _PNG_INDEXED = 0, b'\x03'
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -47,7 +47,11 @@ def read_stored(path: Path, indices: bool = False) -> np.ndarray:
 
 def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
     """(H, W) float32 metres = raw * `scale`; NaN where raw is one of `invalid`."""
-    raw = decode_depth(path, _read(path))
+    return depth_in_metres(decode_depth(path, _read(path)), scale, invalid)
+
+
+def depth_in_metres(raw: np.ndarray, scale: float, invalid: Sequence[int]) -> np.ndarray:
+    """`read_depth` of raw values."""
     # Like the conversion of ROS depth messages: a frame has the same bits from disk and from a bag.
     depth_m = raw.astype(np.float32) * np.float32(scale)
     for value in invalid:
@@ -141,22 +145,15 @@ def _read(path: Path) -> bytes:
 def _decode(name: Path | str, content: bytes, flags: int, indices: bool = False) -> np.ndarray:
     if is_cut_off(content):
         raise DataError(f'{name}: cut off after {len(content)} bytes; restore the file')
-    indexed_bits = _indexed_bits(content) if indices else 0
-    if indexed_bits:
+    # Bytes 24 and 25 of a PNG are its bits per pixel and its colour type.
+    indexed = indices and content.startswith(_PNG_START) and content[25:26] == _PNG_INDEXED
+    if indexed:
         content = _indexed_as_grey(content)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     if image is None:
         raise DataError(f'{name}: {len(content)} bytes are not an image; restore the file')
     # OpenCV stretches grey of fewer than 8 bits to 0..255.
-    return image // (255 // (2**indexed_bits - 1)) if indexed_bits else image
-
-
-def _indexed_bits(content: bytes) -> int:
-    """Bits per pixel of an indexed PNG; 0 for other files."""
-    if not content.startswith(_PNG_START) or len(content) < 33:
-        return 0
-    _, _, bits, kind, *_ = struct.unpack_from(_PNG_HEADER, content, 16)
-    return bits if kind == _PNG_INDEXED else 0
+    return image // (255 // (2 ** content[24] - 1)) if indexed else image
 
 
 def _indexed_as_grey(content: bytes) -> bytes:

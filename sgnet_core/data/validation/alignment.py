@@ -218,10 +218,8 @@ def _best(surfaces: Surfaces) -> Fit:
 
 
 def _agree(one: Fit, other: Fit) -> bool:
-    changes = one.change, other.change
-    if str not in map(type, changes):
+    same_change = one.change == other.change
+    if not same_change and str not in map(type, (one.change, other.change)):
         same_change = abs(one.change / other.change - 1) < 0.05
-    else:
-        same_change = one.change == other.change
     apart = max(abs(one.down - other.down), abs(one.right - other.right))
     return same_change and apart <= TOLERANCE

@@ -127,9 +127,8 @@ class RawFrameReader:
             self._problems[problem].append(frame.id)
             return
         self._frame_sizes |= set(sizes.values())
-        for size in set(sizes.values()):
-            if isinstance(camera, CameraIntrinsics) and size != camera.size:
-                height, width = size
+        for height, width in set(sizes.values()):
+            if isinstance(camera, CameraIntrinsics) and (height, width) != camera.size:
                 problem = error(
                     'intrinsics_size',
                     f'images are {width}x{height}, but the intrinsics in {DATASET_FILE} are for '

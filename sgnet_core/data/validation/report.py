@@ -14,8 +14,8 @@ from sgnet_core.data.validation.alignment import CHANCE, EdgeAgreement, depth_ed
 from sgnet_core.data.validation.finding import ERROR, WARNING, counted, few, share
 from sgnet_core.data.validation.labels import LabelCheck
 from sgnet_core.data.validation.raw_frame import RawFrame, RawFrameReader
-from sgnet_core.data.validation.validator import ValidationResult, depth_in_metres, evenly_spaced
-from sgnet_core.io.images import write_rgb
+from sgnet_core.data.validation.validator import ValidationResult, evenly_spaced
+from sgnet_core.io.images import depth_in_metres, write_rgb
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import UNLABELLED
 from sgnet_core.visualization.depth_colors import depth_to_rgb
@@ -32,7 +32,10 @@ _GREY, _EDGE = 110, (0, 255, 0)
 
 def json_values(result: ValidationResult) -> dict[str, Any]:
     """Counts and findings, ready for JSON."""
-    depth, step_m = result.depth, _depth_step(result)
+    depth = result.depth
+    far_m = depth.percentile_m(99) or 0.0
+    # The width of a bin at which nearly all depth fits into the rows of the histogram.
+    step_m = next((s for s in _DEPTH_STEPS_M if s * (_MAX_DEPTH_ROWS - 4) >= far_m), 50.0)
     total = int(depth.counts.sum())
     findings = [asdict(finding) for finding in result.findings]
     return {
@@ -149,12 +152,6 @@ def _edge_line(what: str, edges: dict[str, Any] | None) -> str:
     )
 
 
-def _depth_step(result: ValidationResult) -> float:
-    """Bin width of the histogram that fits nearly all depth into its rows."""
-    far_m = result.depth.percentile_m(99) or 0.0
-    return next((s for s in _DEPTH_STEPS_M if s * (_MAX_DEPTH_ROWS - 4) >= far_m), 50.0)
-
-
 def verdict(result: ValidationResult) -> str:
     """`1 error, no warnings`."""
     numbers = {ERROR: result.errors, WARNING: len(result.findings) - result.errors}
@@ -165,9 +162,6 @@ def write_contact_sheet(path: Path, result: ValidationResult) -> None:
     """Write a PNG with a row per frame: colour, depth, labels, and depth edges on colour.
 
     Frames with findings come first, others follow evenly spaced. Unreadable images are grey.
-
-    Raises:
-        SgnetError: the file cannot be written.
     """
     reader = RawFrameReader(result.root, result.file)
     # At most half of the rows are frames with findings, so that the others can be compared.
@@ -195,10 +189,13 @@ def _pictures(
     blank = np.full((3, 4, 3), _GREY, np.uint8)
     rgb, depth, labels, edges = frame.rgb, blank, blank, blank
     if frame.depth is not None:
-        depth_m = depth_in_metres(frame.depth, result.file)
+        depth_m = depth_in_metres(frame.depth, result.file.depth_scale, result.file.depth_invalid)
         depth = depth_to_rgb(depth_m, *range_m)
         if rgb is not None and depth_m.shape == rgb.shape[:2]:
-            edges = _with_edges(rgb, depth_edges(depth_m))
+            # Darkened colour, and edges that stay visible when the picture is reduced.
+            square = np.ones((max(1, round(rgb.shape[1] / 300)),) * 2, np.uint8)
+            thick = cv2.dilate(depth_edges(depth_m).astype(np.uint8), square)
+            edges = np.where(thick[..., None] > 0, _EDGE, rgb * 0.7).astype(np.uint8)
     pictures = [blank if rgb is None else rgb, depth, edges]
     if result.labels is None:
         return pictures
@@ -208,10 +205,3 @@ def _pictures(
         known = (ids >= 0) & (ids < len(label_set))
         labels = colorize(np.where(known, ids, UNLABELLED).astype(np.uint8), label_set.palette)
     return [*pictures, labels]
-
-
-def _with_edges(rgb: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Darkened colour with edges thick enough to be visible when the picture is reduced."""
-    thickness = max(1, round(rgb.shape[1] / 300))
-    thick = cv2.dilate(edges.astype(np.uint8), np.ones((thickness, thickness), np.uint8))
-    return np.where(thick[..., None] > 0, _EDGE, rgb * 0.7).astype(np.uint8)

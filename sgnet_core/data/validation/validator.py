@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from sgnet_core.data.dataset_config import DatasetConfig, read_class_names, read_dataset_config
@@ -16,8 +15,9 @@ from sgnet_core.data.validation.files import Frames, list_frames
 from sgnet_core.data.validation.finding import ERROR, Finding, error
 from sgnet_core.data.validation.intrinsics import intrinsics_findings
 from sgnet_core.data.validation.labels import LabelCheck
-from sgnet_core.data.validation.raw_frame import RawFrame, RawFrameReader
+from sgnet_core.data.validation.raw_frame import RawFrameReader
 from sgnet_core.errors import InputError
+from sgnet_core.io.images import depth_in_metres
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,11 @@ def validate_dataset(
         if frame.labels is not None and labels is not None:
             labels.add(sample_id, frame.labels, split_of.get(sample_id))
         if sample_id in compared and frame.is_aligned:
-            _compare_edges(frame, file, *edges)
+            if frame.depth is not None:
+                depth_m = depth_in_metres(frame.depth, file.depth_scale, file.depth_invalid)
+                edges[0].add(frame.rgb, depth_edges(depth_m))
+            if frame.labels is not None:
+                edges[1].add(frame.rgb, label_edges(frame.labels))
     found += [
         *frames.findings,
         *reader.findings(frames.disjoint),
@@ -94,13 +98,6 @@ def evenly_spaced(ids: tuple[str, ...], most: int | None) -> tuple[str, ...]:
     return tuple(ids[index * len(ids) // most] for index in range(most))
 
 
-def depth_in_metres(depth: np.ndarray, file: DatasetConfig) -> np.ndarray:
-    """Raw depth, (H, W) uint16, as (H, W) float32 metres, NaN = no measurement."""
-    depth_m = depth.astype(np.float32) * np.float32(file.depth_scale)
-    depth_m[np.isin(depth, file.depth_invalid)] = np.nan
-    return depth_m
-
-
 def _label_check(root: Path, file: DatasetConfig) -> tuple[LabelCheck | None, list[Finding]]:
     if file.label is None:
         return None, []
@@ -110,12 +107,3 @@ def _label_check(root: Path, file: DatasetConfig) -> tuple[LabelCheck | None, li
     except InputError as problem:
         seen, _, remedy = str(problem).rpartition('; ')
         return None, [error('classes_file', seen.removeprefix(f'{root}/'), remedy)]
-
-
-def _compare_edges(
-    frame: RawFrame, file: DatasetConfig, depth: EdgeAgreement, labels: EdgeAgreement | None = None
-) -> None:
-    if frame.depth is not None:
-        depth.add(frame.rgb, depth_edges(depth_in_metres(frame.depth, file)))
-    if frame.labels is not None:
-        labels.add(frame.rgb, label_edges(frame.labels))
