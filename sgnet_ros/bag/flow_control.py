@@ -56,7 +56,9 @@ class BackPressure:
         """Wait until another image may be sent or `stop` is set; returns the seconds waited."""
         self._executor.spin_once(timeout_sec=0)
         began = time.monotonic()
-        while self._is_full() and not stop.is_set():
+        while not self._timed_out and not stop.is_set():
+            if min(map(len, self._in_flight.values()), default=0) < MAX_IN_FLIGHT:
+                break
             self._executor.spin_once(timeout_sec=0.05)
             if time.monotonic() - max(began, self._mask_arrived_s) > self._timeout_s:
                 _logger.warning(
@@ -64,10 +66,6 @@ class BackPressure:
                 )
                 self._timed_out = True
         return time.monotonic() - began
-
-    def _is_full(self) -> bool:
-        in_flight = min(map(len, self._in_flight.values()), default=0)
-        return in_flight >= MAX_IN_FLIGHT and not self._timed_out
 
     def _store(self, cdr: bytes) -> None:
         self._mask_arrived_s = time.monotonic()

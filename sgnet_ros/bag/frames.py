@@ -70,23 +70,21 @@ class BagFrames:
         self._bag = bag
         self._rgb_from_depth = rgb_from_depth
         self._skip_invalid = skip_invalid
-        self.topics = topics or FrameTopics()
+        self.topics = topics = topics or FrameTopics()
         self._camera = camera
         self._new_sync = lambda: RgbdPairing(slop_s, QUEUE_SIZE, sync_mode)
         self._new_sync()  # checks mode and slop
-        for name in (self.topics.rgb, self.topics.depth):
+        for name in (topics.rgb, topics.depth):
             bag.topic(name, IMAGE, COMPRESSED_IMAGE)
-        if labels is None and self.topics.labels is not None:
-            labels = TopicLabels(bag.path, self.topics)
+        if labels is None and topics.labels is not None:
+            labels = TopicLabels(bag.path, topics)
         self.labels: Labels | None = labels
         self._first_intrinsics = self._depth_intrinsics = None
         if not camera:
             with _camera_option_named():
-                self._first_intrinsics = self._first_on(self.topics.camera_info, self.topics.rgb)
+                self._first_intrinsics = self._first_on(topics.camera_info, topics.rgb)
         if rgb_from_depth is not None:
-            self._depth_intrinsics = self._first_on(
-                self.topics.depth_camera_info, self.topics.depth
-            )
+            self._depth_intrinsics = self._first_on(topics.depth_camera_info, topics.depth)
         self._warned = False
         self._reset()
 
@@ -102,18 +100,22 @@ class BagFrames:
 
     def __iter__(self) -> Iterator[Sample]:
         self._reset()
-        topics = self.topics
+        topics, sync, newest_ns = self.topics, self._sync, 0
         for message in self._bag.messages({topics.rgb, topics.depth, topics.camera_info}):
             if message.topic != topics.camera_info:
-                yield from self._samples(self._add(message))
+                newest_ns = header_stamp_ns(message.cdr)
+                add = sync.add_rgb if message.topic == topics.rgb else sync.add_depth
+                yield from self._samples(add(newest_ns, message))
             elif not self._camera:
                 with _camera_option_named():
                     self._intrinsics = self._intrinsics_of(message, topics.rgb)
-        yield from self._samples(self._flush())
+        # Some pairs still wait for a nearer stamp.
+        end_ns = newest_ns + _HOUR_NS
+        pairs = sync.add_rgb(end_ns, None) + sync.add_depth(end_ns, None)
+        yield from self._samples([pair for pair in pairs if pair != (None, None)])
 
     def _reset(self) -> None:
         self._sync = self._new_sync()
-        self._newest_ns = 0
         self._intrinsics = self._first_intrinsics
         self.pairs = 0
         self.unlabelled = 0
@@ -123,18 +125,6 @@ class BagFrames:
     def dropped(self) -> Counter[str]:
         """Cause -> number of messages without a pair."""
         return self._sync.dropped
-
-    def _add(self, message: BagMessage) -> list[tuple[Any, Any]]:
-        self._newest_ns = header_stamp_ns(message.cdr)
-        is_rgb = message.topic == self.topics.rgb
-        add = self._sync.add_rgb if is_rgb else self._sync.add_depth
-        return add(self._newest_ns, message)
-
-    def _flush(self) -> list[tuple[Any, Any]]:
-        """The pairs that still wait for a nearer stamp at the end of the bag."""
-        end_ns = self._newest_ns + _HOUR_NS
-        pairs = self._sync.add_rgb(end_ns, None) + self._sync.add_depth(end_ns, None)
-        return [pair for pair in pairs if pair != (None, None)]
 
     def _samples(self, pairs: list[tuple[Any, Any]]) -> Iterator[Sample]:
         for rgb, depth in pairs:
@@ -156,12 +146,9 @@ class BagFrames:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
         sample_id = f'{seconds}.{nanoseconds:09d}'
         try:
-            image, depth_image = decompressed_pair(
-                self._bag.deserialize(rgb), self._bag.deserialize(depth)
-            )
-            intrinsics = self._intrinsics or CameraIntrinsics(
-                int(image.width), int(image.height), *self._camera
-            )
+            image, depth_image = decompressed_pair(*map(self._bag.deserialize, (rgb, depth)))
+            size = int(image.width), int(image.height)
+            intrinsics = self._intrinsics or CameraIntrinsics(*size, *self._camera)
             frame = self._frame(image, depth_image, intrinsics)
             labels = None if self.labels is None else self.labels.load(stamp_ns, index)
             return Sample(sample_id, frame, labels)

@@ -83,12 +83,9 @@ class BagPlayer:
         self.largest_lag_s = 0.0
 
     def wait_for_subscribers(self, timeout_s: float, stop: threading.Event) -> None:
-        """Wait until every topic has a subscriber or `stop` is set.
+        """Wait until every topic has a subscriber or `stop` is set; SgnetError at the timeout.
 
         Latched topics do not count: late subscribers receive them.
-
-        Raises:
-            SgnetError: a topic has none after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
         waiting = {n: p for n, p in self._publishers.items() if not self._bag.topics[n].latched}
@@ -129,9 +126,8 @@ class BagPlayer:
             publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGEMENT_TIMEOUT_S))
 
     def _publish(self, message: BagMessage) -> None:
-        cdr = message.cdr
-        if message.topic in self._restamped_topics:
-            cdr = self._restamp(cdr)
+        is_restamped = message.topic in self._restamped_topics
+        cdr = self._restamp(message.cdr) if is_restamped else message.cdr
         self._publishers[message.topic].publish(cdr)
         self.sent[message.topic] += 1
         if message.topic in self._limited:

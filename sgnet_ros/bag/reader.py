@@ -66,11 +66,7 @@ class Bag(AbstractContextManager):
             self.damage = f'{self.path} is damaged ({_reason(error)})'
 
     def deserialize(self, message: BagMessage) -> Any:
-        """The message as an object with the fields of its ROS 2 type.
-
-        Raises:
-            DataError: the message is damaged.
-        """
+        """The message as an object with the fields of its ROS 2 type; DataError if damaged."""
         msgtype = self.topics[message.topic].msgtype
         try:
             return standard_types().deserialize_cdr(message.cdr, msgtype)
@@ -81,11 +77,7 @@ class Bag(AbstractContextManager):
             ) from error
 
     def topic(self, name: str, *msgtypes: str) -> BagTopic:
-        """The topic `name` of one of these types.
-
-        Raises:
-            DataError: it is absent or of another type; names the nearest valid topic.
-        """
+        """The topic `name` of one of these types, or a DataError with the nearest valid topic."""
         candidates = [t.name for t in self.topics.values() if t.msgtype in msgtypes]
         if name in candidates:
             return self.topics[name]
@@ -132,10 +124,8 @@ def header_stamp_ns(cdr: bytes) -> int:
 
 def with_header_stamp(cdr: bytes, stamp_ns: int) -> bytes:
     """A copy of the message with another stamp."""
-    stamped = bytearray(cdr)
-    struct.pack_into(
-        _stamp_format(cdr), stamped, _CDR_ENCAPSULATION, *divmod(stamp_ns, 1_000_000_000)
-    )
+    stamped, stamp = bytearray(cdr), divmod(stamp_ns, 1_000_000_000)
+    struct.pack_into(_stamp_format(cdr), stamped, _CDR_ENCAPSULATION, *stamp)
     return bytes(stamped)
 
 

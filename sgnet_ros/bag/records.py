@@ -38,9 +38,8 @@ def topics_by_name(topics: Iterable[BagTopic]) -> dict[str, BagTopic]:
     by_name: dict[str, BagTopic] = {}
     for topic in topics:
         earlier = by_name.get(topic.name, replace(topic, count=0))
-        by_name[topic.name] = replace(
-            topic, count=earlier.count + topic.count, latched=earlier.latched or topic.latched
-        )
+        count, latched = earlier.count + topic.count, earlier.latched or topic.latched
+        by_name[topic.name] = replace(topic, count=count, latched=latched)
     return dict(sorted(by_name.items()))
 
 

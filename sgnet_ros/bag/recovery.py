@@ -11,12 +11,7 @@ from rosbags import rosbag1, rosbag2
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 
 from sgnet_ros.bag.records import BagMessage, BagTopic, standard_types, topics_by_name
-from sgnet_ros.bag.truncated_files import (
-    TruncatedFile,
-    TruncatedMcap,
-    TruncatedRosbag1,
-    TruncatedSqlite,
-)
+from sgnet_ros.bag.truncated_files import TRUNCATED_FILES, TruncatedFile
 
 
 class IndexedBag:
@@ -45,27 +40,20 @@ class IndexedBag:
         self._reader.close()
 
 
-_TRUNCATED = {'.mcap': TruncatedMcap, '.db3': TruncatedSqlite, '.bag': TruncatedRosbag1}
-
-
 def recover(path: Path) -> tuple[list[IndexedBag | TruncatedFile], list[str]]:
-    """Open the storage files of a bag without a valid index or metadata.yaml.
-
-    Returns:
-        The files with topics, and the names of truncated files.
-    """
+    """The open files with topics of a bag without a valid index, and names of truncated files."""
     paths = sorted([*path.glob('*.mcap'), *path.glob('*.db3')]) if path.is_dir() else [path]
     files: list[IndexedBag | TruncatedFile] = []
     damaged = []
     for file in paths:
-        if file.suffix not in _TRUNCATED:
+        if file.suffix not in TRUNCATED_FILES:
             continue
         try:
             files.append(IndexedBag(file))
         except Exception:  # readers raise any type for damaged bytes
             damaged.append(file.name)
             with suppress(Exception):
-                files.append(_TRUNCATED[file.suffix](file))
+                files.append(TRUNCATED_FILES[file.suffix](file))
     return [file for file in files if file.topics], damaged
 
 

@@ -131,16 +131,14 @@ class TruncatedSqlite(TruncatedFile):
         return database
 
     def _scan(self) -> None:
-        query = 'SELECT id, name, type, offered_qos_profiles FROM topics ORDER BY id'
-        for topic_id, name, msgtype, qos in self._file.execute(query):
+        sql = 'SELECT id, name, type, offered_qos_profiles FROM topics ORDER BY id'
+        for topic_id, name, msgtype, qos in self._file.execute(sql):
             self._by_id[topic_id] = BagTopic(name, msgtype, 0, _is_latched(qos))
         # One query per row: a cursor fetches ahead and loses a row to an error in the next one. It
         # reads the data, too: they can be lost although the row is not.
-        query = (
-            'SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT 1'
-        )
+        sql = 'SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? ORDER BY id LIMIT 1'
         latest = -1
-        while row := self._file.execute(query, (latest,)).fetchone():
+        while row := self._file.execute(sql, (latest,)).fetchone():
             row_id, topic_id, time_ns, _ = row
             # If pages are lost, rows can repeat without end.
             if row_id <= latest:
@@ -197,6 +195,7 @@ class TruncatedRosbag1(TruncatedFile):
         return bytes(standard_types().ros1_to_cdr(_read_record(records)[1], topic.msgtype))
 
 
+TRUNCATED_FILES = {'.mcap': TruncatedMcap, '.db3': TruncatedSqlite, '.bag': TruncatedRosbag1}
 _MESSAGE, _CHUNK, _CONNECTION = b'\x02', b'\x05', b'\x07'
 _DECOMPRESSORS = {b'none': bytes, b'bz2': bz2.decompress, b'lz4': lz4.frame.decompress}
 

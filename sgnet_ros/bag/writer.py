@@ -14,15 +14,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.serialization import serialize_message
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags import interfaces
 from rosbags.rosbag2 import StoragePlugin, Writer
 from std_msgs.msg import Header
 
@@ -42,7 +34,7 @@ START_NS = 1_000_000_000_000_000_000
 
 # The latest version that Humble reads.
 _BAG_VERSION = 8
-_FOREVER = QosTime(9_223_372_036, 854_775_807)
+_FOREVER = interfaces.QosTime(9_223_372_036, 854_775_807)
 
 
 class BagWriter(AbstractContextManager):
@@ -57,10 +49,9 @@ class BagWriter(AbstractContextManager):
         self.path = path
         if path.exists():
             raise InputError(f'{path} exists; remove it or choose another name')
-        self._writer = Writer(
-            path, version=_BAG_VERSION, storage_plugin=StoragePlugin[storage.upper()]
-        )
-        self._connections: dict[str, Connection] = {}
+        plugin = StoragePlugin[storage.upper()]
+        self._writer = Writer(path, version=_BAG_VERSION, storage_plugin=plugin)
+        self._connections: dict[str, interfaces.Connection] = {}
         with self._writing():
             self._writer.open()
 
@@ -74,8 +65,20 @@ class BagWriter(AbstractContextManager):
 
     def add_topic(self, name: str, msgtype: str, latched: bool = False) -> None:
         """Add a topic of a standard type, for example `sensor_msgs/msg/Image`."""
+        durability = interfaces.QosDurability
+        qos = interfaces.Qos(
+            history=interfaces.QosHistory.KEEP_LAST,
+            depth=10,
+            reliability=interfaces.QosReliability.RELIABLE,
+            durability=durability.TRANSIENT_LOCAL if latched else durability.VOLATILE,
+            deadline=_FOREVER,
+            lifespan=_FOREVER,
+            liveliness=interfaces.QosLiveliness.AUTOMATIC,
+            liveliness_lease_duration=_FOREVER,
+            avoid_ros_namespace_conventions=False,
+        )
         self._connections[name] = self._writer.add_connection(
-            name, msgtype, typestore=standard_types(), offered_qos_profiles=[_qos(latched)]
+            name, msgtype, typestore=standard_types(), offered_qos_profiles=[qos]
         )
 
     def write(self, name: str, time_ns: int, message: Any) -> None:
@@ -138,7 +141,15 @@ def write_bag(
         raise InputError(f'the frame rate must be above 0 Hz, got {rate_hz:g}')
     written = WrittenFrames()
     with BagWriter(Path(path), storage) as bag:
-        _add_topics(bag, class_names)
+        bag.add_topic(TOPICS.rgb, IMAGE)
+        bag.add_topic(TOPICS.depth, IMAGE)
+        bag.add_topic(TOPICS.camera_info, 'sensor_msgs/msg/CameraInfo')
+        if class_names is not None:
+            names = tuple(class_names)
+            bag.add_topic(TOPICS.labels, IMAGE)
+            bag.add_topic(TOPICS.label_names, 'std_msgs/msg/String', latched=True)
+            message = label_names_to_msg(names, label_set_of(names).palette)
+            bag.write(TOPICS.label_names, START_NS, message)
         for sample in samples:
             stamp_ns = START_NS + round(written.frames * 1e9 / rate_hz)
             messages = _messages(sample, stamp_ns, class_names is not None)
@@ -156,18 +167,6 @@ def header_of(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
 
 
-def _add_topics(bag: BagWriter, class_names: Sequence[str] | None) -> None:
-    bag.add_topic(TOPICS.rgb, IMAGE)
-    bag.add_topic(TOPICS.depth, IMAGE)
-    bag.add_topic(TOPICS.camera_info, 'sensor_msgs/msg/CameraInfo')
-    if class_names is not None:
-        names = tuple(class_names)
-        bag.add_topic(TOPICS.labels, IMAGE)
-        bag.add_topic(TOPICS.label_names, 'std_msgs/msg/String', latched=True)
-        message = label_names_to_msg(names, label_set_of(names).palette)
-        bag.write(TOPICS.label_names, START_NS, message)
-
-
 def _messages(sample: Sample, stamp_ns: int, with_labels: bool) -> dict[str, Any]:
     """Topic -> message."""
     frame, header = sample.frame, header_of(stamp_ns, FRAME_ID)
@@ -179,17 +178,3 @@ def _messages(sample: Sample, stamp_ns: int, with_labels: bool) -> dict[str, Any
     if with_labels and sample.labels is not None:
         messages[TOPICS.labels] = mask_to_msg(sample.labels, header)
     return messages
-
-
-def _qos(latched: bool) -> Qos:
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=10,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=_FOREVER,
-        lifespan=_FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )

@@ -148,18 +148,13 @@ def _write(
             else:
                 stamps.append(stamp_of(sample))
     finally:
-        rate_hz = _rate(stamps)
+        intervals = sorted(b - a for a, b in pairwise(stamps) if b > a)
+        rate_hz = float(f'{1e9 / intervals[len(intervals) // 2]:.6g}') if intervals else None
         if writer is not None and stamps:
             writer.close(rate_hz)
             if own_classes:
                 write_annotation_template(args.out, own_classes)
     return rate_hz, len(stamps)
-
-
-def _rate(stamps: list[int]) -> float | None:
-    """Frames per second from the median interval."""
-    intervals = sorted(b - a for a, b in pairwise(stamps) if b > a)
-    return float(f'{1e9 / intervals[len(intervals) // 2]:.6g}') if intervals else None
 
 
 def _report(

@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     # isort: split
     from sgnet_ros.bag.labels import FolderLabels
     from sgnet_ros.bag.reader import Bag
+    from sgnet_ros.replay.result import table
 
     if args.write_bag is not None and args.write_bag.exists():
         raise InputError(f'{args.write_bag} exists; remove it or choose another --write-bag')
@@ -75,7 +76,11 @@ def run(args: argparse.Namespace) -> int:
             raise KeyboardInterrupt if result.interrupted else _no_frame_error(bag, frames, result)
         metrics = _metrics(bag, frames, result, args.remap is not None)
         if args.json != '-':
-            _print_report(args, frames, metrics, result)
+            print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
+            unlabelled = f'{metrics["unlabelled"]} pairs without labels'
+            print(f'{metrics["frames"]} frames evaluated, {unlabelled}')
+            unpaired = f'messages without a pair: {options.unpaired(frames)}'
+            print(table(metrics) if result.replay else f'{metrics["pairs"]} pairs, {unpaired}')
         write_json(args.json, metrics)
         if report:
             report.write(metrics, label_set_of(result.counts.class_names))
@@ -104,19 +109,6 @@ def _metrics(
         # Masks have no confidence; a remapped class has the confidence of one of its parts.
         metrics['calibration'] = None
     return metrics
-
-
-def _print_report(
-    args: argparse.Namespace, frames: 'BagFrames', metrics: dict, result: 'BagEvaluation'
-) -> None:
-    from sgnet_ros.replay.result import table
-
-    print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
-    print(f'{metrics["frames"]} frames evaluated, {metrics["unlabelled"]} pairs without labels')
-    if result.replay is not None:
-        print(table(metrics))
-    else:
-        print(f'{metrics["pairs"]} pairs, messages without a pair: {options.unpaired(frames)}')
 
 
 def _no_frame_error(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> SgnetError:

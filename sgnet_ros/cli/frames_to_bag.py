@@ -20,14 +20,11 @@ DEFAULT_RATE_HZ = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'dataset', type=Path, metavar='DATASET', help='dataset folder, with a dataset.yaml'
-    )
-    parser.add_argument(
-        'out', type=Path, metavar='OUT', help='bag folder to create; must not exist'
-    )
+    add = parser.add_argument
+    add('dataset', type=Path, metavar='DATASET', help='dataset folder, with a dataset.yaml')
+    add('out', type=Path, metavar='OUT', help='bag folder to create; must not exist')
     add_options(parser, 'split')
-    parser.add_argument(
+    add(
         '--storage',
         choices=('mcap', 'sqlite3'),
         default='mcap',

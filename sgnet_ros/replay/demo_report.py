@@ -49,11 +49,7 @@ class SelectedFrame:
 def compare(
     bag_path: Path, result: ReplayResult, class_names: tuple[str, ...] | None
 ) -> tuple[dict[str, Any], list[SelectedFrame]]:
-    """Compare the masks with the labels in the bag.
-
-    Returns:
-        The scores, empty without labels of the network's classes; frames for the contact sheet.
-    """
+    """The scores, empty without labels of the network's classes; frames for the sheet."""
     topics = FrameTopics() if class_names else FrameTopics(labels=None)
     confusion = ConfusionMatrix(class_names) if class_names == result.class_names else None
     numbers = {stamp: number for number, stamp in enumerate(result.sent_stamps)}

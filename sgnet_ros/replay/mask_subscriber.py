@@ -83,11 +83,9 @@ class MaskSubscriber:
     @property
     def in_progress(self) -> int:
         """Number of pairs that are neither segmented nor dropped."""
-        dropped = sum(
-            count
-            for key, count in self.totals.items()
-            if key.startswith('dropped.') and key.removeprefix('dropped.') not in BEFORE_PAIRING
-        )
+        single = [f'dropped.{cause}' for cause in BEFORE_PAIRING]
+        paired = [key for key in self.totals if key.startswith('dropped.') and key not in single]
+        dropped = sum(self.totals[key] for key in paired)
         return self.totals.get('pairs', 0) - self.totals.get('masks', 0) - dropped
 
     def count_from_here(self) -> None:
