@@ -70,11 +70,7 @@ def peak_mb(call: Callable[[], object], device: str) -> float | None:
 
 
 def memory_status(field: str) -> int:
-    """Bytes in a field of /proc/self/status, for example `VmRSS`.
-
-    Raises:
-        OSError: this system has no such file or field.
-    """
+    """Bytes in a field of /proc/self/status, for example `VmRSS`; OSError if there is none."""
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith(field + ':'):
             return 1024 * int(line.split()[1])

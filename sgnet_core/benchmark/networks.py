@@ -39,9 +39,8 @@ def benchmark_checkpoint(name: str, size: Size) -> Checkpoint:
 
 def random_checkpoint(variant: str, size: Size, spatial: str = 'depth') -> Checkpoint:
     """A network with random weights for frames of `size`; equal in every call."""
-    spec = InputSpec(
-        *synthetic_frames.network_size(size), 'rgb', (127.0,) * 3, (60.0,) * 3, spatial
-    )
+    input_size = synthetic_frames.network_size(size)
+    spec = InputSpec(*input_size, 'rgb', (127.0,) * 3, (60.0,) * 3, spatial)
     lite = variant.startswith('sgnet_lite')
     config = SGNetConfig(variant, len(NYU40), spatial, joint_bilateral=lite)
     with torch.random.fork_rng(devices=[]):

@@ -20,9 +20,7 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def as_text(
-    values: Mapping[str, Any],
-    columns: Iterable[str] = COLUMNS,
-    numbers: Iterable[str] = NUMBERS,
+    values: Mapping[str, Any], columns: Iterable[str] = COLUMNS, numbers: Iterable[str] = NUMBERS
 ) -> str:
     """`protocol`, `rows`, and `ratios` and `not_measured` if present, for a terminal."""
     parts = [list_text('protocol', values['protocol']), table(values['rows'], columns, numbers)]

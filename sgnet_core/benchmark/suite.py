@@ -75,10 +75,9 @@ def default_precisions(device: str) -> tuple[str, ...]:
 
 
 def run_suite(config: BenchmarkConfig) -> dict[str, Any]:
-    """Measure everything in `config`. Ctrl-C ends the run early and keeps finished networks.
+    """Measure everything in `config`; returns the values of `--json`.
 
-    Returns:
-        `protocol`, `rows`, `ratios` and `not_measured`, as in `--json`.
+    Ctrl-C ends the run early and keeps finished networks.
     """
     if config.device.startswith('cuda'):
         torch.cuda.set_device(config.device)
@@ -89,13 +88,12 @@ def run_suite(config: BenchmarkConfig) -> dict[str, Any]:
     pairs = list(itertools.product(config.variants, config.sizes))
     try:
         for name, size in (bar := tqdm(pairs, 'benchmark', unit='network', disable=None)):
-            bar.set_postfix_str(f'{name} {size_text(size)}')
+            network = f'{name} {size_text(size)}'
+            bar.set_postfix_str(network)
             with tempfile.TemporaryDirectory() as folder:
                 rows, not_measured = measure(name, size, config, Path(folder) / 'graph.onnx')
             values['rows'] += rows
-            values['not_measured'] |= {
-                f'{name} {size_text(size)} {k}': v for k, v in not_measured.items()
-            }
+            values['not_measured'] |= {f'{network} {k}': v for k, v in not_measured.items()}
     except KeyboardInterrupt:
         protocol['interrupted'] = True
     values['ratios'] = ratios(values['rows'], config)

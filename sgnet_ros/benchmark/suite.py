@@ -107,10 +107,15 @@ def run_case(
     """
     node_json, camera_json = folder / 'node.json', folder / 'camera.json'
     camera_argv = (*case.size, case.rate_hz, case.seconds, camera_json)
-    with (
-        ros_node('benchmark_listener', []) as listening_node,
-        _start_node(case, parameters, folder, node_json) as node,
-    ):
+    if case.fake_network_ms is None:
+        node_argv = ('sgnet_ros', folder, 'segmentation_node', '--json', node_json)
+    else:
+        fake_network = 'sgnet_ros.benchmark.fake_network'
+        node_argv = (fake_network, folder, case.fake_network_ms, node_json)
+    ros = ['--ros-args']
+    for name, value in parameters.items():
+        ros += ['-p', f'{name}:={value}']
+    with ros_node('benchmark_listener', []) as listening_node, _start(*node_argv, *ros) as node:
         listener = Listener(listening_node, case.outputs)
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         while not listener.node_is_ready:
@@ -152,18 +157,6 @@ def _watch(
             if all(used.values()):
                 samples.append((looked_s, used))
     return samples
-
-
-def _start_node(
-    case: Case, parameters: Mapping[str, str], folder: Path, json_file: Path
-) -> ChildProcess:
-    ros = ['--ros-args']
-    for name, value in parameters.items():
-        ros += ['-p', f'{name}:={value}']
-    if case.fake_network_ms is None:
-        return _start('sgnet_ros', folder, 'segmentation_node', '--json', json_file, *ros)
-    fake_network = 'sgnet_ros.benchmark.fake_network'
-    return _start(fake_network, folder, case.fake_network_ms, json_file, *ros)
 
 
 def _start(module: str, folder: Path, *argv: object) -> ChildProcess:

@@ -51,11 +51,7 @@ class SyntheticCamera:
         ]
 
     def wait_for_node(self, stop: threading.Event) -> None:
-        """Wait until all three topics have a subscriber that has discovered this camera.
-
-        Raises:
-            SgnetError: a topic has no subscriber.
-        """
+        """Wait until a subscriber of each topic has discovered this camera; SgnetError if none."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not all(publisher.get_subscription_count() for publisher, _ in self._outputs):
             if time.monotonic() > deadline:

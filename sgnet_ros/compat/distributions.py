@@ -14,8 +14,6 @@ from typing import Any
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """The variables of Fast DDS 2 (Humble, Jazzy) and 3 (Kilted) for a profile."""
 
-FAST_DDS_2 = ('humble', 'jazzy')
-
 RCLPY_PARAMETERS = ('use_sim_time', 'start_type_description_service')
 """The parameters of every node; the second one exists since Jazzy."""
 RCLPY_PREFIX = 'qos_overrides.'
@@ -26,10 +24,10 @@ def profile_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
 
     Version 3 also reads the older one, with a warning.
     """
-    older, newer = PROFILE_VARIABLES
     if 'ROS_DISTRO' not in environ:
         return PROFILE_VARIABLES
-    return (older,) if environ['ROS_DISTRO'] in FAST_DDS_2 else (newer,)
+    has_fast_dds_2 = environ['ROS_DISTRO'] in ('humble', 'jazzy')
+    return PROFILE_VARIABLES[:1] if has_fast_dds_2 else PROFILE_VARIABLES[1:]
 
 
 def localhost_only(environ: Mapping[str, str]) -> dict[str, str]:

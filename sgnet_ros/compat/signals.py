@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP: closing the terminal must also end the processes of a demo."""
@@ -48,12 +48,10 @@ def exit_within(grace_s: float, force_exit: Callable[[], None]) -> Iterator[thre
             return
         stop.set()
         reader.settimeout(grace_s)
-        try:
-            body_ended = not reader.recv(1)
-        except TimeoutError:
-            body_ended = False
-        if not body_ended:
-            force_exit()
+        with suppress(TimeoutError):
+            if not reader.recv(1):  # the body has ended
+                return
+        force_exit()
 
     thread = threading.Thread(target=watch, name='sgnet_signals', daemon=True)
     with reader, _handled(lambda signum, frame: None):

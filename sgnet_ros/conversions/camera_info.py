@@ -30,8 +30,14 @@ def intrinsics_from_msg(
         matrix = getattr(camera_info, key if hasattr(camera_info, key) else key.upper())
         rows = np.asarray(matrix, np.float64).reshape(3, -1)
         parameters = (float(rows[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
-        sensor = CameraIntrinsics(int(camera_info.width), int(camera_info.height), *parameters)
-        return _cropped_and_binned(sensor, camera_info)
+        camera = CameraIntrinsics(int(camera_info.width), int(camera_info.height), *parameters)
+        roi = camera_info.roi
+        if roi.width and roi.height:
+            camera = camera.cropped(*map(int, (roi.y_offset, roi.x_offset, roi.height, roi.width)))
+        binning_x, binning_y = max(camera_info.binning_x, 1), max(camera_info.binning_y, 1)
+        if (binning_x, binning_y) == (1, 1):
+            return camera
+        return camera.resized(int(camera.height // binning_y), int(camera.width // binning_x))
 
 
 def is_rectified(topic: str) -> bool:
@@ -55,15 +61,3 @@ def camera_info_to_msg(intrinsics: CameraIntrinsics, header: Header) -> CameraIn
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
     )
-
-
-def _cropped_and_binned(sensor: CameraIntrinsics, camera_info: CameraInfo) -> CameraIntrinsics:
-    """The camera of the region of interest, binned (REP 104)."""
-    roi, camera = camera_info.roi, sensor
-    if roi.width and roi.height:
-        region = (roi.y_offset, roi.x_offset, roi.height, roi.width)
-        camera = sensor.cropped(*map(int, region))
-    binning_x, binning_y = max(camera_info.binning_x, 1), max(camera_info.binning_y, 1)
-    if (binning_x, binning_y) == (1, 1):
-        return camera
-    return camera.resized(int(camera.height // binning_y), int(camera.width // binning_x))

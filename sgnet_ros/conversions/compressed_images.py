@@ -45,11 +45,7 @@ def decompressed_pair(
 
 
 def image_from_compressed(msg: CompressedImage) -> PackedImage:
-    """The raw colour image in a JPEG or PNG, 8 bits a channel.
-
-    Raises:
-        InputError: another codec, truncated, damaged, or 16 bits.
-    """
+    """The raw colour image in a JPEG or PNG, 8 bits a channel; InputError for any other data."""
     pixels = _decoded(msg, bytes(msg.data))
     if pixels.dtype != np.uint8:
         raise InputError(f'colour must have 8 bits, {msg.format!r} is {kind_of_image(pixels)}')

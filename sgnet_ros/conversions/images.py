@@ -96,13 +96,12 @@ def rgb_from_msg(msg: Image) -> np.ndarray:
     """
     encoding = COLOUR_SYNONYMS.get(msg.encoding, msg.encoding)
     if encoding not in COLOUR_BYTES_PER_PIXEL:
-        raise MessageError(
-            f'unknown colour encoding {msg.encoding!r}; supported: '
-            f'{", ".join([*COLOUR_BYTES_PER_PIXEL, *COLOUR_SYNONYMS])}'
-        )
+        supported = ', '.join([*COLOUR_BYTES_PER_PIXEL, *COLOUR_SYNONYMS])
+        raise MessageError(f'unknown colour encoding {msg.encoding!r}; supported: {supported}')
+    what = f'{msg.width}x{msg.height} {msg.encoding} image'
     if encoding.startswith('yuv422') and msg.width % 2:
         # Older versions of OpenCV would return wrong pixels.
-        raise MessageError(f'{msg.width}x{msg.height} {msg.encoding} image: odd width')
+        raise MessageError(f'{what}: odd width')
     width_bytes = msg.width * COLOUR_BYTES_PER_PIXEL[encoding]
     rows = np.ascontiguousarray(pixel_rows(msg, width_bytes))
     if encoding == 'rgb8' and rows.flags.writeable:  # PyTorch warns about read-only arrays
@@ -111,10 +110,7 @@ def rgb_from_msg(msg: Image) -> np.ndarray:
     try:
         return _BRIDGE.imgmsg_to_cv2(packed, 'rgb8')
     except CvBridgeError as error:
-        raise MessageError(
-            f'{msg.width}x{msg.height} {msg.encoding} image cannot be converted: '
-            f'{str(error).strip()}'
-        ) from error
+        raise MessageError(f'{what} cannot be converted: {str(error).strip()}') from error
 
 
 def depth_from_msg(
@@ -131,12 +127,10 @@ def depth_from_msg(
         MessageError: unknown encoding, empty image, short rows or data.
     """
     if msg.encoding not in DEPTH_ENCODINGS:
-        raise MessageError(
-            f'unknown depth encoding {msg.encoding!r}; supported: {", ".join(DEPTH_ENCODINGS)}'
-        )
+        supported = ', '.join(DEPTH_ENCODINGS)
+        raise MessageError(f'unknown depth encoding {msg.encoding!r}; supported: {supported}')
     element, metres_per_unit, largest = DEPTH_ENCODINGS[msg.encoding]
-    order = '>' if msg.is_bigendian else '<'
-    dtype = np.dtype(element).newbyteorder(order)
+    dtype = np.dtype(element).newbyteorder('>' if msg.is_bigendian else '<')
     raw = np.ascontiguousarray(pixel_rows(msg, msg.width * dtype.itemsize)).view(dtype)
     scale = np.float32(depth_scale or metres_per_unit)
     depth_m = np.multiply(raw, scale, dtype=np.float32)
@@ -201,11 +195,7 @@ def depth_to_msg(depth_m: np.ndarray, header: Header) -> Image:
 
 
 def pixel_rows(msg: Image, width_bytes: int) -> np.ndarray:
-    """View of the pixels of `msg` as (H, width_bytes) uint8, without row padding.
-
-    Raises:
-        MessageError: empty image, short rows or data.
-    """
+    """View of (H, width_bytes) uint8, no row padding; MessageError if empty or too short."""
     what = f'{msg.width}x{msg.height} {msg.encoding} image'
     if msg.width < 1 or msg.height < 1:
         raise MessageError(f'{what} is empty')

@@ -24,11 +24,7 @@ def mask_to_msg(labels: np.ndarray, header: Header) -> Image:
 
 
 def mask_from_msg(msg: Image) -> np.ndarray:
-    """(H, W) uint8 class ids of a mono8 (or 8UC1) image.
-
-    Raises:
-        MessageError: another encoding, empty image, short rows or data.
-    """
+    """(H, W) uint8 class ids of a mono8 or 8UC1 image; MessageError if it is invalid."""
     if msg.encoding not in ('mono8', '8UC1'):
         raise MessageError(f'a class mask must be mono8 or 8UC1, got {msg.encoding!r}')
     return pixel_rows(msg, msg.width).copy()
@@ -54,11 +50,7 @@ def label_names_to_msg(class_names: Sequence[str], palette: np.ndarray) -> Strin
 
 
 def label_names_from_msg(msg: String) -> tuple[str, ...]:
-    """The class names of `label_names_to_msg`, by id.
-
-    Raises:
-        MessageError: not a list of this form, or the ids are not 0, 1, 2, ...
-    """
+    """The class names of `label_names_to_msg`, by id; MessageError if it is not of this form."""
     try:
         entries = sorted(json.loads(msg.data), key=lambda entry: entry['id'])
         names = tuple(str(entry['name']) for entry in entries)
@@ -72,10 +64,6 @@ def label_names_from_msg(msg: String) -> tuple[str, ...]:
 
 def label_info_to_msg(class_names: Sequence[str], header: Header) -> Any:
     """vision_msgs/LabelInfo of the classes. Needs `vision_msgs`."""
-    return vision_msgs.LabelInfo(
-        header=header,
-        class_map=[
-            vision_msgs.VisionClass(class_id=index, class_name=name)
-            for index, name in enumerate(class_names)
-        ],
-    )
+    classes = enumerate(class_names)
+    class_map = [vision_msgs.VisionClass(class_id=at, class_name=name) for at, name in classes]
+    return vision_msgs.LabelInfo(header=header, class_map=class_map)

@@ -20,23 +20,16 @@ MAX_DIGITS = 10
 
 
 def decode_rvl(content: bytes, pixels: int) -> np.ndarray:
-    """Decode `content` to (pixels,) uint16.
-
-    Raises:
-        InputError: the content is truncated or not RVL.
-    """
+    """Decode `content` to (pixels,) uint16; InputError if it is truncated or not RVL."""
     numbers = _numbers(content)
     heads = _run_heads(numbers, pixels)
-    zeros, others = numbers[heads], numbers[heads + 1]
-    end = heads[-1] + 2 + others[-1]
-    is_difference = np.ones(end, bool)
-    is_difference[heads] = is_difference[heads + 1] = False
-    zigzag = numbers[:end][is_difference]
-    runs = np.stack([zeros, others], axis=1).ravel()
+    runs = np.stack([numbers[heads], numbers[heads + 1]], axis=1).ravel()
+    end = heads[-1] + 2 + runs[-1]
+    zigzag = np.delete(numbers[:end], np.concatenate([heads, heads + 1]))
+    differences = (zigzag >> 1) ^ -(zigzag & 1)
     values = np.zeros(pixels, np.uint16)
-    values[np.repeat(np.arange(runs.size) % 2 == 1, runs)] = np.cumsum(
-        (zigzag >> 1) ^ -(zigzag & 1), dtype=np.uint16
-    )
+    is_value = np.repeat(np.arange(runs.size) % 2 == 1, runs)
+    values[is_value] = np.cumsum(differences, dtype=np.uint16)
     return values
 
 

@@ -66,7 +66,13 @@ def diagnose(
     causes = [messages.NO_CLOCK.format()] if clock_is_silent else []
     causes += [cause for facts in inputs if (cause := _input_cause(facts, period_s))]
     if since_last.pairs == 0 and not causes:
-        causes.append(_pairing_cause(inputs, period_s, nearest_gap_ns, slop_s))
+        streams = [(facts.topic.split('/')[0], facts.received / period_s) for facts in inputs[:2]]
+        rates = ', '.join(f'{stream} {rate_hz:.1f} Hz' for stream, rate_hz in streams)
+        if nearest_gap_ns is None:
+            causes.append(messages.NO_TWO_STAMPS.format(rates=rates))
+        else:
+            gap, slop = f'{nearest_gap_ns / 1e6:.1f}', f'{slop_s * 1e3:g}'
+            causes.append(messages.STAMPS_APART.format(rates=rates, gap=gap, slop=slop))
     elif since_last.pairs and since_last.dropped and NO_SUBSCRIBER not in since_last.dropped:
         reasons = since_last.reasons
         dropped = ', '.join(
@@ -77,18 +83,6 @@ def diagnose(
     if busy_s > period_s:
         causes.append(messages.SLOW_FRAME.format(seconds=f'{busy_s:.1f}'))
     return causes
-
-
-def _pairing_cause(
-    inputs: tuple[InputFacts, ...], period_s: float, nearest_gap_ns: int | None, slop_s: float
-) -> str:
-    rates = ', '.join(
-        f'{facts.topic.split("/")[0]} {facts.received / period_s:.1f} Hz' for facts in inputs[:2]
-    )
-    if nearest_gap_ns is None:
-        return messages.NO_TWO_STAMPS.format(rates=rates)
-    gap, slop = f'{nearest_gap_ns / 1e6:.1f}', f'{slop_s * 1e3:g}'
-    return messages.STAMPS_APART.format(rates=rates, gap=gap, slop=slop)
 
 
 def _input_cause(facts: InputFacts, period_s: float) -> str:

@@ -51,8 +51,7 @@ class Diagnostics:
         # With the namespace: the nodes of two cameras have the same name.
         name = self._node.get_fully_qualified_name().lstrip('/')
         stamp = self._node.get_clock().now().to_msg()
-        period_s = now_s - self._before_s
-        counts = now, self._before, period_s
+        counts = now, self._before, now_s - self._before_s
         message = diagnostics_to_msg(name, stamp, *counts, self._network(), self._problem())
         self._publisher.publish(message)
         self._before, self._before_s = now, now_s

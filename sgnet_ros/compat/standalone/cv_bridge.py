@@ -33,11 +33,7 @@ class CvBridge:
     """Converts `sensor_msgs/Image` to arrays."""
 
     def imgmsg_to_cv2(self, img_msg, desired_encoding):
-        """Return the image as (H, W, 3) uint8.
-
-        Raises:
-            CvBridgeError: unknown encoding, another result than rgb8, or a failed conversion.
-        """
+        """Return the image as (H, W, 3) uint8; CvBridgeError if the conversion is impossible."""
         encoding, height, width = img_msg.encoding, img_msg.height, img_msg.width
         if encoding not in _ENCODINGS:
             raise CvBridgeError(f'Unrecognized image encoding [{encoding}]')
