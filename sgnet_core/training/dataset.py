@@ -22,7 +22,6 @@ from sgnet_core.preprocessing import InputSpec
 from sgnet_core.runtime.distributed import SINGLE_PROCESS, DistributedContext
 from sgnet_core.training.augmentation import augment
 from sgnet_core.training.config import TrainConfig
-from sgnet_core.types import Sample
 
 MAX_ATTEMPTS = 10
 """Frames tried until one can be read."""
@@ -55,7 +54,10 @@ class TrainingDataset(Dataset):
         problems: list[str] = []
         while len(problems) < MAX_ATTEMPTS:
             try:
-                sample, source = self._data[position], self._source(rng)
+                sample, source = self._data[position], None
+                # Probability 0 draws no number, so crops of older settings do not change.
+                if config.paste_probability and rng.random() < config.paste_probability:
+                    source = self._data[int(rng.integers(len(self)))]
             except DataError as error:
                 problems.append(str(error))
                 position = int(rng.integers(len(self)))
@@ -63,13 +65,6 @@ class TrainingDataset(Dataset):
                 return augment(sample, self._spec, config, rng, source), problems
         # An exception would leave the loader process as a traceback.
         return None, problems
-
-    def _source(self, rng: np.random.Generator) -> Sample | None:
-        probability = self._config.paste_probability
-        # Probability 0 draws no number, so crops of older settings do not change.
-        if probability == 0 or rng.random() >= probability:
-            return None
-        return self._data[int(rng.integers(len(self)))]
 
 
 def epoch_addresses(

@@ -60,16 +60,14 @@ class TeacherEnsemble:
                     f'teacher {path} has {len(checkpoint.label_set)} classes, the dataset has '
                     f'{len(label_set)}; their names and order must be equal'
                 )
-            other = differences(checkpoint.input_spec.at_size(spec.size), spec)
-            if other:
+            if other := differences(checkpoint.input_spec.at_size(spec.size), spec):
                 raise ConfigError(
                     f'teacher {path} expects a different input than the student: {other}'
                 )
             architecture = replace(checkpoint.config, joint_bilateral=config.joint_bilateral)
             network = fuse(replace(checkpoint, config=architecture).build())
-            self._networks.append(
-                network.to(device, self._dtype, memory_format=torch.channels_last)
-            )
+            network.to(device, self._dtype, memory_format=torch.channels_last)
+            self._networks.append(network)
 
     def __len__(self) -> int:
         return len(self._networks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,8 @@ class Initialization:
         self._checkpoint = None if init is None else load_checkpoint(init)
         self.is_pretrained = init is not None or config.pretrained
         if self._checkpoint is None:
-            self.spec = InputSpec(
-                *config.input_size,
-                'rgb',
-                IMAGENET_MEAN,
-                IMAGENET_STD,
-                config.spatial,
-                depth_fill=config.depth_fill,
-            )
+            encoding = ('rgb', IMAGENET_MEAN, IMAGENET_STD, config.spatial)
+            self.spec = InputSpec(*config.input_size, *encoding, depth_fill=config.depth_fill)
             return
         source = self._checkpoint.input_spec
         if source.spatial != config.spatial:
@@ -80,7 +74,12 @@ class Initialization:
         }
         self._check_architecture(network, tensors)
         names, known = label_set.class_names, checkpoint.label_set.class_names
-        rows = _matching_rows(names, known)
+        # Case, spaces, underscores and hyphens are ignored: `Night_Stand` equals `night stand`.
+        keys, known_names = (
+            [re.sub(r'[\s_-]', '', name).casefold() for name in group] for group in (names, known)
+        )
+        # Row of the run -> row of the checkpoint.
+        rows = {i: known_names.index(key) for i, key in enumerate(keys) if key in known_names}
         for name in class_tensors(network):
             if name in tensors:
                 own[name][list(rows)] = tensors[name][list(rows.values())]
@@ -152,14 +151,3 @@ def class_tensors(network: SGNet) -> list[str]:
             layers = [n for n, m in head.named_modules(prefix=name) if isinstance(m, nn.Conv2d)]
             names += [f'{layers[-1]}.weight', f'{layers[-1]}.bias']
     return names
-
-
-def _matching_rows(wanted: Sequence[str], known: Sequence[str]) -> dict[int, int]:
-    """Row of the run -> row of the checkpoint, for the classes that both have.
-
-    Case, spaces, underscores and hyphens are ignored: `Night_Stand` equals `night stand`.
-    """
-    keys, known_names = (
-        [re.sub(r'[\s_-]', '', name).casefold() for name in names] for names in (wanted, known)
-    )
-    return {i: known_names.index(key) for i, key in enumerate(keys) if key in known_names}

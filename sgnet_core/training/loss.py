@@ -65,10 +65,9 @@ class NetworkWithLoss(nn.Module):
         Returns:
             The loss, and its weighted terms (3,) without gradients, see `LOSS_TERMS`.
         """
-        enabled = self._dtype != torch.float32
         image = image.contiguous(memory_format=torch.channels_last)
         given = spatial if spatial.shape[1] else None
-        with torch.autocast(image.device.type, self._dtype, enabled=enabled):
+        with torch.autocast(image.device.type, self._dtype, self._dtype != torch.float32):
             scores, auxiliary = self.network.forward_with_auxiliary(image, given)
         # A batch without a labelled pixel must not divide 0 by 0.
         weight = weight.clamp(min=1e-6)
@@ -77,7 +76,11 @@ class NetworkWithLoss(nn.Module):
         if auxiliary is not None:
             terms[1] = self._auxiliary_weight * self._cross_entropy(auxiliary, labels) / weight
         if self._teacher_weight:
-            terms[2] = self._teacher_weight * self._distillation_loss(scores, image, given)
+            teachers = self._teachers.probabilities(image, given, scores.shape[2:])
+            student = scores.float().log_softmax(1)
+            # Kullback-Leibler divergence from the teachers, averaged over all pixels.
+            divergence = F.kl_div(student, teachers, reduction='sum') / student[:, 0].numel()
+            terms[2] = self._teacher_weight * divergence
         return terms.sum(), terms.detach()
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
@@ -85,15 +88,6 @@ class NetworkWithLoss(nn.Module):
         scores = resize_scores(scores, labels.shape[1:])
         return F.cross_entropy(
             scores, labels, self.class_weights, ignore_index=UNLABELLED, reduction='sum'
-        )
-
-    def _distillation_loss(self, scores: Tensor, image: Tensor, spatial: Tensor | None) -> Tensor:
-        """Kullback-Leibler divergence from the teachers, averaged over all pixels."""
-        teacher_probabilities = self._teachers.probabilities(image, spatial, scores.shape[2:])
-        student_log_probabilities = scores.float().log_softmax(1)
-        return (
-            F.kl_div(student_log_probabilities, teacher_probabilities, reduction='sum')
-            / student_log_probabilities[:, 0].numel()
         )
 
     def _strided(self, labels: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -22,9 +21,6 @@ from sgnet_core.types import Sample
 from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.figures import contact_sheet
 from sgnet_core.visualization.overlay import overlay_image
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 LOG_FILE, CURVES_FOLDER = 'log.jsonl', 'tensorboard'
 FRAMES_PICTURED = 4
@@ -48,9 +44,16 @@ class RunLog:
 
     def __init__(self, out: Path, epochs: int, images: int, done: int = 0) -> None:
         self._path, self._epochs = out / LOG_FILE, epochs
-        records = [record for record in _records(self._path) if record['epoch'] <= done]
-        self._write(records)
-        self._writer = _summary_writer(out / CURVES_FOLDER, done)
+        self._write(record for record in _records(self._path) if record['epoch'] <= done)
+        self._writer = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            logger.info(
+                'TensorBoard is not installed: no curves and pictures (pip install tensorboard)'
+            )
+        else:
+            self._writer = SummaryWriter(out / CURVES_FOLDER, purge_step=done + 1)
         # No smoothing: the remaining time then includes evaluations.
         self._bar = tqdm(
             desc='train', total=epochs * images, initial=done * images, unit='image',
@@ -127,15 +130,3 @@ def _records(path: Path) -> list[dict[str, float]]:
             if isinstance(record, dict) and 'epoch' in record:
                 records.append(record)
     return records
-
-
-def _summary_writer(folder: Path, done: int) -> SummaryWriter | None:
-    """A TensorBoard writer that continues after `done` epochs; None if it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        logger.info(
-            'TensorBoard is not installed: no curves and pictures (pip install tensorboard)'
-        )
-        return None
-    return SummaryWriter(folder, purge_step=done + 1)

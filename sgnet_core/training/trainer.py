@@ -168,7 +168,13 @@ class Trainer:
     ) -> dict[str, float]:
         """Train one epoch and return its metrics; `wrapped` is `with_loss` for all processes."""
         started = time.monotonic()
-        self._set_training_mode()
+        self.network.train()
+        for module in frozen_modules(self.network, self.config.frozen_blocks):
+            module.eval()
+        if self.config.frozen_norms:
+            for module in self.network.backbone.modules():
+                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+                    module.eval()
         # Each epoch has its own random numbers, so a resumed run needs no saved generator.
         seed = (self.config.seed, self.epoch, self.distributed.rank)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
@@ -190,15 +196,6 @@ class Trainer:
             'learning_rate': max(group['lr'] for group in self.optimizer.param_groups),
             'images_per_second': len(loader) * self.config.batch_size / seconds,
         }
-
-    def _set_training_mode(self) -> None:
-        self.network.train()
-        for module in frozen_modules(self.network, self.config.frozen_blocks):
-            module.eval()
-        if self.config.frozen_norms:
-            for module in self.network.backbone.modules():
-                if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
-                    module.eval()
 
     def _step(self, wrapped: nn.Module, batch: list[Tensor], weight: Tensor) -> float:
         """Update the weights and return the loss of the batch of all processes."""
@@ -224,9 +221,7 @@ class Trainer:
     def _validate(self, run_log: RunLog | None) -> dict[str, float]:
         """Evaluate the averaged weights and save them if they are the best so far."""
         checkpoint = self._averaged_checkpoint()
-        segmenter = Segmenter(
-            checkpoint.build(), self.spec, self.label_set, self.device, precision='fp32'
-        )
+        segmenter = Segmenter(checkpoint.build(), self.spec, self.label_set, self.device, 'fp32')
         shard = range(self.distributed.rank, len(self.val_data), self.distributed.world_size)
         confusion = evaluate(
             segmenter, (self.val_data[i] for i in shard), len(shard), self.distributed.is_main
@@ -263,6 +258,5 @@ class Trainer:
             'config': as_plain(self.config),
         }
         if self.settings['teachers']:
-            names = (Path(path).name for path in self.settings['teachers'])
-            provenance['teachers'] = ', '.join(names)
+            provenance['teachers'] = ', '.join(Path(p).name for p in self.settings['teachers'])
         return Checkpoint(self.network.config, self.spec, self.label_set, weights, provenance)
