@@ -73,8 +73,7 @@ class Segmenter:
         elif not fused:
             precision = single_precision(precision, 'a network that is not fused')
         self.precision = resolve_precision(precision, self.device)
-        self.input_spec = input_spec
-        self.label_set = label_set
+        self.input_spec, self.label_set = input_spec, label_set
         self.checkpoint: Path | None = None
         self._graph: CudaGraph | None = None
         self._can_record = self.device.startswith('cuda') and isinstance(network, SGNet)
@@ -103,8 +102,8 @@ class Segmenter:
             path: a `.safetensors` checkpoint, or an `.onnx` file written by `export`.
             device: `auto` (a GPU if present), `cpu`, `cuda` or `cuda:N`.
             precision: `auto` (fp16 on a GPU, fp32 on a CPU), `fp32`, `fp16`, `bf16`.
-            backend: `auto` (the fastest, see `_fastest_backend`), `torch`, or `onnxruntime`, which
-                computes in fp32 and exports a checkpoint on first use.
+            backend: `auto` (the fastest, see `_network`), `torch`, or `onnxruntime`, which computes
+                in fp32 and exports a checkpoint on first use.
             input_size: (height, width) of the network's input, multiples of 32; None = the
                 checkpoint's. That of an `.onnx` file is fixed.
 
@@ -249,9 +248,15 @@ class Segmenter:
 def _network(
     checkpoint: Checkpoint, device: str, precision: str, backend: str
 ) -> SGNet | OnnxRuntimeNetwork:
-    """The network of a checkpoint. `auto` falls back to torch without ONNX Runtime."""
-    wanted = _fastest_backend(checkpoint, device, precision) if backend == 'auto' else backend
-    if wanted == 'onnxruntime':
+    """The network of a checkpoint. `auto` takes the faster backend, or torch without ONNX Runtime.
+
+    On a CPU, ONNX Runtime takes 20 to 40 % less time for the lite variants with their depthwise
+    convolutions (RESULTS.md, Speed of networks). ResNets take about the same time in both; PyTorch
+    builds no graph first and takes about half the memory.
+    """
+    lite = isinstance(VARIANTS[checkpoint.config.variant], LiteVariant)
+    onnx_is_faster = device == 'cpu' and lite and precision in ('auto', 'fp32')
+    if backend == 'onnxruntime' or (backend == 'auto' and onnx_is_faster):
         try:
             return OnnxRuntimeNetwork.from_checkpoint(checkpoint, device)
         except InputError as error:
@@ -259,16 +264,3 @@ def _network(
                 raise
             logger.info('torch runs the network; onnxruntime would be faster: %s', error)
     return checkpoint.build()
-
-
-def _fastest_backend(checkpoint: Checkpoint, device: str, precision: str) -> str:
-    """The faster backend by the measurements in RESULTS.md, Speed of networks.
-
-    On a CPU, ONNX Runtime takes 20 to 40 % less time for the lite variants with their depthwise
-    convolutions. ResNets take about the same time in both; PyTorch builds no graph first and takes
-    about half the memory.
-    """
-    lite = isinstance(VARIANTS[checkpoint.config.variant], LiteVariant)
-    if device == 'cpu' and lite and precision in ('auto', 'fp32'):
-        return 'onnxruntime'
-    return 'torch'

@@ -14,12 +14,12 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
 from sgnet_core import model, ops
 from sgnet_core.checkpoint.checkpoint import Checkpoint
 from sgnet_core.io.files import atomic_write
+from sgnet_core.runtime.environment import installed_version
 
 SUFFIX = '.graph'
 KEPT_GRAPHS = 8
@@ -70,21 +70,13 @@ def cache_folder() -> Path:
 def _path(checkpoint: Checkpoint) -> Path:
     digest = hashlib.sha256(checkpoint.digest().encode())
     digest.update(json.dumps(checkpoint.header(), sort_keys=True).encode())
-    digest.update(repr([_version(package) for package in _EXPORTERS]).encode())
+    digest.update(repr([installed_version(package) for package in _EXPORTERS]).encode())
     folders = [Path(package.__file__).parent for package in (model, ops)]
     code = [path for folder in folders for path in folder.glob('*.py')]
     code.append(Path(__file__).with_name('export.py'))
     for source in sorted(code):
         digest.update(source.read_bytes())
     return cache_folder() / f'{checkpoint.config.variant}_{digest.hexdigest()[:32]}{SUFFIX}'
-
-
-def _version(package: str) -> str:
-    """Empty if the package is not installed: the graph may be cached anyway."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ''
 
 
 def _read(path: Path) -> bytes | None:

@@ -61,10 +61,8 @@ def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> o
     spec = checkpoint.input_spec
     logger.info(
         'exporting %s at %dx%d to ONNX: this takes about ten seconds',
-        checkpoint.config.variant,
-        spec.width,
-        spec.height,
-    )
+        checkpoint.config.variant, spec.width, spec.height,
+    )  # fmt: skip
     model = network_to_onnx(fuse(checkpoint.build()), spec.size, dynamic_batch)
     model.doc_string = USAGE
     model.metadata_props.add(key=HEADER_KEY, value=json.dumps(checkpoint.header()))
@@ -74,17 +72,22 @@ def checkpoint_to_onnx(checkpoint: Checkpoint, dynamic_batch: bool = False) -> o
 def network_to_onnx(
     network: nn.Module, size: tuple[int, int], dynamic_batch: bool = False
 ) -> onnx.ModelProto:
-    """The graph of an SGNet, or of a fused one, at one input size.
+    """As `checkpoint_to_onnx`, for an SGNet or a fused one at one input size, without a header.
 
     Args:
         network: in evaluation mode, float32; called as `(image, spatial) -> scores`.
         size: (height, width) of both inputs.
-        dynamic_batch: any N; else N = 1.
-
-    Raises:
-        InputError: onnx or onnxscript is not installed, or they or PyTorch cannot make the graph.
     """
-    onnx = _import_onnx()
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(f'cannot export to ONNX ({error}): pip install onnx onnxscript') from error
+    if 'custom_translation_table' not in inspect.signature(torch.onnx.export).parameters:
+        raise InputError(
+            f'PyTorch {torch.__version__} cannot export operators other than its own: update it '
+            '(2.13 is tested)'
+        )
     try:
         model = _export(network, size, dynamic_batch)
         onnx.checker.check_model(model, full_check=True)
@@ -108,6 +111,7 @@ def _export(network: nn.Module, size: tuple[int, int], dynamic_batch: bool) -> o
         if count
     }
     batch = {0: torch.export.Dim('batch')} if dynamic_batch else None
+    translations = {torch.ops.sgnet.modulated_deform_conv2d.default: _deform_conv}
     with _quiet_export(), torch.no_grad():
         program = torch.onnx.export(
             network,
@@ -117,15 +121,19 @@ def _export(network: nn.Module, size: tuple[int, int], dynamic_batch: bool) -> o
             input_names=list(inputs),
             output_names=['scores'],
             dynamic_shapes=dict.fromkeys(inputs, batch) if dynamic_batch else None,
-            custom_translation_table={
-                torch.ops.sgnet.modulated_deform_conv2d.default: _deform_conv
-            },
+            custom_translation_table=translations,
             verbose=False,
         )
     model = program.model_proto
     model.ir_version = IR_VERSION
     model.producer_name = 'sgnet_core'
-    _strip_debug_info(model)
+    # Stack traces hold paths of this machine.
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField('doc_string')
+        part.ClearField('metadata_props')
+    for tensor in graph.initializer:
+        tensor.ClearField('metadata_props')
     return model
 
 
@@ -150,16 +158,6 @@ def _deform_conv(x, offset, mask, weight, bias, stride, padding, dilation) -> An
     )
 
 
-def _strip_debug_info(model: onnx.ModelProto) -> None:
-    """Remove stack traces with paths of this machine."""
-    graph = model.graph
-    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
-        part.ClearField('doc_string')
-        part.ClearField('metadata_props')
-    for tensor in graph.initializer:
-        tensor.ClearField('metadata_props')
-
-
 @contextmanager
 def _quiet_export() -> Iterator[None]:
     """Suppress messages of the exporters and deprecation warnings of PyTorch."""
@@ -174,17 +172,3 @@ def _quiet_export() -> Iterator[None]:
     finally:
         for exporter, level in zip(exporters, levels, strict=True):
             exporter.setLevel(level)
-
-
-def _import_onnx() -> Any:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f'cannot export to ONNX ({error}): pip install onnx onnxscript') from error
-    if 'custom_translation_table' not in inspect.signature(torch.onnx.export).parameters:
-        raise InputError(
-            f'PyTorch {torch.__version__} cannot export operators other than its own: update it '
-            '(2.13 is tested)'
-        )
-    return onnx

@@ -62,7 +62,8 @@ def compare(
     remaining = iter(tqdm(samples, 'parity', unit='frame', disable=None))
     while group := list(islice(remaining, batch)):
         with torch.inference_mode():
-            inputs = _stacked([spec.preprocess(sample.frame) for sample in group])
+            images, spatials = zip(*(spec.preprocess(s.frame) for s in group), strict=True)
+            inputs = torch.cat(images), None if spatials[0] is None else torch.cat(spatials)
             wanted, got = reference(*inputs).float(), other(*inputs).float()
             difference = (wanted - got).abs().double()
             # NaN survives neither `max` of Python nor a comparison; it does here.
@@ -80,8 +81,3 @@ def compare(
         raise InputError('there is no frame to compare on; give at least one')
     mean = total / values
     return Parity(frames, largest if math.isfinite(mean) else math.nan, mean, equal / pixels)
-
-
-def _stacked(inputs: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    images, spatials = zip(*inputs, strict=True)
-    return torch.cat(images), None if spatials[0] is None else torch.cat(spatials)

@@ -31,11 +31,7 @@ class OnnxRuntimeNetwork(nn.Module):
     """Called like an `SGNet`; `engine` names the runtime, for logs."""
 
     def __init__(self, graph: bytes, config: SGNetConfig, device: str = 'cpu') -> None:
-        """Load a graph of `onnx_graph`, float32, with as many threads as torch has.
-
-        Args:
-            graph: the serialised ONNX model.
-            device: `cpu`, `cuda` or `cuda:N`.
+        """Load a serialised graph of `checkpoint_to_onnx`; `device` is `cpu`, `cuda` or `cuda:N`.
 
         Raises:
             GraphError: ONNX Runtime rejects the graph.
@@ -61,8 +57,7 @@ class OnnxRuntimeNetwork(nn.Module):
         try:
             return cls(graph, checkpoint.config, device)
         except GraphError as error:
-            path = file_of(checkpoint)
-            if path is None:
+            if (path := file_of(checkpoint)) is None:
                 raise
             raise GraphError(f'{error}; or delete {path} to export it again') from error
 
@@ -100,9 +95,8 @@ class OnnxRuntimeNetwork(nn.Module):
             kept.append(tensor.to(self._device, torch.float32).contiguous())
             self._bind(binding.bind_input, wanted.name, kept[-1])
         (output,) = self._session.get_outputs()
-        scores = torch.empty(
-            (len(image), *output.shape[1:]), dtype=torch.float32, device=self._device
-        )
+        shape = len(image), *output.shape[1:]
+        scores = torch.empty(shape, dtype=torch.float32, device=self._device)
         self._bind(binding.bind_output, output.name, scores)
         if self._device.type == 'cuda':
             # ONNX Runtime computes on a stream of its own.
@@ -151,7 +145,14 @@ def make_session(runtime: Any, graph: bytes, device: torch.device) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     # Waiting threads must not spin on the cores of other processes.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    providers = _providers(runtime, device)
+    providers = ['CPUExecutionProvider']
+    if device.type != 'cpu':
+        if CUDA_PROVIDER not in runtime.get_available_providers():
+            raise InputError(
+                f'this ONNX Runtime ({runtime.__version__}) cannot use {device}: install '
+                'onnxruntime-gpu in its place, or use device cpu or the backend torch'
+            )
+        providers.insert(0, (CUDA_PROVIDER, {'device_id': device.index or 0}))
     try:
         session = runtime.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # its errors have no common base
@@ -167,17 +168,6 @@ def make_session(runtime: Any, graph: bytes, device: torch.device) -> Any:
             'or use device cpu or the backend torch'
         )
     return session
-
-
-def _providers(runtime: Any, device: torch.device) -> list[Any]:
-    if device.type == 'cpu':
-        return ['CPUExecutionProvider']
-    if CUDA_PROVIDER not in runtime.get_available_providers():
-        raise InputError(
-            f'this ONNX Runtime ({runtime.__version__}) cannot use {device}: install '
-            'onnxruntime-gpu in its place, or use device cpu or the backend torch'
-        )
-    return [(CUDA_PROVIDER, {'device_id': device.index or 0}), 'CPUExecutionProvider']
 
 
 def _check_shape(wanted: Any, tensor: Tensor | None) -> None:

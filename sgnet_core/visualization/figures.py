@@ -92,20 +92,16 @@ def contact_sheet(
         # An empty label keeps its place: the layout would make room for a wide text on the left.
         ax.set_xlabel(' ')
         ax.text(0, -0.03, text, va='top', fontsize=9, transform=ax.transAxes, in_layout=False)
-    _draw_legend(figure, classes, columns)
-    return render(figure)
+    if classes:
+        from matplotlib.patches import Patch
 
-
-def _draw_legend(figure: Figure, classes: Sequence[tuple[str, Color]], columns: int) -> None:
-    from matplotlib.patches import Patch
-
-    patches = [
-        Patch(facecolor=np.divide(color, 255), edgecolor='0.5', label=name)
-        for name, color in classes
-    ]
-    if patches:
+        patches = [
+            Patch(facecolor=np.divide(color, 255), edgecolor='0.5', label=name)
+            for name, color in classes
+        ]
         options = {'ncols': 2 * columns, 'loc': 'outside lower left', 'frameon': False}
         figure.legend(handles=patches, fontsize=9, **options)
+    return render(figure)
 
 
 def show_image(ax: Axes, image: np.ndarray, title: str, **options: Any) -> ScalarMappable:

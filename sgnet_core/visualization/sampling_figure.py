@@ -144,9 +144,8 @@ def _draw_movement(
     """The map of one layer, stretched over the frame."""
     here = ', '.join(_px(movement[layer.pixel_at(*pixel)]) for pixel in pixels)
     stride = layer.input_stride[0] * layer.stride
-    title = (
-        f'{layer.short_name}, stride {stride:g}: {here} px here, median {_px(np.median(movement))}'
-    )
+    median = _px(np.median(movement))
+    title = f'{layer.short_name}, stride {stride:g}: {here} px here, median {median}'
     height, width = layer.frame_size
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     options = {'norm': norm, 'extent': extent, 'interpolation': 'nearest'}

@@ -94,7 +94,8 @@ class SamplingLocations:
                 f'pixel {column},{row} (column,row) is outside the image of {width}x{height}: '
                 f'columns are 0..{width - 1}, rows 0..{height - 1}'
             )
-        on_input = self._frame_to_input(np.array([row, column], float))
+        scale = np.array(self.network_size) / self.frame_size
+        on_input = ((np.array([row, column], float) + 0.5) * scale - 0.5) / self.input_stride
         middle = self.dilation * (math.isqrt(len(self.mask)) - 1) / 2 - self.padding
         nearest = np.rint((on_input - middle) / self.stride).astype(int)
         y, x = np.clip(nearest, 0, np.array(self.size) - 1)
@@ -115,7 +116,8 @@ class SamplingLocations:
         on_input = self.stride * np.array([y, x]) - self.padding + self.dilation * window
         if moved:
             on_input += self.offset[:, y, x].reshape(-1, 2)
-        return self._input_to_frame(on_input)[:, ::-1]
+        scale = np.array(self.frame_size) / self.network_size
+        return ((on_input * self.input_stride + 0.5) * scale - 0.5)[:, ::-1]
 
     def weights_at(self, column: int, row: int) -> np.ndarray:
         """(K,) float32 in [0, 1], the weights of `positions_at`."""
@@ -126,12 +128,3 @@ class SamplingLocations:
         """Sum of |offset| over all sampling points, (h, w) float32 in image pixels."""
         down, right = self.frame_step
         return np.hypot(self.offset[::2] * down, self.offset[1::2] * right).sum(axis=0)
-
-    def _frame_to_input(self, at: np.ndarray) -> np.ndarray:
-        """(..., 2) (row, column) of the colour image -> of the layer's input."""
-        scale = np.array(self.network_size) / self.frame_size
-        return ((at + 0.5) * scale - 0.5) / self.input_stride
-
-    def _input_to_frame(self, at: np.ndarray) -> np.ndarray:
-        scale = np.array(self.frame_size) / self.network_size
-        return (at * self.input_stride + 0.5) * scale - 0.5
