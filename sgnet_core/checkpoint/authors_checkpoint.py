@@ -11,7 +11,6 @@ The authors' code for PyTorch 0.4.1 differs from ours as follows:
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -72,7 +71,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             f'{path} does not exist; give the path of a checkpoint of the authors'
         )
     try:
-        with _ignore_numpy_scalars():
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
             stored = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged pickle can raise any exception
         raise CheckpointError(_read_error(path, str(error) or type(error).__name__)) from error
@@ -151,8 +150,7 @@ def _convert_tensors(
 
 def _check(network: SGNet, tensors: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError with the first tensor that does not fit."""
-    wanted = _authors_shapes(network)
-    state = network.state_dict()
+    wanted, state = _authors_shapes(network), network.state_dict()
     biases = {bias: tuple(state[norm].shape) for norm, bias in _sconv_biases(network).items()}
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
@@ -227,23 +225,21 @@ def _sconv_biases(network: SGNet) -> dict[str, str]:
 
 
 class _Ignored:
-    """Replaces a NumPy scalar or its dtype; stores and calls nothing."""
+    """Replaces a NumPy scalar or its dtype; stores and calls nothing.
+
+    NumPy's own classes stay forbidden: their unpickling trusts the bytes of the file.
+    """
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-def _ignore_numpy_scalars() -> contextlib.AbstractContextManager[object]:
-    """Let `torch.load` ignore scores that were saved as NumPy scalars.
-
-    NumPy's own classes stay forbidden: their unpickling trusts the bytes of the file.
-    """
-    names = [('numpy', 'dtype'), ('numpy.core.multiarray', 'scalar')]
-    names.append(('numpy._core.multiarray', 'scalar'))
-    return torch.serialization.safe_globals(
-        [type(name, (_Ignored,), {'__module__': module}) for module, name in names]
-    )
+_NUMPY_SCALARS = [
+    type('dtype', (_Ignored,), {'__module__': 'numpy'}),
+    type('scalar', (_Ignored,), {'__module__': 'numpy.core.multiarray'}),
+    type('scalar', (_Ignored,), {'__module__': 'numpy._core.multiarray'}),
+]
 
 
 def _read_error(path: Path, error: str) -> str:

@@ -202,17 +202,10 @@ def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Ten
                 )
         spec = {**header['input'], 'mean': tuple(header['input']['mean'])}
         spec['std'] = tuple(spec['std'])
-        return Checkpoint(
-            SGNetConfig(**header['config']),
-            InputSpec(**spec),
-            LabelSet(
-                header['label_set'],
-                tuple(header['class_names']),
-                np.array(header['palette'], dtype=np.uint8),
-            ),
-            weights,
-            header['provenance'],
-        )
+        config, input_spec = SGNetConfig(**header['config']), InputSpec(**spec)
+        names = header['label_set'], tuple(header['class_names'])
+        label_set = LabelSet(*names, np.array(header['palette'], dtype=np.uint8))
+        return Checkpoint(config, input_spec, label_set, weights, header['provenance'])
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -47,18 +47,11 @@ def average_checkpoints(paths: Sequence[Path]) -> Checkpoint:
         problem = next(filter(None, others), None)
         if problem:
             raise CheckpointError(f'cannot average {paths[0]} and {path}: {problem}')
-    weights = {
-        name: _mean([checkpoint.weights[name] for checkpoint in checkpoints])
-        for name in first.weights
-    }
-    parts = [
-        {
-            'checkpoint': path.name,
-            'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
-            **checkpoint.provenance,
-        }
-        for path, checkpoint in zip(paths, checkpoints, strict=True)
-    ]
+    weights = {name: _mean([one.weights[name] for one in checkpoints]) for name in first.weights}
+    parts = []
+    for path, checkpoint in zip(paths, checkpoints, strict=True):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        parts.append({'checkpoint': path.name, 'sha256': digest, **checkpoint.provenance})
     return Checkpoint(first.config, first.input_spec, first.label_set, weights, {'mean_of': parts})
 
 

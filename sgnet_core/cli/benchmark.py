@@ -25,12 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     backend = ('torch', 'onnxruntime')
     add('--backend', action='append', choices=backend, help='repeatable; default: both')
     add_options(parser, 'device')
-    add(
-        '--precision',
-        action='append',
-        choices=('fp32', 'fp16', 'bf16'),
-        help='repeatable, ratios use the first; default: those that are fast on the device',
-    )
+    precision = 'repeatable, ratios use the first; default: those that are fast on the device'
+    add('--precision', action='append', choices=('fp32', 'fp16', 'bf16'), help=precision)
     add_options(parser, 'size', action='append', help='frame size, repeatable; default: 480x640')
     add('--seconds', type=float, default=8.0, help='duration of each comparison; default: 8')
     add_options(parser, 'json')

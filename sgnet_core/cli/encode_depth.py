@@ -44,13 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='gravity for hha and sheet: estimate (default, from each image), level (the camera is '
         'level), or the direction X,Y,Z (right, down, forward), as in --gravity=0,0.94,0.34',
     )
-    add(
-        '--camera-height',
-        type=float,
-        metavar='M',
-        help='camera height above the ground, for hha and sheet (default: the lowest point of each '
-        'image is on the ground)',
+    height = (
+        'camera height above the ground, for hha and sheet (default: the lowest point of each '
+        'image is on the ground)'
     )
+    add('--camera-height', type=float, metavar='M', help=height)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,10 +72,8 @@ def run(args: argparse.Namespace) -> int:
             write(args.out / f'{name}{suffix}', image, gravity_of(image))
             done += 1
     except KeyboardInterrupt:
-        print(
-            f'{args.out}: {done} of {len(images)} images; the same command continues',
-            file=sys.stderr,
-        )
+        text = f'{args.out}: {done} of {len(images)} images; the same command continues'
+        print(text, file=sys.stderr)
         raise
     print(f'{args.out}: {len(todo)} images encoded, {len(images) - len(todo)} existed')
     return 0

@@ -28,14 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_options(parser, 'data', required=True)
     add_options(parser, 'split', 'limit')
-    add_options(
-        parser,
-        'checkpoint',
-        nargs='+',
-        default=[None],
-        help='checkpoint, or .onnx file from `export`; several are compared side by side (default: '
-        'the bundled model)',
+    checkpoints = (
+        'checkpoint, or .onnx file from `export`; several are compared side by side (default: '
+        'the bundled model)'
     )
+    add_options(parser, 'checkpoint', nargs='+', default=[None], help=checkpoints)
     add_options(parser, 'device', 'precision', 'backend')
     scales = 'average the scores over these input scales, for example 0.8,1.0,2.0'
     add('--scales', type=_scales, default=[1.0], metavar='S,S,...', help=scales)
@@ -69,9 +66,8 @@ def run(args: argparse.Namespace) -> int:
             logging.disable(logging.INFO)
         # Load all checkpoints before the first long evaluation.
         segmenters = [_segmenter(args, samples, path, device) for path in args.checkpoint]
-        for number, (checkpoint, segmenter) in enumerate(
-            zip(args.checkpoint, segmenters, strict=True), 1
-        ):
+        pairs = zip(args.checkpoint, segmenters, strict=True)
+        for number, (checkpoint, segmenter) in enumerate(pairs, 1):
             name = f'{number}_{checkpoint.stem}' if several else ''
             try:
                 metrics = _measure(args, samples, checkpoint, segmenter, distributed, name)
@@ -96,7 +92,6 @@ class _Samples:
 
     def __init__(self, args: argparse.Namespace) -> None:
         from sgnet_core.data.folder_dataset import FolderDataset
-        from sgnet_core.errors import InputError
 
         self.data = FolderDataset(args.data, args.split)
         self.name = f'{self.data.name}, split {args.split or "all"}'

@@ -50,14 +50,8 @@ def run(args: argparse.Namespace) -> int:
             'input_size': list(checkpoint.input_spec.size),
             'provenance': checkpoint.provenance,
         }
-    values = {
-        'variant': config.variant,
-        'spatial': config.spatial,
-        'num_classes': config.num_classes,
-        'joint_bilateral': config.joint_bilateral,
-        **complexity(config),
-        **values,
-    }
+    keys = ('variant', 'spatial', 'num_classes', 'joint_bilateral')
+    values = {key: getattr(config, key) for key in keys} | complexity(config) | values
     if args.json != '-':
         _print(values)
     write_json(args.json, values)

@@ -27,14 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--depth', type=Path, metavar='FILE', help='16-bit PNG registered to --rgb, 0 = missing')
     add_options(parser, 'depth-scale', default=0.001)
     add_options(parser, 'camera')
-    sampling_points = add(
-        '--sampling-points',
-        metavar='U,V',
-        action='append',
-        default=[],
-        help='draw the sampling points for column U, row V of the colour image, from 0; repeatable',
-    )
-    add_old_name(parser, '--taps', sampling_points)
+    points = 'draw the sampling points for column U, row V of the colour image, from 0; repeatable'
+    new = add('--sampling-points', metavar='U,V', action='append', default=[], help=points)
+    add_old_name(parser, '--taps', new)
     add_options(parser, 'out', required=True)
     add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
 
@@ -51,13 +46,9 @@ def run(args: argparse.Namespace) -> int:
 
     pixels = [_pixel(text) for text in args.sampling_points]
     samples, total = _samples(args)
-    segmenter = Segmenter.from_checkpoint(
-        args.checkpoint,
-        args.device,
-        args.precision,
-        # Only torch gives sampling locations.
-        'torch' if pixels and args.backend == 'auto' else args.backend,
-    )
+    # Only torch gives sampling locations.
+    backend = 'torch' if pixels and args.backend == 'auto' else args.backend
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, backend)
     args.out.mkdir(parents=True, exist_ok=True)
     for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
         if pixels:

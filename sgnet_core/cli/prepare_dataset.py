@@ -56,13 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('source', type=Path, metavar='ZIP|DIR', help='SUNRGBD.zip or its folder')
     add('out', **out)
     _add_originals_arguments(sunrgbd)
-    add(
-        '--toolbox',
-        type=Path,
-        metavar='ZIP|DIR',
-        help='SUNRGBDtoolbox.zip or its folder, for labels and the official split (default: '
-        'searched in and beside the data)',
+    toolbox = (
+        'SUNRGBDtoolbox.zip or its folder, for labels and the official split (default: '
+        'searched in and beside the data)'
     )
+    add('--toolbox', type=Path, metavar='ZIP|DIR', help=toolbox)
     sunrgbd.set_defaults(prepare=prepare_sunrgbd)
 
 
@@ -92,10 +90,8 @@ def prepare_rooms(args: argparse.Namespace) -> None:
             f'--val-rooms must be 0 to {total - 1} of {total} rooms, got {args.val_rooms}'
         )
     name, suffix = f'rooms (seed {args.seed})', '.png' if args.png else '.jpg'
-    camera, names, rate_hz = rooms.intrinsics, rooms.class_names, rooms.rate_hz
-    writer = FolderWriter(
-        args.out, name, camera, names, rate_hz, with_pose=True, image_suffix=suffix
-    )
+    header = name, rooms.intrinsics, rooms.class_names, rooms.rate_hz
+    writer = FolderWriter(args.out, *header, with_pose=True, image_suffix=suffix)
     written = 0
     try:
         for sample in tqdm(rooms, desc='rooms', unit='frame', disable=None):
@@ -141,7 +137,6 @@ def _prepare(args: argparse.Namespace, source: SourceDataset, recipe: str) -> No
     summary = convert(source, args.out, f'{recipe}, {args.depth} depth, {suffix}', suffix)
     for note in source.notes:
         print(note)
-    classes = len(summary['classes_seen'])
     print(f'{args.out}: {summary["frames"]} frames, {summary["skipped"]} skipped')
     for name, camera in summary['cameras'].items():
         near, far = camera['depth_m']
@@ -150,11 +145,9 @@ def _prepare(args: argparse.Namespace, source: SourceDataset, recipe: str) -> No
             f'to {far:.2f} m, {camera["missing"]:.1%} missing'
         )
     if source.class_names:
-        unseen = ', '.join(summary['classes_missing'])
-        print(
-            f'classes: {classes} of {len(source.class_names)} seen'
-            f'{", not " + unseen if unseen else ""}'
-        )
+        missing = ', '.join(summary['classes_missing'])
+        unseen = f', not {missing}' if missing else ''
+        print(f'classes: {len(summary["classes_seen"])} of {len(source.class_names)} seen{unseen}')
     if summary['splits']:
         print('splits: ' + ', '.join(f'{name} {n}' for name, n in summary['splits'].items()))
     write_json(args.json, summary)

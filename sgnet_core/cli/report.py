@@ -47,11 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The metrics of a run.
-
-    Raises:
-        InputError: the file is missing or was not written by `evaluate`.
-    """
+    """The metrics of a run; InputError unless `evaluate` wrote the file."""
     from sgnet_core.report.writer import METRICS
 
     file = path / METRICS if path.is_dir() else path

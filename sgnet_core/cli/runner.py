@@ -36,16 +36,14 @@ def run_program(
     """`program COMMAND ...`, where `tables` maps packages to their commands."""
     package_of = {name: package for package, commands in tables.items() for name in commands}
     width = max(map(len, package_of))
+    epilog = []
+    for package, commands in tables.items():
+        rows = [f'  {name:{width}}  {summary}' for name, summary in commands.items()]
+        epilog.append('\n'.join([f'commands of {package}:', *rows]))
     parser = argparse.ArgumentParser(
         prog=program,
         usage='%(prog)s [-h] [--version] COMMAND ...',
-        epilog='\n\n'.join(
-            '\n'.join(
-                [f'commands of {package}:']
-                + [f'  {name:{width}}  {summary}' for name, summary in commands.items()]
-            )
-            for package, commands in tables.items()
-        ),
+        epilog='\n\n'.join(epilog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--version', action='version', version=f'sgnet_ros {version()}')

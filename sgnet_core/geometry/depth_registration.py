@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sgnet_core.errors import InputError
-from sgnet_core.geometry.point_map import Array, check_size
+from sgnet_core.geometry.point_map import Array, check_size, pixel_coordinates
 from sgnet_core.types import CameraIntrinsics
 
 CRACK_PX = 1
@@ -73,11 +73,8 @@ def register_depth(
             f'the colour image is {rgb_intrinsics.width}x{rgb_intrinsics.height}, more than '
             f'{_LARGEST_PX} pixels; register to a smaller one (CameraIntrinsics.resized)'
         )
-    columns, rows, nearness = _project(
-        depth_m,
-        _camera_matrix(rgb_intrinsics) @ checked_transform(rgb_from_depth)[:3],
-        depth_intrinsics,
-    )
+    projection = _camera_matrix(rgb_intrinsics) @ checked_transform(rgb_from_depth)[:3]
+    columns, rows, nearness = _project(depth_m, projection, depth_intrinsics)
     ratios = rgb_intrinsics.fx / depth_intrinsics.fx, rgb_intrinsics.fy / depth_intrinsics.fy
     patch = [max(1, math.ceil(ratio - _NEGLIGIBLE_PX)) for ratio in ratios]
     nearest = _nearest_patches(columns, rows, nearness, patch, rgb_intrinsics.size)
@@ -117,10 +114,7 @@ def _project(
 
     1/Z is 0 without a measurement, and not above 0 behind the camera.
     """
-    u, v = (
-        torch.arange(n, dtype=depth_m.dtype, device=depth_m.device)
-        for n in (camera.width, camera.height)
-    )
+    u, v = pixel_coordinates(depth_m, camera)
     nearness = depth_m.reciprocal().nan_to_num_(0.0, 0.0, 0.0).clamp_(min=0.0)
     # Numbers, not tensors: an upload of constants would synchronise a GPU.
     per_pixel = (projection[:, :3] @ np.linalg.inv(_camera_matrix(camera))).tolist()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sgnet_core.geometry.gravity import GRAVITY_RADIUS_PX, GRAVITY_STEP, estimate_down
 from sgnet_core.geometry.normals import inverse_depth, map_planes, missing_as_zero, normalized
+from sgnet_core.geometry.point_map import pixel_coordinates
 from sgnet_core.types import CameraIntrinsics, Gravity
 
 ANGLE_RADIUS_PX = 3
@@ -114,10 +115,7 @@ def _height_above_camera(
     depth: Tensor, intrinsics: CameraIntrinsics, down: Sequence[Tensor]
 ) -> Tensor:
     """-P . down of every pixel."""
-    u, v = (
-        torch.arange(n, dtype=depth.dtype, device=depth.device)
-        for n in (intrinsics.width, intrinsics.height)
-    )
+    u, v = pixel_coordinates(depth, intrinsics)
     by_column = (intrinsics.cx - u) / intrinsics.fx * down[0]
     by_row = ((intrinsics.cy - v) / intrinsics.fy)[:, None] * down[1] - down[2]
     return (by_column + by_row) * depth

@@ -50,9 +50,8 @@ def surface_normals(
     Raises:
         InputError: `intrinsics` are for another image size.
     """
-    return torch.stack(
-        map_planes(normalized, inverse_depth(depth_m), intrinsics, radius_px, step), -3
-    )
+    parts = map_planes(normalized, inverse_depth(depth_m), intrinsics, radius_px, step)
+    return torch.stack(parts, -3)
 
 
 def normalized(direction: list[Tensor], length: Tensor) -> list[Tensor]:
@@ -157,15 +156,10 @@ def _filtered(images: np.ndarray, i: int, j: int, radius_px: int, dtype: torch.d
     """Sums of images (..., H, W) * dx^i * dy^j over the window of every pixel, by OpenCV."""
     offsets = np.arange(-radius_px, radius_px + 1, dtype=np.float64)
     sums = torch.empty(images.shape, dtype=dtype)
+    depth, border = cv2.CV_32F if dtype == torch.float32 else cv2.CV_64F, cv2.BORDER_CONSTANT
     for index in np.ndindex(images.shape[:-2]):
-        cv2.sepFilter2D(
-            images[index],
-            cv2.CV_32F if dtype == torch.float32 else cv2.CV_64F,
-            offsets**i,
-            offsets**j,
-            dst=sums[index].numpy(),
-            borderType=cv2.BORDER_CONSTANT,
-        )
+        found = sums[index].numpy()
+        cv2.sepFilter2D(images[index], depth, offsets**i, offsets**j, found, borderType=border)
     return sums
 
 

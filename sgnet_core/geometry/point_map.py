@@ -33,14 +33,16 @@ def depth_to_xyz(depth_m: Array, intrinsics: CameraIntrinsics) -> Array:
         u, v = (np.arange(n, dtype=depth_m.dtype) for n in (intrinsics.width, intrinsics.height))
         stack, axis = np.stack, {'axis': -3}
     else:
-        u, v = (
-            torch.arange(n, dtype=depth_m.dtype, device=depth_m.device)
-            for n in (intrinsics.width, intrinsics.height)
-        )
+        u, v = pixel_coordinates(depth_m, intrinsics)
         stack, axis = torch.stack, {'dim': -3}
     x = depth_m * ((u - intrinsics.cx) / intrinsics.fx)
     y = depth_m * ((v - intrinsics.cy) / intrinsics.fy)[:, None]
     return stack([x, y, depth_m], **axis)
+
+
+def pixel_coordinates(like: Tensor, camera: CameraIntrinsics) -> list[Tensor]:
+    """Columns (W,) and rows (H,) of all pixels, with the dtype and device of `like`."""
+    return [torch.arange(n, dtype=like.dtype, device=like.device) for n in camera.size[::-1]]
 
 
 def check_size(depth_m: Array, intrinsics: CameraIntrinsics) -> None:

@@ -52,8 +52,7 @@ class FusedSGNet(SGNet):
     def geometry_pass(self, spatial: Tensor, size: tuple[int, int]) -> dict[str, Geometry]:
         """Offsets and masks of every S-Conv, by position, for an image of `size` (height, width).
 
-        Args:
-            spatial: (N, c', h, w), any resolution.
+        `spatial` is (N, c', h, w), any resolution.
         """
         spatial_at = SpatialPyramid(spatial)
         geometry: dict[str, Geometry] = {}
@@ -82,25 +81,19 @@ class FusedSGNet(SGNet):
         convs = {name: self.get_submodule(name) for name in self._strides}
         for name, conv in convs.items():
             self.set_submodule(name, FusedSConv2d(conv, name, self.config.spatial == 'features'))
-        if not SPATIAL_CHANNELS[self.config.spatial]:
-            return nn.ModuleDict()
-        return nn.ModuleDict(
-            {
-                str(stride): GeometryGenerator(
-                    [conv for name, conv in convs.items() if self._strides[name] == stride]
-                )
-                for stride in sorted(set(self._strides.values()))
-            }
-        )
+        generators = nn.ModuleDict()
+        if SPATIAL_CHANNELS[self.config.spatial]:
+            for stride in sorted(set(self._strides.values())):
+                alike = [conv for name, conv in convs.items() if self._strides[name] == stride]
+                generators[str(stride)] = GeometryGenerator(alike)
+        return generators
 
 
 class FusedSConv2d(SConv2d):
     """The convolution of an S-Conv with a folded BatchNorm; offsets and masks are given.
 
-    Args:
-        conv: S-Conv with the bias of the BatchNorm folded into it.
-        position: its name in the network.
-        keeps_generator: whether its own features are the spatial information.
+    `conv` has the bias of the BatchNorm folded into it; `position` is its name in the network. It
+    `keeps_generator` if its own features are the spatial information.
     """
 
     def __init__(self, conv: SConv2d, position: str, keeps_generator: bool) -> None:
@@ -204,8 +197,7 @@ def _side_by_side(layers: tuple[nn.Conv2d, ...], groups: int) -> nn.Conv2d:
 @torch.no_grad()
 def _merged_weight_generator(conv: SConv2d) -> nn.Conv2d:
     """f of eq. 6: the deformable 3x3 multiplied by the 1x1 after it."""
-    last = conv.weight_generator2
-    first = conv.weight_generator1
+    first, last = conv.weight_generator1, conv.weight_generator2
     merged = nn.Conv2d(first.shape[1], last.out_channels, tuple(first.shape[2:])).to(first)
     merged.weight.copy_(torch.einsum('kg,gcij->kcij', last.weight[:, :, 0, 0], first))
     merged.bias.copy_(last.bias)

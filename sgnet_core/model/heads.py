@@ -39,8 +39,7 @@ class AsppHead(nn.Module):
         leaky = nn.LeakyReLU(LEAKY_SLOPE, inplace=True)
         self.pooling = _conv_bn(in_channels, ASPP_CHANNELS, leaky)
         self.branches = nn.ModuleList(
-            [_conv_bn(in_channels, ASPP_CHANNELS, leaky)]
-            + [_conv_bn(in_channels, ASPP_CHANNELS, leaky, dilation=rate) for rate in ASPP_RATES]
+            _conv_bn(in_channels, ASPP_CHANNELS, leaky, dilation=rate) for rate in (0, *ASPP_RATES)
         )
         channels = ASPP_CHANNELS * (len(ASPP_RATES) + 2)
         self.bottleneck = _conv_bn(channels, HEAD_CHANNELS, leaky, nn.Dropout2d(DROPOUT))

@@ -109,11 +109,6 @@ class DeepStemResNet(nn.Module):
         return features[2], features[3]
 
 
-def sconv_blocks(depth: int) -> tuple[int, ...]:
-    """Blocks of a stage with an S-Conv: the first and the last two."""
-    return tuple(sorted({0, max(depth - 2, 0), depth - 1}))
-
-
 def _make_stage(
     block: type[Bottleneck] | type[BasicBlock],
     in_channels: int,
@@ -127,7 +122,7 @@ def _make_stage(
         stride = STAGE_STRIDES[stage] if index == 0 else 1
         # In a Bottleneck conv2 is the 3x3 that carries the stride; in a BasicBlock conv1 does.
         conv2_stride = stride if block is Bottleneck else 1
-        if spatial_channels != 0 and index in sconv_blocks(depth):
+        if spatial_channels != 0 and index in (0, depth - 2, depth - 1):
             conv2: nn.Module = SConv2d(width, width, spatial_channels, stride=conv2_stride)
         else:
             conv2 = nn.Conv2d(width, width, 3, conv2_stride, dilation, dilation, bias=False)

@@ -101,12 +101,9 @@ class SConv2d(nn.Module):
         s_projected = self.spatial_projector(s)  # (N, G, H, W)
         # Pixel coordinates need float32 even if autocast computes the rest in half precision.
         offset = self.offset_generator(s_projected).float()  # (N, 2K, H', W')
+        evenly = torch.ones_like(offset[:, ::2])
         s_sampled = modulated_deform_conv2d(
-            s_projected,
-            offset,
-            torch.ones_like(offset[:, ::2]),
-            self.weight_generator1,
-            **self.window,
+            s_projected, offset, evenly, self.weight_generator1, **self.window
         )  # (N, G, H', W')
         mask = torch.sigmoid(self.weight_generator2(s_sampled).float())  # (N, K, H', W')
         return offset, mask

@@ -14,13 +14,7 @@ from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
 from sgnet_core.model.sconv import Geometry, GeometryFn, SConv2d
 from sgnet_core.ops.joint_bilateral_upsampling import joint_bilateral_upsample
 
-SPATIAL_CHANNELS: dict[str, int | None] = {
-    'depth': 1,
-    'xyz': 3,
-    'hha': 3,
-    'features': None,
-    'none': 0,
-}
+SPATIAL_CHANNELS = {'depth': 1, 'xyz': 3, 'hha': 3, 'features': None, 'none': 0}
 """Channels c' of the spatial information for each choice of `spatial`.
 
 With `features` the input features of every S-Conv are its spatial information (the paper's Tab. V);
@@ -97,20 +91,16 @@ class SGNet(nn.Module):
         super().__init__()
         self.config = config
         variant = VARIANTS[config.variant]
-        channels = SPATIAL_CHANNELS[config.spatial]
+        channels, classes = SPATIAL_CHANNELS[config.spatial], config.num_classes
         if isinstance(variant, LiteVariant):
             self.backbone: nn.Module = EfficientNetLite(variant.width, variant.depth)
-            self.head: nn.Module = LightDecoder(
-                self.backbone.out_channels[1:], config.num_classes, channels
-            )
+            self.head: nn.Module = LightDecoder(self.backbone.out_channels[1:], classes, channels)
             auxiliary_channels = self.backbone.out_channels[2]
         else:
             self.backbone = DeepStemResNet(variant.block, variant.depths, channels)
             auxiliary_channels, out_channels = self.backbone.out_channels
-            self.head = variant.head(out_channels, config.num_classes)
-        self.auxiliary_head = (
-            PlainHead(auxiliary_channels, config.num_classes) if auxiliary else None
-        )
+            self.head = variant.head(out_channels, classes)
+        self.auxiliary_head = PlainHead(auxiliary_channels, classes) if auxiliary else None
 
     def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
         """Class scores before softmax.

@@ -98,44 +98,29 @@ def _channels_last(tensor: Tensor) -> Tensor:
 def _sampling_locations(
     offset: Tensor, kernel: Pair, window: tuple[Pair, Pair, Pair]
 ) -> tuple[Tensor, Tensor]:
-    """Sampling locations in pixels of the padded image: rows and columns.
+    """Rows and columns of the samples in the padded image, each (P, K), P = N H' W' pixels.
 
-    Args:
-        offset: (N, H', W', 2K) in pixels, (dy, dx) per kernel position.
-        kernel: (height, width).
-        window: stride, padding, dilation.
-
-    Returns:
-        Twice (P, K), P = N H' W' pixels.
+    `offset` is (N, H', W', 2K), (dy, dx) per kernel position; `window`: stride, padding, dilation.
     """
-    y, x = (_grid_locations(offset.shape[1 + i], kernel[i], i, window) for i in (0, 1))
-    start = (y[:, None, :, None], x[:, None])  # (H', 1, kernel height, 1), (W', 1, kernel width)
+    unshifted = []  # (H', kernel height), (W', kernel width)
+    axes = zip(offset.shape[1:3], kernel, *window, strict=True)
+    for length, positions, stride, padding, dilation in axes:
+        pixel = torch.arange(length, dtype=torch.float32)[:, None] * stride
+        position = torch.arange(positions, dtype=torch.float32) * dilation
+        unshifted.append(pixel + position + (_BEFORE - padding))
+    start = (unshifted[0][:, None, :, None], unshifted[1][:, None])
     dtype = torch.promote_types(offset.dtype, torch.float32)
     offset = offset.to(dtype).unflatten(3, (*kernel, 2))
     return tuple((offset[..., i] + start[i]).view(-1, kernel[0] * kernel[1]) for i in (0, 1))
 
 
-def _grid_locations(length: int, kernel: int, axis: int, window: tuple[Pair, Pair, Pair]) -> Tensor:
-    """Unshifted positions (length, kernel) along one axis, in pixels of the padded image."""
-    stride, padding, dilation = (values[axis] for values in window)
-    pixel = torch.arange(length, dtype=torch.float32)[:, None] * stride
-    return pixel + torch.arange(kernel, dtype=torch.float32) * dilation + (_BEFORE - padding)
-
-
 def _corners(
     y: Tensor, x: Tensor, mask: Tensor, size: Pair, images: int, rows_per_pixel: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """The four pixels around every sampling location and the factor of each, mask included.
+    """Table rows (P, K, 4) int32 of the pixels around every sample, and factors, mask included.
 
-    Args:
-        y, x: from `_sampling_locations`; overwritten with their fractional parts.
-        mask: (P, K).
-        size: (H, W) of an image.
-        images: N; in the table they lie one below the other.
-        rows_per_pixel: rows of the table per pixel: 1, or K for one per kernel position.
-
-    Returns:
-        Rows of the table of the padded images (P, K, 4) int32, and factors (P, K, 4).
+    The table holds N = `images` of `size` (H, W), one below the other, with a row per pixel or one
+    per pixel and kernel position. `y` and `x` are overwritten with their fractional parts.
     """
     for coordinate, length in ((y, size[0]), (x, size[1])):
         # All samples beyond the border are zero, so clamping changes nothing, even for infinity.

@@ -54,9 +54,8 @@ class Light:
         scale = np.float32(_MAP_FOCAL) / depth
         u, v = (axis * scale + np.float32(_MAP_CENTRE) for axis in (across, down))
         far = 1e3, 1e6, 0, 0
-        mean, square = cv2.split(
-            cv2.remap(self.moments, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, far)
-        )
+        moments = cv2.remap(self.moments, u, v, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT, far)
+        mean, square = cv2.split(moments)
         behind = np.maximum(depth - mean - np.float32(0.02), 0)
         variance = np.maximum(square - mean * mean, np.float32(4e-4))
         share = variance / (variance + behind * behind)

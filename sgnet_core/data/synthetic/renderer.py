@@ -143,9 +143,8 @@ def render(room: Room, pose: np.ndarray, intrinsics: CameraIntrinsics, rng) -> V
         emission = np.take(surfaces.emission, seen)
         # Light changes slowly: every second pixel each way is enough.
         half = np.s_[::2, ::2]
-        irradiance = room.lighting.on(
-            [p[half] for p in point], [n[half] for n in normal], free[top // 2 : (top + rows) // 2]
-        )
+        sparse = ([axis[half] for axis in vector] for vector in (point, normal))
+        irradiance = room.lighting.on(*sparse, free[top // 2 : (top + rows) // 2])
         for albedo, channel in zip(light, irradiance, strict=True):
             albedo *= cv2.resize(channel, seen.shape[::-1]) + emission
         rgb[strip] = _tone_map(light, room.gain, rng)

@@ -84,7 +84,11 @@ def lay_out(rng) -> Layout:
     # Nothing stands before the door.
     plan.taken.append(spot.occupied((1.0, 0.9, 2.0)))
     windows = [_add_window(rng, plan, room) for _ in range(int(rng.integers(1, 3)))]
-    lamp = _add_lamp(rng, plan, room)
+    # The lamp hangs from the middle of the ceiling.
+    pendant = build(rng, 'pendant', room)
+    (x, y, height), (_, depth, length) = np.array(plan.size_m) / (2, 2, 1), pendant.size_m
+    plan.add(pendant, Spot(x, y - depth / 2, 0.0, height - length))
+    lamp = np.array([x, y, height - 0.35])
     plan.place_items(rng, room, (*ROOMS[kind], *_EXTRAS))
     return Layout(plan, shell, [window for window in windows if window], lamp, daylight)
 
@@ -122,11 +126,3 @@ def _add_window(rng, plan: Plan, room: Materials) -> Window | None:
     inside = spot.moved(0, 1)
     normal = np.array([inside.x - spot.x, inside.y - spot.y, 0.0])
     return Window(np.array([spot.x, spot.y, sill + h / 2]), normal, (w - 0.16) * (h - 0.13))
-
-
-def _add_lamp(rng, plan: Plan, room: Materials) -> np.ndarray:
-    """A pendant in the middle of the ceiling; returns the position of its light, (3,)."""
-    pendant = build(rng, 'pendant', room)
-    (x, y, height), (_, depth, length) = np.array(plan.size_m) / (2, 2, 1), pendant.size_m
-    plan.add(pendant, Spot(x, y - depth / 2, 0.0, height - length))
-    return np.array([x, y, height - 0.35])

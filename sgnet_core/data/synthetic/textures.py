@@ -64,6 +64,7 @@ def _textures(rng) -> dict[str, np.ndarray]:
     clouds, grain = _fractal(rng, 128), _grain(rng)
     across, slat = np.abs(8 * x % 1 - 0.5), 20 * y % 1
     roofs, sky = _cells(0.5 + 0.3 * rng.random((1, 16))), np.clip(clouds * 2 - 0.9, 0, 1)
+    outdoors = np.where(y > roofs, 0.5 + 0.5 * clouds, 0.4 * (1 - y))
     words = (rng.random((48, 64)) < 0.7) & (np.arange(48)[:, None] % 2 == 0)
     return {
         'plain': _mix(0.12 * clouds),
@@ -83,9 +84,7 @@ def _textures(rng) -> dict[str, np.ndarray]:
         'slats': _mix(0.85 * slat**1.5, 0.7 * (slat > 0.9)),
         'gloss': _mix(0.9 * np.exp(-(((x + 0.7 * y - 0.7) / 0.25) ** 2))),
         'text': _mix(0.8 * _cells(words)),
-        'outdoors': _mix(
-            np.where(y > roofs, 0.5 + 0.5 * clouds, 0.4 * (1 - y)), sky * (y <= roofs)
-        ),
+        'outdoors': _mix(outdoors, sky * (y <= roofs)),
         **{f'blocks{i}': _mix(_blocks(rng), _blocks(rng) > 0.7) for i in range(3)},
         **{f'spines{i}': _spines(rng) for i in range(3)},
     }
