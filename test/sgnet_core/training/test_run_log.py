@@ -62,6 +62,9 @@ def test_resume_removes_later_epochs_and_incomplete_lines(tmp_path, incomplete):
     with closing(RunLog(tmp_path, epochs=4, images=12)) as log:
         for number in (1, 2):
             log.log_epoch(number, {'loss': 1 / number})
+    # TensorBoard sorts event files by name: the second, then a counter without leading zeros.
+    (events,) = (tmp_path / 'tensorboard').glob('events.out.tfevents.*')
+    events.rename(events.with_name('events.out.tfevents.0'))
     with (tmp_path / 'log.jsonl').open('a') as file:
         file.write(incomplete)
     with closing(RunLog(tmp_path, epochs=4, images=12, done=1)) as log:
