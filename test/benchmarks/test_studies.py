@@ -5,7 +5,6 @@ import importlib
 import json
 import sys
 from functools import partial
-from pathlib import Path
 
 import torch
 import ablation
@@ -27,7 +26,6 @@ from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.geometry.gravity import estimate_gravity
 from sgnet_core.model import SGNet, SGNetConfig, modulated_deform_conv2d
-from sgnet_core.training.config import load_train_config
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 TILTS_DEG = [(10.0, 4.0), (16.0, -3.0), (-12.0, 8.0)]
@@ -93,15 +91,6 @@ def test_im2col_and_its_gradients_equal_the_operator(keep_corners):
     torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-3)
 
 
-def test_positions_match_the_network():
-    found = sconv_operator.positions('sgnet_r50', (90, 130))
-    assert [p.name for p in found] == SGNet(SGNetConfig('sgnet_r50')).sconv_positions()
-    # At 96x160; the first S-Conv of the second stage carries a stride.
-    assert found[3][1:4] == ((128, 24, 40), (128, 128, 3, 3), (12, 20))
-    assert found[3].window['stride'] == 2
-    assert {p.out_size for p in found[6:]} == {(6, 10)}
-
-
 def test_all_implementations_of_the_operator_agree():
     window = {'stride': 2, 'padding': 1, 'dilation': 1}
     position = sconv_operator.Position('p', (4, 9, 14), (6, 4, 3, 3), (5, 7), window)
@@ -144,22 +133,6 @@ def test_the_ablation_trains_variants_and_keeps_finished_runs(tiny_dataset, tmp_
     before = (out / 'weights_only_seed3/scores.json').stat().st_mtime_ns
     assert set(run_study('ablation', *options, 'none')['variants']) == {'weights_only', 'none'}
     assert (out / 'weights_only_seed3/scores.json').stat().st_mtime_ns == before
-
-
-def test_the_schedule_of_the_ablation_is_valid():
-    config = load_train_config(Path(ablation.__file__).with_name('ablation.yaml'))
-    assert config.evaluate_every == config.epochs
-
-
-def test_mean_and_deviation_are_over_the_seeds_of_a_variant(tmp_path):
-    for name, miou in (('depth_seed0', 0.30), ('depth_seed1', 0.34), ('none_seed0', 0.25)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / 'scores.json').write_text(json.dumps({'miou': miou, 'seconds': 1.0}))
-    table = ablation.tabulate(tmp_path)
-    assert list(table) == ['none', 'depth']
-    assert table['depth']['mean'] == pytest.approx(0.32)
-    assert table['depth']['deviation'] == pytest.approx(0.04 / 2**0.5)
-    assert table['none']['deviation'] is None
 
 
 @pytest.fixture
