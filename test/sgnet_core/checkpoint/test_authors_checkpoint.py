@@ -49,11 +49,7 @@ def test_convert_command_writes_a_working_checkpoint(tmp_path, capsys, tiny_samp
 
 @pytest.mark.parametrize(
     ('variant', 'kept', 'dropped'),
-    [
-        ('sgnet_r50', 39.30, 34.56),
-        ('sgnet_r101', 58.30, 53.56),
-        ('sgnet_aspp_r101', 64.72, 59.98),
-    ],
+    [('sgnet_r50', 39.30, 34.56), ('sgnet_r101', 58.30, 53.56), ('sgnet_aspp_r101', 64.72, 59.98)],
 )
 def test_auxiliary_head_is_kept_or_dropped(variant, kept, dropped):
     state = constant_state(variant)
@@ -175,14 +171,10 @@ def test_code_in_a_file_is_not_run(function, old_format, tmp_path, capsys):
     assert not out.exists()
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-60])
-
-
 @pytest.mark.parametrize(
     ('spoil', 'problem'),
     [
-        (cut, 'cannot be read as a PyTorch file'),
+        (lambda path: path.write_bytes(path.read_bytes()[:-60]), 'cannot be read as a PyTorch'),
         (lambda path: path.write_bytes(b''), 'cannot be read as a PyTorch file'),
         (lambda path: path.write_text('<html>not found</html>'), 'cannot be read as a PyTorch'),
         (Path.unlink, 'does not exist'),
@@ -204,27 +196,21 @@ def test_unreadable_file_is_refused(spoil, problem, old_format, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('labels', 'problem'),
-    [('nyu41', '--labels must be one of nyu40, nyu37'), ('nyu37', 'has 40 classes, nyu37 has 37')],
+    ('name', 'options', 'problem'),
+    [
+        ('b', ['--labels', 'nyu41'], '--labels must be one of nyu40, nyu37'),
+        ('b', ['--labels', 'nyu37'], 'has 40 classes, nyu37 has 37'),
+        ('a.pth.tar', [], 'cannot be written to'),
+    ],
 )
-def test_convert_command_reports_errors_in_one_line(labels, problem, tmp_path, capsys):
-    path = write_authors_file(tmp_path / 'a.pth.tar', constant_state('sgnet_r50'))
-    out = tmp_path / 'out.safetensors'
-    argv = [str(path), str(out), '--variant', 'sgnet_r50', '--labels', labels]
-    assert run_command('sgnet_core', 'convert_checkpoint', argv) == 2
-    message = capsys.readouterr().err
-    assert problem in message
-    assert message.count('\n') == 1
-    assert not out.exists()
-
-
-def test_input_file_is_not_overwritten(tmp_path, capsys):
+def test_convert_command_reports_errors_in_one_line(name, options, problem, tmp_path, capsys):
     path = write_authors_file(tmp_path / 'a.pth.tar', constant_state('sgnet_r50'))
     before = path.read_bytes()
-    argv = [str(path), str(tmp_path / '.' / 'a.pth.tar'), '--variant', 'sgnet_r50']
+    argv = [str(path), f'{tmp_path}/./{name}', '--variant', 'sgnet_r50', *options]
     assert run_command('sgnet_core', 'convert_checkpoint', argv) == 2
-    assert 'cannot be written to' in capsys.readouterr().err
-    assert path.read_bytes() == before
+    message = capsys.readouterr().err
+    assert problem in message and message.count('\n') == 1
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == before
 
 
 @pytest.mark.parametrize('old_format', [True, False])

@@ -206,8 +206,7 @@ def test_invalid_arguments_are_named(tiny_dataset, tmp_path, capsys, arguments, 
 
 
 def test_out_must_differ_from_the_depth_folder(tiny_dataset, tmp_path, capsys):
-    folder = tmp_path / 'depth'
-    shutil.copytree(tiny_dataset.root / 'depth', folder)
+    folder = shutil.copytree(tiny_dataset.root / 'depth', tmp_path / 'depth')
     assert encode('hha', folder, '--camera', '9,9,3,4', '--out', folder) == 2
     assert 'choose another' in capsys.readouterr().err
     assert len(list(folder.iterdir())) == 5

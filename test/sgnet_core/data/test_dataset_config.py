@@ -74,6 +74,8 @@ def test_writer_resumes_an_interrupted_dataset(tmp_path, tiny_samples):
     with pytest.raises(KeyboardInterrupt), FolderWriter(tmp_path / 's', 's', camera) as writer:
         writer.write(Sample('0', tiny_samples[0].frame))
         raise KeyboardInterrupt
+    with pytest.raises(DataError, match=r'dataset\.yaml: no such file'):
+        FolderDataset(tmp_path / 's')
     with FolderWriter(tmp_path / 's', 's', camera, written=['0']) as writer:
         with pytest.raises(InputError, match="'0' is already written"):
             writer.write(Sample('0', tiny_samples[0].frame))

@@ -90,7 +90,8 @@ def test_depth_scale_and_invalid_values_apply(tiny_dataset):
     raw = np.full((24, 36), 10000, np.uint16)
     raw[0, :3] = (0, 65535, 7)
     cv2.imwrite(str(tiny_dataset.root / 'depth' / '0.png'), raw)
-    edit_yaml(tiny_dataset.root, depth_scale=0.0001, depth_invalid=[0, 65535])
+    # YAML takes 1e-4 for text.
+    edit_yaml(tiny_dataset.root, depth_scale='1e-4', depth_invalid=[0, 65535])
     depth_m = FolderDataset(tiny_dataset.root)[0].frame.depth_m
     assert depth_m.dtype == np.float32
     assert np.isnan(depth_m[0, :2]).all()
@@ -130,12 +131,11 @@ def test_indexed_png_gives_its_indices(tiny_dataset, bits):
 
 
 def test_ids_are_in_natural_order(tiny_dataset):
-    image = tiny_dataset.root / 'image'
     for old, new in (('0', '10'), ('1', '9'), ('2', '100')):
         for kind in ('image', 'depth', 'label'):
-            folder = tiny_dataset.root / kind
-            (folder / f'{old}.png').rename(folder / f'{new}.png')
-    (image / 'notes.txt').write_text('no frame')
+            path = tiny_dataset.root / kind / f'{old}.png'
+            path.rename(path.with_stem(new))
+    (tiny_dataset.root / 'image' / 'notes.txt').write_text('no frame')
     edit_yaml(tiny_dataset.root, pose=None)
     assert FolderDataset(tiny_dataset.root).ids == ('3', '4', '9', '10', '100')
 
@@ -151,11 +151,10 @@ def test_patterns_accept_glob_and_format_characters(tiny_dataset):
 
 def test_exif_rotation_is_not_applied(tiny_dataset):
     """Depth has no EXIF tag: turning the colour image alone would tear the two apart."""
-    bgr = np.zeros((24, 36, 3), np.uint8)
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # orientation: turned
     path = tiny_dataset.root / 'image' / '0.png'
-    PIL.Image.fromarray(bgr).save(path, 'JPEG', exif=exif)
+    PIL.Image.new('RGB', (36, 24)).save(path, 'JPEG', exif=exif)
     assert cv2.imread(str(path)).shape == (36, 24, 3)
     assert tiny_dataset[0].frame.rgb.shape == (24, 36, 3)
 
@@ -165,18 +164,7 @@ def test_optional_keys_have_defaults(tiny_dataset):
     path = tiny_dataset.root / 'dataset.yaml'
     path.write_text(path.read_text() + 'rate_hz:\n')
     dataset = FolderDataset(tiny_dataset.root)
-    assert dataset.name == 'tiny_dataset'
-    assert dataset.rate_hz is None
-    assert dataset.splits == ()
-
-
-def test_depth_scale_accepts_1e_3(tiny_dataset):
-    path = tiny_dataset.root / 'dataset.yaml'
-    path.write_text(path.read_text().replace('depth_scale: 0.001', 'depth_scale: 1e-3'))
-    assert yaml.safe_load(path.read_text())['depth_scale'] == '1e-3'
-    np.testing.assert_array_equal(
-        FolderDataset(tiny_dataset.root)[0].frame.depth_m, tiny_dataset[0].frame.depth_m
-    )
+    assert (dataset.name, dataset.rate_hz, dataset.splits) == ('tiny_dataset', None, ())
 
 
 def test_files_with_a_byte_order_mark_are_read(tiny_dataset):
@@ -351,15 +339,6 @@ def test_writer_rejects_a_folder_that_is_not_empty(tmp_path, tiny_dataset, name)
 def writer_of(root: Path, samples: list[Sample]) -> FolderWriter:
     camera = samples[0].frame.intrinsics
     return FolderWriter(root, 'cut', camera, NYU40.class_names, with_pose=True)
-
-
-def test_interrupted_writer_leaves_no_dataset(tmp_path, tiny_samples):
-    with pytest.raises(KeyboardInterrupt), writer_of(tmp_path / 'set', tiny_samples) as writer:
-        writer.write(tiny_samples[0])
-        raise KeyboardInterrupt
-    assert (tmp_path / 'set' / 'image' / '0.jpg').is_file()
-    with pytest.raises(DataError, match=r'dataset\.yaml: no such file'):
-        FolderDataset(tmp_path / 'set')
 
 
 def test_writer_checks_every_sample(tmp_path, tiny_samples):

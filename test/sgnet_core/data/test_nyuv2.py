@@ -11,7 +11,7 @@ from sgnet_core.cli.runner import run_command
 from sgnet_core.data import nyuv2
 from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.errors import DataError
-from sgnet_core.labels import NYU37, NYU40, nyu40_to_nyu13
+from sgnet_core.labels import NYU40, nyu40_to_nyu13
 from sgnet_core.types import UNLABELLED
 
 published = pytest.importorskip('published_files', reason='h5py and SciPy write the files')
@@ -73,15 +73,12 @@ def test_raw_depth_has_missing_pixels(mat, arrays):
 def test_fewer_classes_follow_from_the_40(mat, arrays, classes):
     dataset = nyuv2.Nyuv2Dataset(mat, classes=classes)
     assert len(dataset.class_names) == classes
-    of40 = {
-        37: [i if i < len(NYU37) else UNLABELLED for i in range(40)],
-        13: nyu40_to_nyu13.tolist(),
-    }[classes]
+    of40 = nyu40_to_nyu13.tolist() if classes == 13 else [*range(37), *[UNLABELLED] * 3]
     expected = np.array([*of40, *[UNLABELLED] * 216], np.uint8)[classes40(arrays['labels'][4])]
     np.testing.assert_array_equal(dataset.load('0005').labels, expected)
 
 
-def test_interrupted_conversion_resumes_to_the_same_folder(tmp_path, mat, monkeypatch, capsys):
+def test_interrupted_conversion_resumes_with_the_same_options(tmp_path, mat, monkeypatch, capsys):
     whole, cut = tmp_path / 'whole', tmp_path / 'cut'
     assert prepare(mat, whole) == 0
     load = nyuv2.Nyuv2Dataset.load
@@ -101,6 +98,8 @@ def test_interrupted_conversion_resumes_to_the_same_folder(tmp_path, mat, monkey
     assert '3 of 6 frames; the same command continues' in capsys.readouterr().err
     with pytest.raises(DataError, match=r'dataset\.yaml: no such file'):
         FolderDataset(cut)
+    assert prepare(mat, cut, '--depth', 'raw') == 2
+    assert 'raw' in (error := capsys.readouterr().err) and 'filled' in error
     # As a kill leaves it: a file and a line of the journal half written.
     (cut / 'depth' / '0004.png.77.partial').write_bytes(b'\x89PNG')
     with (cut / 'unfinished.jsonl').open('a') as journal:
@@ -112,21 +111,6 @@ def test_interrupted_conversion_resumes_to_the_same_folder(tmp_path, mat, monkey
     assert files == {path.relative_to(cut) for path in cut.rglob('*') if path.is_file()}
     for file in files:
         assert (whole / file).read_bytes() == (cut / file).read_bytes()
-
-
-def test_conversion_does_not_resume_with_other_options(tmp_path, mat, monkeypatch, capsys):
-    def interrupted(self, sample_id):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(nyuv2.Nyuv2Dataset, 'load', interrupted)
-        assert prepare(mat, tmp_path / 'out') == 130
-    assert prepare(mat, tmp_path / 'out', '--depth', 'raw') == 2
-    assert 'raw' in (error := capsys.readouterr().err) and 'filled' in error
-    (tmp_path / 'other').mkdir()
-    (tmp_path / 'other' / 'mine.txt').touch()
-    assert prepare(mat, tmp_path / 'other') == 2
-    assert 'not an empty folder' in capsys.readouterr().err
 
 
 def small(arrays, **changes):
@@ -150,16 +134,12 @@ def test_wrong_variables_are_named(tmp_path, arrays, changes, message):
         nyuv2.Nyuv2Dataset(mat)
 
 
-def test_files_of_another_kind_are_named(tmp_path, mat, capsys):
+def test_files_of_another_kind_and_used_folders_are_named(tmp_path, mat, capsys):
     for name in ('classMapping40.mat', 'splits.mat'):
         shutil.copy(mat.parent / name, tmp_path)
     content = mat.read_bytes()
     bad = tmp_path / 'bad.mat'
-    for data in (
-        content[: len(content) // 2],
-        b'',
-        (mat.parent / 'splits.mat').read_bytes(),
-    ):
+    for data in (content[: len(content) // 2], b'', (mat.parent / 'splits.mat').read_bytes()):
         bad.write_bytes(data)
         assert prepare(bad, tmp_path / 'out') == 2
         error = capsys.readouterr().err
@@ -167,6 +147,8 @@ def test_files_of_another_kind_are_named(tmp_path, mat, capsys):
     assert prepare(tmp_path / 'none.mat', tmp_path / 'out') == 2
     assert 'none.mat: no such file' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+    assert prepare(mat, tmp_path) == 2
+    assert 'not an empty folder' in capsys.readouterr().err
 
 
 def test_missing_meta_files_are_named(tmp_path, mat):

@@ -42,10 +42,9 @@ def test_frames_have_intrinsics_depth_and_labels(data, depth):
     dataset = SunRgbdDataset(data, depth=depth)
     assert dataset.ids == IDS
     assert dataset.class_names == NYU37.class_names
-    for name, size in published.SUN_FRAMES.items():
+    for name, (height, width) in published.SUN_FRAMES.items():
         folder = data.parent / name
         sample = dataset.load(frame_id(name))
-        height, width = size
         assert sample.frame.intrinsics == CameraIntrinsics(
             width, height, width + 0.5, width + 0.25, width / 2, height / 2
         )
@@ -94,12 +93,8 @@ def test_archive_and_folder_convert_alike(data, tmp_path, capsys):
     assert dataset.ids == IDS and dataset.intrinsics is None
     assert FolderDataset(tmp_path / 'b', 'train').ids
     summary = json.loads((tmp_path / 'b.json').read_text())
-    assert {name: camera['frames'] for name, camera in summary['cameras'].items()} == {
-        'kv1': 2,
-        'kv2': 1,
-        'realsense': 1,
-        'xtion': 1,
-    }
+    frames = {name: camera['frames'] for name, camera in summary['cameras'].items()}
+    assert frames == {'kv1': 2, 'kv2': 1, 'realsense': 1, 'xtion': 1}
     assert summary['cameras']['kv2']['sizes'] == ['41x30']
     assert summary['splits'] == {'train': 3, 'test': 2, 'fit': 3}
     # `chair`, `night stand`, and what the toolbox calls 37.
@@ -142,13 +137,9 @@ def test_frame_ids_do_not_depend_on_the_folder(data, tmp_path):
     assert alone.ids == ('one',) and alone.camera('one') == 'unknown'
 
 
-def many_frames(root, count):
-    frames = {f'SUNRGBD/kv2/kinect2data/f{index:03d}': (9, 13) for index in range(count)}
-    return published.write_sunrgbd(root, frames)
-
-
 def test_one_bad_frame_in_a_hundred_is_skipped(tmp_path, capsys):
-    data = many_frames(tmp_path, 100)
+    frames = {f'SUNRGBD/kv2/kinect2data/f{index:03d}': (9, 13) for index in range(100)}
+    data = published.write_sunrgbd(tmp_path, frames)
     cut = data / 'kv2' / 'kinect2data' / 'f041' / 'image' / 'f.jpg'
     cut.write_bytes(cut.read_bytes()[:300])
     assert prepare(data, tmp_path / 'out') == 0

@@ -113,13 +113,6 @@ def test_auto_is_the_faster_backend(runtime, cache, tmp_path, variant, precision
     assert engine in Segmenter.from_checkpoint(path, 'cpu', precision).description
 
 
-def test_auto_falls_back_to_torch(monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    with caplog.at_level('INFO'):
-        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
-    assert 'pip install' in caplog.text
-
-
 @pytest.mark.parametrize(
     ('precision', 'backend', 'message'),
     [
@@ -132,10 +125,13 @@ def test_unsupported_options_are_errors(precision, backend, message):
         Segmenter.from_checkpoint(precision=precision, backend=backend)
 
 
-def test_missing_onnxruntime_is_an_error(monkeypatch):
+def test_missing_onnxruntime_is_an_error_and_auto_falls_back(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(InputError, match=r"pip install 'onnxruntime>=1.25'.*backend torch"):
         Segmenter.from_checkpoint(device='cpu', backend='onnxruntime')
+    with caplog.at_level('INFO'):
+        assert ', torch,' in Segmenter.from_checkpoint(device='cpu').description
+    assert 'pip install' in caplog.text
 
 
 def test_old_onnxruntime_is_an_error(runtime, monkeypatch):

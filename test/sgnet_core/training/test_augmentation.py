@@ -25,6 +25,7 @@ from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample
 
 CAMERA = CameraIntrinsics(168, 120, 150.0, 145.0, 80.5, 62.0)
 CONFIG = TrainConfig(crop_size=(64, 96), scale=(0.6, 1.5))
+SPEC = InputSpec(64, 96, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
 NORMAL, DISTANCE_M = np.array([0.4, -0.3, 1.0]), 2.0
 
 
@@ -84,14 +85,13 @@ def test_training_resizes_like_inference(plane, size):
 
 def test_sensor_effects_keep_the_labels(plane, monkeypatch):
     """All effects and no effect differ in depth and colour, not in labels."""
-    spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
     seen = []
     for probability in (0.0, 1.0):
         for module in (augmentation, depth_noise):
             for name in [n for n in vars(module) if n.endswith('_PROBABILITY')]:
                 if name not in ('FLIP_PROBABILITY', 'TOTAL_LOSS_PROBABILITY'):
                     monkeypatch.setattr(module, name, probability)
-        seen.append(augment(plane, spec, CONFIG, np.random.default_rng(6)))
+        seen.append(augment(plane, SPEC, CONFIG, np.random.default_rng(6)))
     (image, spatial, labels), (worse_image, worse_spatial, same_labels) = seen
     assert torch.equal(labels, same_labels)
     assert not torch.equal(spatial, worse_spatial)
@@ -103,9 +103,8 @@ def test_degrade_depth_false_keeps_measured_depth(plane, monkeypatch):
     monkeypatch.setattr(
         augmentation, 'degrade_depth', lambda depth_m, *_: np.full_like(depth_m, np.nan)
     )
-    spec = InputSpec(64, 96, 'rgb', (127.0,) * 3, (128.0,) * 3, 'depth')
     degraded, measured = (
-        augment(plane, spec, config, np.random.default_rng(6))[1]
+        augment(plane, SPEC, config, np.random.default_rng(6))[1]
         for config in (CONFIG, dataclasses.replace(CONFIG, degrade_depth=False))
     )
     assert (degraded == degraded[0, 0, 0]).all()
@@ -136,8 +135,7 @@ def test_each_colour_effect_is_mild_and_reproducible(plane, monkeypatch, effect)
     for seed in range(6):
         worse, again = (degrade_colour(rgb, np.random.default_rng(seed)) for _ in '12')
         np.testing.assert_array_equal(worse, again)
-        assert worse.shape == rgb.shape
-        assert worse.dtype == np.uint8
+        assert (worse.shape, worse.dtype) == (rgb.shape, np.uint8)
         difference = np.abs(worse.astype(int) - rgb).mean()
         assert difference == 0 if effect is None else 0 < difference < 8
 
