@@ -200,7 +200,7 @@ def test_invalid_options_are_rejected(bag_path, convert, options, message):
     assert message in said
 
 
-@pytest.mark.parametrize(('options', 'count'), [('', 5), ('--split val', 2), ('--limit 3', 3)])
+@pytest.mark.parametrize(('options', 'count'), [('--split val', 2), ('--limit 3', 3)])
 def test_frames_to_bag_applies_split_and_limit(tiny_dataset, tmp_path, options, count):
     argv = [str(tiny_dataset.root), str(tmp_path / 'bag'), *options.split()]
     assert run_command('sgnet_ros', 'frames_to_bag', argv) == 0

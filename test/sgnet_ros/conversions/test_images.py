@@ -12,13 +12,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sgnet_core.errors import InputError
-from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.images import (
     MessageError,
     depth_from_msg,
     depth_to_msg,
     images_from_msgs,
-    registered_frame,
     rgb_from_msg,
     rgb_to_msg,
     stamp_ns,
@@ -181,24 +179,6 @@ def test_odd_width_yuv_is_rejected():
     rows = np.zeros((2, 5 * 2), np.uint8)
     with pytest.raises(MessageError, match='5x2 yuv422'):
         rgb_from_msg(image_msg('yuv422', rows, width=5))
-
-
-@pytest.mark.parametrize(
-    ('colour', 'depth', 'width', 'stream', 'text'),
-    [
-        ('jpeg', '16UC1', 6, 'rgb/image', 'jpeg'),
-        ('rgb8', '32SC1', 6, 'depth/image', '32SC1'),
-        ('rgb8', 'short', 6, 'depth/image', 'depth 6x3, colour 6x4'),
-        ('rgb8', '16UC1', 8, 'rgb/camera_info', 'intrinsics are for 8x4'),
-    ],
-)
-def test_errors_name_their_stream(colour, depth, width, stream, text):
-    rows = random_rows(2)[:3] if depth == 'short' else random_rows(2)
-    depth_msg = image_msg('16UC1' if depth == 'short' else depth, rows)
-    camera = CameraIntrinsics(width, 4, 5.0, 5.0, 3.5, 1.5)
-    with pytest.raises(MessageError, match=text) as caught:
-        registered_frame(*images_from_msgs(image_msg(colour, random_rows(3)), depth_msg), camera)
-    assert caught.value.stream == stream
 
 
 def test_outputs_have_header_bytes_and_sizes():

@@ -65,6 +65,5 @@ def test_label_info_has_the_fields_of_vision_msgs(monkeypatch):
 
     package = SimpleNamespace(VisionClass=VisionClass, LabelInfo=LabelInfo)
     monkeypatch.setattr(masks, 'vision_msgs', package)
-    header = Header(frame_id='camera')
-    info = label_info_to_msg(('wall', 'floor'), header)
-    assert info == LabelInfo(header, [VisionClass(0, 'wall'), VisionClass(1, 'floor')])
+    info = label_info_to_msg(('wall', 'floor'), HEADER)
+    assert info == LabelInfo(HEADER, [VisionClass(0, 'wall'), VisionClass(1, 'floor')])

@@ -4,7 +4,6 @@
 import time
 
 import numpy as np
-import pytest
 from fake_node import FakeSegmenter, HeldSegmenter
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
@@ -158,13 +157,12 @@ def test_duplicate_node_name_is_reported_once(ros):
     assert sum('nodes have the name' in line for line in ros.log()) == 1
 
 
-@pytest.mark.parametrize('frames', [120])
-def test_every_frame_of_a_disturbed_stream_is_counted(ros, frames):
+def test_every_frame_of_a_disturbed_stream_is_counted(ros):
     """Good ones, sizes that differ, damage, duplicates and jumps back, in any order."""
     node, camera = ros.node_and_camera(queue__policy='all', **QUIET)
     rng = np.random.default_rng(0)
     stamp = T0
-    for index in range(frames):
+    for index in range(120):
         kind = rng.integers(0, 6)
         stamp += {4: 0, 5: -3 * SECOND}.get(int(kind), SECOND // 30)
         parts = camera_messages(6, 4)
@@ -185,5 +183,5 @@ def test_every_frame_of_a_disturbed_stream_is_counted(ros, frames):
 
     ros.spin_until(settled, 'every pair has its end')
     counts = node.counters.counts()
-    assert counts.masks > frames / 4
+    assert counts.masks > 30
     assert {'bad_rgb', 'bad_depth', 'duplicate_stamp'} <= set(counts.dropped)

@@ -30,6 +30,7 @@ from sgnet_ros.node.process import serve
 HERE = Path(__file__).resolve().parents[1]
 REPOSITORY = HERE.parents[1]
 DROPPED_BEFORE_PAIRING = {'rgb_unmatched', 'depth_unmatched', 'duplicate_stamp', 'time_jump'}
+CONFIGURE = Transition(id=Transition.TRANSITION_CONFIGURE)
 COMMAND = [sys.executable, '-m', 'sgnet_ros', 'segmentation_node']
 
 
@@ -57,10 +58,13 @@ def ended(process, number):
     return process.returncode, out, err
 
 
-def run(*arguments):
-    return subprocess.run(
-        arguments, env=environment(), capture_output=True, text=True, timeout=120, check=False
-    )
+def statistics(process, number):
+    """The counts of a node that this signal ends well."""
+    status, out, err = ended(process, number)
+    assert status == 0, err
+    assert 'Traceback' not in err
+    assert '[segmentation]: pairs ' in err.splitlines()[-1]
+    return json.loads(out)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +76,11 @@ def run(*arguments):
 )
 def test_wrong_usage_prints_one_line(ros_domain_id, monkeypatch, parameter, words):
     monkeypatch.setenv('ROS_DOMAIN_ID', str(ros_domain_id))
-    done = run(*COMMAND, '--ros-args', '-p', parameter)
-    assert done.returncode == 2
-    assert all(word in done.stderr.splitlines()[-1] for word in words)
-    assert 'Traceback' not in done.stderr
+    process = popen([*COMMAND, '--ros-args', '-p', parameter], environment())
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert all(word in err.splitlines()[-1] for word in words)
+    assert 'Traceback' not in err
 
 
 @pytest.fixture
@@ -121,11 +126,7 @@ def test_signal_ends_the_node_with_one_line_of_statistics(ros, program, number):
     camera = connected(ros)
     masks = camera.received[MASK]
     send_until(ros, camera, lambda: masks)
-    status, out, err = ended(process, number)
-    assert status == 0, err
-    assert 'Traceback' not in err
-    assert '[segmentation]: pairs ' in err.splitlines()[-1]
-    counts = json.loads(out)
+    counts = statistics(process, number)
     assert counts['masks'] >= len(masks)
     paired = [n for cause, n in counts['dropped'].items() if cause not in DROPPED_BEFORE_PAIRING]
     assert counts['pairs'] == counts['masks'] + sum(paired)
@@ -157,25 +158,15 @@ def deactivating(ros, program):
     return process, camera
 
 
-def configuring(ros, program):
-    process, camera = program('load', 'autostart:=false'), ros.camera()
-    transition = Transition(id=Transition.TRANSITION_CONFIGURE)
-    asked(ros, camera, ChangeState, 'change_state', transition=transition)
-    ros.spin_until(lambda: hangs(process), 'the loading')
-    return process, camera
+def loading(behaviour, service=None, kind=None, **request):
+    def state(ros, program):
+        process = program(behaviour, f'autostart:={str("transition" not in request).lower()}')
+        if service:
+            asked(ros, ros.camera(), kind, service, **request)
+        ros.spin_until(lambda: hangs(process), 'the loading')
+        return process, None
 
-
-def starting(ros, program):
-    process = program('load')
-    ros.spin_until(lambda: hangs(process), 'the loading')
-    return process, None
-
-
-def reloading(ros, program):
-    process, camera = program('reload'), ros.camera()
-    asked(ros, camera, Trigger, 'reload_model')
-    ros.spin_until(lambda: hangs(process), 'the loading')
-    return process, camera
+    return state
 
 
 @pytest.mark.parametrize(
@@ -183,19 +174,15 @@ def reloading(ros, program):
     [
         (at_a_frame, signal.SIGTERM),
         (deactivating, signal.SIGINT),
-        (starting, signal.SIGINT),
-        (configuring, signal.SIGTERM),
-        (reloading, signal.SIGINT),
+        (loading('load'), signal.SIGINT),
+        (loading('load', 'change_state', ChangeState, transition=CONFIGURE), signal.SIGTERM),
+        (loading('reload', 'reload_model', Trigger), signal.SIGINT),
     ],
 )
 def test_signal_ends_a_busy_node(ros, program, state, number):
     """The interrupted work never ends."""
     process, _ = state(ros, program)
-    status, out, err = ended(process, number)
-    assert status == 0, err
-    assert 'Traceback' not in err
-    assert '[segmentation]: pairs ' in err.splitlines()[-1]
-    assert json.loads(out)['masks'] == 0
+    assert statistics(process, number)['masks'] == 0
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
