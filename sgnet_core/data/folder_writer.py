@@ -153,7 +153,10 @@ class FolderWriter:
                     f'dataset was started with{"" if wants else "out"}; all frames must agree'
                 )
         if sample.labels is not None:
-            check_class_ids(sample.labels, len(self._class_names or ()))
+            try:
+                check_class_ids(sample.labels, len(self._class_names or ()))
+            except InputError as error:
+                raise InputError(f'frame {sample.id!r}: {error}') from error
 
 
 def _lines(lines: Iterable[str]) -> bytes:

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from sgnet_core.errors import ConfigError, SgnetError
+from sgnet_core.errors import ConfigError, SgnetError, renamed_keys
 from sgnet_core.io.files import atomic_write
-from sgnet_core.training.config import TrainConfig, as_plain
+from sgnet_core.training.config import RENAMED, TrainConfig, as_plain
 
 
 def save_training_state(path: Path, state: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
             'best.safetensors with --init'
         ) from error
     # A setting that is newer than the state had its default value.
-    before = as_plain(TrainConfig()) | before
+    before = as_plain(TrainConfig()) | renamed_keys(before, RENAMED, str(path))
     for name, value in settings.items():
         if name != 'epochs' and before.get(name) != value:
             raise ConfigError(

@@ -41,7 +41,7 @@ class BagWriter(AbstractContextManager):
     """A new bag folder. As a context manager, an error removes the bag.
 
     Raises:
-        InputError: `path` exists.
+        InputError: `path` exists, or `storage` is not mcap or sqlite3.
         SgnetError: the bag cannot be written.
     """
 
@@ -49,8 +49,10 @@ class BagWriter(AbstractContextManager):
         self.path = path
         if path.exists():
             raise InputError(f'{path} exists; remove it or choose another name')
-        plugin = StoragePlugin[storage.upper()]
-        self._writer = Writer(path, version=_BAG_VERSION, storage_plugin=plugin)
+        plugins = {plugin.name.lower(): plugin for plugin in StoragePlugin}
+        if storage not in plugins:
+            raise InputError(f'storage must be one of {", ".join(plugins)}, got {storage!r}')
+        self._writer = Writer(path, version=_BAG_VERSION, storage_plugin=plugins[storage])
         self._connections: dict[str, interfaces.Connection] = {}
         with self._writing():
             self._writer.open()

@@ -355,6 +355,7 @@ def test_writer_checks_every_sample(tmp_path, tiny_samples):
         "'9' comes without labels, but the dataset was started with": {'id': '9', 'labels': None},
         "'9' comes without pose, but the dataset was started with": {'id': '9', 'pose': None},
         'with intrinsics None for several cameras': {'id': '9', 'frame': other_camera},
+        "frame '9': class id 40": {'id': '9', 'labels': np.full_like(first.labels, 40)},
     }.items():
         with pytest.raises(InputError, match=message):
             writer.write(dataclasses.replace(first, **changes))

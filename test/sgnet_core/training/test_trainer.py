@@ -197,6 +197,16 @@ def test_resume_refuses_a_damaged_state(training, tmp_path):
         run.resume()
 
 
+def test_resume_refuses_other_settings_and_knows_their_old_names(training, caplog):
+    run = training('.', depth_fill='constant')
+    run.settings['holes'] = run.settings.pop('depth_fill')
+    run._save_state()
+    with pytest.raises(ConfigError, match='trained with depth_fill: constant, now it is smooth'):
+        training('.').resume()
+    training('.', depth_fill='constant').resume()
+    assert "'holes' is now called 'depth_fill'" in caplog.text
+
+
 def test_frozen_blocks_do_not_change(training):
     run = training(frozen_blocks=2, epochs=1)
     before = {k: v.clone() for k, v in run.network.backbone.state_dict().items()}

@@ -78,6 +78,7 @@ def test_error_removes_the_bag(tmp_path, tiny_samples):
         ({'path': '.'}, 'exists'),
         ({'rate_hz': 0.0}, 'above 0 Hz'),
         ({'samples': []}, 'no frames'),
+        ({'storage': 'bz2'}, "storage must be one of sqlite3, mcap, got 'bz2'"),
     ],
 )
 def test_write_bag_rejects_invalid_arguments(tmp_path, tiny_samples, change, message):
