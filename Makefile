@@ -2,6 +2,7 @@
 # make demo              generated rooms through the node over DDS; demo_output/ shows what came out
 # make demo FRAMES=DIR   the same for a folder data set
 # make test              linters and tests
+# make fuzz              the property tests with many random examples
 # The first of them creates .venv at the versions of constraints.txt. Needs Python 3.10 to 3.13 with
 # venv, and make. PYTHON=/path/to/python chooses the interpreter.
 
@@ -13,7 +14,7 @@ INSTALLED := $(VENV)/installed.stamp
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10)
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: demo test lint clean
+.PHONY: demo test fuzz lint clean
 
 demo: $(INSTALLED)
 	$(PY) -m sgnet_ros demo $(if $(FRAMES),--frames '$(FRAMES)')
@@ -22,13 +23,16 @@ demo: $(INSTALLED)
 test: lint
 	OMP_NUM_THREADS=1 $(PY) -m pytest -rs -n auto --dist worksteal
 
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -rs -n auto -m hypothesis --hypothesis-profile fuzz --timeout 0
+
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache
 
 clean:
-	rm -rf $(VENV) build install log demo_output *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build install log demo_output *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What pip leaves half done is finished by the next run: the stamp comes last.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.folder_writer import FolderWriter
@@ -18,6 +19,13 @@ from sgnet_ros.compat.distributions import localhost_only
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOMAINS = range(1, 101)
+
+# The suite tries the same examples in every run; `make fuzz` tries new ones and keeps failures.
+settings.register_profile('suite', max_examples=50, deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    'fuzz', max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile('suite')
 
 
 def pytest_configure() -> None:
