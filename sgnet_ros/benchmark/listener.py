@@ -21,6 +21,8 @@ OUTPUTS = {topic.name.removeprefix('~/'): topic for topic in FRAME_OUTPUTS}
 class Listener:
     """Records when the outputs of the node `segmentation` arrive as messages in Python.
 
+    The node is in the namespace of `node`.
+
     Attributes:
         latency_ms: output -> colour stamp in ns -> time from that stamp to the arrival.
         last_arrival_s: on the monotonic clock; None before the first message.
@@ -34,11 +36,11 @@ class Listener:
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
         for output in outputs:
-            topic = f'/segmentation/{output}'
+            topic = f'segmentation/{output}'
             callback = partial(self._store, output)
             node.create_subscription(OUTPUTS[output].kind, topic, callback, QUEUE_DEPTH)
         # This one comes last: the node discovers subscriptions in the order of their creation.
-        labels_topic = LABELS.name.replace('~', '/segmentation')
+        labels_topic = LABELS.name.replace('~', 'segmentation')
         node.create_subscription(LABELS.kind, labels_topic, self._note_labels, LABELS.qos)
 
     def spin(self, timeout_s: float) -> None:

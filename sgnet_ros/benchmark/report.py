@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sgnet_core.benchmark.report import as_text as values_as_text
+from sgnet_core.errors import SgnetError
 from sgnet_ros.benchmark.suite import Case, Observation, Sample
 from sgnet_ros.monitoring.counters import percentiles
 from sgnet_ros.replay.mask_subscriber import BEFORE_PAIRING
@@ -40,6 +41,18 @@ def row(case: Case, seen: Observation) -> dict[str, Any]:
         'overhead_ms': latency['p50'] - segment['p50'] if latency else None,
         **_usage(seen.samples),
     }
+
+
+def check_counts(row: Mapping[str, Any]) -> None:
+    """Raise SgnetError if the counts of a row contradict each other."""
+    if row['unaccounted'] or row['not_received'] < 0 or row['pairs'] > row['sent']:
+        counts = ', '.join(
+            f'{row[key]} {key}' for key in ('sent', 'pairs', 'masks', 'unaccounted', 'not_received')
+        )
+        raise SgnetError(
+            f'{row["name"]}: the counts contradict each other ({counts}): this case measured '
+            'nothing; stop other nodes of this ROS domain, and report it if it happens again'
+        )
 
 
 def _usage(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import math
 import os
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,15 +108,18 @@ def run_case(
     """
     node_json, camera_json = folder / 'node.json', folder / 'camera.json'
     camera_argv = (*case.size, case.rate_hz, case.seconds, camera_json)
+    # Other nodes of the domain, for example of a second run, must not take part.
+    ros = ['--ros-args', '-r', f'__ns:=/benchmark_{uuid.uuid4().hex}']
     if case.fake_network_ms is None:
         node_argv = ('sgnet_ros', folder, 'segmentation_node', '--json', node_json)
     else:
         fake_network = 'sgnet_ros.benchmark.fake_network'
         node_argv = (fake_network, folder, case.fake_network_ms, node_json)
-    ros = ['--ros-args']
-    for name, value in parameters.items():
-        ros += ['-p', f'{name}:={value}']
-    with ros_node('benchmark_listener', []) as listening_node, _start(*node_argv, *ros) as node:
+    options = [word for item in parameters.items() for word in ('-p', ':='.join(item))]
+    with (
+        ros_node('benchmark_listener', ros) as listening_node,
+        _start(*node_argv, *ros, *options) as node,
+    ):
         listener = Listener(listening_node, case.outputs)
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         while not listener.node_is_ready:
@@ -124,7 +128,7 @@ def run_case(
                 raise SgnetError(
                     f'{node.name} was not ready after {READY_TIMEOUT_S:g} s: {node.describe_end()}'
                 )
-        with _start('sgnet_ros.benchmark.synthetic_camera', folder, *camera_argv) as camera:
+        with _start('sgnet_ros.benchmark.synthetic_camera', folder, *camera_argv, *ros) as camera:
             samples = _watch(listener, node, camera, stop)
             camera.check()
         ended_s = time.monotonic()

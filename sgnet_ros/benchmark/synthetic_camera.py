@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A camera process: colour, depth and camera_info of any size at a steady rate.
 
-python -m sgnet_ros.benchmark.synthetic_camera HEIGHT WIDTH HZ SECONDS FILE
+python -m sgnet_ros.benchmark.synthetic_camera HEIGHT WIDTH HZ SECONDS FILE --ros-args ...
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class SyntheticCamera:
 
 def main(height: str, width: str, rate_hz: str, seconds: str, json_file: str) -> None:
     """Run the camera, then write `{"sent": frames}`."""
-    with interruptible() as stop, ros_node('benchmark_camera', []) as node:
+    with interruptible() as stop, ros_node('benchmark_camera') as node:
         camera = SyntheticCamera(node, int(height), int(width))
         camera.wait_for_node(stop)
         sent = camera.run(float(rate_hz), float(seconds), stop)
@@ -90,4 +90,4 @@ def main(height: str, width: str, rate_hz: str, seconds: str, json_file: str) ->
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:])
+    main(*sys.argv[1:6])

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from sgnet_core.benchmark.report import environment
-    from sgnet_ros.benchmark.report import as_text, row
+    from sgnet_ros.benchmark.report import as_text, check_counts, row
     from sgnet_ros.benchmark.suite import run_case
     from sgnet_ros.compat.dds_profile import large_image_profile
     from sgnet_ros.compat.ros_domain import private_domain
@@ -101,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
     write_json(args.json, values)
     if ended_by is not None:
         raise ended_by
+    for made in rows:
+        check_counts(made)
     return 0
 
 

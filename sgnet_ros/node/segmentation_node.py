@@ -163,6 +163,8 @@ class SegmentationNode(LifecycleNode):
         worker = self._worker
         self._watchdog = self._subscriber = self._worker = None
         ended = worker is None or worker.stop(timeout_s)
+        if not ended:
+            self.counters.dropped('stopped')  # the frame in progress is given up
         if worker is not None:
             self._diagnostics.publish()  # the final counts
         return ended and not self._service_calls.running_threads

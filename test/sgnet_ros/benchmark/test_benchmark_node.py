@@ -6,14 +6,17 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rclpy.node import Node
-from ros_harness import image
+from ros_harness import MASK, image
+from sensor_msgs.msg import Image
 
 from sgnet_core.cli.runner import run_command
+from sgnet_core.errors import SgnetError
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.benchmark import report
 from sgnet_ros.benchmark.fake_network import FakeNetwork
@@ -57,6 +60,15 @@ def test_a_row_adds_up():
 def test_missing_masks_are_counted():
     assert row(observed(pairs=41))['unaccounted'] == 2
     assert row(observed(latency_ms=range(30)))['not_received'] == 7
+
+
+@pytest.mark.parametrize(
+    'seen', [observed(range(40)), observed(pairs=41), observed(pairs=41, masks=39)]
+)
+def test_contradictory_counts_fail(seen):
+    report.check_counts(row())
+    with pytest.raises(SgnetError, match='counts contradict each other .40 sent, '):
+        report.check_counts(row(seen))
 
 
 def test_a_row_without_masks_is_valid():
@@ -127,11 +139,30 @@ def test_fake_network_returns_labels_at_frame_size():
         assert result.labels.max() < len(result.class_names)
 
 
-def test_command_runs_three_processes_over_dds(ros_domain_id, tmp_path):
-    """The whole command with a fake network."""
+@pytest.fixture
+def other_masks(ros):
+    """Another node of the domain publishes masks, each with a new stamp."""
+    publisher = ros.external_node('segmentation').create_publisher(Image, MASK, 1)
+    other = image('mono8', bytes(24))
+    ended = threading.Event()
+
+    def publish():
+        while not ended.wait(0.01):
+            other.header.stamp.sec += 1
+            publisher.publish(other)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def test_command_runs_three_processes_over_dds(ros_domain_id, other_masks, tmp_path):
+    """The whole command with a fake network, beside another node."""
     done = subprocess.run(
         [sys.executable, '-m', 'sgnet_ros', 'benchmark_node', '--size', '96x128', '--seconds', '1']
-        + ['--stand-in', '0', '--rate', '30', '--rate', '30.0', '--outputs', 'mask,overlay']
+        + ['--stand-in', '0', '--rate', '30', '--rate', '30.0', '--outputs', 'mask']
         + ['--json', tmp_path / 'results.json'],
         env={**os.environ, 'ROS_DOMAIN_ID': str(ros_domain_id)},
         cwd=Path(__file__).resolve().parents[3],
@@ -145,6 +176,7 @@ def test_command_runs_three_processes_over_dds(ros_domain_id, tmp_path):
     assert made['sent'] == 30
     assert made['masks'] > 0
     assert made['masks'] + sum(made['dropped'].values()) == made['pairs'] <= 30
+    assert made['not_received'] >= 0
     assert made['latency_ms']['p50'] > made['segment_ms']['p50']
     assert results['protocol']['interrupted'] is False
     assert made['name'] in done.stdout
