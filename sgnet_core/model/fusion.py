@@ -66,7 +66,7 @@ class FusedSGNet(SGNet):
         self, image: Tensor, spatial: Tensor | None, geometry: Mapping[str, Geometry]
     ) -> Tensor:
         """The rest of `forward`, from what `geometry_pass` gave for the same batch and size."""
-        scores, _ = self.guided_forward(image, lambda conv, x: geometry[conv.position])
+        scores, _ = self.guided_forward(image, spatial, lambda conv, x: geometry[conv.position])
         return self.upsample(scores, image, spatial)
 
     def _geometry_fn(self, image: Tensor, spatial: Tensor | None) -> GeometryFn:
@@ -159,7 +159,9 @@ def input_strides(network: SGNet) -> dict[str, int]:
         channels = conv.spatial_projector[0].in_channels
         return conv.offsets_and_masks(x.new_zeros(1, channels, *x.shape[2:]))
 
-    network.guided_forward(image, recording)
+    channels = SPATIAL_CHANNELS[network.config.spatial]
+    spatial = image.new_zeros(1, channels, size, size) if channels else None
+    network.guided_forward(image, spatial, recording)
     return {name: strides[network.get_submodule(name)] for name in network.sconv_positions()}
 
 

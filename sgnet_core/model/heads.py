@@ -63,11 +63,14 @@ class LightDecoder(nn.Module):
     """Channels at strides 32, 16 and 8: the most expensive resolution is the narrowest."""
 
     def __init__(
-        self, in_channels: list[int], num_classes: int, spatial_channels: int | None
+        self,
+        in_channels: list[int],
+        num_classes: int,
+        spatial_channels: int | None,
+        widths: tuple[int, int, int] = WIDTHS,
     ) -> None:
         super().__init__()
         deepest_first = in_channels[::-1]
-        widths = self.WIDTHS
         self.context = nn.Conv2d(deepest_first[0], widths[0], 1)
         self.laterals = nn.ModuleList(map(_conv_bn, deepest_first, widths))
         # The output of a mixer has the width of the next step.

@@ -12,6 +12,7 @@ from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.heads import AsppHead, LightDecoder, PlainHead
 from sgnet_core.model.resnet import BasicBlock, Bottleneck, DeepStemResNet
 from sgnet_core.model.sconv import Geometry, GeometryFn, SConv2d
+from sgnet_core.model.vision_transformer import VisionTransformer
 from sgnet_core.ops.joint_bilateral_upsampling import joint_bilateral_upsample
 
 SPATIAL_CHANNELS = {'depth': 1, 'xyz': 3, 'hha': 3, 'features': None, 'none': 0}
@@ -39,7 +40,14 @@ class LiteVariant:
     depth: float
 
 
-VARIANTS: dict[str, ResNetVariant | LiteVariant] = {
+@dataclass(frozen=True)
+class ViTVariant:
+    """A vision transformer with the light decoder: its channels at strides 32, 16 and 8."""
+
+    widths: tuple[int, int, int]
+
+
+VARIANTS: dict[str, ResNetVariant | LiteVariant | ViTVariant] = {
     'sgnet_r18': ResNetVariant(BasicBlock, (2, 2, 2, 2)),
     'sgnet_r34': ResNetVariant(BasicBlock, (3, 4, 6, 3)),
     'sgnet_r50': ResNetVariant(Bottleneck, (3, 4, 6, 3)),
@@ -48,6 +56,7 @@ VARIANTS: dict[str, ResNetVariant | LiteVariant] = {
     'sgnet_lite0': LiteVariant(1.0, 1.0),
     'sgnet_lite1': LiteVariant(1.0, 1.1),
     'sgnet_lite2': LiteVariant(1.1, 1.2),
+    'sgnet_vits': ViTVariant((128, 128, 96)),
 }
 
 
@@ -96,6 +105,10 @@ class SGNet(nn.Module):
             self.backbone: nn.Module = EfficientNetLite(variant.width, variant.depth)
             self.head: nn.Module = LightDecoder(self.backbone.out_channels[1:], classes, channels)
             auxiliary_channels = self.backbone.out_channels[2]
+        elif isinstance(variant, ViTVariant):
+            self.backbone = VisionTransformer(channels or 0)
+            self.head = LightDecoder(self.backbone.out_channels, classes, channels, variant.widths)
+            auxiliary_channels = self.backbone.out_channels[1]
         else:
             self.backbone = DeepStemResNet(variant.block, variant.depths, channels)
             auxiliary_channels, out_channels = self.backbone.out_channels
@@ -110,7 +123,7 @@ class SGNet(nn.Module):
             spatial: (N, c', h, w) float, any resolution; None for `features` and `none`.
 
         Returns:
-            (N, num_classes, H/16, W/16), for lite variants (N, num_classes, H/8, W/8); twice as
+            (N, num_classes, H/16, W/16) for ResNet variants, otherwise (N, num_classes, H/8, W/8); twice as
             many rows and columns with `joint_bilateral`. `resize_scores` resizes them.
 
         Raises:
@@ -122,17 +135,22 @@ class SGNet(nn.Module):
         self, image: Tensor, spatial: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Main scores, and auxiliary scores or None."""
-        scores, auxiliary = self.guided_forward(image, self._geometry_fn(image, spatial))
+        geometry_fn = self._geometry_fn(image, spatial)
+        scores, auxiliary = self.guided_forward(image, spatial, geometry_fn)
         return self.upsample(scores, image, spatial), auxiliary
 
     def guided_forward(
-        self, image: Tensor, geometry_fn: GeometryFn
+        self, image: Tensor, spatial: Tensor | None, geometry_fn: GeometryFn
     ) -> tuple[Tensor, Tensor | None]:
         """As `forward_with_auxiliary`, with the geometry of `geometry_fn`, but not upsampled."""
         if isinstance(self.backbone, EfficientNetLite):
             features = self.backbone(image)  # strides 4, 8, 16, 32
             scores = self.head(features[1:], geometry_fn)  # (N, num_classes, H/8, W/8)
             middle = features[2]
+        elif isinstance(self.backbone, VisionTransformer):
+            features = self.backbone(image, spatial)  # strides 8, 16, 32
+            scores = self.head(features, geometry_fn)  # (N, num_classes, H/8, W/8)
+            middle = features[1]
         else:
             middle, last = self.backbone(image, geometry_fn)  # both stride 16
             scores = self.head(last)  # (N, num_classes, H/16, W/16)
@@ -155,7 +173,7 @@ class SGNet(nn.Module):
             recorded[conv] = geometry_fn(conv, x)
             return recorded[conv]
 
-        self.guided_forward(image, recording)
+        self.guided_forward(image, spatial, recording)
         return {name: recorded[self.get_submodule(name)] for name in self.sconv_positions()}
 
     def sconv_positions(self) -> list[str]:

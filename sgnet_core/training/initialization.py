@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Initial weights of a run: from a checkpoint, from ImageNet, or random.
+"""Initial weights of a run: from a checkpoint, from a pretrained backbone, or random.
 
 All tensors of a checkpoint must fit by name and shape, except the classifiers of the heads. Their
 rows are matched by class name; new classes start untrained.
@@ -17,7 +17,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from sgnet_core.checkpoint.checkpoint import AUXILIARY_PREFIX, load_checkpoint, tensor_problems
-from sgnet_core.checkpoint.imagenet import IMAGENET_MEAN, IMAGENET_STD, load_imagenet_weights
+from sgnet_core.checkpoint.pretrained_backbone import (
+    load_pretrained_backbone,
+    pretrained_normalization,
+)
 from sgnet_core.errors import CheckpointError, ConfigError
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet
@@ -46,7 +49,7 @@ class Initialization:
         self._checkpoint = None if init is None else load_checkpoint(init)
         self.is_pretrained = init is not None or config.pretrained
         if self._checkpoint is None:
-            encoding = ('rgb', IMAGENET_MEAN, IMAGENET_STD, config.spatial)
+            encoding = ('rgb', *pretrained_normalization(config.variant), config.spatial)
             self.spec = InputSpec(*config.input_size, *encoding, depth_fill=config.depth_fill)
             return
         source = self._checkpoint.input_spec
@@ -62,10 +65,12 @@ class Initialization:
 
         Raises:
             CheckpointError: the checkpoint has another architecture.
-            ConfigError: there are no ImageNet weights.
+            ConfigError: there is no pretrained backbone.
         """
         if self._checkpoint is None:
-            return load_imagenet_weights(network) if self._config.pretrained else 'random weights'
+            return (
+                load_pretrained_backbone(network) if self._config.pretrained else 'random weights'
+            )
         checkpoint, own = self._checkpoint, network.state_dict()
         tensors = {
             name: tensor

@@ -13,10 +13,15 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from sgnet_core.errors import ConfigError
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.sgnet import SGNet
+from sgnet_core.model.vision_transformer import VisionTransformer
 from sgnet_core.training.config import TrainConfig
 
 POLY_POWER = 0.9
 SGD_MOMENTUM = 0.9
+VIT_LAYER_DECAY = 0.85
+"""Factor of the learning rate from one block of a vision transformer to the block before it."""
+VIT_NEW_LAYERS = ('backbone.stem', 'backbone.spatial_norm', 'backbone.norms')
+"""Layers of the transformer that use the learning rate of the head."""
 
 
 def make_optimizer(network: SGNet, config: TrainConfig, slow: bool) -> torch.optim.Optimizer:
@@ -28,28 +33,39 @@ def make_optimizer(network: SGNet, config: TrainConfig, slow: bool) -> torch.opt
 
 
 def parameter_groups(network: SGNet, config: TrainConfig, slow: bool) -> list[dict[str, object]]:
-    """Backbone and head, each with and without weight decay, with `peak_lr` of each group.
+    """Parameters of one learning rate and weight decay, with `peak_lr` of each group.
 
     Frozen modules are excluded and need no gradients. `slow`: the backbone is pretrained and uses
-    a lower learning rate than the head.
+    a lower learning rate than the head; in a vision transformer it falls from block to block
+    (layer-wise decay, as in Bao et al., "BEiT", ICLR 2022).
     """
     for module in frozen_modules(network, config.frozen_blocks):
         module.requires_grad_(False)
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            key = name.startswith('backbone.'), parameter.ndim > 1
+            key = _rate_factor(network, name, config) if slow else 1.0, parameter.ndim > 1
             groups.setdefault(key, []).append(parameter)
-    rate, factor = config.learning_rate, config.backbone_rate_factor
     return [
         {
             'params': parameters,
             'lr': 0.0,
-            'peak_lr': rate * (factor if backbone and slow else 1.0),
+            'peak_lr': config.learning_rate * factor,
             'weight_decay': config.weight_decay if decays else 0.0,
         }
-        for (backbone, decays), parameters in groups.items()
+        for (factor, decays), parameters in groups.items()
     ]
+
+
+def _rate_factor(network: SGNet, name: str, config: TrainConfig) -> float:
+    """Learning rate of a parameter, relative to that of the head."""
+    if not name.startswith('backbone.') or name.startswith(VIT_NEW_LAYERS):
+        return 1.0
+    if not isinstance(network.backbone, VisionTransformer):
+        return config.backbone_rate_factor
+    blocks = len(network.backbone.blocks)
+    block = int(name.split('.')[2]) + 1 if name.startswith('backbone.blocks.') else 0
+    return config.backbone_rate_factor * VIT_LAYER_DECAY ** (blocks - block)
 
 
 def learning_rate_factor(epoch: float, config: TrainConfig) -> float:
