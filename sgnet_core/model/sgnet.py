@@ -123,8 +123,8 @@ class SGNet(nn.Module):
             spatial: (N, c', h, w) float, any resolution; None for `features` and `none`.
 
         Returns:
-            (N, num_classes, H/16, W/16) for ResNet variants, otherwise (N, num_classes, H/8, W/8); twice as
-            many rows and columns with `joint_bilateral`. `resize_scores` resizes them.
+            (N, num_classes, H/16, W/16) for ResNet variants, otherwise (N, num_classes, H/8, W/8);
+            twice as many rows and columns with `joint_bilateral`. `resize_scores` resizes them.
 
         Raises:
             ValueError: `spatial` is missing, or has other channels or another batch size.

@@ -61,7 +61,7 @@ class VisionTransformer(nn.Module):
         grid = self.patch_embedding(image) + self.stem_embedding(stem)  # (N, 384, H/16, W/16)
         size = tuple(grid.shape[2:])
         x = grid.flatten(2).transpose(1, 2)  # (N, L, 384)
-        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self._positions(size)
+        x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], 1) + self._positions(size)
         maps = []
         for i, block in enumerate(self.blocks):
             x = block(x)

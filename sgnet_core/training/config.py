@@ -50,7 +50,7 @@ class TrainConfig:
     variant: str = 'sgnet_lite0'
     spatial: str = 'depth'
     joint_bilateral: bool = False
-    pretrained: bool = True  # start from ImageNet weights (lite variants only)
+    pretrained: bool = True  # start from a pretrained backbone (not for ResNets)
     # (height, width) of the network input and of the crops; multiples of 32. In a YAML file the
     # default of `crop_size` is `input_size`.
     input_size: tuple[int, int] = (480, 640)

@@ -62,7 +62,7 @@ def test_every_variant_runs(variant, spatial):
     with torch.no_grad():
         scores, auxiliary = network.forward_with_auxiliary(image, guide)
         alone = network(image[:1], None if guide is None else guide[:1])
-    stride = 8 if 'lite' in variant else 16
+    stride = 16 if '_r' in variant else 8
     assert scores.shape == (2, 7, height // stride, width // stride)
     assert auxiliary.shape[:2] == (2, 7)
     assert resize_scores(scores, (33, 47)).shape == (2, 7, 33, 47)

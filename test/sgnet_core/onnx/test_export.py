@@ -45,11 +45,14 @@ def assert_same(got, expected):
     torch.testing.assert_close(got / scale, expected / scale, atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize('joint_bilateral', [False, True])
-def test_scores_equal_pytorch_at_any_batch_size(joint_bilateral):
-    """A ResNet; test_session.py has lite variants."""
+@pytest.mark.parametrize(
+    ('variant', 'joint_bilateral'),
+    [('sgnet_r18', False), ('sgnet_r18', True), ('sgnet_vits', False)],
+)
+def test_scores_equal_pytorch_at_any_batch_size(variant, joint_bilateral):
+    """test_session.py has lite variants."""
     torch.manual_seed(2)
-    network = randomize_offsets(SGNet(SGNetConfig('sgnet_r18', 7, 'xyz', joint_bilateral)))
+    network = randomize_offsets(SGNet(SGNetConfig(variant, 7, 'xyz', joint_bilateral)))
     model = network_to_onnx(fuse(network), SIZE, dynamic_batch=True)
     for batch in (3, 1):
         inputs = torch.randn(batch, 3, *SIZE), torch.rand(batch, 3, *SIZE) * 5

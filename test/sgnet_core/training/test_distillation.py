@@ -154,6 +154,21 @@ def test_teacher_needs_the_input_and_classes_of_the_student(teacher, message, tm
         ensemble([path])
 
 
+def test_teacher_may_normalise_colour_differently(batch, tmp_path):
+    image, depth, *_ = batch
+    other = with_input(channel_order='bgr', mean=(90.0, 100.0, 110.0), std=(50.0, 60.0, 70.0))
+    save_checkpoint(tmp_path / 'teacher.safetensors', other)
+    grey = image * torch.tensor(STUDENT.input_spec.std)[:, None, None]
+    grey += torch.tensor(STUDENT.input_spec.mean)[:, None, None]
+    mean, std = (torch.tensor(v)[:, None, None] for v in ((90.0, 100, 110), (50.0, 60, 70)))
+    with torch.no_grad():
+        scores = other.build().eval()((grey.flip(1) - mean) / std, depth)
+    probabilities = ensemble([tmp_path / 'teacher.safetensors']).probabilities(
+        image, depth, (8, 12)
+    )
+    torch.testing.assert_close(probabilities, scores.softmax(1), atol=0.02, rtol=0.05)
+
+
 def test_train_command_distils_and_records_the_teachers(tiny_dataset, tmp_path, capsys):
     teacher = tmp_path / 'teacher.safetensors'
     save_checkpoint(teacher, with_input(depth_fill='smooth'))

@@ -27,6 +27,23 @@ def test_sgd_has_momentum_and_the_same_groups_as_adamw():
     assert {decay for _, _, decay in groups['sgd']} == {0.0, 5e-4}
 
 
+def test_rates_of_a_vision_transformer_fall_from_block_to_block():
+    with torch.device('meta'):
+        network = SGNet(SGNetConfig('sgnet_vits'))
+    config = TrainConfig(learning_rate=1.0, backbone_rate_factor=0.5)
+    rates = {
+        parameter: group['peak_lr']
+        for group in make_optimizer(network, config, slow=True).param_groups
+        for parameter in group['params']
+    }
+    backbone = network.backbone
+    assert rates[network.head.classifier.weight] == rates[backbone.stem_embedding.weight] == 1
+    of_blocks = [rates[block.fc1.weight] for block in backbone.blocks]
+    assert of_blocks[-1] == 0.5
+    assert of_blocks == pytest.approx([0.5 * 0.85**i for i in range(11, -1, -1)])
+    assert rates[backbone.patch_embedding.weight] == pytest.approx(0.5 * 0.85**12)
+
+
 def test_ema_update_starts_as_a_plain_mean():
     network = torch.nn.Linear(1, 1, bias=False)
     average = AveragedModel(network, multi_avg_fn=ema_update(0.75))
