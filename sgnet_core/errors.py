@@ -7,8 +7,10 @@ A message says what is wrong, which value was found, and what to do.
 from __future__ import annotations
 
 import difflib
+import errno
 import logging
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 _logger = logging.getLogger(__name__)
@@ -18,6 +20,16 @@ class SgnetError(Exception):
     """A run that failed. Commands print its message in one line and exit with `exit_status`."""
 
     exit_status = 1
+
+
+class WriteError(SgnetError):
+    """The file or folder `path` cannot be written because of `cause`."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        self.path, self.cause = path, cause
+        reason = getattr(cause, 'strerror', None) or first_line(cause)
+        remedy = WRITE_REMEDIES.get(getattr(cause, 'errno', None), 'choose another name or folder')
+        super().__init__(f'{path}: cannot be written: {reason}; {remedy}')
 
 
 class InputError(SgnetError, ValueError):
@@ -36,6 +48,15 @@ class DataError(InputError):
 
 class CheckpointError(InputError):
     """A checkpoint is missing, damaged or incompatible."""
+
+
+WRITE_REMEDIES = {
+    errno.ENOSPC: 'free disk space',
+    errno.EDQUOT: 'free disk space, or raise the quota',
+    errno.EFBIG: 'raise the limit of the file size (ulimit -f)',
+    errno.ENAMETOOLONG: 'choose a shorter name',
+}
+"""`errno` of a failed write -> what to do."""
 
 
 def first_line(error: BaseException) -> str:

@@ -3,8 +3,10 @@
 
 import fcntl
 import os
+import resource
 import signal
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,22 @@ def ros_domain_id():
             yield domain
             return
     pytest.fail(f'all ROS domains {DOMAINS} are in use')
+
+
+@pytest.fixture
+def file_size_limit():
+    """A context manager in which no file grows beyond a number of bytes, as on a full disk."""
+
+    @contextmanager
+    def limited(size):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limited
 
 
 @pytest.fixture(scope='session')

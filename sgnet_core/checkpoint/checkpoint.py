@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from sgnet_core.errors import CheckpointError, renamed_keys
-from sgnet_core.io.files import atomic_write
+from sgnet_core.io.files import write_file
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet, SGNetConfig
 from sgnet_core.preprocessing import InputSpec
@@ -116,11 +116,10 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically; WriteError if that fails."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
     data = save(weights, metadata={HEADER_KEY: json.dumps(checkpoint.header())})
-    with atomic_write(Path(path)) as partial:
-        partial.write_bytes(data)
+    write_file(Path(path), data, durable=True)
 
 
 def load_checkpoint(path: str | Path | None = None) -> Checkpoint:

@@ -27,7 +27,6 @@ def run(args: argparse.Namespace) -> int:
     if args.out.is_dir():
         raise InputError(f'{args.out} cannot be written to; give the path of a new .safetensors')
     checkpoint = average_checkpoints(args.checkpoints)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(args.out, checkpoint)
     print(f'mean of {len(args.checkpoints)} checkpoints, {checkpoint.config.variant}: {args.out}')
     return 0

@@ -48,7 +48,6 @@ def run(args: argparse.Namespace) -> int:
         'converted_from': args.source.name,
         'sha256': hashlib.sha256(args.source.read_bytes()).hexdigest(),
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(args.out, dataclasses.replace(checkpoint, provenance=origin))
     values = {
         **origin,

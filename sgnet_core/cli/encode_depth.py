@@ -184,7 +184,7 @@ def _check_options(args: argparse.Namespace) -> None:
     """Record the options in the output folder, or compare them with the recorded ones."""
     import json
 
-    from sgnet_core.io.images import write_file
+    from sgnet_core.io.files import write_file
 
     keys = ('encoding', 'gravity', 'camera_height', 'camera', 'depth_scale', 'depth_invalid')
     recipe = {key: getattr(args, key) for key in keys}
@@ -193,7 +193,7 @@ def _check_options(args: argparse.Namespace) -> None:
     begun = path.read_text(encoding='utf-8') if path.is_file() else None
     text = json.dumps(recipe) + '\n'
     if begun is None:
-        write_file(path, text.encode())
+        write_file(path, text)
     elif begun != text:
         raise InputError(
             f'{args.out}: begun as {begun.strip()}, this is {text.strip()}; repeat that command, '

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgnet_core.cli.options import add_options, check_positive
 from sgnet_core.errors import InputError, SgnetError
-from sgnet_core.io.files import atomic_write, write_json
+from sgnet_core.io.files import write_file, write_json
 
 if TYPE_CHECKING:
     from sgnet_core.checkpoint.checkpoint import Checkpoint
@@ -48,25 +48,24 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path(f'{checkpoint.config.variant}.onnx')
     if out.is_dir():
         raise InputError(f'--out must be a file, {out} is a folder')
-    out.parent.mkdir(parents=True, exist_ok=True)
     graph = checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString()
-    with atomic_write(out) as partial:
-        partial.write_bytes(graph)
-        exported = OnnxRuntimeNetwork(graph, checkpoint.config)
-        batch = 2 if args.dynamic_batch else 1
-        parity = compare(checkpoint.build(), exported, checkpoint.input_spec, samples, batch)
-        if args.json != '-':
-            print(
-                f'{parity.frames} frames of {source}: {parity.equal_labels:.4%} of the labels '
-                f'equal; difference of scores {parity.largest_difference:.1e} at most, '
-                f'{parity.mean_difference:.1e} on average'
-            )
-        write_json(args.json, _report(args, out, checkpoint, parity, source))
-        if not parity.good:
-            raise SgnetError(
-                f'not exported: {parity.equal_labels:.3%} of the labels equal those of PyTorch, '
-                f'{MIN_EQUAL_LABELS:.1%} are required; {out} is unchanged'
-            )
+    exported = OnnxRuntimeNetwork(graph, checkpoint.config)
+    batch = 2 if args.dynamic_batch else 1
+    parity = compare(checkpoint.build(), exported, checkpoint.input_spec, samples, batch)
+    if args.json != '-':
+        print(
+            f'{parity.frames} frames of {source}: {parity.equal_labels:.4%} of the labels '
+            f'equal; difference of scores {parity.largest_difference:.1e} at most, '
+            f'{parity.mean_difference:.1e} on average'
+        )
+    if parity.good:
+        write_file(out, graph, durable=True)
+    write_json(args.json, _report(args, out, checkpoint, parity, source))
+    if not parity.good:
+        raise SgnetError(
+            f'not exported: {parity.equal_labels:.3%} of the labels equal those of PyTorch, '
+            f'{MIN_EQUAL_LABELS:.1%} are required; {out} is unchanged'
+        )
     if args.json != '-':
         print(f'{out}: {len(graph) / 1e6:.1f} MB')
     return 0

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 
 from sgnet_core.cli.options import add_options
 from sgnet_core.errors import InputError
-from sgnet_core.io.files import check_json_destination, write_json
+from sgnet_core.io.files import (
+    atomic_write,
+    check_json_destination,
+    check_new_folder,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from sgnet_core.data.conversion import SourceDataset
@@ -75,7 +80,7 @@ def run(args: argparse.Namespace) -> int | None:
 
 
 def prepare_rooms(args: argparse.Namespace) -> None:
-    """Generate rooms into a folder; Ctrl-C keeps the frames written so far as a valid data set."""
+    """Generate rooms into a folder; after Ctrl-C it holds the frames so far as a valid data set."""
     from tqdm import tqdm
 
     from sgnet_core.data.folder_writer import FolderWriter
@@ -91,19 +96,25 @@ def prepare_rooms(args: argparse.Namespace) -> None:
         )
     name, suffix = f'rooms (seed {args.seed})', '.png' if args.png else '.jpg'
     header = name, rooms.intrinsics, rooms.class_names, rooms.rate_hz
-    writer = FolderWriter(args.out, *header, with_pose=True, image_suffix=suffix)
-    written = 0
-    try:
-        for sample in tqdm(rooms, desc='rooms', unit='frame', disable=None):
-            writer.write(sample)
-            written += 1
-    finally:
-        if written:
-            if args.val_rooms and written == args.frames:
-                first = (total - args.val_rooms) * args.frames_per_room
-                writer.write_split('fit', rooms.ids[:first])
-                writer.write_split('val', rooms.ids[first:])
-            writer.close()
+    check_new_folder(args.out)
+    written, interrupted = 0, False
+    with atomic_write(args.out) as folder:
+        writer = FolderWriter(folder, *header, with_pose=True, image_suffix=suffix)
+        try:
+            for sample in tqdm(rooms, desc='rooms', unit='frame', disable=None):
+                writer.write(sample)
+                written += 1
+        except KeyboardInterrupt:
+            if not written:
+                raise
+            interrupted = True
+        if args.val_rooms and written == args.frames:
+            first = (total - args.val_rooms) * args.frames_per_room
+            writer.write_split('fit', rooms.ids[:first])
+            writer.write_split('val', rooms.ids[first:])
+        writer.close()
+    if interrupted:
+        raise KeyboardInterrupt
     print(f'{args.out}: {written} frames of {total} rooms')
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sgnet_core.cli.options import add_options
 from sgnet_core.errors import InputError
-from sgnet_core.io.files import write_json
+from sgnet_core.io.files import write_file, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from sgnet_core.evaluation.comparison import compare
     from sgnet_core.report.comparison_page import comparison_page, comparison_text
-    from sgnet_core.report.writer import write_page
 
     if args.resamples < 100:
         raise InputError(f'--resamples must be 100 or more, got {args.resamples}')
@@ -41,9 +40,8 @@ def run(args: argparse.Namespace) -> None:
         print(comparison_text(a, b, found))
     write_json(args.json, found)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
         write_json(args.out / 'comparison.json', found)
-        write_page(args.out / 'comparison.html', comparison_page(a, b, found))
+        write_file(args.out / 'comparison.html', comparison_page(a, b, found))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from sgnet_core.errors import InputError, SgnetError, first_line
+from sgnet_core.errors import WRITE_REMEDIES, InputError, SgnetError, first_line
 from sgnet_core.version import version
 
 INTERRUPTED = 130
@@ -82,7 +82,9 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
     args.command_line = shlex.join(['python', '-m', package, command, *arguments])
     logging.basicConfig(level=logging.INFO, format='%(levelname)s %(name)s: %(message)s')
     try:
-        return int(module.run(args) or 0)
+        status = int(module.run(args) or 0)
+        sys.stdout.flush()
+        return status
     except SgnetError as error:
         print(f'{command}: {error}', file=sys.stderr)
         return error.exit_status
@@ -96,10 +98,17 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
         print(f'{command}: interrupted', file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has closed the pipe. Keep the flush at exit quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) has closed the pipe.
+        _discard_output()
         return 0
     except OSError as error:
         # Full disk, missing folder, no permission: the message of the system names file and cause.
-        print(f'{command}: {error}', file=sys.stderr)
+        remedy = WRITE_REMEDIES.get(error.errno)
+        print(f'{command}: {error}{f"; {remedy}" if remedy else ""}', file=sys.stderr)
+        _discard_output()
         return SgnetError.exit_status
+
+
+def _discard_output() -> None:
+    """Keep the flush of standard output at exit quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

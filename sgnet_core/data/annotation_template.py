@@ -14,7 +14,7 @@ from sgnet_core.data.dataset_config import (
     read_text,
     write_dataset_config,
 )
-from sgnet_core.io.images import write_file
+from sgnet_core.io.files import write_file
 
 CLASSES_FILE = 'classes.txt'
 SPLITS = {'fit': 'fit.txt', 'val': 'val.txt'}
@@ -28,10 +28,10 @@ def read_class_list(path: Path) -> tuple[str, ...]:
 
 def write_annotation_template(root: Path, class_names: Sequence[str]) -> None:
     """Add `classes.txt`, an empty folder `label`, and empty splits `fit` and `val`."""
-    write_file(root / CLASSES_FILE, ('\n'.join((VOID, *class_names)) + '\n').encode())
+    write_file(root / CLASSES_FILE, '\n'.join((VOID, *class_names)) + '\n')
     (root / 'label').mkdir(exist_ok=True)
     for file in SPLITS.values():
-        write_file(root / file, b'')
+        write_file(root / file, '')
     config = read_dataset_config(root)
     files = {'label': 'label/{id}.png', 'classes': CLASSES_FILE, 'splits': SPLITS}
     write_dataset_config(root, replace(config, label_offset=1, **files))

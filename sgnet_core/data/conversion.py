@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from sgnet_core.data.folder_writer import FolderWriter
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.io.files import atomic_write
+from sgnet_core.io.files import check_new_folder, no_follow, write_errors, write_file
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, Sample
 
 JOURNAL = 'unfinished.jsonl'
@@ -64,9 +64,8 @@ def fit_and_val(ids: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def check_output_folder(out: Path) -> None:
     """Raise InputError unless `out` is new, empty, or an unfinished conversion."""
-    foreign = not out.is_dir() or (any(out.iterdir()) and not (out / JOURNAL).is_file())
-    if out.exists() and foreign:
-        raise InputError(f'{out}: not an empty folder; delete it or choose another one')
+    if not (out / JOURNAL).is_file():
+        check_new_folder(out)
 
 
 def convert(source: SourceDataset, out: Path, recipe: str, image_suffix: str) -> dict[str, Any]:
@@ -177,17 +176,15 @@ class Journal:
                 'delete the folder or choose another one'
             )
         self.entries = {line['id']: line for line in lines if 'id' in line}
-        # Files that a killed run was writing.
-        for partial in out.rglob('*.partial'):
-            partial.unlink()
-        out.mkdir(parents=True, exist_ok=True)
         text = '\n'.join(map(json.dumps, ({'recipe': recipe}, *self.entries.values())))
-        with atomic_write(self.path) as partial:
-            partial.write_text(text + '\n', encoding='utf-8')
+        write_file(self.path, text + '\n')
 
     def append(self, entry: dict[str, Any]) -> None:
         """Note that the files of a frame are written."""
-        with self.path.open('a', encoding='utf-8') as file:
+        with (
+            write_errors(self.path),
+            open(self.path, 'a', encoding='utf-8', opener=no_follow) as file,
+        ):
             file.write(json.dumps(entry) + '\n')
         self.entries[entry['id']] = entry
 

@@ -31,7 +31,7 @@ import numpy as np
 import yaml
 
 from sgnet_core.errors import DataError, InputError, reject_unknown_keys
-from sgnet_core.io.files import atomic_write
+from sgnet_core.io.files import write_file
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import CameraIntrinsics
 
@@ -123,8 +123,7 @@ def write_dataset_config(root: Path, config: DatasetConfig) -> None:
     values['depth_invalid'] = list(config.depth_invalid)
     # Patterns are plain text: only lists and maps of one level go on one line.
     text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=200)
-    with atomic_write(root / DATASET_FILE) as partial:
-        partial.write_text(text, encoding='utf-8')
+    write_file(root / DATASET_FILE, text)
 
 
 def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:

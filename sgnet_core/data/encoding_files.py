@@ -14,7 +14,8 @@ import numpy as np
 from sgnet_core.geometry.hha import ANGLE_RADIUS_PX, encode_hha
 from sgnet_core.geometry.normals import surface_normals
 from sgnet_core.geometry.point_map import depth_to_xyz
-from sgnet_core.io.images import write_file, write_rgb
+from sgnet_core.io.files import write_file
+from sgnet_core.io.images import write_rgb
 from sgnet_core.types import CameraIntrinsics, Gravity
 from sgnet_core.visualization.encodings_figure import encodings_figure, normals_to_rgb
 

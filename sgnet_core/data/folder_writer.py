@@ -16,7 +16,8 @@ from sgnet_core.data.dataset_config import (
     write_dataset_config,
 )
 from sgnet_core.errors import InputError
-from sgnet_core.io.images import MILLIMETRE, write_depth, write_file, write_labels, write_rgb
+from sgnet_core.io.files import check_new_folder, write_file
+from sgnet_core.io.images import MILLIMETRE, write_depth, write_labels, write_rgb
 from sgnet_core.labels import check_class_ids, label_set_of
 from sgnet_core.types import CameraIntrinsics, Sample
 
@@ -53,9 +54,8 @@ class FolderWriter:
                 empty folder.
         """
         self.root = Path(root)
-        taken = self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir()))
-        if written is None and taken:
-            raise InputError(f'{self.root}: not an empty folder; delete it or choose another one')
+        if written is None:
+            check_new_folder(self.root)
         if image_suffix not in ('.jpg', '.png'):
             raise InputError(f'image_suffix {image_suffix!r} must be .jpg or .png')
         labelled = class_names is not None
@@ -95,7 +95,7 @@ class FolderWriter:
             write_file(self._path('pose', sample.id), _lines(rows))
         if isinstance(self._config.intrinsics, str):
             text = intrinsics_to_text(sample.frame.intrinsics)
-            write_file(self._path('intrinsics', sample.id), text.encode())
+            write_file(self._path('intrinsics', sample.id), text)
         # Last: images define the frames, so an interruption leaves the dataset intact.
         write_rgb(self._path('image', sample.id), sample.frame.rgb)
         self._ids[sample.id] = None
@@ -159,5 +159,5 @@ class FolderWriter:
                 raise InputError(f'frame {sample.id!r}: {error}') from error
 
 
-def _lines(lines: Iterable[str]) -> bytes:
-    return ('\n'.join(lines) + '\n').encode()
+def _lines(lines: Iterable[str]) -> str:
+    return '\n'.join(lines) + '\n'

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sgnet_core.errors import DataError, InputError, SgnetError
-from sgnet_core.io.files import atomic_write
+from sgnet_core.errors import DataError, InputError
+from sgnet_core.io.files import write_file
 from sgnet_core.types import UNLABELLED
 
 MILLIMETRE = 0.001
@@ -121,16 +121,6 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
     """(H, W) uint8 class ids to 8-bit PNG with offset 1: 0 is unlabelled."""
     # uint8 arithmetic wraps 255 to 0, as intended.
     _encode(path, labels + np.uint8(1))
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file atomically, and create its folder; SgnetError if that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as partial:
-            partial.write_bytes(content)
-    except OSError as error:
-        raise SgnetError(f'{path}: cannot be written: {error.strerror}') from error
 
 
 def _read(path: Path) -> bytes:

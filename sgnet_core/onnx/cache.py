@@ -11,14 +11,14 @@ import hashlib
 import json
 import logging
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from sgnet_core import model, ops
 from sgnet_core.checkpoint.checkpoint import Checkpoint
-from sgnet_core.io.files import atomic_write
+from sgnet_core.errors import WriteError
+from sgnet_core.io.files import write_file
 from sgnet_core.runtime.environment import installed_version
 
 SUFFIX = '.graph'
@@ -26,8 +26,6 @@ KEPT_GRAPHS = 8
 """Least recently used graphs are deleted: those of a ResNet-101 take 200 MB each."""
 
 _EXPORTERS = ('torch', 'onnx', 'onnxscript')
-_ABANDONED_S = 24 * 3600.0
-"""A partial file this old belongs to a process that was killed."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 logger = logging.getLogger(__name__)
@@ -97,14 +95,9 @@ def _read(path: Path) -> bytes | None:
 
 def _write(path: Path, graph: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as partial:
-            partial.write_bytes(hashlib.sha256(graph).digest() + graph)
+        write_file(path, hashlib.sha256(graph).digest() + graph)
         oldest_first = sorted(path.parent.glob(f'*{SUFFIX}'), key=lambda p: p.stat().st_mtime)
         for old in oldest_first[:-KEPT_GRAPHS]:
             old.unlink(missing_ok=True)
-        for partial in path.parent.glob(f'*{SUFFIX}.*.partial'):
-            if time.time() - partial.stat().st_mtime > _ABANDONED_S:
-                partial.unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, WriteError) as error:
         logger.warning('cannot cache; the next start exports the graph again: %s', error)

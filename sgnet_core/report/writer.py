@@ -10,7 +10,7 @@ from typing import Any
 
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation.tables import AVERAGES
-from sgnet_core.io.files import atomic_write, write_json
+from sgnet_core.io.files import write_file, write_json
 from sgnet_core.labels import LabelSet
 from sgnet_core.report import charts, sections
 from sgnet_core.report.frame_rows import frame_row, visible_classes
@@ -40,16 +40,9 @@ class ReportFolder:
 
     def write(self, metrics: Mapping[str, Any], label_set: LabelSet) -> None:
         """Write metrics.json and report.html of `Evaluation.to_json` with `provenance`."""
-        with atomic_write(self._folder / METRICS) as partial:
-            write_json(partial, dict(metrics))
+        write_json(self._folder / METRICS, dict(metrics))
         page = report_page(metrics, self.selector.selected(), label_set)
-        write_page(self._folder / REPORT, page)
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write an HTML page atomically."""
-    with atomic_write(path) as partial:
-        partial.write_text(text, encoding='utf-8')
+        write_file(self._folder / REPORT, page)
 
 
 def report_page(

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sgnet_core.errors import ConfigError, SgnetError, renamed_keys
-from sgnet_core.io.files import atomic_write
+from sgnet_core.errors import ConfigError, SgnetError, WriteError, renamed_keys
+from sgnet_core.io.files import write_file
 from sgnet_core.training.config import RENAMED, TrainConfig, as_plain
 
 
@@ -23,14 +25,20 @@ def save_training_state(path: Path, state: dict[str, Any]) -> None:
     """
     data = io.BytesIO()
     torch.save(state, data)
+    with resume_hint(path):
+        write_file(path, data.getbuffer(), durable=True)
+
+
+@contextmanager
+def resume_hint(path: Path) -> Iterator[None]:
+    """Add to a WriteError of the block how the run of the training state `path` goes on."""
     try:
-        with atomic_write(path) as partial:
-            partial.write_bytes(data.getbuffer())
-    except OSError as error:
-        raise SgnetError(
-            f'cannot write {path} ({error.strerror}); it keeps the state of the previous epoch: '
-            'free disk space and continue with --resume'
-        ) from error
+        yield
+    except WriteError as error:
+        hint = 'start again: there is no state to resume'
+        if path.is_file():
+            hint = 'continue with --resume from the last complete epoch'
+        raise SgnetError(f'{error}, then {hint}') from error
 
 
 def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:

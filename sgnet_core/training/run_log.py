@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sgnet_core.errors import SgnetError
 from sgnet_core.inference.segmenter import Segmenter
-from sgnet_core.io.files import atomic_write
+from sgnet_core.io.files import write_errors, write_file
 from sgnet_core.types import Sample
 from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.figures import contact_sheet
@@ -53,7 +52,9 @@ class RunLog:
                 'TensorBoard is not installed: no curves and pictures (pip install tensorboard)'
             )
         else:
-            self._writer = SummaryWriter(out / CURVES_FOLDER, purge_step=done + 1)
+            self._curves = out / CURVES_FOLDER
+            with write_errors(self._curves):
+                self._writer = SummaryWriter(self._curves, purge_step=done + 1)
         # No smoothing: the remaining time then includes evaluations.
         self._bar = tqdm(
             desc='train', total=epochs * images, initial=done * images, unit='image',
@@ -65,7 +66,8 @@ class RunLog:
         """Close the progress bar and the TensorBoard files."""
         self._bar.close()
         if self._writer is not None:
-            self._writer.close()
+            with write_errors(self._curves):
+                self._writer.close()
 
     def update_progress(self, images: int, loss: float) -> None:
         """Advance the bar by a batch; `loss` is the mean of the epoch so far."""
@@ -80,9 +82,10 @@ class RunLog:
         """
         self._write([*_records(self._path), {'epoch': number, **metrics}])
         if self._writer is not None:
-            for name, value in metrics.items():
-                self._writer.add_scalar(name, value, number)
-            self._writer.flush()
+            with write_errors(self._curves):
+                for name, value in metrics.items():
+                    self._writer.add_scalar(name, value, number)
+                self._writer.flush()
         seconds = (time.monotonic() - self._started) / (number - self._resumed_at)
         left = timedelta(seconds=round(seconds * (self._epochs - number)))
         with tqdm.external_write_mode():
@@ -96,14 +99,11 @@ class RunLog:
         if self._writer is not None:
             step = -(-len(samples) // FRAMES_PICTURED)
             sheet = prediction_sheet(segmenter, [samples[i] for i in range(0, len(samples), step)])
-            self._writer.add_image('predictions', sheet, number, dataformats='HWC')
+            with write_errors(self._curves):
+                self._writer.add_image('predictions', sheet, number, dataformats='HWC')
 
     def _write(self, records: Iterable[Mapping[str, float]]) -> None:
-        try:
-            with atomic_write(self._path) as partial:
-                partial.write_text(''.join(json.dumps(record) + '\n' for record in records))
-        except OSError as error:
-            raise SgnetError(f'cannot write {self._path}: {error.strerror}') from error
+        write_file(self._path, ''.join(json.dumps(record) + '\n' for record in records))
 
 
 def prediction_sheet(segmenter: Segmenter, samples: Iterable[Sample]) -> np.ndarray:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from rosbags import interfaces
 from rosbags.rosbag2 import StoragePlugin, Writer
 from std_msgs.msg import Header
 
-from sgnet_core.errors import InputError, SgnetError
+from sgnet_core.errors import InputError, WriteError
+from sgnet_core.io.files import atomic_write
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
@@ -38,29 +39,35 @@ _FOREVER = interfaces.QosTime(9_223_372_036, 854_775_807)
 
 
 class BagWriter(AbstractContextManager):
-    """A new bag folder. As a context manager, an error removes the bag.
+    """A new bag folder, which exists once the context ends without an error.
 
     Raises:
         InputError: `path` exists, or `storage` is not mcap or sqlite3.
-        SgnetError: the bag cannot be written.
+        WriteError: the bag cannot be written.
     """
 
     def __init__(self, path: Path, storage: str = 'mcap') -> None:
         self.path = path
-        if path.exists():
+        if os.path.lexists(path):
             raise InputError(f'{path} exists; remove it or choose another name')
         plugins = {plugin.name.lower(): plugin for plugin in StoragePlugin}
         if storage not in plugins:
             raise InputError(f'storage must be one of {", ".join(plugins)}, got {storage!r}')
-        self._writer = Writer(path, version=_BAG_VERSION, storage_plugin=plugins[storage])
         self._connections: dict[str, interfaces.Connection] = {}
-        with self._writing():
-            self._writer.open()
+        with ExitStack() as stack:
+            folder = stack.enter_context(atomic_write(path, durable=True))
+            self._writer = Writer(folder, version=_BAG_VERSION, storage_plugin=plugins[storage])
+            stack.push(self._close)
+            with self._writing():
+                self._writer.open()
+            self._stack = stack.pop_all()
 
-    def __exit__(self, kind: object, *exc_info: object) -> None:
+    def __exit__(self, *exc_info: Any) -> None:
+        self._stack.__exit__(*exc_info)
+
+    def _close(self, kind: object, *exc_info: object) -> None:
         if kind is not None:
             self._writer.abort()
-            shutil.rmtree(self.path, ignore_errors=True)
             return
         with self._writing():
             self._writer.close()
@@ -100,7 +107,7 @@ class BagWriter(AbstractContextManager):
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise SgnetError(f'{self.path} cannot be written: {error}') from error
+            raise WriteError(self.path, error) from error
 
 
 @dataclass
@@ -137,7 +144,7 @@ def write_bag(
 
     Raises:
         InputError: `path` exists, a value is out of range, or there are no samples.
-        SgnetError: the bag cannot be written.
+        WriteError: the bag cannot be written.
     """
     if not 0 < rate_hz <= 1e6:
         raise InputError(f'the frame rate must be above 0 Hz, got {rate_hz:g}')

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sgnet_core.cli.options import add_options, check_positive
 from sgnet_core.errors import DataError, InputError, SgnetError
-from sgnet_core.io.files import write_json
+from sgnet_core.io.files import atomic_write, check_new_folder, write_json
 from sgnet_ros.bag import options
 from sgnet_ros.bag.frame_topics import FrameTopics
 
@@ -66,15 +66,17 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_ros.bag.reader import Bag
     from sgnet_ros.compat.signals import interruptible
 
+    check_new_folder(args.out)
     own_classes = None if args.classes is None else read_class_list(args.classes)
     with Bag(args.bag) as bag, interruptible() as stop:
         frames = _open(bag, args, labels=own_classes is None)
         bar = tqdm(frames, total=length_hint(frames), unit='frame', disable=None)
         samples = takewhile(lambda _: not stop.is_set(), bar)
         chosen = islice(_subsample(samples, args.every, args.rate), args.limit)
-        rate_hz, count = _write(chosen, args, frames, own_classes)
-        if not count and not stop.is_set():
-            raise options.no_frame_error(bag, frames)
+        with atomic_write(args.out) as folder:
+            rate_hz, count = _write(chosen, folder, args, frames, own_classes)
+            if not count:
+                raise KeyboardInterrupt if stop.is_set() else options.no_frame_error(bag, frames)
         _report(args, bag, frames, count, rate_hz)
         if bag.damage and not stop.is_set():
             raise SgnetError(f'{bag.damage}; wrote the {count} frames before that')
@@ -121,6 +123,7 @@ def _subsample(
 
 def _write(
     samples: 'Iterable[Sample]',
+    folder: Path,
     args: argparse.Namespace,
     frames: 'BagFrames',
     own_classes: tuple[str, ...] | None,
@@ -131,29 +134,27 @@ def _write(
     from sgnet_ros.bag.frames import stamp_of
 
     writer, stamps = None, []
-    try:
-        for sample in samples:
-            writer = writer or FolderWriter(
-                args.out,
-                args.bag.stem,
-                sample.frame.intrinsics,
-                frames.class_names,
-                image_suffix='.png' if args.png else '.jpg',
-            )
-            sample_id = sample.id if args.ids == 'stamp' else f'{len(stamps):06d}'
-            try:
-                writer.write(replace(sample, id=sample_id))
-            except InputError as error:  # another camera, or the stamp of an earlier frame
-                frames.skipped.append(str(error))
-            else:
-                stamps.append(stamp_of(sample))
-    finally:
-        intervals = sorted(b - a for a, b in pairwise(stamps) if b > a)
-        rate_hz = float(f'{1e9 / intervals[len(intervals) // 2]:.6g}') if intervals else None
-        if writer is not None and stamps:
-            writer.close(rate_hz)
-            if own_classes:
-                write_annotation_template(args.out, own_classes)
+    for sample in samples:
+        writer = writer or FolderWriter(
+            folder,
+            args.bag.stem,
+            sample.frame.intrinsics,
+            frames.class_names,
+            image_suffix='.png' if args.png else '.jpg',
+        )
+        sample_id = sample.id if args.ids == 'stamp' else f'{len(stamps):06d}'
+        try:
+            writer.write(replace(sample, id=sample_id))
+        except InputError as error:  # another camera, or the stamp of an earlier frame
+            frames.skipped.append(str(error))
+        else:
+            stamps.append(stamp_of(sample))
+    intervals = sorted(b - a for a, b in pairwise(stamps) if b > a)
+    rate_hz = float(f'{1e9 / intervals[len(intervals) // 2]:.6g}') if intervals else None
+    if stamps:
+        writer.close(rate_hz)
+        if own_classes:
+            write_annotation_template(folder, own_classes)
     return rate_hz, len(stamps)
 
 

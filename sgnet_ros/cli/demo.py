@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sgnet_core.cli.options import add_options, check_positive
 from sgnet_core.errors import InputError, SgnetError
-from sgnet_core.io.files import write_json
+from sgnet_core.io.files import check_new_folder, no_follow, write_json
 
 FRAMES_PER_ROOM = 20
 METRICS, SHEET, OVERLAYS = 'metrics.json', 'contact_sheet.png', 'overlays'
@@ -97,11 +97,11 @@ def _output_folder(out: Path):
     """Lock the folder and remove the files of an earlier demo."""
     import fcntl
 
-    if out.is_dir() and any(out.iterdir()) and not (out / '.lock').exists():
-        raise InputError(f'{out} contains files that are not from a demo; choose another --out')
+    if not (out / '.lock').exists():
+        check_new_folder(out)
     try:
         (out / OVERLAYS).mkdir(parents=True, exist_ok=True)
-        lock = (out / '.lock').open('w')
+        lock = open(out / '.lock', 'w', opener=no_follow)  # noqa: SIM115
     except OSError as error:
         raise SgnetError(f'{out} is not writable: {error}') from error
     with lock:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +16,8 @@ import cv2
 import numpy as np
 
 from sgnet_core.data.folder_writer import FolderWriter
-from sgnet_core.errors import SgnetError
-from sgnet_core.io.images import write_file, write_mask
+from sgnet_core.io.files import atomic_write, write_file
+from sgnet_core.io.images import write_mask
 from sgnet_core.types import RgbdFrame, Sample, SegmentationResult
 from sgnet_ros.compat.ros_api import CHOICES
 
@@ -40,15 +39,14 @@ def write_snapshot(
     """Write a data set of one frame without labels, its mask and `about.json`.
 
     Args:
-        folder: must not exist; its parents are created.
+        folder: must be new or empty; its parents are created.
         frame_id: names the files.
         about: the state of the node, ready for JSON.
 
     Raises:
-        SgnetError: the folder exists or cannot be written, or the disk is full.
+        WriteError: the folder exists or cannot be written, or the disk is full.
     """
-    partial = folder.with_name(f'.{folder.name}.{os.getpid()}.partial')
-    try:
+    with atomic_write(folder) as partial:
         with FolderWriter(partial, folder.name, frame.intrinsics, image_suffix='.png') as writer:
             writer.write(Sample(frame_id, frame))
         write_mask(partial / 'mask' / f'{frame_id}.png', result.labels)
@@ -56,9 +54,4 @@ def write_snapshot(
         versions['python'] = platform.python_version()
         packages = {'ros_packages': CHOICES, 'versions': versions}
         text = json.dumps({'class_names': result.class_names, **about, **packages}, indent=2)
-        write_file(partial / 'about.json', text.encode())
-        partial.rename(folder)
-    except OSError as error:
-        raise SgnetError(f'{folder}: cannot be written: {error.strerror}') from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        write_file(partial / 'about.json', text)

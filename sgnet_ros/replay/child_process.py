@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sgnet_core.errors import SgnetError
+from sgnet_core.io.files import no_follow
 
 TAIL_LINES = 15
 READY_TIMEOUT_S = 120.0
@@ -33,7 +34,7 @@ class ChildProcess(contextlib.AbstractContextManager):
     ) -> None:
         self.name = name
         self.log = log
-        with log.open('wb') as output:
+        with open(log, 'wb', opener=no_follow) as output:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', module, *argv],
                 stdin=subprocess.DEVNULL,

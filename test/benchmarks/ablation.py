@@ -20,7 +20,7 @@ import torch
 
 from sgnet_core.benchmark import report
 from sgnet_core.cli.options import add_options
-from sgnet_core.io.files import atomic_write, write_json
+from sgnet_core.io.files import write_json
 from sgnet_core.model import SConv2d
 from sgnet_core.training.config import TrainConfig, load_train_config
 from sgnet_core.training.trainer import Trainer
@@ -56,8 +56,7 @@ def train_variant(
     if (out / 'last.pt').exists():
         trainer.resume()
     trainer.fit()
-    with atomic_write(out / 'scores.json') as partial:
-        partial.write_text(json.dumps({'miou': trainer.best_miou, 'seconds': trainer.seconds}))
+    write_json(out / 'scores.json', {'miou': trainer.best_miou, 'seconds': trainer.seconds})
 
 
 def zero_layer(network: torch.nn.Module, layer: str) -> None:

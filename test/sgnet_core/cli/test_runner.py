@@ -4,8 +4,10 @@
 import json
 import math
 import os
+import subprocess
 import sys
 from argparse import Namespace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from sgnet_core.cli.options import check_positive
 from sgnet_core.cli.runner import run_command
 from sgnet_core.errors import InputError
-from sgnet_core.io.files import atomic_write, check_json_destination, write_json
+from sgnet_core.io.files import check_json_destination, write_json
 
 VALUES = {
     'confusion': [[1, 2, 3], [40, 50, -6]],
@@ -51,9 +53,6 @@ def test_command_line_is_passed_to_the_command(monkeypatch):
 def test_json_replaces_files_atomically_and_writes_pipes_in_place(tmp_path):
     file, pipe = tmp_path / 'figures.json', tmp_path / 'pipe'
     file.write_text('old')
-    with pytest.raises(ValueError), atomic_write(file) as partial:
-        partial.write_text('half')
-        raise ValueError
     for destination in (file, tmp_path / 'new.json', '-', None):
         check_json_destination(destination)
     assert (file.read_text(), list(tmp_path.iterdir())) == ('old', [file])
@@ -64,6 +63,14 @@ def test_json_replaces_files_atomically_and_writes_pipes_in_place(tmp_path):
     assert json.loads(os.read(reader, 100)) == {'a': 1}
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_full_disk_under_standard_output_is_one_line():
+    command = [sys.executable, '-m', 'sgnet_core', 'info', '--json', '-']
+    with Path('/dev/full').open('w') as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert run.returncode == 1
+    assert run.stderr == 'info: [Errno 28] No space left on device; free disk space\n'
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,7 @@ def test_interrupted_conversion_resumes_with_the_same_options(tmp_path, mat, mon
         FolderDataset(cut)
     assert prepare(mat, cut, '--depth', 'raw') == 2
     assert 'raw' in (error := capsys.readouterr().err) and 'filled' in error
-    # As a kill leaves it: a file and a line of the journal half written.
-    (cut / 'depth' / '0004.png.77.partial').write_bytes(b'\x89PNG')
+    # As a kill leaves it: a line of the journal half written.
     with (cut / 'unfinished.jsonl').open('a') as journal:
         journal.write('{"id": "00')
     monkeypatch.setattr(nyuv2.Nyuv2Dataset, 'load', counted)

@@ -3,7 +3,6 @@
 
 import logging
 import os
-import time
 from dataclasses import replace
 from importlib import metadata
 
@@ -66,17 +65,6 @@ def test_file_depends_on_the_exporter_versions(cache, monkeypatch, package):
             cached_graph(untrained(), FakeExport(repr(current).encode())) == repr(current).encode()
         )
     assert len(list(cache.iterdir())) == len(versions)
-
-
-def test_abandoned_partial_files_are_removed_after_a_day(cache):
-    cache.mkdir(parents=True)
-    fresh, old = cache / 'a.graph.17.partial', cache / 'a.graph.18.partial'
-    for path, hours in ((fresh, 1), (old, 25)):
-        path.write_bytes(b'half a gr')
-        os.utime(path, (time.time() - hours * 3600,) * 2)
-    cached_graph(untrained(), FakeExport())
-    assert fresh.exists()
-    assert not old.exists()
 
 
 @pytest.mark.parametrize('damage', [lambda d: b'', lambda d: d[:-1], lambda d: d[:-1] + b'?'])

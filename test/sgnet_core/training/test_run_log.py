@@ -112,5 +112,5 @@ def test_log_predictions_writes_a_row_of_four_pictures_for_each_frame(
 
 def test_run_log_names_a_log_that_cannot_be_written(tmp_path, no_tensorboard):
     (tmp_path / 'log.jsonl').mkdir()
-    with pytest.raises(SgnetError, match=r'cannot write .*log\.jsonl'):
+    with pytest.raises(SgnetError, match=r'log\.jsonl: cannot be written'):
         RunLog(tmp_path, epochs=2, images=4)

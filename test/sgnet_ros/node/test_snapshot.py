@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A snapshot is a complete data set of one frame, or nothing."""
 
-import resource
-
 import numpy as np
 import pytest
 
@@ -22,14 +20,10 @@ def result(sample):
     return SegmentationResult(sample.labels, confidence, ('a', 'b'))
 
 
-def test_full_disk_leaves_no_folder(sample, result, tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # depth fits, colour does not
-    try:
-        with pytest.raises(SgnetError, match='cannot be written: File too large'):
-            write_snapshot(tmp_path / 'one', '17', sample.frame, result, {})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+def test_full_disk_leaves_no_folder(sample, result, tmp_path, file_size_limit):
+    written = pytest.raises(SgnetError, match='one/image/17.png: cannot be written: File too large')
+    with file_size_limit(2000), written:  # depth fits, colour does not
+        write_snapshot(tmp_path / 'one', '17', sample.frame, result, {})
     assert list(tmp_path.iterdir()) == []
 
 

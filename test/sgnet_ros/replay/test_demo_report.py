@@ -74,5 +74,5 @@ def test_demo_rejects_a_folder_with_other_files(tiny_dataset, tmp_path, monkeypa
     other_file.touch()
     argv = ['--frames', str(tiny_dataset.root), '--out', str(tmp_path), '--rate', '10']
     assert run_command('sgnet_ros', 'demo', argv) == 2
-    assert 'contains files that are not from a demo' in capsys.readouterr().err
+    assert 'not an empty folder' in capsys.readouterr().err
     assert other_file.exists()
