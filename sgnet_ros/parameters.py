@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from sgnet_core.errors import ConfigError, reject_unknown_keys
+from sgnet_core.io.decoding import MAX_PIXELS, MEGAPIXEL
 from sgnet_ros.compat.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
 from sgnet_ros.conversions.masks import CONFIDENCE_ENCODINGS
 from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, MODES
@@ -119,6 +120,13 @@ NODE_PARAMETERS = (
     ),
     NodeParameter(
         'max_rate', 0.0, 'Largest frame rate in Hz; 0 = no limit.', range=(0.0, 1e4), dynamic=True
+    ),
+    NodeParameter(
+        'max_megapixels',
+        MAX_PIXELS // MEGAPIXEL,
+        'Largest compressed image that is decoded, in million pixels.',
+        range=(1, 10_000),
+        dynamic=True,
     ),
     *(
         NodeParameter(

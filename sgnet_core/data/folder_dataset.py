@@ -20,7 +20,7 @@ from sgnet_core.data.dataset_config import (
 )
 from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.io.images import read_depth, read_labels, read_rgb
+from sgnet_core.io.images import TURNED_REMEDY, LabelFiles, read_depth, read_rgb
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 
 
@@ -56,6 +56,7 @@ class FolderDataset:
             raise InputError('give a split or a list of ids, not both')
         self.root = Path(root)
         self._config = read_dataset_config(self.root)
+        self._label_files = LabelFiles()
         self.name = self._config.name
         per_frame = isinstance(self._config.intrinsics, str)
         self.intrinsics = None if per_frame else self._config.intrinsics
@@ -103,7 +104,7 @@ class FolderDataset:
     def load_labels(self, sample_id: str) -> np.ndarray:
         """Labels (H, W) uint8 of the frame of this id; unlike `load`, does not check their size."""
         path = self._path('label', sample_id)
-        return read_labels(path, self._config.label_offset, len(self.class_names or ()))
+        return self._label_files.read(path, self._config.label_offset, len(self.class_names or ()))
 
     def _path(self, kind: str, sample_id: str) -> Path:
         return self.root / self._config.file_of(kind, sample_id)
@@ -141,10 +142,12 @@ class FolderDataset:
 
 def _check_size(path: Path, image: np.ndarray, camera: CameraIntrinsics) -> None:
     if image.shape[:2] != camera.size:
+        turned = image.shape[1::-1] == camera.size
+        remedy = 'register depth to colour, or correct the intrinsics'
         raise DataError(
             f'{path}: {image.shape[1]}x{image.shape[0]} pixels, but the intrinsics are for '
             f'{camera.width}x{camera.height}; colour, depth and labels must all have that size: '
-            'register depth to colour, or correct the intrinsics'
+            f'{TURNED_REMEDY if turned else remedy}'
         )
 
 

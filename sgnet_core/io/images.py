@@ -6,24 +6,32 @@ Readers raise `DataError` with the file name if a file is missing, cut off or of
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from sgnet_core.errors import DataError, InputError
+from sgnet_core.io.decoding import EncodedImage
 from sgnet_core.io.files import write_file
 from sgnet_core.types import UNLABELLED
 
 MILLIMETRE = 0.001
 JPEG_QUALITY = 95
 
-_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
-_PNG_START = b'\x89PNG\r\n\x1a\n'
-_PNG_GREY, _PNG_INDEXED = 0, b'\x03'
+COLOUR_REMEDY = 'save it as JPEG or PNG'
+DEPTH_REMEDY = 'multiply metres by 1000, round, and save as 16-bit PNG with depth_scale: 0.001'
+LABEL_REMEDY = 'save class numbers instead of colours, as 8-bit grey PNG'
+
+TURNED_REMEDY = (
+    'it is turned by 90 degrees: turn it back, colour, depth and labels are read as stored and the '
+    'EXIF orientation is not applied'
+)
+
+_logger = logging.getLogger(__name__)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -33,16 +41,17 @@ def read_rgb(path: Path) -> np.ndarray:
 
 def decode_rgb(name: Path | str, content: bytes) -> np.ndarray:
     """`read_rgb` of the content of a file; errors call it `name`."""
-    bgr = _decode(name, content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = _encoded(name, content, COLOUR_REMEDY)
+    bgr = image.pixels(cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
-def read_stored(path: Path, indices: bool = False) -> np.ndarray:
+def read_stored(path: Path, remedy: str = DEPTH_REMEDY) -> np.ndarray:
     """Raw values of an image file: (H, W), or (H, W, C) in BGR order.
 
-    With `indices`, the indices of an indexed PNG instead of its colours.
+    `remedy` is for files of unsupported formats.
     """
-    return _decode(path, _read(path), cv2.IMREAD_UNCHANGED, indices)
+    return _encoded(path, _read(path), remedy).pixels()
 
 
 def read_depth(path: Path, scale: float, invalid: Sequence[int]) -> np.ndarray:
@@ -61,38 +70,80 @@ def depth_in_metres(raw: np.ndarray, scale: float, invalid: Sequence[int]) -> np
 
 def decode_depth(name: Path | str, content: bytes) -> np.ndarray:
     """(H, W) uint16 raw values of the content of a depth image; errors call it `name`."""
-    raw = _decode(name, content, cv2.IMREAD_UNCHANGED)
+    raw = _encoded(name, content, DEPTH_REMEDY).pixels()
     if raw.ndim != 2 or raw.dtype != np.uint16:
         raise DataError(
-            f'{name}: depth must be a 16-bit image of one channel, this one is '
-            f'{kind_of_image(raw)}; export the raw depth (a picture of it has lost the metres)'
+            f'{name}: depth must be a 16-bit integer image of one channel, this one is '
+            f'{kind_of_image(raw)}; {depth_remedy(raw)}'
         )
     return raw
 
 
-def read_labels(path: Path, offset: int, class_count: int) -> np.ndarray:
-    """(H, W) uint8 class ids = file value - `offset`; 255 if that is below 0 or 255.
+def depth_remedy(image: np.ndarray) -> str:
+    """The remedy for depth of another type: floats are the measurement, 8 bits a picture of it."""
+    if image.ndim == 2 and image.itemsize > 1:
+        return DEPTH_REMEDY
+    return f'export the raw depth, or {DEPTH_REMEDY}; a picture of depth has lost the metres'
 
-    File values of an indexed PNG are its indices. An id must be below `class_count`.
+
+class LabelFiles:
+    """The label images of one dataset.
+
+    The value of a pixel of an indexed PNG is its grey if the palette is grey, and else its index.
+    Optimisers of PNG files sort the palette of each file, which changes the indices and not the
+    greys. So a value must have the same colour in all files.
     """
-    raw = read_stored(path, indices=True)
-    if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
-        raise DataError(
-            f'{path}: labels must be an 8- or 16-bit image of one channel, this one is '
-            f'{kind_of_image(raw)}; store class numbers, not colours'
-        )
-    ids = raw.astype(np.int32) - offset
-    ids[ids < 0] = UNLABELLED
-    foreign = (ids >= class_count) & (ids != UNLABELLED)
-    if foreign.any():
-        void = f'0..{offset - 1}' if offset > 1 else '0' if offset == 1 else f'{UNLABELLED}'
-        raise DataError(
-            f'{path}: label value {raw[foreign].max()} in {foreign.sum()} pixels is out of range; '
-            f'{class_count} classes with label_offset {offset} are values {offset}..'
-            f'{class_count - 1 + offset} ({void} is unlabelled): '
-            'correct the image, the classes file or label_offset'
-        )
-    return ids.astype(np.uint8)
+
+    def __init__(self) -> None:
+        self._colours: dict[int, tuple[tuple[int, ...], Path]] = {}
+
+    def read(self, path: Path, offset: int, class_count: int) -> np.ndarray:
+        """(H, W) uint8 class ids = file value - `offset`; 255 if that is below 0 or 255.
+
+        An id must be below `class_count`.
+        """
+        raw = self.read_stored(path)
+        if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
+            raise DataError(
+                f'{path}: labels must be an 8- or 16-bit image of one channel, this one is '
+                f'{kind_of_image(raw)}; {LABEL_REMEDY}'
+            )
+        ids = raw.astype(np.int32) - offset
+        ids[ids < 0] = UNLABELLED
+        foreign = (ids >= class_count) & (ids != UNLABELLED)
+        if foreign.any():
+            void = f'0..{offset - 1}' if offset > 1 else '0' if offset == 1 else f'{UNLABELLED}'
+            raise DataError(
+                f'{path}: label value {raw[foreign].max()} in {foreign.sum()} pixels is out of '
+                f'range; {class_count} classes with label_offset {offset} are values {offset}..'
+                f'{class_count - 1 + offset} ({void} is unlabelled): '
+                'correct the image, the classes file or label_offset'
+            )
+        return ids.astype(np.uint8)
+
+    def read_stored(self, path: Path) -> np.ndarray:
+        """The values of a file, of any type and range."""
+        image = _encoded(path, _read(path), LABEL_REMEDY)
+        if (indexed := image.indices()) is None:
+            return image.pixels()
+        indices, palette = indexed
+        used = np.flatnonzero(np.bincount(indices.ravel()))
+        greys = palette[:, 0]
+        # Equal greys of two indices, often all 0, mean nothing.
+        grey = (palette == greys[:, None]).all() and len(set(greys[used].tolist())) == len(used)
+        values = greys[used] if grey else used
+        if not (grey and (values == used).all()):
+            self._compare_colours(path, values, palette[used])
+        return greys[indices] if grey else indices
+
+    def _compare_colours(self, path: Path, values: np.ndarray, colours: np.ndarray) -> None:
+        for value, colour in zip(values.tolist(), map(tuple, colours.tolist()), strict=True):
+            known, where = self._colours.setdefault(value, (colour, path))
+            if known != colour:
+                raise DataError(
+                    f'{path}: label value {value} has the colour {colour} in the palette, but '
+                    f'{known} in {where}: the palettes differ from file to file; {LABEL_REMEDY}'
+                )
 
 
 def write_rgb(path: Path, rgb: np.ndarray) -> None:
@@ -132,57 +183,22 @@ def _read(path: Path) -> bytes:
         raise DataError(f'{path}: {error.strerror}; make it readable') from error
 
 
-def _decode(name: Path | str, content: bytes, flags: int, indices: bool = False) -> np.ndarray:
-    if is_cut_off(content):
-        raise DataError(f'{name}: cut off after {len(content)} bytes; restore the file')
-    # Bytes 24 and 25 of a PNG are its bits per pixel and its colour type.
-    indexed = indices and content.startswith(_PNG_START) and content[25:26] == _PNG_INDEXED
-    if indexed:
-        content = _indexed_as_grey(content)
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
-    if image is None:
-        raise DataError(f'{name}: {len(content)} bytes are not an image; restore the file')
-    # OpenCV stretches grey of fewer than 8 bits to 0..255.
-    return image // (255 // (2 ** content[24] - 1)) if indexed else image
+def _encoded(name: Path | str, content: bytes, remedy: str) -> EncodedImage:
+    image = EncodedImage(name, content, convert=remedy)
+    if image.orientation != 1:
+        _warn_of_orientation(Path(name).parent, image.orientation)
+    return image
 
 
-def _indexed_as_grey(content: bytes) -> bytes:
-    """An indexed PNG as a grey one: OpenCV would return colours instead of indices."""
-    grey = bytearray(_PNG_START)
-    for kind, chunk in _png_chunks(content):
-        if kind == b'IHDR':
-            header = bytearray(chunk)
-            header[17] = _PNG_GREY
-            header[-4:] = struct.pack('>I', zlib.crc32(header[4:-4]))
-            chunk = bytes(header)
-        if kind in (b'IHDR', b'IDAT', b'IEND'):
-            grey += chunk
-    return bytes(grey)
-
-
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Type and bytes of every complete chunk of a PNG."""
-    start = len(_PNG_START)
-    while start + 12 <= len(content):
-        (length,) = struct.unpack_from('>I', content, start)
-        chunk = content[start : start + 12 + length]
-        if len(chunk) < 12 + length:
-            return
-        yield chunk[4:8], chunk
-        start += len(chunk)
-
-
-def is_cut_off(content: bytes) -> bool:
-    """Whether a JPEG lacks its end marker, or a PNG its last chunk.
-
-    OpenCV fills missing parts with grey without an error, and trusts the length of a damaged chunk:
-    one wrong byte can cost 2 GB and two seconds.
-    """
-    if content.startswith(_JPEG_START):
-        return _JPEG_END not in content
-    if content.startswith(_PNG_START):
-        return all(kind != b'IEND' for kind, _ in _png_chunks(content))
-    return False
+@cache
+def _warn_of_orientation(folder: Path, orientation: int) -> None:
+    """Once for each folder."""
+    _logger.warning(
+        '%s: EXIF orientation %d is not applied, as images are read as stored; store colour, depth '
+        'and labels in the same orientation',
+        folder,
+        orientation,
+    )
 
 
 def _encode(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
@@ -197,6 +213,7 @@ def _encode(path: Path, image: np.ndarray, options: Sequence[int] = ()) -> None:
 
 
 def kind_of_image(image: np.ndarray) -> str:
-    """For example `8-bit, 3 channels`."""
+    """For example `8-bit, 3 channels` or `32-bit float, 1 channel`."""
     channels = '1 channel' if image.ndim == 2 else f'{image.shape[2]} channels'
-    return f'{image.dtype.itemsize * 8}-bit, {channels}'
+    kind = {'f': ' float', 'i': ' signed'}.get(image.dtype.kind, '')
+    return f'{image.dtype.itemsize * 8}-bit{kind}, {channels}'

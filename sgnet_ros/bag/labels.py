@@ -12,7 +12,7 @@ from tqdm import tqdm
 from sgnet_core.data.dataset_config import DATASET_FILE, read_class_names, read_dataset_config
 from sgnet_core.data.folder_dataset import ids_on_disk
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.io.images import read_labels
+from sgnet_core.io.images import LabelFiles
 from sgnet_core.labels import MAX_CLASSES
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.reader import IMAGE, Bag, header_stamp_ns
@@ -79,7 +79,7 @@ class FolderLabels:
 
     def __init__(self, folder: Path) -> None:
         self.source = str(folder)
-        self._folder = folder
+        self._folder, self._files = folder, LabelFiles()
         self._pattern, self._offset, self.class_names = '{id}.png', 0, None
         if (folder / DATASET_FILE).is_file():
             described = read_dataset_config(folder)
@@ -109,7 +109,7 @@ class FolderLabels:
         """The (H, W) uint8 class ids of a pair; 255 = unlabelled."""
         path = self._folder / self._pattern.replace('{id}', self._name(stamp_ns, index))
         count = MAX_CLASSES if self.class_names is None else len(self.class_names)
-        return read_labels(path, self._offset, count)
+        return self._files.read(path, self._offset, count)
 
     def _name(self, stamp_ns: int, index: int) -> str | None:
         if not self._by_stamp:

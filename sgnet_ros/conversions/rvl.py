@@ -18,10 +18,13 @@ DIGIT_BITS = 3
 MAX_DIGITS = 10
 """Digits of a number: more would not fit into 32 bits, and no image needs them."""
 
+MAX_BYTES_PER_PIXEL = 4
+"""Two runs of one digit and a difference of six; whatever follows is not decoded."""
+
 
 def decode_rvl(content: bytes, pixels: int) -> np.ndarray:
     """Decode `content` to (pixels,) uint16; InputError if it is truncated or not RVL."""
-    numbers = _numbers(content)
+    numbers = _numbers(content[: MAX_BYTES_PER_PIXEL * (pixels + 2)])
     heads = _run_heads(numbers, pixels)
     runs = np.stack([numbers[heads], numbers[heads + 1]], axis=1).ravel()
     end = heads[-1] + 2 + runs[-1]

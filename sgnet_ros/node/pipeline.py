@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sgnet_core.errors import InputError, first_line
 from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.io.decoding import MEGAPIXEL
 from sgnet_core.types import RgbdFrame
 from sgnet_ros.conversions.compressed_images import decompressed_pair
 from sgnet_ros.input.camera_info import Cameras
@@ -45,7 +46,8 @@ class Pipeline:
             InputError: this pair is invalid, or the memory was insufficient for it.
         """
         try:
-            image, depth = decompressed_pair(image, depth)
+            max_pixels = self.node.parameters['max_megapixels'] * MEGAPIXEL
+            image, depth = decompressed_pair(image, depth, max_pixels)
             camera_info = self.cameras.camera_info(image)
             frame = self._frame(image, depth, camera_info)
             timer.end(CONVERT)

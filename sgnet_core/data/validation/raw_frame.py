@@ -20,7 +20,16 @@ from sgnet_core.data.dataset_config import (
 from sgnet_core.data.folder_dataset import read_pose
 from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import InputError
-from sgnet_core.io.images import kind_of_image, read_rgb, read_stored
+from sgnet_core.io.decoding import RESTORE
+from sgnet_core.io.images import (
+    LABEL_REMEDY,
+    TURNED_REMEDY,
+    LabelFiles,
+    depth_remedy,
+    kind_of_image,
+    read_rgb,
+    read_stored,
+)
 from sgnet_core.types import CameraIntrinsics
 
 _JPEG = b'\xff\xd8'
@@ -28,12 +37,11 @@ _MAX_REPEATS = 3
 _KINDS = {
     'depth': (
         *((np.uint16,), 'depth is {}, expected PNG with one channel of 16 bits'),
-        'export the raw depth, or multiply metres by 1000, round, and save as uint16 with '
-        'depth_scale: 0.001; a depth visualisation has lost the metres',
+        depth_remedy,
     ),
     'label': (
         *((np.uint8, np.uint16), 'labels are {}, expected PNG with one channel of 8 or 16 bits'),
-        'export class numbers instead of colours, as PNG: JPEG mixes them at class borders',
+        lambda _: f'{LABEL_REMEDY}: JPEG mixes them at class borders',
     ),
 }
 """Kind -> valid types, and the problem and remedy of other files."""
@@ -65,8 +73,9 @@ class RawFrameReader:
     """Reads frames one by one and records the problems of their files."""
 
     def __init__(self, root: Path, file: DatasetConfig) -> None:
-        self._root, self._file = root, file
-        self._unreadable: dict[str, str] = {}
+        self._root, self._file, self._labels = root, file, LabelFiles()
+        # Remedy -> file and problem -> frame.
+        self._unreadable: dict[str, dict[str, str]] = defaultdict(dict)
         # A finding without ids -> the frames that show the problem.
         self._problems: dict[Finding, list[str]] = defaultdict(list)
         self._frame_sizes: set[tuple[int, int]] = set()
@@ -93,8 +102,10 @@ class RawFrameReader:
                         self._cameras[camera].append(sample_id)
             except InputError as problem:
                 # The error is `PATH: PROBLEM; REMEDY`; one finding lists all files.
-                what = str(problem).removeprefix(f'{path}: ').rpartition('; ')[0]
-                self._unreadable[f'{name}: {what}'] = sample_id
+                what, _, remedy = str(problem).removeprefix(f'{path}: ').rpartition('; ')
+                if remedy == RESTORE or kind in ('pose', 'intrinsics'):
+                    remedy = 'restore them, or delete the images and their ids in the splits'
+                self._unreadable[remedy][f'{name}: {what}'] = sample_id
         frame = RawFrame(sample_id, *(images.get(kind) for kind in ('image', 'depth', 'label')))
         self._check_sizes(frame)
         self._compare_content(frame)
@@ -104,14 +115,14 @@ class RawFrameReader:
         """The image, or None if its type is wrong for this kind."""
         if kind == 'image':
             return read_rgb(path)
-        image = read_stored(path, indices=kind == 'label')
+        image = self._labels.read_stored(path) if kind == 'label' else read_stored(path)
         with path.open('rb') as stream:
             is_jpeg = stream.read(len(_JPEG)) == _JPEG
         types, seen, remedy = _KINDS[kind]
         if not is_jpeg and image.ndim == 2 and image.dtype in types:
             return image
         seen = seen.format('a JPEG' if is_jpeg else kind_of_image(image))
-        self._problems[error(f'{kind}_kind', seen, remedy)].append(sample_id)
+        self._problems[error(f'{kind}_kind', seen, remedy(image))].append(sample_id)
         return None
 
     def _check_sizes(self, frame: RawFrame) -> None:
@@ -119,10 +130,14 @@ class RawFrameReader:
         camera = self._file.intrinsics
         if len(set(sizes.values())) > 1:
             listed = ', '.join(f'{kind} {w}x{h}' for kind, (h, w) in sizes.items())
+            turned = len({tuple(sorted(size)) for size in sizes.values()}) == 1
+            resize = (
+                'register depth to colour, and resize labels with nearest-neighbour interpolation'
+            )
             problem = error(
                 'sizes_differ',
                 f'the images of one frame differ in size: {listed}',
-                'register depth to colour, and resize labels with nearest-neighbour interpolation',
+                TURNED_REMEDY if turned else resize,
             )
             self._problems[problem].append(frame.id)
             return
@@ -158,12 +173,9 @@ class RawFrameReader:
     def findings(self, disjoint: dict[str, tuple[str, ...]]) -> list[Finding]:
         """Problems of the files read so far; `disjoint` are the splits, name -> ids."""
         found = [replace(problem, ids=ids) for problem, ids in self._problems.items()]
-        if self._unreadable:
-            count = counted(len(self._unreadable), 'file')
-            seen = f'{count} cannot be read: {few(self._unreadable, 10)}'
-            remedy = 'restore them, or delete the images and their ids in the splits'
-            ids = tuple(self._unreadable.values())
-            found.insert(0, error('unreadable_files', seen, remedy, ids))
+        for remedy, files in self._unreadable.items():
+            seen = f'{counted(len(files), "file")} cannot be read: {few(files, 10)}'
+            found.insert(0, error('unreadable_files', seen, remedy, tuple(files.values())))
         return [*found, *self._repeated(disjoint)]
 
     def _repeated(self, disjoint: dict[str, tuple[str, ...]]) -> Iterator[Finding]:

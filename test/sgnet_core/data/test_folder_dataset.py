@@ -5,6 +5,7 @@ over 400 lines: each bad input is a short test of its own.
 """
 
 import dataclasses
+import io
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import yaml
 
 from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.folder_writer import FolderWriter
+from sgnet_core.data.validation.validator import validate_dataset
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample
@@ -130,6 +132,49 @@ def test_indexed_png_gives_its_indices(tiny_dataset, bits):
     np.testing.assert_array_equal(labels, indices - np.uint8(1))  # 0, void, wraps to 255
 
 
+def save_indexed(path, indices, palette):
+    image = PIL.Image.fromarray(indices)
+    image.putpalette(np.array(palette, np.uint8).ravel().tolist())
+    image.save(path)
+
+
+def test_grey_palette_means_its_grey(tiny_dataset, tiny_samples):
+    """Optimisers store the greys in use as the palette of each file."""
+    dataset = FolderDataset(tiny_dataset.root)
+    for sample in tiny_samples:
+        stored = sample.labels + np.uint8(1)
+        greys, indices = np.unique(stored, return_inverse=True)
+        indices = indices.reshape(stored.shape).astype(np.uint8)
+        path = tiny_dataset.root / 'label' / f'{sample.id}.png'
+        save_indexed(path, indices, np.repeat(greys[:, None], 3, axis=1))
+        assert len(greys) < 256
+        np.testing.assert_array_equal(dataset.load(sample.id).labels, sample.labels)
+
+
+@pytest.mark.parametrize('palette', [np.zeros((256, 3)), np.repeat(np.arange(256)[:, None], 3, 1)])
+def test_palette_without_meaning_gives_indices(tiny_dataset, palette):
+    indices = np.tile(np.arange(36, dtype=np.uint8), (24, 1))
+    save_indexed(tiny_dataset.root / 'label' / '2.png', indices, palette)
+    np.testing.assert_array_equal(tiny_dataset.load('2').labels[0], indices[0] - np.uint8(1))
+
+
+def test_coloured_palettes_must_agree(tiny_dataset):
+    """Colours alone have no class numbers, so only equal palettes are safe."""
+    colours = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (0, 0, 128)]
+    path, indices = tiny_dataset.root / 'label', np.tile(np.uint8([1, 2, 1, 2]), (24, 9))
+    for name in '01':
+        save_indexed(path / f'{name}.png', indices, colours)
+    save_indexed(path / '2.png', indices, colours[:3] + [(9, 9, 9)])  # differs where unused
+    save_indexed(path / '3.png', indices, colours[::-1])
+    dataset = FolderDataset(tiny_dataset.root)
+    for name in '012':
+        assert dataset.load(name).labels[0, :2].tolist() == [0, 1]
+    with pytest.raises(
+        DataError, match=r'3\.png: label value 1 has the colour \(0, 128, 0\) .*differ'
+    ):
+        dataset.load('3')
+
+
 def test_ids_are_in_natural_order(tiny_dataset):
     for old, new in (('0', '10'), ('1', '9'), ('2', '100')):
         for kind in ('image', 'depth', 'label'):
@@ -149,14 +194,17 @@ def test_patterns_accept_glob_and_format_characters(tiny_dataset):
     assert FolderDataset(tiny_dataset.root).ids == ('0', '1', '2', '3', '4')
 
 
-def test_exif_rotation_is_not_applied(tiny_dataset):
+def test_exif_rotation_is_not_applied_and_reported(tiny_dataset, caplog):
     """Depth has no EXIF tag: turning the colour image alone would tear the two apart."""
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # orientation: turned
-    path = tiny_dataset.root / 'image' / '0.png'
-    PIL.Image.new('RGB', (36, 24)).save(path, 'JPEG', exif=exif)
-    assert cv2.imread(str(path)).shape == (36, 24, 3)
-    assert tiny_dataset[0].frame.rgb.shape == (24, 36, 3)
+    for name in '01':
+        path = tiny_dataset.root / 'image' / f'{name}.png'
+        PIL.Image.new('RGB', (36, 24)).save(path, 'JPEG', exif=exif)
+        assert cv2.imread(str(path)).shape == (36, 24, 3)
+        assert tiny_dataset.load(name).frame.rgb.shape == (24, 36, 3)
+    (line,) = caplog.messages
+    assert 'image: EXIF orientation 6 is not applied' in line
 
 
 def test_optional_keys_have_defaults(tiny_dataset):
@@ -291,9 +339,11 @@ def ones(*shape: int, dtype=np.uint8) -> np.ndarray:
         ),
         # Does not wrap into the range of 8 bits.
         ('label', np.full((24, 36), 257, np.uint16), 'label value 257 in 864 pixels'),
-        ('label', ones(24, 36, 3), 'labels must .* 3 channels; store class numbers'),
+        ('label', ones(24, 36, 3), 'labels must .* 3 channels; save class numbers'),
         ('image', ones(12, 18, 3), '18x12 pixels, but .* for 36x24; .*register'),
         ('depth', ones(12, 18, dtype=np.uint16), '18x12 pixels, but .* for 36x24; .*register'),
+        ('label', ones(36, 24), '24x36 pixels, but .* turned by 90 degrees: turn it back'),
+        ('image', ones(36, 24, 3), '24x36 pixels, but .* turned by 90 degrees: turn it back'),
     ],
 )
 def test_wrong_image_is_named(tiny_dataset, kind, image, message):
@@ -302,6 +352,47 @@ def test_wrong_image_is_named(tiny_dataset, kind, image, message):
     with pytest.raises(DataError, match=f'{re.escape(str(path))}: {message}') as caught:
         tiny_dataset[1]
     assert '\n' not in str(caught.value)
+
+
+METRES = np.linspace(0.5, 4.0, 24 * 36, dtype=np.float32).reshape(24, 36)
+
+
+def tiff(pixels):
+    return cv2.imencode('.tiff', pixels)[1].tobytes()
+
+
+def npy(pixels):
+    content = io.BytesIO()
+    np.save(content, pixels)
+    return content.getvalue()
+
+
+MILLIMETRES = 'multiply metres by 1000, round, and save as 16-bit PNG with depth_scale: 0.001$'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'content', 'message'),
+    [
+        ('depth', tiff(METRES), f'.*, this one is 32-bit float, 1 channel; {MILLIMETRES}'),
+        (
+            'depth',
+            tiff(METRES.astype(float)),
+            f'.*not supported .*; restore the file, or {MILLIMETRES}',
+        ),
+        ('depth', b'v/1\x01\2\0\0\0', f'OpenEXR is not supported; {MILLIMETRES}'),
+        ('depth', npy(METRES), f'NumPy is not supported; {MILLIMETRES}'),
+        ('label', npy(ones(24, 36)), 'NumPy is not supported; save class numbers .* as 8-bit grey'),
+        ('image', npy(ones(24, 36, 3)), 'NumPy is not supported; save it as JPEG or PNG$'),
+    ],
+)
+def test_other_format_has_a_remedy(tiny_dataset, kind, content, message):
+    path = tiny_dataset.root / kind / '1.png'
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f'{re.escape(str(path))}: {message}'):
+        tiny_dataset[1]
+    (found,) = (f for f in validate_dataset(tiny_dataset.root).findings if '1' in f.ids)
+    assert re.search(message.split('; ')[-1], found.remedy)
+    assert found.severity == 'error'
 
 
 @pytest.mark.parametrize('kind', ['image', 'depth', 'label'])
