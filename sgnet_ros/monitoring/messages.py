@@ -134,6 +134,8 @@ DROPS = {
     'bad_frame': 'The messages are valid, but not the frame they make; see its reason.',
     'no_transform': 'TF does not connect the frames in the reason: publish the transform, set '
     '`depth.extrinsics`, or choose another `hha.gravity_source`.',
+    'internal_error': 'A defect of the node that this frame revealed: report the traceback, '
+    'which the log has once. The node ends after 30 in a row.',
     'out_of_memory': 'The device had no memory for this frame.',
 }
 """Cause of a drop in the log, in /diagnostics and in counters -> explanation."""

@@ -11,14 +11,18 @@ from typing import Any
 
 from sgnet_core.errors import InputError
 
+MAX_FAILURES = 30
+"""Internal errors in a row that end the thread: a second of frames at the rate of a camera."""
+
 
 class InferenceWorker:
     """Passes offered items to `handle`, one at a time, in its own thread, until `stop()`.
 
     Args:
         handle: called with each item, in the thread.
-        on_input_error: called in the thread with an InputError of one item.
-        on_failure: called in the thread with any other exception; then the thread ends.
+        on_error: called in the thread with the exception of one item.
+        on_failure: called in the thread with the last of `MAX_FAILURES` exceptions that are not
+            InputError, without a handled item between them; then the thread ends.
         on_dropped: called with a cause: 'newer_frame' (replaced, capacity 1), 'queue_full'
             (replaced, larger capacity), 'stopped' (or failed).
         capacity: number of items that may wait, in order.
@@ -28,20 +32,21 @@ class InferenceWorker:
     def __init__(
         self,
         handle: Callable[[Any], None],
-        on_input_error: Callable[[InputError], None],
+        on_error: Callable[[Exception], None],
         on_failure: Callable[[BaseException], None],
         on_dropped: Callable[[str], None],
         capacity: int = 1,
         max_rate_hz: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._handle = handle
-        self._on_input_error = on_input_error
+        self._on_error = on_error
         self._on_failure = on_failure
         self._on_dropped = on_dropped
         self._capacity = capacity
         self._waiting: deque[Any] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._failures = 0
         self._busy_since: float | None = None
         self._max_rate_hz = max_rate_hz
         self._thread = threading.Thread(target=self._run, name='sgnet_worker', daemon=True)
@@ -91,17 +96,27 @@ class InferenceWorker:
             started = self._busy_since = time.monotonic()
             try:
                 self._handle(item)
+                self._failures = 0
             except InputError as error:
-                self._on_input_error(error)
+                self._on_error(error)
             except Exception as error:
-                with self._changed:
-                    stopped, self._stopping = self._stopping, True
-                self._on_dropped('stopped')
-                if not stopped:  # after stop(), the resources of `handle` may be released
-                    self._on_failure(error)
+                self._count_failure(error)
             finally:
                 self._busy_since = None
                 del item  # it would keep its network alive until the next item
+
+    def _count_failure(self, error: Exception) -> None:
+        """A defect that one item revealed; end the thread if nothing else works either."""
+        self._failures += 1
+        with self._changed:
+            stopped = self._stopping
+            self._stopping = stopped or self._failures >= MAX_FAILURES
+        if stopped:  # the resources of `handle` may be released
+            self._on_dropped('stopped')
+            return
+        self._on_error(error)
+        if self._stopping:
+            self._on_failure(error)
 
     def _wait_for_turn(self, last_started: float) -> bool:
         """Wait for an item and for `max_rate_hz`; returns False when stopping."""

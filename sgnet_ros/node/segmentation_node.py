@@ -297,7 +297,7 @@ class SegmentationNode(LifecycleNode):
         self.counters.segmented(timer.ms)
 
     def _fail(self, error: BaseException) -> None:
-        """End the node after an error that does not concern a single frame."""
+        """End the node after an error that does not concern single frames."""
         if not self.context.ok():
             return  # ROS shuts down and accepts no message
         self.failure = error

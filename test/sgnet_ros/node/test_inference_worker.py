@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sgnet_core.errors import InputError
-from sgnet_ros.node.inference_worker import InferenceWorker
+from sgnet_ros.node.inference_worker import MAX_FAILURES, InferenceWorker
 
 DEADLINE_S = 20.0
 
@@ -91,16 +91,32 @@ def test_input_error_concerns_one_item(harness):
     assert h.failures.empty()
 
 
-def test_other_errors_end_the_worker(harness):
-    h = harness()
+def test_other_error_concerns_one_item(harness):
+    h = harness(capacity=100)
+    h.allow(1000)
+    errors = [ZeroDivisionError('a defect') for _ in range(MAX_FAILURES - 1)]
+    for item in [*errors, 'good', *errors, InputError('bad'), 'good']:
+        h.worker.offer(item)
+        h.next_entered()
+    assert h.worker.stop(DEADLINE_S)
+    assert h.handled == ['good', 'good']
+    assert len(h.bad) == 2 * len(errors) + 1
+    assert h.failures.empty()
+    assert h.dropped == []
+
+
+def test_repeated_errors_end_the_worker(harness):
+    h = harness(capacity=100)
+    h.allow(1000)
     error = ZeroDivisionError('a defect')
-    h.worker.offer(error)
-    h.allow()
+    for item in [error, InputError('bad'), *[error] * (MAX_FAILURES - 1)]:
+        h.worker.offer(item)
     assert h.failures.get(timeout=DEADLINE_S) is error
     h.worker.offer('too late')
     assert h.worker.stop(DEADLINE_S)
     assert h.handled == []
-    assert h.dropped == ['stopped', 'stopped']
+    assert len(h.bad) == MAX_FAILURES + 1, 'each is counted'
+    assert h.dropped == ['stopped']
 
 
 def test_stop_counts_waiting_items_and_returns_false_after_the_timeout(harness):

@@ -117,6 +117,25 @@ def test_bad_message_is_counted_and_reported(ros, case):
     assert not node.failed.done()
 
 
+def test_internal_error_costs_one_frame_and_has_its_traceback_once(ros):
+    def fail(frame):
+        if frame.rgb[0, 0, 0] == 7:
+            raise ZeroDivisionError('a defect')
+
+    node, camera = ros.node_and_camera(FakeSegmenter(fail))
+    for i in range(3):
+        camera.send(T0 + i * SECOND, rgb=image('rgb8', bytes([7] * 72)))
+        ros.wait_for_drops(node, internal_error=i + 1)
+    camera.send(T0 + 3 * SECOND)
+    camera.wait()
+    assert stamps(camera.received[MASK]) == [T0 + 3 * SECOND]
+    ros.wait_for_log('Traceback', "raise ZeroDivisionError('a defect')")
+    ros.wait_for_log('/cam/rgb', 'ZeroDivisionError: a defect [internal_error: 1 frame dropped]')
+    assert sum('Traceback' in line for line in ros.log()) == 1
+    assert node.counters.counts().reasons['internal_error'] == 'ZeroDivisionError: a defect'
+    assert not node.failed.done()
+
+
 def test_newest_pair_waits_for_the_first_camera_info(ros):
     node, camera = ros.node_and_camera()
     camera.info, info = camera.node.create_publisher(CameraInfo, '/elsewhere', 10), camera.info
