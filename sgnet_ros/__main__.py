@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {
     'play_bag': 'publish a bag over ROS 2 at its recorded rate',
     'evaluate_bag': 'evaluate a checkpoint on the labelled frames of a bag',
     'benchmark_node': 'measure the latency of the node from camera to mask over DDS',
+    'soak': 'run the node for a long time with faulty cameras and check its promises',
     'demo': 'replay generated rooms through the node; write metrics and pictures',
 }
 """Name -> one line of help. The module is `sgnet_ros.cli.<name>`."""

@@ -10,6 +10,7 @@ import functools
 import sys
 import time
 from types import SimpleNamespace
+from typing import NoReturn
 
 import numpy as np
 import rclpy
@@ -19,7 +20,7 @@ from sgnet_core.labels import NYU40
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
-from sgnet_ros.node.process import serve
+from sgnet_ros.node.process import exit_now, serve
 from sgnet_ros.node.segmentation_node import SegmentationNode
 
 
@@ -59,13 +60,14 @@ def _noise(height: int, width: int) -> SegmentationResult:
     return SegmentationResult(labels, rng.random(labels.shape, np.float32), NYU40.class_names)
 
 
-def main(ms: str, json_file: str) -> None:
-    """Run the node until SIGTERM."""
+def main(ms: str, json_file: str) -> NoReturn:
+    """Run the node until a signal, then exit, as the command `segmentation_node`."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         serve(SegmentationNode(lambda *options: FakeNetwork(float(ms))), json_file)
     finally:
         rclpy.try_shutdown()
+    exit_now(0)
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -32,6 +33,8 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> None:
     executor.add_node(node)
     # Once: spin_until_future_complete would add a callback for every message.
     node.failed.add_done_callback(lambda _: executor.wake())
+    # A full collection then skips the imported libraries, 0.1 s of CPU time.
+    gc.freeze()
     exit_early = partial(_exit_early, node, json_file, threading.Lock())
     try:
         with exit_within(MAX_EXIT_S, exit_early) as stop_requested:

@@ -57,10 +57,12 @@ class ChildProcess(contextlib.AbstractContextManager):
         """Whether the process has not ended."""
         return self._process.poll() is None
 
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """End the process; returns its exit status."""
+    def stop(
+        self, timeout_s: float = STOP_TIMEOUT_S, signum: signal.Signals = signal.SIGTERM
+    ) -> int:
+        """End the process with this signal, or SIGKILL after the timeout; returns its status."""
         if self.running:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(signum)
             try:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(timeout_s)
