@@ -50,6 +50,7 @@ class BagFrames:
     Attributes:
         pairs: number of colour and depth pairs so far.
         unlabelled: number of these pairs without labels.
+        unstamped: topics with a stamp of zero; these messages are not paired.
         skipped: the error of each skipped frame.
 
     Raises:
@@ -77,7 +78,7 @@ class BagFrames:
         for name in (topics.rgb, topics.depth):
             bag.topic(name, IMAGE, COMPRESSED_IMAGE)
         if labels is None and topics.labels is not None:
-            labels = TopicLabels(bag.path, topics)
+            labels = TopicLabels(bag, topics)
         self.labels: Labels | None = labels
         self._first_intrinsics = self._depth_intrinsics = None
         if not camera:
@@ -103,7 +104,12 @@ class BagFrames:
         topics, sync, newest_ns = self.topics, self._sync, 0
         for message in self._bag.messages({topics.rgb, topics.depth, topics.camera_info}):
             if message.topic != topics.camera_info:
-                newest_ns = header_stamp_ns(message.cdr)
+                stamp_ns = header_stamp_ns(message.cdr)
+                if stamp_ns == 0:
+                    self.unstamped.add(message.topic)
+                    sync.dropped['zero_stamp'] += 1
+                    continue
+                newest_ns = stamp_ns
                 add = sync.add_rgb if message.topic == topics.rgb else sync.add_depth
                 yield from self._samples(add(newest_ns, message))
             elif not self._camera:
@@ -120,6 +126,7 @@ class BagFrames:
         self.pairs = 0
         self.unlabelled = 0
         self.skipped: list[str] = []
+        self.unstamped: set[str] = set()
 
     @property
     def dropped(self) -> Counter[str]:

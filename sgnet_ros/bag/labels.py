@@ -25,11 +25,11 @@ STAMP_TOLERANCE_NS = 500_000
 class TopicLabels:
     """Mono8 images with the stamps of the colour images.
 
-    A second reader reads them, so frames do not wait in memory for labels later in the bag.
+    They are read apart from the frames, which do not wait in memory for labels later in the bag.
     """
 
-    def __init__(self, path: Path, topics: FrameTopics) -> None:
-        self._bag = Bag(path)
+    def __init__(self, bag: Bag, topics: FrameTopics) -> None:
+        self._bag = bag
         self.source = topics.labels
         self._bag.topic(self.source, IMAGE)
         self.class_names = self._read_class_names(topics.label_names)

@@ -111,6 +111,11 @@ def no_frame_error(bag: Bag, frames: BagFrames) -> SgnetError:
     )
     if frames.skipped:
         return DataError(f'{text}; {frames.skipped[0]}')
+    if frames.unstamped:
+        return DataError(
+            f'{text}; stamps are zero on {", ".join(sorted(frames.unstamped))}, and colour and '
+            'depth are paired by their stamps: fix or replace the driver, and record again'
+        )
     if bag.damage:
         return SgnetError(f'{text}; {bag.damage}')
     if frames.pairs:

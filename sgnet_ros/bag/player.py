@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -33,6 +36,8 @@ _logger = logging.getLogger(__name__)
 QUEUE_DEPTH = 30
 """Queued messages per topic: 50 MB."""
 ACKNOWLEDGEMENT_TIMEOUT_S = 2.0
+MAX_GAP_NS = 3_600_000_000_000
+"""Longer times without a message are skipped: some recorders store camera_info at time 0."""
 STAMP_END_NS = 2**31 * 1_000_000_000
 """The seconds of a header are a signed 32-bit integer."""
 
@@ -107,9 +112,15 @@ class BagPlayer:
         self.published_ns.clear()
         self._shift_ns = None
         clock: BagClock | None = None
+        previous_ns = 0
         for message in self._bag.messages(self._publishers):
             if clock is None:
                 clock = BagClock(message.time_ns, self._rate, self._clock_publisher, self._clock_hz)
+            elif (gap_ns := message.time_ns - previous_ns) > MAX_GAP_NS:
+                hours = gap_ns / 3.6e12
+                _logger.warning('%s: skipped %.3g hours without a message', self._bag.path, hours)
+                clock.delay(-gap_ns * 1e-9 / self._rate)
+            previous_ns = message.time_ns
             lag_s = clock.wait_until(message.time_ns, stop)
             self.largest_lag_s = max(self.largest_lag_s, lag_s)
             if message.topic in self._limited:
@@ -181,7 +192,9 @@ class BagClock:
             return
         self._published_ns = max(self._published_ns, time_ns)
         message = Clock()
-        message.clock.sec, message.clock.nanosec = divmod(self._published_ns, 1_000_000_000)
+        message.clock.sec, message.clock.nanosec = divmod(
+            self._published_ns % STAMP_END_NS, 1_000_000_000
+        )
         self._publisher.publish(message)
 
 
@@ -207,8 +220,10 @@ def _make_publishers(bag: Bag, node: Node, topics: Collection[str] | None) -> di
 
 def _message_class(msgtype: str) -> type | None:
     """The Python class of `package/msg/Name`; None if the package is not installed."""
-    package, kind, name = msgtype.split('/')
-    try:
-        return getattr(importlib.import_module(f'{package}.{kind}'), name)
-    except (ImportError, AttributeError):
+    names = re.fullmatch(r'([a-z]\w*)/msg/([A-Z]\w*)', msgtype, re.ASCII)
+    package = names and importlib.util.find_spec(names[1])
+    folders = (package and package.submodule_search_locations) or ()
+    # A bag can name any Python package; only those with messages are imported.
+    if not any(Path(folder, 'msg').is_dir() for folder in folders):
         return None
+    return getattr(importlib.import_module(f'{names[1]}.msg'), names[2], None)

@@ -10,16 +10,18 @@ import difflib
 import heapq
 import logging
 import struct
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from sgnet_core.errors import DataError, first_line
+from sgnet_core.errors import DataError, SgnetError, first_line
+from sgnet_ros.bag.metadata import METADATA_FILE, BagMetadata, read_metadata
 from sgnet_ros.bag.records import BagMessage, BagTopic, standard_types, topics_by_name
-from sgnet_ros.bag.recovery import IndexedBag, recover
-from sgnet_ros.bag.truncated_files import TruncatedFile
+from sgnet_ros.bag.storage_files import StorageFile
+from sgnet_ros.bag.storage_folder import open_file, plain_name, storage_paths
 
 _logger = logging.getLogger(__name__)
 
@@ -27,16 +29,19 @@ IMAGE, COMPRESSED_IMAGE = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedIm
 
 _CDR_ENCAPSULATION = 4
 """Bytes in front of the first field: representation and options."""
+_SMALLEST_STAMPED = _CDR_ENCAPSULATION + 8
 
 
 class Bag(AbstractContextManager):
     """An open bag: a rosbag2 folder, one of its storage files, or a rosbag1 file.
 
-    Use as a context manager. A truncated bag gives the messages before the cut.
+    Use as a context manager. A truncated bag gives the messages before the cut. Storage files can
+    overlap in time; an index or a metadata.yaml is not needed, and nothing but the counts of
+    metadata.yaml is used.
 
     Attributes:
         topics: by name.
-        damage: the reason why the bag is not complete; None for a complete bag.
+        damage: the reason why messages are missing, or differ from metadata.yaml; None otherwise.
 
     Raises:
         DataError: the bag does not exist or cannot be read.
@@ -45,24 +50,30 @@ class Bag(AbstractContextManager):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.damage: str | None = None
-        self._files = self._open()
-        self.topics = topics_by_name(t for file in self._files for t in file.topics.values())
+        with ExitStack() as stack:
+            self._files = self._open(stack)
+            self._stack = stack.pop_all()
 
     def __exit__(self, *exc_info: object) -> None:
-        for file in self._files:
-            file.close()
+        self._stack.close()
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
         """The messages on `topics` (None = all) in order of recording time.
 
         If bytes are damaged, the messages end there and `damage` is set.
         """
-        wanted = self.topics if topics is None else topics
+        wanted = set(self.topics).intersection(self.topics if topics is None else topics)
+        msgtypes = {name: self.topics[name].msgtype for name in wanted}
+        smallest = {n: _SMALLEST_STAMPED if has_header(t) else 1 for n, t in msgtypes.items()}
         try:
-            parts = [file.messages(wanted) for file in self._files]
-            yield from heapq.merge(*parts, key=attrgetter('time_ns'))
+            parts = [file.messages(msgtypes) for file in self._files]
+            for message in heapq.merge(*parts, key=attrgetter('time_ns')):
+                size = len(message.cdr)
+                if size < smallest[message.topic]:
+                    raise ValueError(f'a message of {size} bytes on {message.topic}')
+                yield message
         except Exception as error:
-            # rosbags and the decompressors raise any type for damaged bytes, even TypeError.
+            # The decoders raise any type for damaged bytes, even TypeError.
             self.damage = f'{self.path} is damaged ({_reason(error)})'
 
     def deserialize(self, message: BagMessage) -> Any:
@@ -95,25 +106,72 @@ class Bag(AbstractContextManager):
             remedy = f'nearest: {nearest}; its {kind} topics: {", ".join(candidates)}'
         raise DataError(f'{self.path}: {problem}; {remedy}')
 
-    def _open(self) -> list[IndexedBag | TruncatedFile]:
+    def _open(self, stack: ExitStack) -> list[StorageFile]:
+        """Set `topics` and `damage`; returns the open files."""
         known = 'give a rosbag2 folder, a .mcap or .db3 file, or a rosbag1 .bag file'
         if not self.path.exists():
             raise DataError(f'no bag at {self.path}; {known}')
+        metadata = self._metadata()
+        paths = storage_paths(self.path, metadata.files if metadata else ())
+        files, problems = [], []
+        for path in paths.values():
+            try:
+                file = open_file(path, stack)
+            except PermissionError as error:
+                raise DataError(f'{self.path} cannot be read: permission denied') from error
+            except SgnetError:
+                raise
+            except Exception as error:  # decoders raise any type for damaged bytes
+                problems.append(f'{path.name} cannot be read ({_reason(error)})')
+                continue
+            files.append(file)
+            if file.damage:
+                problems.append(f'damaged or truncated: {path.name} ({file.damage.rstrip(".")})')
+        found = [topic for file in files for topic in file.topics]
+        if not found:
+            reason = '; '.join(problems) or 'no topic in it'
+            raise DataError(f'{self.path} is not a readable bag: {reason}; {known}')
+        recorded = metadata.topics.values() if metadata else ()
+        self.topics = topics_by_name([*found, *(replace(t, count=0) for t in recorded)])
+        for topic in found:
+            if topic.count and topic.msgtype != self.topics[topic.name].msgtype:
+                problems.append(f'{topic.count} messages on {topic.name} are {topic.msgtype}')
+        if metadata:
+            problems += _differences(metadata, self.topics, paths)
+        if problems:
+            self.damage = f'{self.path}: {"; ".join(problems)}'
+        return files
+
+    def _metadata(self) -> BagMetadata | None:
+        if not self.path.is_dir() or not storage_paths(self.path):
+            return None
         try:
-            return [IndexedBag(self.path)]
-        except PermissionError as error:
-            raise DataError(f'{self.path} cannot be read: permission denied') from error
-        except Exception as error:
-            files, damaged = recover(self.path)
-            if not files:
-                raise DataError(
-                    f'{self.path} is not a readable bag ({_reason(error)}); {known}'
-                ) from error
-            if damaged:
-                self.damage = f'{self.path} is truncated: {", ".join(damaged)} ({_reason(error)})'
-            else:
-                _logger.warning('%s: %s; storage files are complete', self.path, _reason(error))
-            return files
+            return read_metadata(self.path)
+        except DataError as error:
+            _logger.warning('%s; the storage files are read without it', error)
+            return None
+
+
+def _differences(
+    metadata: BagMetadata, topics: Mapping[str, BagTopic], paths: Collection[str]
+) -> list[str]:
+    """The differences between metadata.yaml and the storage files with these plain names."""
+    listed = [plain_name(name) for name in metadata.files]
+    problems = [f'{name} is missing' for name in listed if name not in paths]
+    counted = {name: topic.count for name, topic in metadata.topics.items()}
+    different = [n for n, topic in topics.items() if topic.count != counted.get(n, 0)]
+    if not different:
+        return problems
+    problems += [f'{name} is not listed in {METADATA_FILE}' for name in set(paths) - set(listed)]
+    name = different[0]
+    others = f', and {len(different) - 1} other topics differ' if len(different) > 1 else ''
+    problems.append(
+        f'{METADATA_FILE} counts {counted.get(name, 0)} messages on {name}, the storage files have '
+        f'{topics[name].count}{others}'
+    )
+    if all(topics[n].count > counted.get(n, 0) for n in different):
+        problems.append(f'run `ros2 bag reindex` to correct {METADATA_FILE}')
+    return problems
 
 
 def header_stamp_ns(cdr: bytes) -> int:

@@ -34,16 +34,24 @@ class BagMessage:
 
 
 def topics_by_name(topics: Iterable[BagTopic]) -> dict[str, BagTopic]:
-    """The topics in order of name; entries of the same name are merged."""
-    by_name: dict[str, BagTopic] = {}
+    """The topics in order of name.
+
+    Entries of the same name and type are merged. Of several types, the most frequent is kept.
+    """
+    by_type: dict[tuple[str, str], BagTopic] = {}
     for topic in topics:
-        earlier = by_name.get(topic.name, replace(topic, count=0))
+        earlier = by_type.get((topic.name, topic.msgtype), replace(topic, count=0))
         count, latched = earlier.count + topic.count, earlier.latched or topic.latched
-        by_name[topic.name] = replace(topic, count=count, latched=latched)
-    return dict(sorted(by_name.items()))
+        by_type[topic.name, topic.msgtype] = replace(topic, count=count, latched=latched)
+    # The last of equal keys stays.
+    return {topic.name: topic for topic in sorted(by_type.values(), key=_name_and_count)}
 
 
 @lru_cache(maxsize=1)
 def standard_types() -> Any:
     """The ROS 2 message types; sensor_msgs and std_msgs are equal in all distributions."""
     return get_typestore(Stores.ROS2_JAZZY)
+
+
+def _name_and_count(topic: BagTopic) -> tuple[str, int]:
+    return topic.name, topic.count

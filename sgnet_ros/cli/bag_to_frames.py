@@ -4,7 +4,7 @@
 The inverse of frames_to_bag. Colour and depth are paired as in the node. With --classes, the folder
 is prepared for annotation: OUT/label/ID.png holds, for each pixel, the line number of its class in
 OUT/classes.txt, 0 = void. Depth is stored in millimetres. After Ctrl-C the folder is a valid
-dataset of the frames so far. A truncated bag is read as far as possible; the exit status is 1.
+dataset of the frames so far. A damaged bag is read as far as possible; the exit status is 1.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 raise KeyboardInterrupt if stop.is_set() else options.no_frame_error(bag, frames)
         _report(args, bag, frames, count, rate_hz)
         if bag.damage and not stop.is_set():
-            raise SgnetError(f'{bag.damage}; wrote the {count} frames before that')
+            raise SgnetError(f'{bag.damage}; wrote the {count} frames that can be read')
     if stop.is_set():
         raise KeyboardInterrupt
     return 0

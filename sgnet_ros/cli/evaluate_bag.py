@@ -6,8 +6,8 @@ played to the node over DDS; the results also cover dropped frames and latency.
 
 Colour and depth are paired as in the node. Labels are a mono8 image topic with the stamps of the
 colour images, 255 = unlabelled, as written by frames_to_bag, or images in a folder. If a bag is
-truncated or has invalid frames, the remaining frames are evaluated and the exit status is 1. After
-Ctrl-C, the results cover the frames seen so far.
+damaged, differs from its metadata.yaml or has invalid frames, the remaining frames are evaluated
+and the exit status is 1. After Ctrl-C, the results cover the frames seen so far.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def _raise_if_incomplete(
     """Raise if the metrics, already written, do not cover the whole bag."""
     count = metrics['frames']
     if bag.damage:
-        raise SgnetError(f'{bag.damage}; evaluated the {count} frames before that')
+        raise SgnetError(f'{bag.damage}; evaluated the {count} frames that can be read')
     if frames.skipped:
         raise SgnetError(
             f'{len(frames.skipped)} invalid frames, the first: {frames.skipped[0]}; evaluated the '

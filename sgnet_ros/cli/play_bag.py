@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     if stop.is_set():
         raise KeyboardInterrupt
     if bag.damage:
-        raise SgnetError(f'{bag.damage}; everything before that was played')
+        raise SgnetError(f'{bag.damage}; {player.sent.total()} messages were played')
     return 0
 
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads metadata.yaml of a rosbag2 folder: its storage files and message counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from sgnet_core.errors import DataError, first_line
+from sgnet_ros.bag.records import BagTopic, topics_by_name
+
+METADATA_FILE = 'metadata.yaml'
+_MAX_BYTES = 16_000_000
+
+
+@dataclass(frozen=True)
+class BagMetadata:
+    """Names of the storage files, and the topics with the number of recorded messages."""
+
+    files: tuple[str, ...]
+    topics: dict[str, BagTopic]
+
+
+def read_metadata(folder: Path) -> BagMetadata:
+    """The metadata of a bag; the keys in use are those of all versions from 1 to 9.
+
+    Raises:
+        DataError: the file is missing or invalid.
+    """
+    path = folder / METADATA_FILE
+    if not path.is_file():
+        raise DataError(f'{path} is missing')
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f'larger than {_MAX_BYTES} bytes')
+        about = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
+        compression = about.get('compression_format') or 'zstd'
+        # Before version 4, paths began with the name of the folder.
+        files = tuple(PurePath(name).name for name in about['relative_file_paths'])
+        topics = topics_by_name(map(_topic, about['topics_with_message_count']))
+    except Exception as error:  # the parser and wrong types raise any type
+        raise DataError(f'{path} is not valid: {first_line(error)}') from error
+    if compression != 'zstd':
+        raise DataError(f'{path}: compression {compression!r} is not supported; use zstd')
+    return BagMetadata(files, topics)
+
+
+def is_latched(offered_qos_profiles: Any) -> bool:
+    """Whether a publisher was transient local; a list, or YAML before version 9."""
+    try:
+        profiles = offered_qos_profiles or []
+        if isinstance(profiles, str):
+            profiles = yaml.safe_load(profiles) or []
+        return any(profile['durability'] in (1, 'transient_local') for profile in profiles)
+    except Exception:  # messages are read without a valid QoS
+        return False
+
+
+def _topic(entry: dict[str, Any]) -> BagTopic:
+    about = entry['topic_metadata']
+    latched = is_latched(about.get('offered_qos_profiles'))
+    return BagTopic(str(about['name']), str(about['type']), int(entry['message_count']), latched)
