@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -49,14 +50,9 @@ def read_metadata(folder: Path) -> BagMetadata:
 
 
 def is_latched(offered_qos_profiles: Any) -> bool:
-    """Whether a publisher was transient local; a list, or YAML before version 9."""
-    try:
-        profiles = offered_qos_profiles or []
-        if isinstance(profiles, str):
-            profiles = yaml.safe_load(profiles) or []
-        return any(profile['durability'] in (1, 'transient_local') for profile in profiles)
-    except Exception:  # messages are read without a valid QoS
-        return False
+    """Whether a publisher was transient local; YAML, since version 9 in metadata.yaml a list."""
+    # A bag is read without a valid QoS, too.
+    return bool(re.search(r'\bdurability\W+(1|transient_local)\b', str(offered_qos_profiles)))
 
 
 def _topic(entry: dict[str, Any]) -> BagTopic:

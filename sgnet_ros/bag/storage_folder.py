@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import ExitStack, closing, suppress
@@ -52,27 +53,39 @@ def open_file(path: Path, stack: ExitStack) -> StorageFile:
     # SQLite keeps recent rows in these files until the recorder ends.
     journals = [path.with_name(path.name + end) for end in ('-wal', '-journal')]
     journals = [journal for journal in journals if journal.is_file() and journal.stat().st_size]
-    if path.suffix == '.zstd' or journals:
+    remainder = _size_of_partial_page(path) if path.suffix == '.db3' else 0
+    if path.suffix == '.zstd' or journals or remainder:
         target = Path(stack.enter_context(TemporaryDirectory(prefix='sgnet_bag_'))) / name
         try:
-            if journals:
-                _merge_journals(path, journals, target)
-            else:
+            if path.suffix == '.zstd':
                 damage = _decompress(path, target)
+            else:
+                for source in (path, *journals):
+                    shutil.copyfile(source, target.parent / source.name)
         except OSError as error:
-            raise SgnetError(f'{path} cannot be unpacked to {target.parent}: {error}') from error
+            raise SgnetError(
+                f'{path} cannot be copied to {target.parent}: {error}; set TMPDIR'
+            ) from error
         path = target
+        if journals:
+            with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as database:
+                database.execute('PRAGMA journal_mode=DELETE')
+        if path.suffix == '.db3' and (remainder := _size_of_partial_page(path)):
+            # SQLite fills the page with zeros, also where it had an image.
+            os.truncate(path, path.stat().st_size - remainder)
+            damage = damage or 'its last page is not complete'
     file = _READERS[Path(name).suffix](path)
     stack.callback(file.close)
     file.damage = damage or file.damage
     return file
 
 
-def _merge_journals(path: Path, journals: list[Path], target: Path) -> None:
-    for source in (path, *journals):
-        shutil.copyfile(source, target.parent / source.name)
-    with suppress(sqlite3.Error), closing(sqlite3.connect(target)) as database:
-        database.execute('PRAGMA journal_mode=DELETE')
+def _size_of_partial_page(path: Path) -> int:
+    """Number of bytes after the last whole page of a SQLite file."""
+    with path.open('rb') as file:
+        page_size = int.from_bytes(file.read(18)[16:], 'big')
+    page_size = 65536 if page_size == 1 else page_size
+    return path.stat().st_size % page_size if page_size >= 512 else 0
 
 
 def _decompress(path: Path, target: Path) -> str | None:

@@ -23,8 +23,8 @@ from sgnet_core.geometry.depth_registration import register_depth
 from sgnet_core.labels import NYU40
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
-from sgnet_ros.bag.options import parse_extrinsics
-from sgnet_ros.bag.reader import Bag, standard_types
+from sgnet_ros.bag.options import no_frame_error, parse_extrinsics
+from sgnet_ros.bag.reader import Bag, standard_types, with_header_stamp
 
 TOPICS = FrameTopics()
 SMALL = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
@@ -150,6 +150,18 @@ def test_late_depth_is_paired_within_the_slop(bag_path, tmp_path, tiny_samples):
         assert list(exact) == []
         assert exact.dropped['rgb_unmatched'] == exact.dropped['depth_unmatched'] == 5
         assert list(BagFrames(bag, slop_s=0.003)) == []
+
+
+@pytest.mark.parametrize('topic', [TOPICS.rgb, TOPICS.depth])
+def test_zero_stamps_are_named(bag_path, tmp_path, topic):
+    def unstamped(name, index, cdr, time_ns):
+        return with_header_stamp(cdr, 0) if name == topic else cdr, time_ns
+
+    with Bag(rewrite(bag_path, tmp_path / 'unstamped', unstamped)) as bag:
+        frames = BagFrames(bag)
+        assert list(frames) == []
+        assert frames.dropped['zero_stamp'] == 5
+        assert f'stamps are zero on {topic}, and' in str(no_frame_error(bag, frames))
 
 
 def test_rosbag1_has_the_same_frames(bag_path, tmp_path, tiny_samples):

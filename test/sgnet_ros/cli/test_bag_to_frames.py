@@ -154,8 +154,18 @@ def test_truncated_bag_is_converted_and_fails(tiny_samples, convert, tmp_path):
     status, frames, said = convert(tmp_path / 'bag', '--png')
     assert status == 1
     assert 15 <= len(frames) <= 25
-    assert f'wrote the {len(frames)} frames before that' in said
+    assert f'wrote the {len(frames)} frames that can be read' in said
     assert_all_same(frames, (tiny_samples * 8)[: len(frames)])
+
+
+def test_bag_that_differs_from_its_metadata_is_converted_and_fails(bag_path, convert, tiny_samples):
+    metadata = bag_path / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('message_count: 5', 'message_count: 6'))
+    status, frames, said = convert(bag_path, '--png')
+    assert status == 1
+    assert_all_same(frames, tiny_samples)
+    assert 'metadata.yaml counts 6 messages on' in said
+    assert 'the storage files have 5, and 3 other topics differ' in said
 
 
 def test_ctrl_c_leaves_a_valid_dataset(bag_path, convert, tmp_path, monkeypatch):

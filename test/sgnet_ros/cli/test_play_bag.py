@@ -3,16 +3,22 @@
 
 import json
 import signal
+import sys
+import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from bag_files import shifted, truncate
 
 from sgnet_core.cli.runner import run_command
+from sgnet_core.errors import DataError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
+from sgnet_ros.bag.player import BagPlayer
+from sgnet_ros.bag.reader import Bag
 from sgnet_ros.bag.writer import START_NS, write_bag
 from sgnet_ros.conversions.images import rgb_from_msg, stamp_ns
 from sgnet_ros.conversions.masks import label_names_from_msg
@@ -149,6 +155,27 @@ def test_restamp_keeps_differences(bag_path, listener, play, tmp_path):
     assert [sent['stamps_ns'][str(old)] for old in RECORDED] == stamps
     published = [sent['published_ns'][str(old)] for old in RECORDED]
     assert published[-1] - published[0] >= 2 * (RECORDED[-1] - RECORDED[0]) - 5_000_000
+
+
+def test_long_gap_is_skipped(bag_path, unspun_node, tmp_path, caplog):
+    """Recorders of RealSense cameras store camera_info at time 0."""
+    early = shifted(bag_path, tmp_path / 'early', TOPICS.camera_info, time_ns=-START_NS)
+    with Bag(early) as bag:
+        player = BagPlayer(bag, unspun_node)
+        player.play(threading.Event())
+        assert player.sent[TOPICS.camera_info] == player.sent[TOPICS.rgb] == 5
+    assert 'skipped 2.78e+05 hours without a message' in caplog.text
+
+
+def test_foreign_packages_are_not_imported(bag_path, unspun_node, tmp_path):
+    """The name of a type is text of a stranger."""
+    with Bag(bag_path) as bag:
+        kinds = ('this/msg/Image', 'os/path/Join', 'x', 'sensor_msgs/msg/None', '../msg/Image')
+        kind = replace(bag.topics[TOPICS.rgb], msgtype='')
+        bag.topics = {text: replace(kind, msgtype=text) for text in kinds}
+        with pytest.raises(DataError, match='no topic that can be played'):
+            BagPlayer(bag, unspun_node)
+    assert 'this' not in sys.modules
 
 
 def test_missing_subscriber_is_an_error(bag_path, play):
