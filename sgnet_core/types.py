@@ -121,10 +121,19 @@ class RgbdFrame:
             )
         size = self.rgb.shape[:2]
         if self.depth_m.shape != size:
+            # The decimation filter of RealSense rounds up to multiples of 4.
+            n = round(size[0] / max(1, self.depth_m.shape[0]))
+            sides = zip(size, self.depth_m.shape, strict=True)
+            is_decimated = 2 <= n <= 8 and all(-1 < own - side / n < 4 for side, own in sides)
+            remedy = is_decimated and (
+                f'if depth is decimated by {n}, switch that off (RealSense: '
+                'decimation_filter.enable:=false); otherwise '
+            )
             raise InputError(
                 f'depth {_size_text(self.depth_m.shape)}, colour {_size_text(size)}: not aligned; '
-                'register depth to colour first (RealSense: align_depth.enable:=true; '
-                'segmentation_node: depth.register:=true)'
+                f'{remedy or ""}register depth to colour first (RealSense: '
+                'align_depth.enable:=true; segmentation_node: depth.register:=true; '
+                'bags: --extrinsics)'
             )
         if self.intrinsics.size != size:
             raise InputError(

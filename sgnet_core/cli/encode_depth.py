@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli.options import add_options, check_positive, parse_camera
+from sgnet_core.cli.options import add_options, check_depth_image, check_positive, parse_camera
 from sgnet_core.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -145,11 +145,17 @@ def _png_images(args: argparse.Namespace) -> dict[str, Callable[[], DepthImage]]
     if not 0 < scale < float('inf'):
         raise InputError(f'--depth-scale must be above 0, in metres per unit, got {scale}')
 
+    checked = []
+
     def image_of(path: Path) -> DepthImage:
         # Divided in float64, HHA equals that of the MATLAB program to the last grey level.
         raw = read_depth(path, 1.0, args.depth_invalid or (0,)).astype(np.float64)
         depth_m = raw / (1 / scale)
-        return DepthImage(depth_m, CameraIntrinsics(*depth_m.shape[::-1], *camera))
+        intrinsics = CameraIntrinsics(*depth_m.shape[::-1], *camera)
+        if not checked:
+            checked.append(path)
+            check_depth_image(path, raw, scale, intrinsics)
+        return DepthImage(depth_m, intrinsics)
 
     images: dict[str, Callable[[], DepthImage]] = {}
     for path in _png_files(args.depth):

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from sgnet_core.errors import InputError
+
+_logger = logging.getLogger(__name__)
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -100,3 +103,17 @@ def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:
             f'--camera must be four numbers fx,fy,cx,cy in pixels, got {text!r}'
         ) from None
     return fx, fy, cx, cy
+
+
+def check_depth_image(path: Path, raw: Any, scale: float, camera: Any) -> None:
+    """Warn of an implausible `--camera` or `--depth-scale`; see `geometry.plausibility`.
+
+    Raises:
+        InputError: the camera is not possible.
+    """
+    from sgnet_core.geometry.plausibility import camera_problems, check_camera, depth_problems
+
+    for problem in camera_problems(check_camera(camera)):
+        _logger.warning('--camera: %s', problem)
+    for problem in depth_problems(raw, scale, '--depth-scale'):
+        _logger.warning('%s: %s', path, problem)

@@ -13,7 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli.options import add_old_name, add_options, check_positive, parse_camera
+from sgnet_core.cli.options import (
+    add_old_name,
+    add_options,
+    check_depth_image,
+    check_positive,
+    parse_camera,
+)
 from sgnet_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,4 +107,5 @@ def _sample_from_files(args: argparse.Namespace) -> Sample:
     rgb = read_rgb(args.rgb)
     depth_m = read_depth(args.depth, args.depth_scale, (0,))
     intrinsics = CameraIntrinsics(rgb.shape[1], rgb.shape[0], *parse_camera(args.camera))
+    check_depth_image(args.depth, depth_m / args.depth_scale, args.depth_scale, intrinsics)
     return Sample(args.rgb.stem, RgbdFrame(rgb, depth_m, intrinsics))

@@ -31,6 +31,7 @@ import numpy as np
 import yaml
 
 from sgnet_core.errors import DataError, InputError, reject_unknown_keys
+from sgnet_core.geometry.plausibility import check_camera
 from sgnet_core.io.files import write_file
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import CameraIntrinsics
@@ -169,7 +170,7 @@ def intrinsics_from_text(text: str, size: tuple[int, int], name: Path | str) -> 
     if skew or zero or last != [0, 0, 1]:
         raise DataError(f'{name}: {matrix.tolist()} is not a pinhole camera; {remedy}')
     try:
-        return CameraIntrinsics(size[1], size[0], fx, fy, cx, cy)
+        return check_camera(CameraIntrinsics(size[1], size[0], fx, fy, cx, cy))
     except InputError as error:
         raise DataError(f'{name}: {error}') from error
 
@@ -251,7 +252,8 @@ def _intrinsics(key: str, value: Any) -> CameraIntrinsics | str:
     for name in converters:
         if value.get(name) is None:
             raise DataError(f'{key}: {name!r} is missing; it must look like {_EXAMPLES[key]}')
-    return CameraIntrinsics(**{k: convert(k, value[k]) for k, convert in converters.items()})
+    values = {k: convert(k, value[k]) for k, convert in converters.items()}
+    return check_camera(CameraIntrinsics(**values))
 
 
 def _splits(key: str, value: Any) -> dict[str, str]:

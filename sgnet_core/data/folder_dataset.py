@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import glob
+import logging
 import re
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +23,11 @@ from sgnet_core.data.dataset_config import (
 )
 from sgnet_core.data.sunrgbd import camera_of
 from sgnet_core.errors import DataError, InputError
+from sgnet_core.geometry.plausibility import camera_problems, depth_problems
 from sgnet_core.io.images import TURNED_REMEDY, LabelFiles, read_depth, read_rgb
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
+
+_logger = logging.getLogger(__name__)
 
 
 class FolderDataset:
@@ -42,11 +48,15 @@ class FolderDataset:
         split: str | None = None,
         ids: Iterable[str] | None = None,
         labels: bool = True,
+        depth_scale: float | None = None,
     ) -> None:
         """Open the folder and check that all files of the chosen frames exist.
 
+        The log warns of implausible intrinsics or depth in the first, middle and last frame.
+
         Args:
             labels: False ignores labels and classes; their files may be missing.
+            depth_scale: metres per unit of depth; replaces the value in the file.
 
         Raises:
             DataError: a file is missing, or `dataset.yaml` is invalid.
@@ -57,6 +67,8 @@ class FolderDataset:
         self.root = Path(root)
         self._config = read_dataset_config(self.root)
         self._label_files = LabelFiles()
+        if depth_scale is not None:
+            self._config = replace(self._config, depth_scale=depth_scale)
         self.name = self._config.name
         per_frame = isinstance(self._config.intrinsics, str)
         self.intrinsics = None if per_frame else self._config.intrinsics
@@ -70,6 +82,7 @@ class FolderDataset:
             self.class_names = read_class_names(path, self._config.label_offset)
         self.ids = self._choose_ids(split, ids)
         self._check_files()
+        self._warn_of_implausible_values()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -86,10 +99,7 @@ class FolderDataset:
         """
         image, depth = self._path('image', sample_id), self._path('depth', sample_id)
         rgb = read_rgb(image)
-        camera = self.intrinsics
-        if camera is None:
-            path = self._path('intrinsics', sample_id)
-            camera = intrinsics_from_text(read_text(path), rgb.shape[:2], path)
+        camera = self._camera(sample_id, rgb)
         _check_size(image, rgb, camera)
         depth_m = read_depth(depth, self._config.depth_scale, self._config.depth_invalid)
         _check_size(depth, depth_m, camera)
@@ -105,6 +115,28 @@ class FolderDataset:
         """Labels (H, W) uint8 of the frame of this id; unlike `load`, does not check their size."""
         path = self._path('label', sample_id)
         return self._label_files.read(path, self._config.label_offset, len(self.class_names or ()))
+
+    def _camera(self, sample_id: str, image: np.ndarray) -> CameraIntrinsics:
+        if self.intrinsics is not None:
+            return self.intrinsics
+        path = self._path('intrinsics', sample_id)
+        return intrinsics_from_text(read_text(path), image.shape[:2], path)
+
+    def _warn_of_implausible_values(self) -> None:
+        raw, cameras = [], {}
+        for sample_id in {self.ids[at]: None for at in (0, len(self.ids) // 2, -1)}:
+            with suppress(InputError):  # `load` raises it
+                depth = self._path('depth', sample_id)
+                # Sensors saturate at the largest value.
+                image = read_depth(depth, 1.0, (*self._config.depth_invalid, 65535))
+                cameras[self._camera(sample_id, image)] = None
+                raw.append(image.ravel())
+        problems = [problem for camera in cameras for problem in camera_problems(camera)]
+        if raw:
+            setting, scale = f'depth_scale in {DATASET_FILE}', self._config.depth_scale
+            problems += depth_problems(np.concatenate(raw), scale, setting)
+        for problem in {problem.check: problem for problem in problems}.values():
+            _logger.warning('%s: %s', self.root, problem)
 
     def _path(self, kind: str, sample_id: str) -> Path:
         return self.root / self._config.file_of(kind, sample_id)

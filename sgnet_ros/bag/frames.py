@@ -6,26 +6,32 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
+from std_msgs.msg import Header
 
 from sgnet_core.errors import DataError, InputError
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.labels import FolderLabels, Labels, TopicLabels
 from sgnet_ros.bag.reader import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns
-from sgnet_ros.conversions.camera_info import intrinsics_from_msg, is_rectified
+from sgnet_ros.conversions.camera_info import (
+    camera_info_to_msg,
+    camera_info_topics,
+    intrinsics_from_msg,
+    is_rectified,
+)
 from sgnet_ros.conversions.compressed_images import decompressed_pair
 from sgnet_ros.conversions.images import (
-    alignment_warning,
     images_from_msgs,
     naming_stream,
     registered_frame,
 )
+from sgnet_ros.conversions.plausibility import FrameChecks
 from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, RgbdPairing
-from sgnet_ros.topics import DEPTH, RGB
+from sgnet_ros.topics import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +51,7 @@ class BagFrames:
         sync_mode, slop_s: like the node parameters `sync.mode` and `sync.slop`.
         skip_invalid: skip invalid frames instead of raising DataError.
         rgb_from_depth: (4, 4) transform to register depth; None = depth is registered.
+        depth_scale: metres per unit of depth; 0 = by encoding.
         labels: replaces the label topic of the bag.
 
     Attributes:
@@ -67,8 +74,11 @@ class BagFrames:
         skip_invalid: bool = False,
         rgb_from_depth: np.ndarray | None = None,
         labels: FolderLabels | None = None,
+        depth_scale: float = 0.0,
     ) -> None:
         self._bag = bag
+        self._depth_scale = depth_scale
+        self._checks = FrameChecks(self._warn, '--depth-scale')
         self._rgb_from_depth = rgb_from_depth
         self._skip_invalid = skip_invalid
         self.topics = topics = topics or FrameTopics()
@@ -83,10 +93,11 @@ class BagFrames:
         self._first_intrinsics = self._depth_intrinsics = None
         if not camera:
             with _camera_option_named():
-                self._first_intrinsics = self._first_on(topics.camera_info, topics.rgb)
+                self._first_intrinsics = self._first_on(topics.camera_info, topics.rgb, CAMERA_INFO)
         if rgb_from_depth is not None:
-            self._depth_intrinsics = self._first_on(topics.depth_camera_info, topics.depth)
-        self._warned = False
+            depth_info = topics.depth_camera_info
+            self._depth_intrinsics = self._first_on(depth_info, topics.depth, DEPTH_CAMERA_INFO)
+        self._next_to_depth = self._intrinsics_next_to_depth()
         self._reset()
 
     @property
@@ -114,7 +125,7 @@ class BagFrames:
                 yield from self._samples(add(newest_ns, message))
             elif not self._camera:
                 with _camera_option_named():
-                    self._intrinsics = self._intrinsics_of(message, topics.rgb)
+                    self._intrinsics = self._intrinsics_of(message, topics.rgb, CAMERA_INFO)
         # Some pairs still wait for a nearer stamp.
         end_ns = newest_ns + _HOUR_NS
         pairs = sync.add_rgb(end_ns, None) + sync.add_depth(end_ns, None)
@@ -155,7 +166,7 @@ class BagFrames:
         try:
             image, depth_image = decompressed_pair(*map(self._bag.deserialize, (rgb, depth)))
             size = int(image.width), int(image.height)
-            intrinsics = self._intrinsics or CameraIntrinsics(*size, *self._camera)
+            intrinsics = self._intrinsics or self._given_intrinsics(*size)
             frame = self._frame(image, depth_image, intrinsics)
             labels = None if self.labels is None else self.labels.load(stamp_ns, index)
             return Sample(sample_id, frame, labels)
@@ -167,7 +178,8 @@ class BagFrames:
             raise DataError(f'{self._bag.path}: frame {sample_id}{topic}: {error}') from error
 
     def _frame(self, image: Any, depth: Any, intrinsics: CameraIntrinsics) -> RgbdFrame:
-        rgb, depth_m = images_from_msgs(image, depth)
+        rgb, depth_m = images_from_msgs(image, depth, self._depth_scale)
+        self._checks.depth(depth, self._depth_scale)
         if self._depth_intrinsics is not None:
             # Most bags are read without torch.
             from sgnet_core.geometry.depth_registration import register_depth
@@ -176,23 +188,56 @@ class BagFrames:
                 depth_m = register_depth(
                     depth_m, self._depth_intrinsics, intrinsics, self._rgb_from_depth
                 )
-        elif not self._warned and (warning := alignment_warning(image.header, depth.header)):
-            self._warned = True
-            _logger.warning('%s: %s; for a bag: --extrinsics', self._bag.path, warning)
+        else:
+            # Later messages may be those of another mode of the camera.
+            same_mode = self._first_intrinsics in (None, intrinsics)
+            known = self._next_to_depth if same_mode else None
+            self._checks.registration(image.header, depth.header, intrinsics, known)
         return registered_frame(rgb, depth_m, intrinsics)
 
-    def _first_on(self, name: str, image_topic: str) -> CameraIntrinsics:
+    def _first_on(self, name: str, image_topic: str, stream: str = '') -> CameraIntrinsics:
         self._bag.topic(name, 'sensor_msgs/msg/CameraInfo')
         first = next(self._bag.messages([name]), None)
         if first is None:
             raise DataError(f'{self._bag.path}: no message on {name}')
-        return self._intrinsics_of(first, image_topic)
+        return self._intrinsics_of(first, image_topic, stream)
 
-    def _intrinsics_of(self, message: BagMessage, image_topic: str) -> CameraIntrinsics:
+    def _intrinsics_of(
+        self, message: BagMessage, image_topic: str, stream: str
+    ) -> CameraIntrinsics:
+        """The camera of a message; the `stream` of a camera that is used is checked."""
+        info, rectified = self._bag.deserialize(message), is_rectified(image_topic)
         try:
-            return intrinsics_from_msg(self._bag.deserialize(message), is_rectified(image_topic))
+            intrinsics = intrinsics_from_msg(info, rectified)
         except InputError as error:
             raise DataError(f'{self._bag.path}: {message.topic}: {error}') from error
+        if stream:
+            self._checks.camera(stream, info, rectified)
+        return intrinsics
+
+    def _intrinsics_next_to_depth(self) -> CameraIntrinsics | None:
+        """The camera of depth from the camera_info next to its topic, if it is valid."""
+        for name in camera_info_topics(self.topics.depth):
+            with suppress(InputError):
+                return self._first_on(name, self.topics.depth)
+        return None
+
+    def _given_intrinsics(self, width: int, height: int) -> CameraIntrinsics:
+        """The camera of `--camera` for images of this size."""
+        info = camera_info_to_msg(CameraIntrinsics(width, height, *self._camera), Header())
+        intrinsics = intrinsics_from_msg(info)
+        self._checks.camera(CAMERA_INFO, info)
+        return intrinsics
+
+    def _warn(self, stream: str, text: str) -> None:
+        topics = self.topics
+        names = {
+            RGB: topics.rgb,
+            DEPTH: topics.depth,
+            CAMERA_INFO: '--camera' if self._camera else topics.camera_info,
+            DEPTH_CAMERA_INFO: topics.depth_camera_info,
+        }
+        _logger.warning('%s: %s: %s', self._bag.path, names[stream], text)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgnet_core.cli.options import add_options, parse_camera
+from sgnet_core.cli.options import add_options, check_positive, parse_camera
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_ros.bag.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
 from sgnet_ros.sync.pairing import DEFAULT_SLOP_S
@@ -46,6 +46,11 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
         help='register depth to colour with this pose of the depth camera in the colour camera: '
         'optical frames, metres, as printed by tf2_echo COLOUR DEPTH',
     )
+    add_options(
+        parser,
+        'depth-scale',
+        help='metres per unit of depth (default: 0.001 for 16UC1 and mono16, 1 for 32FC1)',
+    )
     parser.add_argument(
         '--sync-mode', default='auto', help='pairing: auto (default), exact or approximate'
     )
@@ -67,11 +72,20 @@ def open_frames(
     bag: Bag, args: argparse.Namespace, topics: FrameTopics, labels: FolderLabels | None = None
 ) -> BagFrames:
     """The frames of a bag; invalid frames are skipped."""
+    check_positive(args, 'depth_scale')
     camera, rgb_from_depth = parse_camera(args.camera), parse_extrinsics(args.extrinsics)
     from sgnet_ros.bag.frames import BagFrames
 
     return BagFrames(
-        bag, topics, camera, args.sync_mode, args.sync_slop, True, rgb_from_depth, labels
+        bag,
+        topics,
+        camera,
+        args.sync_mode,
+        args.sync_slop,
+        True,
+        rgb_from_depth,
+        labels,
+        args.depth_scale or 0.0,
     )
 
 

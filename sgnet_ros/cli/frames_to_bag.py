@@ -31,18 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='storage format of the bag (default: mcap)',
     )
     add_options(parser, 'rate', help=f'frame rate (default: as recorded, else {DEFAULT_RATE_HZ:g})')
+    add_options(
+        parser, 'depth-scale', help='metres per unit of the dataset (default: its depth_scale)'
+    )
     add_options(parser, 'limit', 'json')
 
 
 def run(args: argparse.Namespace) -> int:
-    check_positive(args, 'limit', 'rate')
+    check_positive(args, 'limit', 'rate', 'depth_scale')
     from tqdm import tqdm
 
     from sgnet_core.data.folder_dataset import FolderDataset
     from sgnet_ros.bag.writer import write_bag
     from sgnet_ros.compat.signals import interruptible
 
-    dataset = FolderDataset(args.dataset, split=args.split)
+    dataset = FolderDataset(args.dataset, split=args.split, depth_scale=args.depth_scale)
     count = min(len(dataset), args.limit or len(dataset))
     rate_hz = args.rate or dataset.rate_hz or DEFAULT_RATE_HZ
     class_names = dataset.class_names if dataset.has_labels else None

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from sgnet_core.geometry.plausibility import check_camera
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.images import naming_stream
 
@@ -22,15 +25,10 @@ def intrinsics_from_msg(
         stream: the input of the message.
 
     Raises:
-        MessageError: K (or P) is zero or not a valid camera.
+        MessageError: K and P are zero, or not of a possible camera.
     """
     with naming_stream(stream):
-        key = 'p' if rectified else 'k'
-        # rosbags names the fields of ROS 1 messages in capitals.
-        matrix = getattr(camera_info, key if hasattr(camera_info, key) else key.upper())
-        rows = np.asarray(matrix, np.float64).reshape(3, -1)
-        parameters = (float(rows[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
-        camera = CameraIntrinsics(int(camera_info.width), int(camera_info.height), *parameters)
+        camera = check_camera(sensor_camera(camera_info, rectified))
         roi = camera_info.roi
         if roi.width and roi.height:
             camera = camera.cropped(*map(int, (roi.y_offset, roi.x_offset, roi.height, roi.width)))
@@ -38,6 +36,42 @@ def intrinsics_from_msg(
         if (binning_x, binning_y) == (1, 1):
             return camera
         return camera.resized(int(camera.height // binning_y), int(camera.width // binning_x))
+
+
+def sensor_camera(camera_info: CameraInfo, rectified: bool = False) -> CameraIntrinsics:
+    """The camera of the full sensor image; see `intrinsics_from_msg`.
+
+    Some drivers fill only P. Others fill only K, which is also P if the lens does not distort.
+    """
+    k, p, d = (np.asarray(_field(camera_info, name), np.float64) for name in 'kpd')
+    uses_p = p[0] or d.any() if rectified else p[0] and not k[0]
+    rows = (p if uses_p else k).reshape(3, -1)
+    parameters = (float(rows[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return CameraIntrinsics(int(camera_info.width), int(camera_info.height), *parameters)
+
+
+def distortion_of(
+    camera_info: CameraInfo, rectified: bool = False
+) -> tuple[str, tuple[float, ...]] | None:
+    """Model and coefficients of the lens of the images; None if they are rectified."""
+    if rectified or not _field(camera_info, 'k')[0]:
+        return None
+    return str(camera_info.distortion_model), tuple(map(float, _field(camera_info, 'd')))
+
+
+def _field(camera_info: CameraInfo, name: str) -> Sequence[float]:
+    # rosbags names the fields of ROS 1 messages in capitals.
+    return getattr(camera_info, name if hasattr(camera_info, name) else name.upper())
+
+
+def camera_info_topics(image_topic: str) -> tuple[str, ...]:
+    """Names of the camera_info of an image topic, raw or compressed: next to it, or, in recordings
+    of the RealSense SDK (`image/data`), in `info`.
+    """
+    parent, _, name = image_topic.rpartition('/')
+    if name in ('compressed', 'compressedDepth'):
+        parent = parent.rpartition('/')[0]
+    return f'{parent}/camera_info', f'{parent.rpartition("/")[0]}/info/camera_info'
 
 
 def is_rectified(topic: str) -> bool:

@@ -126,10 +126,7 @@ def depth_from_msg(
     Raises:
         MessageError: unknown encoding, empty image, short rows or data.
     """
-    if msg.encoding not in DEPTH_ENCODINGS:
-        supported = ', '.join(DEPTH_ENCODINGS)
-        raise MessageError(f'unknown depth encoding {msg.encoding!r}; supported: {supported}')
-    element, metres_per_unit, largest = DEPTH_ENCODINGS[msg.encoding]
+    element, metres_per_unit, largest = _depth_encoding(msg)
     dtype = np.dtype(element).newbyteorder('>' if msg.is_bigendian else '<')
     raw = np.ascontiguousarray(pixel_rows(msg, msg.width * dtype.itemsize)).view(dtype)
     scale = np.float32(depth_scale or metres_per_unit)
@@ -141,6 +138,18 @@ def depth_from_msg(
     bits = depth_m.view(np.int32)
     bits |= -invalid.view(np.int8)
     return depth_m
+
+
+def default_depth_scale(msg: Image) -> float:
+    """Metres per unit of the encoding of a depth image; MessageError if it is unknown."""
+    return _depth_encoding(msg)[1]
+
+
+def _depth_encoding(msg: Image) -> tuple[type, float, float]:
+    if msg.encoding not in DEPTH_ENCODINGS:
+        supported = ', '.join(DEPTH_ENCODINGS)
+        raise MessageError(f'unknown depth encoding {msg.encoding!r}; supported: {supported}')
+    return DEPTH_ENCODINGS[msg.encoding]
 
 
 def images_from_msgs(
@@ -166,17 +175,6 @@ def registered_frame(
     """
     with naming_stream('rgb/camera_info' if depth_m.shape == rgb.shape[:2] else 'depth/image'):
         return RgbdFrame(rgb, depth_m, intrinsics)
-
-
-def alignment_warning(image_header: Header, depth_header: Header) -> str:
-    """Why depth is probably not registered to colour; '' if nothing indicates it."""
-    if image_header.frame_id == depth_header.frame_id:
-        return ''
-    return (
-        f'depth is in frame {depth_header.frame_id!r}, colour in {image_header.frame_id!r}: not '
-        'aligned, unless both are one camera; register depth to colour first (RealSense: '
-        'align_depth.enable:=true; segmentation_node: depth.register:=true)'
-    )
 
 
 def rgb_to_msg(rgb: np.ndarray, header: Header) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rclpy.node import Node
@@ -13,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.camera_info import camera_info_to_msg, intrinsics_from_msg, is_rectified
 from sgnet_ros.conversions.images import MessageError
+from sgnet_ros.conversions.plausibility import FrameChecks
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.topics import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, resolved_topic
 
@@ -72,7 +74,7 @@ class Cameras:
         Raises:
             MessageError: they are invalid.
         """
-        return intrinsics_from_msg(camera_info, is_rectified(resolved_topic(self.node, RGB)))
+        return intrinsics_from_msg(camera_info, self._rectified(RGB))
 
     def depth_intrinsics(self) -> CameraIntrinsics | None:
         """The intrinsics of depth; None without `depth.register`.
@@ -82,5 +84,25 @@ class Cameras:
         """
         if DEPTH_CAMERA_INFO not in self.needed:
             return None
-        rectified = is_rectified(resolved_topic(self.node, DEPTH))
-        return intrinsics_from_msg(self.infos[DEPTH_CAMERA_INFO], rectified, DEPTH_CAMERA_INFO)
+        return self._of_depth()
+
+    def next_to_depth(self) -> CameraIntrinsics | None:
+        """Without `depth.register`, the intrinsics next to the depth topic, if they are valid."""
+        if DEPTH_CAMERA_INFO in self.needed or DEPTH_CAMERA_INFO not in self.infos:
+            return None
+        with suppress(MessageError):
+            return self._of_depth()
+        return None
+
+    def check(self, checks: FrameChecks, camera_info: CameraInfo) -> None:
+        """Check the result of `camera_info`, and that of depth if it is needed; both are valid."""
+        checks.camera(CAMERA_INFO, camera_info, self._rectified(RGB))
+        if DEPTH_CAMERA_INFO in self.needed:
+            checks.camera(DEPTH_CAMERA_INFO, self.infos[DEPTH_CAMERA_INFO], self._rectified(DEPTH))
+
+    def _of_depth(self) -> CameraIntrinsics:
+        info = self.infos[DEPTH_CAMERA_INFO]
+        return intrinsics_from_msg(info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
+
+    def _rectified(self, topic: str) -> bool:
+        return is_rectified(resolved_topic(self.node, topic))

@@ -14,17 +14,17 @@ from std_msgs.msg import Header
 from sgnet_core.geometry.depth_registration import register_depth
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 from sgnet_ros.conversions.images import (
-    alignment_warning,
     images_from_msgs,
     naming_stream,
     registered_frame,
     stamp_ns,
 )
+from sgnet_ros.conversions.plausibility import FrameChecks
 from sgnet_ros.conversions.poses import extrinsics
 from sgnet_ros.input.gravity_source import GravitySource
 from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
 from sgnet_ros.parameters import NodeParameters
-from sgnet_ros.topics import DEPTH
+from sgnet_ros.topics import DEPTH, topic_text
 
 FROM_TF = [0.0] * 7
 """`depth.extrinsics` that select TF; not a valid pose."""
@@ -36,13 +36,19 @@ class FrameBuilder:
     Args:
         device: the device that registers depth.
 
+    Attributes:
+        checks: logs implausible inputs.
+
     Raises:
         ConfigError: `depth.extrinsics` is not a pose, or TF is needed without tf2_ros.
         InputError: `hha.gravity_vector` is not a direction.
     """
 
     def __init__(self, node: Node, parameters: NodeParameters, device: str) -> None:
-        self._logger = node.get_logger()
+        self.checks = FrameChecks(
+            lambda stream, text: node.get_logger().warning(f'{topic_text(node, stream)}: {text}'),
+            'the parameter depth.scale',
+        )
         self._parameters = parameters
         self._device = device
         pose = parameters['depth.extrinsics']
@@ -64,11 +70,13 @@ class FrameBuilder:
         depth: Image,
         intrinsics: CameraIntrinsics,
         depth_intrinsics: CameraIntrinsics | None = None,
+        next_to_depth: CameraIntrinsics | None = None,
     ) -> RgbdFrame:
         """The frame of a pair, without gravity.
 
         Args:
             depth_intrinsics: None if depth is registered already.
+            next_to_depth: for registered depth, the camera_info next to its topic, if any.
 
         Raises:
             MessageError: a message is invalid, their sizes differ, or TF has no transform.
@@ -83,14 +91,15 @@ class FrameBuilder:
         rgb, depth_m = images_from_msgs(
             image, depth, parameters['depth.scale'], parameters.depth_range_m
         )
+        self.checks.depth(depth, parameters['depth.scale'])
         if depth_intrinsics is not None:
             rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
             measured = torch.from_numpy(depth_m).to(self._device)
             with naming_stream(DEPTH):
                 registered = register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
             depth_m = registered.cpu().numpy()
-        elif warning := alignment_warning(image.header, depth.header):
-            self._logger.warning(warning, once=True)
+        else:
+            self.checks.registration(image.header, depth.header, intrinsics, next_to_depth)
         return registered_frame(rgb, depth_m, intrinsics)
 
     def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:

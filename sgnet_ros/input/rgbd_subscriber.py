@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sgnet_core.errors import InputError
 from sgnet_ros.compat.distributions import no_subscription_events
 from sgnet_ros.compat.ros_api import Subscriber
+from sgnet_ros.conversions.camera_info import camera_info_topics
 from sgnet_ros.conversions.images import MessageError, stamp_ns
 from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.monitoring.counters import Counters
@@ -26,6 +27,7 @@ from sgnet_ros.sync.pairing_filter import RgbdPairingFilter
 from sgnet_ros.topics import (
     CAMERA_INFO,
     DEPTH,
+    DEPTH_CAMERA_INFO,
     RGB,
     SENSOR_QOS,
     STREAMS,
@@ -108,15 +110,19 @@ class RgbdSubscriber:
         rgb, depth = (self._subscriber(topic) for topic in (RGB, DEPTH))
         pairs = RgbdPairingFilter(rgb, depth, self.pairing, self._counters.dropped)
         pairs.registerCallback(self._store_pair)
+        topics = {topic: topic for topic in (CAMERA_INFO, *self.cameras.needed)}
+        if DEPTH_CAMERA_INFO not in topics:
+            # It shows whether depth is registered.
+            topics[DEPTH_CAMERA_INFO] = camera_info_topics(resolved_topic(self._node, DEPTH))[0]
         infos = [
             self._node.create_subscription(
                 CameraInfo,
-                topic,
+                name,
                 partial(self._store_camera_info, topic),
                 self.qos,
                 event_callbacks=no_subscription_events(),
             )
-            for topic in dict.fromkeys((CAMERA_INFO, *self.cameras.needed))
+            for topic, name in topics.items()
         ]
         self._subscriptions = (rgb.sub, depth.sub, *infos)
 
@@ -155,7 +161,8 @@ class RgbdSubscriber:
             self.unstamped.add(topic)
 
     def _store_camera_info(self, topic: str, message: CameraInfo) -> None:
-        self._counters.received(STREAMS[topic])
+        if topic != DEPTH_CAMERA_INFO or topic in self.topics:
+            self._counters.received(STREAMS[topic])
         self.cameras = replace(self.cameras, infos={**self.cameras.infos, topic: message})
         if self._waiting is not None and not self.cameras.awaited(self._waiting[0]):
             waiting, self._waiting = self._waiting, None

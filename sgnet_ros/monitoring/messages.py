@@ -129,7 +129,8 @@ DROPS = {
     'bad_rgb': 'The colour image is invalid; the reason names the part of the message.',
     'bad_depth': 'The depth image is invalid. If its size is not that of colour, it is not '
     'registered: align it in the driver or set `depth.register`.',
-    'bad_camera_info': '`K[0]` is zero, or the size is not that of the image.',
+    'bad_camera_info': '`K` and `P` are zero or of no possible camera, or the size is not that of '
+    'the image.',
     'bad_depth_camera_info': 'The same for the depth camera.',
     'bad_frame': 'The messages are valid, but not the frame they make; see its reason.',
     'no_transform': 'TF does not connect the frames in the reason: publish the transform, set '

@@ -72,9 +72,9 @@ class Pipeline:
     def _frame(self, image: Image, depth: Image, camera_info: CameraInfo) -> RgbdFrame:
         """The frame, with gravity if the network or an output needs it."""
         cameras, builder = self.cameras, self.frame_builder
-        frame = builder.build(
-            image, depth, cameras.intrinsics(camera_info), cameras.depth_intrinsics()
-        )
+        intrinsics, depth_intrinsics = cameras.intrinsics(camera_info), cameras.depth_intrinsics()
+        cameras.check(builder.checks, camera_info)
+        frame = builder.build(image, depth, intrinsics, depth_intrinsics, cameras.next_to_depth())
         network_needs_gravity = self.segmenter.input_spec.spatial == 'hha'
         if not network_needs_gravity and HHA not in self.publishers.subscribed():
             return frame

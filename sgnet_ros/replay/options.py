@@ -103,6 +103,8 @@ def node_parameters(args: argparse.Namespace) -> dict[str, str]:
     if args.extrinsics:
         parameters['depth.register'] = 'true'
         parameters['depth.extrinsics'] = str(parse_pose(args.extrinsics))
+    if args.depth_scale:
+        parameters['depth.scale'] = str(args.depth_scale)
     for text in args.param or ():
         name, assigned, value = text.partition(':=')
         if not name or not assigned:

@@ -80,7 +80,14 @@ U8, U16, I64, F32, F64 = np.uint8, np.uint16, np.int64, np.float32, np.float64
         (((23, 37, 3), F32), ((23, 37), F32), 'rgb must .*float32'),
         (((23, 37, 3), U8), ((23, 37), U16), 'depth_m must be .* metres, .*uint16'),
         (((23, 37, 3), U8), ((23, 37, 1), F32), r'depth_m must .*\(23, 37, 1\)'),
-        (((23, 37, 3), U8), ((11, 18), F32), 'depth 18x11, colour 37x23.*align_depth'),
+        (
+            ((23, 37, 3), U8),
+            ((18, 30), F32),
+            'depth 30x18, .*: not aligned; reg.*align_depth',
+        ),
+        (((23, 37, 3), U8), ((0, 0), F32), 'depth 0x0, colour 37x23: not aligned; register'),
+        (((23, 37, 3), U8), ((11, 18), F32), 'decimated by 2, .*decimation_filter.*align_depth'),
+        (((23, 37, 3), U8), ((8, 16), F32), 'decimated by 3, .*decimation_filter'),
         (((22, 37, 3), U8), ((22, 37), F32), 'intrinsics are for 37x23, .* 37x22'),
     ],
 )

@@ -8,22 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from sgnet_core.data.dataset_config import DATASET_FILE, DatasetConfig
-from sgnet_core.data.validation.finding import Finding, error, few, share, warning
+from sgnet_core.data.validation.finding import Finding, error, from_problems, share, warning
+from sgnet_core.geometry.plausibility import percentile, unit_problems
 
 _VALUES = 1 << 16
 _EIGHT_BITS = 256
-PLAUSIBLE_MEDIAN_M = (0.3, 10.0)
-MAX_RANGE_M = 15.0
-"""No depth camera measures further indoors."""
-UNITS = {
-    0.01: 'centimetres',
-    1 / 256: '1/256 m',
-    0.001: 'millimetres',
-    0.00025: '1/4 mm',
-    0.0002: '1/5 mm (TUM)',
-    0.0001: '1/10 mm',
-}
-"""Metres per unit of common formats, and the name of the unit."""
 _MIN_FRAMES = 5
 """Fewer frames do not show what all frames have in common."""
 
@@ -64,7 +53,9 @@ class DepthCheck:
 
     def percentile_m(self, percent: float) -> float | None:
         """The percentile of the measured pixels in metres; None if there are none."""
-        return _percentile(self.measured(), percent, self._scale)
+        counts = self.measured()
+        values = np.flatnonzero(counts)
+        return percentile(values, counts[values], percent) * self._scale if values.size else None
 
     def histogram(self, step_m: float) -> np.ndarray:
         """Pixels per bin of `step_m` metres, from 0 to the largest depth."""
@@ -139,26 +130,13 @@ class DepthCheck:
             'export the raw depth without normalisation; the metres cannot be recovered',
         )
 
-    def _unit(self, sentinel: int | None) -> Iterator[Finding]:
+    def _unit(self, sentinel: int | None) -> list[Finding]:
         counts = self.measured()
         if sentinel is not None:
             counts[sentinel] = 0
-        median = _percentile(counts, 50, 1)
-        if median is None:
-            return
-        median_m, far_m = median * self._scale, _percentile(counts, 95, self._scale)
-        low, high = PLAUSIBLE_MEDIAN_M
-        seen = f'median depth is {median_m:.3g} m (raw {median:.0f}, depth_scale {self._scale:g})'
-        advice = _unit_advice(median)
-        if not low <= median_m <= high:
-            yield error('depth_unit', f'{seen}, expected {low:g} to {high:g} m', advice)
-        elif far_m > MAX_RANGE_M:
-            yield warning(
-                'depth_unit',
-                f'5 % of the depth is beyond {far_m:.3g} m, the range of depth cameras indoors is '
-                f'{MAX_RANGE_M:g} m; {seen}',
-                f'unless this is outdoors: {advice}',
-            )
+        values = np.flatnonzero(counts)
+        setting = f'depth_scale in {DATASET_FILE}'
+        return from_problems(unit_problems(values, counts[values], self._scale, setting))
 
     def _quantised(self) -> Iterator[Finding]:
         """Steps coarser than those of any sensor. The first Kinect has 0.003 m at 1 m, times z^2
@@ -179,20 +157,3 @@ class DepthCheck:
                 f'apart at {median_m:.2g} m, as after a conversion to 8 bits',
                 'export the raw depth if you can; training works, normals and HHA need finer steps',
             )
-
-
-def _percentile(counts: np.ndarray, percent: float, scale: float) -> float | None:
-    if not counts.any():
-        return None
-    cumulative = np.cumsum(counts)
-    return float(np.searchsorted(cumulative, percent / 100 * cumulative[-1]) * scale)
-
-
-def _unit_advice(median: float) -> str:
-    """The remedy for raw depths of an indoor scene with this median."""
-    fitting = [scale for scale in UNITS if 0.6 <= median * scale <= 6.0]
-    fitting.sort(key=lambda scale: abs(np.log(median * scale / 2)))
-    if not fitting:
-        return f'set depth_scale in {DATASET_FILE} to the unit of the files, finer than a metre'
-    options = [f'{scale:.6g} for {UNITS[scale]} ({median * scale:.2g} m)' for scale in fitting]
-    return f'set depth_scale in {DATASET_FILE} to the unit of the files: {few(options, 4)}'

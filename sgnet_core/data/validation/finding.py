@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from sgnet_core.geometry.plausibility import Problem
+
 ERROR, WARNING = 'error', 'warning'
 
 
@@ -34,6 +36,11 @@ class Finding:
 
 
 error, warning = partial(Finding, ERROR), partial(Finding, WARNING)
+
+
+def from_problems(problems: Iterable[Problem]) -> list[Finding]:
+    """Implausible values as findings."""
+    return [Finding(ERROR if p.certain else WARNING, p.check, p.seen, p.remedy) for p in problems]
 
 
 def counted(number: int, noun: str) -> str:

@@ -53,6 +53,24 @@ def test_dataset_selects_splits_and_ids(tiny_dataset):
         FolderDataset(tiny_dataset.root, 'val', ids=['3'])
 
 
+def test_implausible_depth_and_intrinsics_are_logged(tiny_dataset, caplog):
+    camera = {'width': 36, 'height': 24, 'fx': 30.5, 'fy': 31.0, 'cx': 40.0, 'cy': 12.0}
+    edit_yaml(tiny_dataset.root, depth_scale=1.0, intrinsics=camera)
+    assert caplog.records == []
+    FolderDataset(tiny_dataset.root)
+    camera_text, depth_text = (record.getMessage() for record in caplog.records)
+    assert f'{tiny_dataset.root}: the principal point (cx, cy) = (40, 12) is outside' in camera_text
+    assert 'set depth_scale in dataset.yaml to the unit of the images: 0.001 for' in depth_text
+    caplog.clear()
+    edit_yaml(tiny_dataset.root, intrinsics=camera | {'cx': 17.0})
+    frame = FolderDataset(tiny_dataset.root, depth_scale=0.001)[0].frame
+    np.testing.assert_array_equal(frame.depth_m, tiny_dataset[0].frame.depth_m)
+    assert caplog.records == []
+    edit_yaml(tiny_dataset.root, intrinsics=camera | {'fx': 1e-6})
+    with pytest.raises(DataError, match=r'dataset\.yaml: .*cannot be those of images of 36x24'):
+        FolderDataset(tiny_dataset.root)
+
+
 def write_frame(root: Path, rgb: np.ndarray, depth_m: np.ndarray) -> FolderDataset:
     """A data set of one frame, without classes and poses."""
     height, width = depth_m.shape

@@ -25,6 +25,7 @@ from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
 from sgnet_ros.bag.options import no_frame_error, parse_extrinsics
 from sgnet_ros.bag.reader import Bag, standard_types, with_header_stamp
+from sgnet_ros.bag.writer import BagWriter
 
 TOPICS = FrameTopics()
 SMALL = replace(TOPICS, rgb=f'{TOPICS.rgb}/compressed', depth=f'{TOPICS.depth}/compressedDepth')
@@ -79,10 +80,14 @@ def set_field(name, value):
     return lambda message: setattr(message, name, value)
 
 
+def uncalibrated(message):
+    message.k, message.p = np.zeros(9), np.zeros(12)
+
+
 @pytest.mark.parametrize(
     ('part', 'edit', 'message'),
     [
-        ('camera_info', set_field('k', np.zeros(9)), 'color/camera_info: .*calibrate.*--camera'),
+        ('camera_info', uncalibrated, 'color/camera_info: .*calibrate.*--camera'),
         ('rgb', unknown_encoding, r"frame 1000000000\.066666667.*'xyz9'"),
         ('depth', set_field('height', 12), '36x12, colour 36x24: not aligned'),
         ('label_names', set_field('data', 'walls and floors'), 'labels/names: not a JSON list'),
@@ -119,6 +124,79 @@ def test_depth_of_another_camera_warns_once_or_is_registered(
         expected = register_depth(original.frame.depth_m, camera, camera, rgb_from_depth)
         np.testing.assert_array_equal(sample.frame.depth_m, expected)
         assert 0.2 < np.isfinite(expected).mean() < 0.95
+
+
+def float_millimetres(message):
+    raw = message.data.view('<u2').astype('<f4')
+    message.encoding, message.step, message.data = '32FC1', 4 * message.width, raw.view(np.uint8)
+
+
+def tenth_millimetres(message):
+    message.data = (10 * message.data.view('<u2')).view(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ('edit', 'scale'), [(float_millimetres, 0.001), (tenth_millimetres, 0.0001)]
+)
+def test_depth_in_other_units(bag_path, tmp_path, tiny_samples, caplog, edit, scale):
+    path = edited(bag_path, tmp_path / 'new', TOPICS.depth, edit)
+    with Bag(path) as bag:
+        assert len(list(BagFrames(bag))) == 5
+        assert [r.levelname for r in caplog.records] == ['WARNING']
+        assert f'{TOPICS.depth}: ' in caplog.text
+        assert f'set --depth-scale to the unit of the images: {scale:.6g} for' in caplog.text
+        caplog.clear()
+        for sample, expected in zip(BagFrames(bag, depth_scale=scale), tiny_samples, strict=True):
+            np.testing.assert_allclose(sample.frame.depth_m, expected.frame.depth_m, rtol=1e-6)
+    assert caplog.records == []
+
+
+def zoomed_out(message):
+    message.k = message.k * (0.6, 1, 1, 1, 0.6, 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    'camera', [None, (30.5, 31.25, 17.1, 12.9)], ids=['camera_info', '--camera']
+)
+def test_camera_info_of_depth_shows_that_it_is_not_registered(bag_path, tmp_path, caplog, camera):
+    """Both images have one size and one frame id."""
+    types, info_topic = standard_types(), TOPICS.depth.replace('image_raw', 'camera_info')
+    with Bag(bag_path) as bag:
+        info = bag.deserialize(next(bag.messages([TOPICS.camera_info])))
+    zoomed_out(info)
+    cdr = types.serialize_cdr(info, 'sensor_msgs/msg/CameraInfo')
+    with Bag(bag_path) as bag, BagWriter(tmp_path / 'new') as new:
+        new.add_topic(info_topic, 'sensor_msgs/msg/CameraInfo')
+        new.write_cdr(info_topic, 0, cdr)
+        for topic in bag.topics.values():
+            new.add_topic(topic.name, topic.msgtype)
+        for message in bag.messages():
+            new.write_cdr(message.topic, message.time_ns, message.cdr)
+    with Bag(tmp_path / 'new') as bag:
+        assert len(list(BagFrames(bag, camera=camera))) == 5
+    (record,) = caplog.records
+    assert f'{TOPICS.depth}: the camera_info of depth (fx = 18.3' in record.getMessage()
+    assert 'bags: --extrinsics' in record.getMessage()
+
+
+def fisheye(message):
+    message.distortion_model, message.d = 'equidistant', np.array([0.35, -0.2, 0.05, 0.01])
+
+
+@pytest.mark.parametrize(
+    ('edit', 'text'), [(fisheye, 'image_proc'), (zoomed_out, None)], ids=['fisheye', 'wide']
+)
+def test_implausible_camera_info_is_named(bag_path, tmp_path, caplog, edit, text):
+    path = edited(bag_path, tmp_path / 'new', TOPICS.camera_info, edit)
+    with Bag(path) as bag:
+        assert len(list(BagFrames(bag))) == 5
+        assert [text in r.getMessage() for r in caplog.records] == [True] * (text is not None)
+        caplog.clear()
+        list(BagFrames(bag, camera=(60.0, 60.0, 36.0, 24.0)))
+        (record,) = caplog.records
+        assert '--camera: the principal point' in record.getMessage()
+        with pytest.raises(DataError, match='cannot be those of images of 36x24'):
+            list(BagFrames(bag, camera=(1e-9, 1e-9, 17.0, 12.0)))
 
 
 @pytest.mark.parametrize('text', ['1,2,3', '0,0,0,0,0,0,x', '0,0,0,0,0,0,2', '0,0,0,0,0,0,0'])

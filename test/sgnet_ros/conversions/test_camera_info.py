@@ -8,6 +8,7 @@ from std_msgs.msg import Header
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.camera_info import (
     camera_info_to_msg,
+    camera_info_topics,
     intrinsics_from_msg,
     is_rectified,
 )
@@ -36,6 +37,47 @@ def test_zero_intrinsics_are_rejected():
     assert caught.value.stream == 'rgb/camera_info'
     with pytest.raises(MessageError, match='0x0'):
         intrinsics_from_msg(CameraInfo(k=[1.0] * 9))
+
+
+K, P = [5.0, 0, 3, 0, 5, 2, 0, 0, 1], [4.0, 0, 3, 0, 0, 4, 2, 0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ('rectified', 'k', 'p', 'd', 'fx'),
+    [
+        (False, [0.0] * 9, P, [], 4.0),  # a driver that fills only P
+        (False, K, [0.0] * 12, [0.1], 5.0),
+        (True, K, [0.0] * 12, [0.0] * 5, 5.0),  # the RealSense SDK fills only K
+        (True, K, [0.0] * 12, [0.1] * 5, None),  # unknown after rectification
+    ],
+)
+def test_the_matrix_that_is_filled_counts(rectified, k, p, d, fx):
+    info = CameraInfo(width=6, height=4, k=k, p=p, d=d)
+    if fx is None:
+        with pytest.raises(MessageError, match='calibrate'):
+            intrinsics_from_msg(info, rectified)
+    else:
+        assert intrinsics_from_msg(info, rectified).fx == fx
+
+
+@pytest.mark.parametrize('focal', [1e-30, 1e-4, 1e9])
+def test_impossible_focal_lengths_are_rejected(focal):
+    k = [focal, 0.0, 320.0, 0.0, focal, 240.0, 0.0, 0.0, 1.0]
+    with pytest.raises(MessageError, match='cannot be those of images of 640x480'):
+        intrinsics_from_msg(CameraInfo(width=640, height=480, k=k))
+
+
+@pytest.mark.parametrize(
+    ('image_topic', 'info_topic'),
+    [
+        ('/camera/depth/image_raw', '/camera/depth/camera_info'),
+        ('/camera/depth/image_raw/compressedDepth', '/camera/depth/camera_info'),
+        ('/depth', '/camera_info'),
+        ('/device_0/sensor_0/Depth_0/image/data', '/device_0/sensor_0/Depth_0/info/camera_info'),
+    ],
+)
+def test_camera_info_is_next_to_its_images(image_topic, info_topic):
+    assert info_topic in camera_info_topics(image_topic)
 
 
 def test_intrinsics_follow_region_and_binning():

@@ -73,6 +73,30 @@ def test_depth_is_registered_by_given_extrinsics(ros):
     assert not any('not aligned' in line for line in ros.log())
 
 
+def test_implausible_inputs_are_logged_once(ros):
+    """Depth in millimetres as 32FC1, of another camera in the same frame; a fisheye lens."""
+    node, camera = ros.node_and_camera()
+    next_to_depth = camera.node.create_publisher(CameraInfo, 'camera_info', 10)
+    ros.spin_until(next_to_depth.get_subscription_count, 'the node hears the depth camera_info')
+    next_to_depth.publish(CameraInfo(width=6, height=4, k=[3.0, 0, 2.5, 0, 3.0, 1.5, 0, 0, 1.0]))
+    info = CameraInfo(width=6, height=4, k=[5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1.0])
+    info.distortion_model, info.d = 'equidistant', [0.35, -0.2, 0.05, 0.01]
+    ros.spin_until(lambda: 'depth/camera_info' in node._subscriber.cameras.infos, 'camera_info')
+    for count in range(3):
+        millimetres = struct.pack('<24f', *range(1000, 3400, 100))
+        depth = image('32FC1', millimetres)
+        camera.send(T0 + count * SECOND, depth=depth, info=info)
+        camera.output_at(T0 + count * SECOND)
+    for text in (
+        'depth/image (-> /cam/depth): median depth is 2100 m (raw 2100, 1 m per unit), expected '
+        '0.3 to 10 m; set the parameter depth.scale to the unit of the images: 0.001 for milli',
+        'rgb/camera_info (-> /cam/info): the lens distortion (equidistant) displaces',
+        'depth/image (-> /cam/depth): the camera_info of depth (fx = 3,',
+    ):
+        assert sum(text in line for line in ros.log()) == 1, text
+    assert node.counters.counts().masks == 3
+
+
 def test_depth_is_registered_by_tf_or_the_missing_transform_is_reported(ros, tf):
     segmenter = FakeSegmenter()
     node, camera = registering(ros, segmenter, watchdog__timeout=3600.0)

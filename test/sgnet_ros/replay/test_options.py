@@ -55,7 +55,15 @@ def test_all_options_reach_the_node():
         *('--checkpoint', 'my.safetensors', '--device', 'cpu', '--precision', 'fp32'),
         *('--backend', 'torch', '--sync-mode', 'exact', '--sync-slop', '0.02'),
         *('--camera', '525,526,319.5,239.5', '--extrinsics', '0.1,0,0,0,0,0,1'),
-        *('--lossless', '--param', 'max_rate:=5.0', '--param', 'device:=auto'),
+        *(
+            '--lossless',
+            '--param',
+            'max_rate:=5.0',
+            '--param',
+            'device:=auto',
+            '--depth-scale',
+            '0.0001',
+        ),
     )
     expected = {
         'qos.input': 'reliable',
@@ -70,6 +78,7 @@ def test_all_options_reach_the_node():
         'camera.fy': '526.0',
         'camera.cx': '319.5',
         'camera.cy': '239.5',
+        'depth.scale': '0.0001',
         'depth.register': 'true',
         'depth.extrinsics': '[0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]',
         'max_rate': '5.0',
