@@ -21,6 +21,7 @@ from sgnet_core.types import CameraIntrinsics, Gravity, RgbdFrame
 
 SIZE_MULTIPLE = 32
 """Network input sizes are multiples of the deepest stride."""
+MAX_SIZE = 8192
 
 DEPTH_FILLS = ('constant', 'smooth')
 
@@ -52,10 +53,10 @@ class InputSpec:
     depth_fill: str = 'constant'
 
     def __post_init__(self) -> None:
-        if min(self.size) < SIZE_MULTIPLE or any(n % SIZE_MULTIPLE for n in self.size):
+        if not all(SIZE_MULTIPLE <= n <= MAX_SIZE and n % SIZE_MULTIPLE == 0 for n in self.size):
             raise InputError(
-                f'the input size must be multiples of {SIZE_MULTIPLE}, got {self.height}x'
-                f'{self.width} (height x width)'
+                f'the input size must be multiples of {SIZE_MULTIPLE} up to {MAX_SIZE}, got '
+                f'{self.height}x{self.width} (height x width)'
             )
         if self.channel_order not in ('rgb', 'bgr'):
             raise InputError(f'channel_order must be rgb or bgr, got {self.channel_order!r}')

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from sgnet_core.cli.options import add_options
+from sgnet_core.cli.options import add_options, check_seconds
 from sgnet_core.io.files import check_json_destination, write_json
 
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.runtime.device import resolve_device
 
     check_json_destination(args.json)
+    check_seconds(args, 'seconds')
     device = resolve_device(args.device)
     config = suite.BenchmarkConfig(
         device,

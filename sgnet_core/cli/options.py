@@ -14,12 +14,18 @@ from sgnet_core.errors import InputError
 
 _logger = logging.getLogger(__name__)
 
+MAX_SIDE = 16384
+MIN_NUMBER, MAX_NUMBER = 1e-6, 1_000_000_000
+MAX_SECONDS = 86_400
+
 
 def image_size(text: str) -> tuple[int, int]:
     """The type of an argument HEIGHTxWIDTH: (height, width) in pixels."""
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, as in 480x640')
+    match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
+    if not match or max(map(int, match.groups())) > MAX_SIDE:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not HEIGHTxWIDTH of at most {MAX_SIDE} pixels each, as in 480x640'
+        )
     return int(match[1]), int(match[2])
 
 
@@ -78,14 +84,25 @@ def check_positive(args: argparse.Namespace, *names: str) -> None:
     """Check numeric options; an option that was not given (None) passes.
 
     Raises:
-        InputError: a count is below 1, or another number is not above 0 and finite.
+        InputError: a count is below 1, another number is not above 0, or a number is implausible:
+            below 1e-6 or above 1e9.
     """
     for name in names:
         value = getattr(args, name)
-        if value is None or 0 < value < float('inf'):
+        if value is None or MIN_NUMBER <= value <= MAX_NUMBER:
             continue
         bound = 'at least 1' if isinstance(value, int) else 'above 0'
-        raise InputError(f'--{name.replace("_", "-")} must be {bound}, got {value:g}')
+        if value > 0:
+            bound = f'from {MIN_NUMBER:g} to {MAX_NUMBER:g}'
+        raise InputError(f'--{name.replace("_", "-")} must be {bound}, got {value}')
+
+
+def check_seconds(args: argparse.Namespace, *names: str) -> None:
+    """Raise InputError unless these options are durations from 0 s to a day."""
+    for name in names:
+        if not 0 <= (value := getattr(args, name)) <= MAX_SECONDS:
+            option = f'--{name.replace("_", "-")}'
+            raise InputError(f'{option} must be from 0 to {MAX_SECONDS} seconds, got {value}')
 
 
 def parse_camera(text: str | None) -> tuple[float, float, float, float] | None:

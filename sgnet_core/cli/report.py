@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> None:
     from sgnet_core.evaluation.comparison import compare
     from sgnet_core.report.comparison_page import comparison_page, comparison_text
 
-    if args.resamples < 100:
-        raise InputError(f'--resamples must be 100 or more, got {args.resamples}')
+    if not 100 <= args.resamples <= 1_000_000:
+        raise InputError(f'--resamples must be from 100 to 1000000, got {args.resamples}')
     a, b = _read(args.a), _read(args.b)
     found = compare(a, b, args.resamples, args.seed)
     if args.json != '-':

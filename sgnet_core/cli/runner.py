@@ -101,6 +101,12 @@ def run_command(package: str, command: str, argv: Sequence[str] | None = None) -
         # The reader (head, less) has closed the pipe.
         _discard_output()
         return 0
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and 'allocate' not in str(error):
+            raise
+        remedy = 'reduce the image size or the batch size'
+        print(f'{command}: not enough memory: {first_line(error)}; {remedy}', file=sys.stderr)
+        return SgnetError.exit_status
     except OSError as error:
         # Full disk, missing folder, no permission: the message of the system names file and cause.
         remedy = WRITE_REMEDIES.get(error.errno)

@@ -23,6 +23,7 @@ Readers raise `DataError` with the file name if a file is missing, unreadable or
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -149,8 +150,8 @@ def read_split(path: Path) -> tuple[str, ...]:
     ids = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     if not ids:
         raise DataError(f'{path}: the split is empty; write one id a line')
-    if len(set(ids)) < len(ids):
-        repeated = next(name for name in ids if ids.count(name) > 1)
+    (repeated, times), *_ = Counter(ids).most_common(1)
+    if times > 1:
         raise DataError(f'{path}: id {repeated!r} is listed twice; list every frame once')
     return ids
 

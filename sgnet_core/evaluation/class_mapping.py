@@ -10,6 +10,7 @@ in a prediction.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,9 +57,9 @@ def _parse_class_mapping(text: str) -> ClassMapping:
     # Of two lines with the same key YAML would keep the last.
     root = yaml.compose(text, yaml.SafeLoader)
     keys = [key.value for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ConfigError(f'{key!r} has {keys.count(key)} lines; put its classes into one')
+    for key, lines in Counter(map(str, keys)).items():
+        if lines > 1:
+            raise ConfigError(f'{key!r} has {lines} lines; put its classes into one')
     values = yaml.safe_load(text)
     if not isinstance(values, dict) or not values:
         raise ConfigError('it must hold lines `new class: [old class, old class]`')

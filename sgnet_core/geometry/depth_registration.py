@@ -8,7 +8,6 @@ are pinholes: undistort both images first if distortion matters.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -23,6 +22,9 @@ from sgnet_core.types import CameraIntrinsics
 
 CRACK_PX = 1
 """Width of gaps that are closed: neighbours on a slanted surface move apart by that much."""
+
+MAX_FOCAL_RATIO = 128
+"""Largest plausible ratio of two focal lengths: 8x8 depth pixels and a colour camera of 4K."""
 
 _NEGLIGIBLE_PX = 0.1
 """Patches may be too small by this: every tenth row or column is then a crack, and closed."""
@@ -60,7 +62,8 @@ def register_depth(
 
     Raises:
         InputError: `depth_m` is not floating point or does not have the size of its intrinsics, the
-            colour image has more than 16 million pixels, or the transform is not rigid.
+            colour image has more than 16 million pixels, the focal lengths cannot be those of a
+            pair, or the transform is not rigid.
     """
     if isinstance(depth_m, np.ndarray):
         depth = torch.from_numpy(np.ascontiguousarray(depth_m))
@@ -76,6 +79,12 @@ def register_depth(
     projection = _camera_matrix(rgb_intrinsics) @ checked_transform(rgb_from_depth)[:3]
     columns, rows, nearness = _project(depth_m, projection, depth_intrinsics)
     ratios = rgb_intrinsics.fx / depth_intrinsics.fx, rgb_intrinsics.fy / depth_intrinsics.fy
+    if not 1 / MAX_FOCAL_RATIO <= min(ratios) <= max(ratios) <= MAX_FOCAL_RATIO:
+        raise InputError(
+            f'the focal lengths of colour and depth differ by more than a factor of '
+            f'{MAX_FOCAL_RATIO}: {rgb_intrinsics} and {depth_intrinsics}; correct the camera_info '
+            'that is wrong'
+        )
     patch = [max(1, math.ceil(ratio - _NEGLIGIBLE_PX)) for ratio in ratios]
     nearest = _nearest_patches(columns, rows, nearness, patch, rgb_intrinsics.size)
     crack = (CRACK_PX + 1,) * 2
@@ -150,6 +159,10 @@ def _window(
 ) -> Tensor:
     """Minimum or maximum over windows (width, height) that lie inside the image."""
     for dim, extent in zip((-1, -2), size, strict=True):
-        length = image.shape[dim] - extent + 1
-        image = functools.reduce(choose, (image.narrow(dim, i, length) for i in range(extent)))
+        covered = 1
+        while covered < extent:
+            step = min(covered, extent - covered)
+            length = image.shape[dim] - step
+            image = choose(image.narrow(dim, 0, length), image.narrow(dim, step, length))
+            covered += step
     return image

@@ -14,7 +14,7 @@ import yaml
 
 from sgnet_core.errors import ConfigError, reject_unknown_keys, renamed_keys
 from sgnet_core.model import SGNetConfig
-from sgnet_core.preprocessing import DEPTH_FILLS, SIZE_MULTIPLE
+from sgnet_core.preprocessing import DEPTH_FILLS, MAX_SIZE, SIZE_MULTIPLE
 
 RENAMED = {'holes': 'depth_fill', 'teacher_zoom': 'teacher_scale'}
 """Old name of a setting -> new name. The old one is accepted with a warning for one version."""
@@ -34,8 +34,8 @@ _RULES = (
     ('ema_decay', lambda value: 0 <= value < 1, 'at least 0 and below 1'),
     (
         'input_size crop_size',
-        lambda size: min(size) > 0 and not any(n % SIZE_MULTIPLE for n in size),
-        f'multiples of {SIZE_MULTIPLE}',
+        lambda size: all(0 < n <= MAX_SIZE and n % SIZE_MULTIPLE == 0 for n in size),
+        f'multiples of {SIZE_MULTIPLE} up to {MAX_SIZE}',
     ),
     ('scale', lambda value: 0 < value[0] <= value[1], '[low, high] with 0 < low <= high'),
 )

@@ -38,6 +38,7 @@ QUEUE_DEPTH = 30
 ACKNOWLEDGEMENT_TIMEOUT_S = 2.0
 MAX_GAP_NS = 3_600_000_000_000
 """Longer times without a message are skipped: some recorders store camera_info at time 0."""
+MAX_LATCHED = 1000
 STAMP_END_NS = 2**31 * 1_000_000_000
 """The seconds of a header are a signed 32-bit integer."""
 
@@ -209,7 +210,8 @@ def _make_publishers(bag: Bag, node: Node, topics: Collection[str] | None) -> di
             # A late subscriber of a latched topic (/tf_static) needs all of its messages.
             qos = QoSProfile(depth=QUEUE_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
             if topic.latched:
-                qos.depth, qos.durability = max(topic.count, 1), DurabilityPolicy.TRANSIENT_LOCAL
+                qos.depth = min(max(topic.count, 1), MAX_LATCHED)
+                qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
             publishers[name] = node.create_publisher(message_class, name, qos)
         else:
             _logger.warning('%s is not played: %s is not installed', name, topic.msgtype)

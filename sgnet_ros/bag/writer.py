@@ -146,8 +146,8 @@ def write_bag(
         InputError: `path` exists, a value is out of range, or there are no samples.
         WriteError: the bag cannot be written.
     """
-    if not 0 < rate_hz <= 1e6:
-        raise InputError(f'the frame rate must be above 0 Hz, got {rate_hz:g}')
+    if not 1e-3 <= rate_hz <= 1e6:
+        raise InputError(f'the frame rate must be 0.001 to 1e6 Hz, got {rate_hz:g}; set --rate')
     written = WrittenFrames()
     with BagWriter(Path(path), storage) as bag:
         bag.add_topic(TOPICS.rgb, IMAGE)

@@ -9,7 +9,7 @@ recorded unless --restamp is given. Ends with the bag, with --loop on Ctrl-C.
 import argparse
 import os
 
-from sgnet_core.cli.options import add_old_name, add_options, check_positive
+from sgnet_core.cli.options import add_old_name, add_options, check_positive, check_seconds
 from sgnet_core.errors import DataError, InputError, SgnetError
 from sgnet_core.io.files import write_json
 from sgnet_ros.bag.options import add_bag
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_positive(args, 'rate', 'clock')
+    check_seconds(args, 'wait_for_subscribers', 'start_delay')
     if args.clock and args.restamp:
         raise InputError(
             '--clock and --restamp contradict each other: /clock has the time of the bag, '

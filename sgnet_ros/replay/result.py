@@ -67,13 +67,17 @@ class ReplayResult:
 
 
 def label_ages_ms(masks: Iterable[ReceivedMask]) -> np.ndarray:
-    """Time since the colour stamp of the newest mask, at each millisecond of the replay."""
+    """Time since the colour stamp of the newest mask, at each millisecond of the replay.
+
+    Replays of more than 1000 s are sampled a million times.
+    """
     ordered = sorted(masks, key=lambda mask: mask.arrived_s)
     if len(ordered) < 2:
         return np.empty(0)
     arrived_s = np.array([mask.arrived_s for mask in ordered])
     stamped_s = arrived_s - np.array([mask.latency_ms for mask in ordered]) / 1e3
-    now_s = np.arange(arrived_s[0], arrived_s[-1], 1e-3)
+    step_s = max(1e-3, (arrived_s[-1] - arrived_s[0]) / 1e6)
+    now_s = np.arange(arrived_s[0], arrived_s[-1], step_s)
     newest = np.searchsorted(arrived_s, now_s, side='right') - 1
     return (now_s - np.maximum.accumulate(stamped_s)[newest]) * 1e3
 

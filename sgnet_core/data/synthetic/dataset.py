@@ -15,6 +15,9 @@ from sgnet_core.errors import InputError
 from sgnet_core.labels import NYU40
 from sgnet_core.types import RgbdFrame, Sample
 
+MAX_FRAMES = 1_000_000
+"""Ids have six digits."""
+
 
 @lru_cache(maxsize=4)
 def _room(seed: int, number: int) -> Room:
@@ -46,7 +49,7 @@ class RoomDataset:
             InputError: a value is out of range.
         """
         for valid, message in (
-            (frames >= 1, f'frames must be at least 1, got {frames}'),
+            (1 <= frames <= MAX_FRAMES, f'frames must be 1 to {MAX_FRAMES}, got {frames}'),
             (min(size) >= 16, f'size must be at least 16x16 (height x width), got {size}'),
             (seed >= 0, f'seed must be 0 or more, got {seed}'),
             (frames_per_room >= 1, f'frames_per_room must be at least 1, got {frames_per_room}'),

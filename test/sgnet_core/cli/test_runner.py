@@ -6,13 +6,13 @@ import math
 import os
 import subprocess
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from sgnet_core.cli.options import check_positive
+from sgnet_core.cli.options import check_positive, image_size
 from sgnet_core.cli.runner import run_command
 from sgnet_core.errors import InputError
 from sgnet_core.io.files import check_json_destination, write_json
@@ -74,9 +74,22 @@ def test_full_disk_under_standard_output_is_one_line():
 
 
 @pytest.mark.parametrize(
-    ('value', 'bound'), [(0, 'at least 1'), (0.0, 'above 0'), (math.nan, 'above 0')]
+    ('value', 'bound'),
+    [
+        (0, 'at least 1'),
+        (0.0, 'above 0'),
+        (math.nan, 'above 0'),
+        (1e-300, r'from 1e-06 to 1e\+09'),
+        (10**400, r'from 1e-06 to 1e\+09'),
+    ],
 )
 def test_check_positive_names_the_option(value, bound):
     check_positive(Namespace(a=None, b=1, c=0.5), 'a', 'b', 'c')
-    with pytest.raises(InputError, match=f'--max-rate must be {bound}, got {value:g}'):
+    with pytest.raises(InputError, match=f'--max-rate must be {bound}, got {value}'):
         check_positive(Namespace(max_rate=value), 'max_rate')
+
+
+@pytest.mark.parametrize('size', ['480', '0480x', '99999x32', f'32x{"9" * 5000}'])
+def test_implausible_sizes_are_refused(size):
+    with pytest.raises(ArgumentTypeError, match='not HEIGHTxWIDTH of at most 16384 pixels'):
+        image_size(size)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Registered depth against loops, hand-computed values and rooms rendered from both cameras."""
 
+from dataclasses import replace
+
 import torch
 import cv2
 import numpy as np
@@ -170,6 +172,16 @@ def test_gpu_registers_like_the_cpu():
 def test_registration_rejects_transforms_that_are_not_rigid(transform, message):
     with pytest.raises(InputError, match=message):
         register_depth(np.ones(CAMERA.size), CAMERA, CAMERA, transform)
+
+
+@pytest.mark.parametrize('focal', [1e-300, 1e-3, 1e9])
+def test_focal_lengths_that_are_no_pair_are_an_error_and_wide_patches_are_fast(focal):
+    wrong = replace(CAMERA, fx=focal)
+    for cameras in ((wrong, CAMERA), (CAMERA, wrong)):
+        with pytest.raises(InputError, match='differ by more than a factor of 128.*camera_info'):
+            register_depth(np.ones(CAMERA.size), *cameras, np.eye(4))
+    coarse, fine = replace(CAMERA, fx=0.1, fy=0.1), replace(CAMERA, fx=12.7, fy=12.7)
+    assert register_depth(np.ones(CAMERA.size), coarse, fine, np.eye(4)).max() == 1.0
 
 
 def test_registration_rejects_depth_of_another_size_or_type():

@@ -215,7 +215,7 @@ def test_command_keeps_the_old_file_if_parity_fails(tmp_path, tiny_dataset, monk
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--size', '100x160'], 'multiples of 32, got 100x160'),
+        (['--size', '100x160'], 'multiples of 32 up to 8192, got 100x160'),
         (['--frames', '0'], '--frames must be at least 1, got 0'),
         (['--split', 'val'], 'give --parity-data too'),
         (['--checkpoint', 'nowhere.safetensors'], 'no checkpoint at nowhere.safetensors'),

@@ -161,7 +161,7 @@ def test_command_writes_page_and_json(files, capsys):
     assert run_command('sgnet_core', 'report', [*arguments, '--json', '-']) == 0
     assert json.loads(capsys.readouterr().out) == result
     assert run_command('sgnet_core', 'report', [*arguments[:2], '--resamples', '0']) == 2
-    assert '--resamples must be 100 or more, got 0' in capsys.readouterr().err
+    assert '--resamples must be from 100 to 1000000, got 0' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

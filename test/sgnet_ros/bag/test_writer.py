@@ -76,7 +76,8 @@ def test_error_removes_the_bag(tmp_path, tiny_samples):
     ('change', 'message'),
     [
         ({'path': '.'}, 'exists'),
-        ({'rate_hz': 0.0}, 'above 0 Hz'),
+        ({'rate_hz': 0.0}, '0.001 to 1e6 Hz, got 0; set --rate'),
+        ({'rate_hz': 1e-300}, '0.001 to 1e6 Hz'),
         ({'samples': []}, 'no frames'),
         ({'storage': 'bz2'}, "storage must be one of sqlite3, mcap, got 'bz2'"),
     ],

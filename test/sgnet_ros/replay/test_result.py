@@ -42,5 +42,6 @@ def test_label_age_counts_from_the_stamp_to_the_next_mask():
     assert len(ages) == pytest.approx(400, abs=1)
     assert ages[:100] == pytest.approx(80.0 + np.arange(100))
     assert ages[101:400] == pytest.approx(20.0 + np.arange(1, 300))
+    assert len(label_ages_ms([mask(None, 10.0, 1.0), mask(None, 10.0, 1e9)])) <= 1e6 + 1
     older_frame = [mask(None, 10.0, 1.0), mask(None, 500.0, 1.1), mask(None, 10.0, 1.2)]
     assert label_ages_ms(older_frame).max() < 210.0
