@@ -169,11 +169,14 @@ class EncodedImage:
         return self._reader is not PngImageFile or b'IEND' in self._content
 
     def _unknown_format(self, convert: str) -> DataError:
-        content = self._content
+        content, remedy = self._content, f'{self._damaged}, or {convert}'
         for start, found in _OTHER_FORMATS.items():
             if content.startswith(start):
                 return DataError(f'{self.name}: {found} is not supported; {convert}')
-        return self._error(f'{len(content)} bytes are not an image')
+        return DataError(
+            f'{self.name}: {len(content)} bytes are not an image, or of another format than JPEG, '
+            f'PNG, TIFF, BMP, WebP and PNM; {remedy if content else self._damaged}'
+        )
 
     def _error(self, problem: str) -> DataError:
         return DataError(f'{self.name}: {problem}; {self._damaged}')

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from sgnet_core.errors import DataError, InputError
-from sgnet_core.io.decoding import EncodedImage
+from sgnet_core.io.decoding import JPEG_START, EncodedImage
 from sgnet_core.io.files import write_file
 from sgnet_core.types import UNLABELLED
 
@@ -102,7 +102,12 @@ class LabelFiles:
 
         An id must be below `class_count`.
         """
-        raw = self.read_stored(path)
+        content = _read(path)
+        if content.startswith(JPEG_START):
+            raise DataError(
+                f'{path}: labels are a JPEG, which mixes them at class borders; {LABEL_REMEDY}'
+            )
+        raw = self._values(path, content)
         if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16):
             raise DataError(
                 f'{path}: labels must be an 8- or 16-bit image of one channel, this one is '
@@ -123,7 +128,10 @@ class LabelFiles:
 
     def read_stored(self, path: Path) -> np.ndarray:
         """The values of a file, of any type and range."""
-        image = _encoded(path, _read(path), LABEL_REMEDY)
+        return self._values(path, _read(path))
+
+    def _values(self, path: Path, content: bytes) -> np.ndarray:
+        image = _encoded(path, content, LABEL_REMEDY)
         if (indexed := image.indices()) is None:
             return image.pixels()
         indices, palette = indexed

@@ -31,8 +31,9 @@ def decode_rvl(content: bytes, pixels: int) -> np.ndarray:
     zigzag = np.delete(numbers[:end], np.concatenate([heads, heads + 1]))
     differences = (zigzag >> 1) ^ -(zigzag & 1)
     values = np.zeros(pixels, np.uint16)
-    is_value = np.repeat(np.arange(runs.size) % 2 == 1, runs)
-    values[is_value] = np.cumsum(differences, dtype=np.uint16)
+    if differences.size:
+        is_value = np.repeat(np.arange(runs.size) % 2 == 1, runs)
+        values[is_value] = np.cumsum(differences, dtype=np.uint16)
     return values
 
 

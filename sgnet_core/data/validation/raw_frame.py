@@ -20,7 +20,7 @@ from sgnet_core.data.dataset_config import (
 from sgnet_core.data.folder_dataset import read_pose
 from sgnet_core.data.validation.finding import Finding, counted, error, few, warning
 from sgnet_core.errors import InputError
-from sgnet_core.io.decoding import RESTORE
+from sgnet_core.io.decoding import JPEG_START, RESTORE
 from sgnet_core.io.images import (
     LABEL_REMEDY,
     TURNED_REMEDY,
@@ -32,7 +32,6 @@ from sgnet_core.io.images import (
 )
 from sgnet_core.types import CameraIntrinsics
 
-_JPEG = b'\xff\xd8'
 _MAX_REPEATS = 3
 _KINDS = {
     'depth': (
@@ -117,7 +116,7 @@ class RawFrameReader:
             return read_rgb(path)
         image = self._labels.read_stored(path) if kind == 'label' else read_stored(path)
         with path.open('rb') as stream:
-            is_jpeg = stream.read(len(_JPEG)) == _JPEG
+            is_jpeg = stream.read(len(JPEG_START)) == JPEG_START
         types, seen, remedy = _KINDS[kind]
         if not is_jpeg and image.ndim == 2 and image.dtype in types:
             return image

@@ -42,8 +42,8 @@ class CvBridge:
         channels, conversion = _ENCODINGS[encoding]
         rows = np.frombuffer(img_msg.data, np.uint8, count=height * img_msg.step)
         image = rows.reshape(height, img_msg.step)[:, : width * channels]
-        image = image.reshape(height, width, channels).copy()
+        image = image.reshape(height, width, channels)
         try:
-            return image if conversion is None else cv2.cvtColor(image, conversion)
+            return image.copy() if conversion is None else cv2.cvtColor(image, conversion)
         except cv2.error as error:
             raise CvBridgeError(error) from error

@@ -406,6 +406,11 @@ MILLIMETRES = 'multiply metres by 1000, round, and save as 16-bit PNG with depth
         ('depth', b'v/1\x01\2\0\0\0', f'OpenEXR is not supported; {MILLIMETRES}'),
         ('depth', npy(METRES), f'NumPy is not supported; {MILLIMETRES}'),
         ('label', npy(ones(24, 36)), 'NumPy is not supported; save class numbers .* as 8-bit grey'),
+        (
+            'label',
+            cv2.imencode('.jpg', ones(24, 36))[1].tobytes(),
+            'labels are a JPEG, .*; save class',
+        ),
         ('image', npy(ones(24, 36, 3)), 'NumPy is not supported; save it as JPEG or PNG$'),
     ],
 )
@@ -423,7 +428,7 @@ def test_other_format_has_a_remedy(tiny_dataset, kind, content, message):
 @pytest.mark.parametrize(
     ('damage', 'message'),
     [
-        (lambda content: b'', '0 bytes are not an image; restore the file'),
+        (lambda content: b'', '0 bytes are not an image, .*; restore the file$'),
         (lambda content: content[: len(content) // 2], r'cut off after \d+ bytes; restore the'),
     ],
     ids=['empty', 'half'],
