@@ -9,17 +9,29 @@ from __future__ import annotations
 import difflib
 import errno
 import logging
+import math
+import types
+import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 _logger = logging.getLogger(__name__)
 
+_MAX_MESSAGE = 2000
+
 
 class SgnetError(Exception):
     """A run that failed. Commands print its message in one line and exit with `exit_status`."""
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """The message on one line of limited length: names and values come from files."""
+        text = super().__str__()
+        if not text.isprintable():
+            text = ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        return text if len(text) <= _MAX_MESSAGE else f'{text[:1500]} ... {text[-400:]}'
 
 
 class WriteError(SgnetError):
@@ -81,6 +93,34 @@ def reject_unknown_keys(
         near = difflib.get_close_matches(key, known, n=1)
         hint = f'did you mean {near[0]!r}?' if near else f'known keys: {", ".join(known)}'
         raise error(f'unknown key {key!r}{" in " + where if where else ""}; {hint}')
+
+
+def check_type(
+    name: str,
+    value: object,
+    hint: type | types.GenericAlias,
+    error: type[InputError] = ConfigError,
+) -> Any:
+    """`value` if it is of the type `hint`; a list as a tuple and an integer as a float if asked.
+
+    Raises:
+        error: the value has another type, or `name: value` is not finite.
+    """
+    if typing.get_origin(hint) is tuple:
+        kinds = typing.get_args(hint)
+        if not isinstance(value, list | tuple) or len(value) != len(kinds):
+            raise error(f'{name} must be a list of {len(kinds)}, got {value!r}')
+        return tuple(
+            check_type(name, item, kind, error) for item, kind in zip(value, kinds, strict=True)
+        )
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        remedy = ' (write 1.0e-3 instead of 1e-3)' if hint is float and type(value) is str else ''
+        raise error(f'{name} must be {hint.__name__}, got {value!r}{remedy}')
+    if hint is float and not math.isfinite(value):
+        raise error(f'{name} must be finite, got {value!r}')
+    return value
 
 
 def renamed_keys(values: Mapping[str, Any], new_names: Mapping[str, str], where: str) -> dict:

@@ -22,6 +22,7 @@ from sgnet_core.types import CameraIntrinsics, Gravity, RgbdFrame
 SIZE_MULTIPLE = 32
 """Network input sizes are multiples of the deepest stride."""
 MAX_SIZE = 8192
+"""Largest side of a network input, in pixels."""
 
 DEPTH_FILLS = ('constant', 'smooth')
 

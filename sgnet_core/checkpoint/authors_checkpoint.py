@@ -11,7 +11,6 @@ The authors' code for PyTorch 0.4.1 differs from ours as follows:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from sgnet_core.checkpoint.checkpoint import AUXILIARY_PREFIX, Checkpoint, check_tensors
+from sgnet_core.checkpoint.torch_files import load_tensors
 from sgnet_core.errors import CheckpointError, InputError
 from sgnet_core.labels import LABEL_SETS, LabelSet
 from sgnet_core.model.sgnet import SGNet, SGNetConfig
@@ -70,11 +70,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f'{path} does not exist; give the path of a checkpoint of the authors'
         )
-    try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
-            stored = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # a damaged pickle can raise any exception
-        raise CheckpointError(_read_error(path, str(error) or type(error).__name__)) from error
+    with torch.serialization.safe_globals(_NUMPY_SCALARS):
+        stored = load_tensors(path)
     state_dict = stored.get('state_dict', stored) if isinstance(stored, Mapping) else stored
     named = isinstance(state_dict, Mapping) and all(isinstance(name, str) for name in state_dict)
     if not named or not any(isinstance(value, Tensor) for value in state_dict.values()):
@@ -240,15 +237,3 @@ _NUMPY_SCALARS = [
     type('scalar', (_Ignored,), {'__module__': 'numpy.core.multiarray'}),
     type('scalar', (_Ignored,), {'__module__': 'numpy._core.multiarray'}),
 ]
-
-
-def _read_error(path: Path, error: str) -> str:
-    asked_for = re.search(r'GLOBAL (\S+)', error)
-    if asked_for:
-        return (
-            f'{path} asks for {asked_for.group(1)}, which a file of tensors does not need; it was '
-            'refused and none of its code was run; use a file with tensors and numbers only'
-        )
-    # PyTorch adds advice to the reason, for example to load the file unsafely.
-    reason = re.split(r'\.\s|\n', error.rpartition('WeightsUnpickler error:')[2].strip())[0]
-    return f'{path} cannot be read as a PyTorch file ({reason}); download it again'

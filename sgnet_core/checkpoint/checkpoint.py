@@ -2,7 +2,7 @@
 """The checkpoint format: a `.safetensors` file with a JSON header.
 
 The header entry `sgnet` holds the format version, architecture, input, classes, palette and
-provenance. Loading is strict and never unpickles.
+provenance; the entry `sha256` is the digest of the weights. Loading is strict and never unpickles.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 import numpy as np
 from torch import Tensor
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
-from sgnet_core.errors import CheckpointError, renamed_keys
+from sgnet_core.errors import CheckpointError, check_type, first_line, renamed_keys
 from sgnet_core.io.files import write_file
+from sgnet_core.io.text_files import parse_json
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.sgnet import SGNet, SGNetConfig
 from sgnet_core.preprocessing import InputSpec
 
 FORMAT = 1
-HEADER_KEY = 'sgnet'
+HEADER_KEY, DIGEST_KEY = 'sgnet', 'sha256'
+_AGAIN = 'copy or download it again'
 AUXILIARY_PREFIX = 'auxiliary_head.'
 """Prefix of the tensor names of the training-only head."""
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / 'checkpoints' / 'sgnet_lite2_nyu40.safetensors'
@@ -108,18 +110,14 @@ class Checkpoint:
 
     def digest(self) -> str:
         """SHA-256 of architecture and weights, in hexadecimal."""
-        digest = hashlib.sha256(json.dumps(asdict(self.config)).encode())
-        for name, tensor in sorted(self.weights.items()):
-            digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-            digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return _digest(self.weights, json.dumps(asdict(self.config)))
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically; WriteError if that fails."""
     weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
-    data = save(weights, metadata={HEADER_KEY: json.dumps(checkpoint.header())})
-    write_file(Path(path), data, durable=True)
+    metadata = {HEADER_KEY: json.dumps(checkpoint.header()), DIGEST_KEY: _digest(weights)}
+    write_file(Path(path), save(weights, metadata=metadata), durable=True)
 
 
 def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
@@ -139,12 +137,20 @@ def load_checkpoint(path: str | Path | None = None) -> Checkpoint:
         with safe_open(str(path), framework='pt') as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # safetensors raises many types on damaged bytes
         raise CheckpointError(
-            f'{path} is not a complete safetensors file ({error}); copy or download it again; a '
-            'PyTorch file of the authors (SGNet.pth.tar) needs `convert_checkpoint`'
+            f'{path} is not a complete safetensors file ({first_line(error)}); {_AGAIN}; a PyTorch '
+            'file of the authors (SGNet.pth.tar) needs `convert_checkpoint`'
         ) from error
-    return parse_header(path, metadata, weights)
+    checkpoint = parse_header(path, metadata, weights)
+    for name, tensor in weights.items():
+        wanted = torch.int64 if name.endswith('.num_batches_tracked') else torch.float32
+        if tensor.dtype != wanted or not tensor.isfinite().all():
+            raise CheckpointError(f'{path}: tensor {name} is not finite {wanted}; {_AGAIN}')
+    # Checkpoints of version 0.1 have no digest.
+    if DIGEST_KEY in metadata and metadata[DIGEST_KEY] != _digest(weights):
+        raise CheckpointError(f'{path}: its weights have changed since it was written; {_AGAIN}')
+    return checkpoint
 
 
 def check_tensors(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) -> None:
@@ -185,7 +191,7 @@ def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Ten
             'a file made by `train`, `convert_checkpoint` or `export`'
         )
     try:
-        header = json.loads(metadata[HEADER_KEY])
+        header = parse_json(metadata[HEADER_KEY], f'{HEADER_KEY!r} header', CheckpointError)
         if header['format'] != FORMAT:
             raise CheckpointError(
                 f'it has format {header["format"]}, this version reads {FORMAT}; '
@@ -199,13 +205,26 @@ def parse_header(path: Path, metadata: Mapping[str, str], weights: dict[str, Ten
                     f'its {part} has unknown keys ({", ".join(sorted(unknown))}): a newer version '
                     'wrote it; update sgnet_ros'
                 )
-        spec = {**header['input'], 'mean': tuple(header['input']['mean'])}
-        spec['std'] = tuple(spec['std'])
-        config, input_spec = SGNetConfig(**header['config']), InputSpec(**spec)
-        names = header['label_set'], tuple(header['class_names'])
-        label_set = LabelSet(*names, np.array(header['palette'], dtype=np.uint8))
-        return Checkpoint(config, input_spec, label_set, weights, header['provenance'])
+        config, spec = _typed(SGNetConfig, header['config']), _typed(InputSpec, header['input'])
+        names = tuple(check_type('class_names', name, str) for name in header['class_names'])
+        name = check_type('label_set', header['label_set'], str)
+        label_set = LabelSet(name, names, np.array(header['palette'], dtype=np.uint8))
+        provenance = check_type('provenance', header['provenance'], dict)
+        return Checkpoint(config, spec, label_set, weights, provenance)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from error
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CheckpointError(f'{path}: its {HEADER_KEY!r} header is damaged: {error}') from error
+
+
+def _digest(weights: Mapping[str, Tensor], start: str = '') -> str:
+    digest = hashlib.sha256(start.encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+        digest.update(tensor.contiguous().cpu().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _typed(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(kind)
+    return kind(**{name: check_type(name, value, hints[name]) for name, value in values.items()})

@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from sgnet_core.data.encoding_files import ENCODINGS
+    from sgnet_core.io.paths import inside
 
     check_positive(args, 'limit')
     if args.encoding in ('xyz', 'normals') and (args.gravity or args.camera_height is not None):
@@ -63,13 +64,14 @@ def run(args: argparse.Namespace) -> int:
     images = dict(list(_images(args).items())[: args.limit])
     suffix, write = ENCODINGS[args.encoding]
     _check_options(args)
-    todo = [name for name in images if not (args.out / f'{name}{suffix}').is_file()]
+    files = {name: inside(args.out, f'{name}{suffix}', writing=True) for name in images}
+    todo = [name for name in images if not files[name].is_file()]
     done = len(images) - len(todo)
     bar = tqdm(todo, args.encoding, len(images), initial=done, unit='image', disable=None)
     try:
         for name in bar:
             image = images[name]()
-            write(args.out / f'{name}{suffix}', image, gravity_of(image))
+            write(files[name], image, gravity_of(image))
             done += 1
     except KeyboardInterrupt:
         text = f'{args.out}: {done} of {len(images)} images; the same command continues'
@@ -191,12 +193,13 @@ def _check_options(args: argparse.Namespace) -> None:
     import json
 
     from sgnet_core.io.files import write_file
+    from sgnet_core.io.text_files import read_text
 
     keys = ('encoding', 'gravity', 'camera_height', 'camera', 'depth_scale', 'depth_invalid')
     recipe = {key: getattr(args, key) for key in keys}
     recipe['gravity'] = args.gravity or 'estimate'
     path = args.out / f'{args.encoding}.json'
-    begun = path.read_text(encoding='utf-8') if path.is_file() else None
+    begun = read_text(path) if path.is_file() else None
     text = json.dumps(recipe) + '\n'
     if begun is None:
         write_file(path, text)

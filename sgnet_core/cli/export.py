@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sgnet_core.checkpoint.checkpoint import load_checkpoint
+    from sgnet_core.onnx.digest import with_digest
     from sgnet_core.onnx.export import checkpoint_to_onnx
     from sgnet_core.onnx.parity import MIN_EQUAL_LABELS, compare
     from sgnet_core.onnx.session import OnnxRuntimeNetwork, import_onnxruntime
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path(f'{checkpoint.config.variant}.onnx')
     if out.is_dir():
         raise InputError(f'--out must be a file, {out} is a folder')
-    graph = checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString()
+    graph = with_digest(checkpoint_to_onnx(checkpoint, args.dynamic_batch).SerializeToString())
     exported = OnnxRuntimeNetwork(graph, checkpoint.config)
     batch = 2 if args.dynamic_batch else 1
     parity = compare(checkpoint.build(), exported, checkpoint.input_spec, samples, batch)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sgnet_core.cli.options import add_options
-from sgnet_core.errors import InputError
+from sgnet_core.errors import CheckpointError, InputError
 from sgnet_core.io.files import write_json
 
 
@@ -53,7 +53,13 @@ def run(args: argparse.Namespace) -> int:
     keys = ('variant', 'spatial', 'num_classes', 'joint_bilateral')
     values = {key: getattr(config, key) for key in keys} | complexity(config) | values
     if args.json != '-':
-        _print(values)
+        try:
+            _print(values)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f'{args.network}: its provenance is damaged ({type(error).__name__}: {error}); '
+                'copy or download it again'
+            ) from error
     write_json(args.json, values)
     return 0
 

@@ -29,6 +29,13 @@ def image_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def seed(text: str) -> int:
+    """The type of an argument that seeds random numbers."""
+    if not re.fullmatch(r'\d{1,18}', text):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 0 to 10^18 - 1')
+    return int(text)
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     'data': {'type': Path, 'metavar': 'DIR', 'help': 'dataset folder, with a dataset.yaml'},
     'split': {'help': 'split of the dataset (default: all frames)'},
@@ -51,7 +58,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     'precision': {'default': 'auto', 'help': 'auto (default), fp32, fp16 or bf16'},
     'backend': {'default': 'auto', 'help': 'auto (default), torch or onnxruntime'},
     'workers': {'type': int, 'default': 1, 'metavar': 'N', 'help': 'loader processes (default: 1)'},
-    'seed': {'type': int, 'default': 0, 'metavar': 'N', 'help': 'random seed (default: 0)'},
+    'seed': {'type': seed, 'default': 0, 'metavar': 'N', 'help': 'random seed (default: 0)'},
     'png': {'action': 'store_true', 'help': 'write colour as PNG (lossless) instead of JPEG'},
     'out': {'type': Path, 'metavar': 'DIR', 'help': 'output folder'},
     'json': {'metavar': 'FILE', 'help': 'write the results as JSON to FILE (- = standard output)'},

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     from sgnet_core.inference.segmenter import Segmenter
     from sgnet_core.io.images import write_mask, write_rgb
+    from sgnet_core.io.paths import inside
     from sgnet_core.visualization.legend import legend
     from sgnet_core.visualization.overlay import overlay_image
     from sgnet_core.visualization.sampling_figure import sampling_figure
@@ -62,14 +63,16 @@ def run(args: argparse.Namespace) -> int:
             layers = segmenter.sampling(sample.frame)
             title = f'Where S-Conv samples: {sample.id}'
             picture = sampling_figure(sample.frame, layers, pixels, title, segmenter.description)
-            write_rgb(args.out / f'{sample.id}_sampling.png', picture)
+            write_rgb(inside(args.out, f'{sample.id}_sampling.png', writing=True), picture)
         labels = segmenter.segment(sample.frame).labels
         picture = overlay_image(sample.frame.rgb, labels, segmenter.palette)
         key = legend(
             segmenter.class_names, segmenter.palette, np.unique(labels), width=picture.shape[1]
         )
-        write_mask(args.out / f'{sample.id}_mask.png', labels)
-        write_rgb(args.out / f'{sample.id}_overlay.png', np.vstack([picture, key]))
+        write_mask(inside(args.out, f'{sample.id}_mask.png', writing=True), labels)
+        write_rgb(
+            inside(args.out, f'{sample.id}_overlay.png', writing=True), np.vstack([picture, key])
+        )
     print(f'{total} frames segmented by {segmenter.description}: {args.out}')
     return 0
 

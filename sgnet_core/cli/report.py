@@ -9,13 +9,15 @@ classes is adjusted for their number by Holm's method).
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from sgnet_core.cli.options import add_options
-from sgnet_core.errors import InputError
+from sgnet_core.errors import InputError, SgnetError, first_line
 from sgnet_core.io.files import write_file, write_json
+from sgnet_core.io.text_files import read_json
+
+_REMEDY = 'give a file or folder written by `evaluate --out DIR` or `--json FILE`'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +37,23 @@ def run(args: argparse.Namespace) -> None:
     if not 100 <= args.resamples <= 1_000_000:
         raise InputError(f'--resamples must be from 100 to 1000000, got {args.resamples}')
     a, b = _read(args.a), _read(args.b)
-    found = compare(a, b, args.resamples, args.seed)
+    try:
+        found = compare(a, b, args.resamples, args.seed)
+        text = comparison_text(a, b, found)
+        page = comparison_page(a, b, found) if args.out else ''
+    except SgnetError:
+        raise
+    except Exception as error:  # a value of another type than `evaluate` writes fails anywhere
+        raise InputError(
+            f'{args.a} or {args.b} has changed since it was written '
+            f'({type(error).__name__}: {first_line(error)}); {_REMEDY}'
+        ) from error
     if args.json != '-':
-        print(comparison_text(a, b, found))
+        print(text)
     write_json(args.json, found)
     if args.out:
         write_json(args.out / 'comparison.json', found)
-        write_file(args.out / 'comparison.html', comparison_page(a, b, found))
+        write_file(args.out / 'comparison.html', page)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -49,13 +61,10 @@ def _read(path: Path) -> dict[str, Any]:
     from sgnet_core.report.writer import METRICS
 
     file = path / METRICS if path.is_dir() else path
-    remedy = 'give a file or folder written by `evaluate --out DIR` or `--json FILE`'
     try:
-        values = json.loads(file.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise InputError(f'no file {file}; {remedy}') from None
-    except ValueError as error:
-        raise InputError(f'{file} is not valid JSON ({error}); {remedy}') from None
+        values = read_json(file)
+    except InputError as error:
+        raise InputError(f'{error}; {_REMEDY}') from error
     if type(values) is dict and 'checkpoints' in values:
         raise InputError(
             f'{file} has several runs below its key `checkpoints`; evaluate each checkpoint by '
@@ -63,5 +72,5 @@ def _read(path: Path) -> dict[str, Any]:
         )
     missing = {'per_class', 'frame_scores', 'frames'} - set(values if type(values) is dict else ())
     if missing:
-        raise InputError(f'{file} has no {", ".join(sorted(missing))}; {remedy}')
+        raise InputError(f'{file} has no {", ".join(sorted(missing))}; {_REMEDY}')
     return values

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.runtime.distributed import distributed_context
     from sgnet_core.training.config import load_train_config
     from sgnet_core.training.initialization import inherited_settings
-    from sgnet_core.training.resume import resume_hint
+    from sgnet_core.training.resume import restoring, resume_hint
     from sgnet_core.training.trainer import Trainer
 
     if not args.resume and (args.out / 'last.pt').exists():
@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
         folders, resources = (args.data, args.out), (device, args.precision, args.workers)
         trainer = Trainer(config, *folders, *resources, init, distributed, teachers)
         if args.resume:
-            trainer.resume()
+            with restoring(args.out / 'last.pt'):
+                trainer.resume()
         with resume_hint(args.out / 'last.pt'):
             best = trainer.fit()
     if distributed.is_main:

@@ -6,16 +6,25 @@ Everything here raises `DataError` if a file is missing, cut off or damaged.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from sgnet_core.errors import DataError, first_line
+from sgnet_core.io.paths import inside
+
+MAX_READ_BYTES = 2**26
+"""Size of a file that is read into memory; the largest of the datasets has a few MB."""
+MAX_COPIED_BYTES = 2**26
+MAX_COPIED_RATIO = 100
+"""A larger file is copied from a ZIP archive only up to this ratio of compression."""
 
 
 class Archive:
@@ -36,12 +45,11 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """The content of a file."""
-        try:
-            return (self.path / name).read_bytes() if self._zip is None else self._zip.read(name)
-        except Exception as error:  # zipfile raises the errors of every decompressor
-            raise DataError(
-                f'{self.path}: {name} cannot be read ({first_line(error)}); get it again'
-            ) from error
+        with self._open(name) as file:
+            content = file.read(MAX_READ_BYTES + 1)
+        if len(content) > MAX_READ_BYTES:
+            raise DataError(f'{self.path}: {name} is larger than {MAX_READ_BYTES} bytes; remove it')
+        return content
 
     def find(self, file_name: str) -> str | None:
         """The first file with this name in any folder, or None."""
@@ -55,13 +63,26 @@ class Archive:
         """
         if self._zip is None:
             return self.path / name
+        entry = self._zip.getinfo(name)
+        if entry.file_size > max(MAX_COPIED_BYTES, MAX_COPIED_RATIO * entry.compress_size):
+            raise DataError(f'{self.path}: {name} would unpack to {entry.file_size} bytes')
         copy = tempfile.TemporaryFile()  # noqa: SIM115
-        try:
-            with self._zip.open(name) as file:
-                shutil.copyfileobj(file, copy, 2**20)
-        except zipfile.BadZipFile as error:
-            raise DataError(f'{self.path}: {name} is damaged ({error}); get it again') from error
+        with self._open(name) as file:
+            shutil.copyfileobj(file, copy, 2**20)
         return copy
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[BinaryIO]:
+        try:
+            opened = (self.path / name).open('rb') if self._zip is None else self._zip.open(name)
+            with opened as file:
+                yield file
+        except Exception as error:  # zipfile raises the errors of every decompressor
+            if getattr(error, 'errno', None) == errno.ENOSPC:
+                raise
+            raise DataError(
+                f'{self.path}: {name} cannot be read ({first_line(error)}); get it again'
+            ) from error
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -69,7 +90,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise DataError(f'{path}: no such file or folder') from error
-    except (OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile raises many types on damaged bytes
         raise DataError(
             f'{path}: not a ZIP archive, or cut off ({first_line(error)}); get it again'
         ) from error
@@ -77,18 +98,22 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 def _names_in_folder(path: Path) -> Iterator[str]:
     for folder, _, files in os.walk(path):
-        for file in files:
+        # Reading a pipe would not end.
+        for file in (name for name in files if Path(folder, name).is_file()):
             yield Path(folder, file).relative_to(path).as_posix()
 
 
 def _names_in_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[str]:
     for member in archive.infolist():
-        name = PurePosixPath(member.filename.replace('\\', '/'))
-        # Harmless, as nothing is unpacked, but the published archive has none.
-        if name.is_absolute() or '..' in name.parts or stat.S_ISLNK(member.external_attr >> 16):
+        try:
+            # Harmless, as nothing is unpacked, but the published archive has none.
+            inside(path, member.filename.replace('\\', '/'))
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise DataError('a link')
+        except DataError as error:
             raise DataError(
                 f'{path}: {member.filename!r} is a link or lies outside the archive; '
                 'this is not the published file, get that one'
-            )
+            ) from error
         if not member.is_dir():
             yield member.filename

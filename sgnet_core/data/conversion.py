@@ -16,8 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 from sgnet_core.data.folder_writer import FolderWriter
-from sgnet_core.errors import DataError, InputError
+from sgnet_core.errors import ConfigError, DataError, InputError
 from sgnet_core.io.files import check_new_folder, no_follow, write_errors, write_file
+from sgnet_core.io.text_files import parse_json, read_text
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, Sample
 
 JOURNAL = 'unfinished.jsonl'
@@ -168,14 +169,14 @@ class Journal:
         check_output_folder(out)
         lines: list[dict[str, Any]] = [{'recipe': recipe}]
         if self.path.is_file():
-            lines = [_parse_line(line) for line in self.path.read_text('utf-8').splitlines()]
+            lines = [_parse_line(line) for line in read_text(self.path, DataError).splitlines()]
         if not lines or lines[0].get('recipe') != recipe:
             begun = lines[0].get('recipe') if lines else None
             raise InputError(
                 f'{out}: begun as {begun!r}, this is {recipe!r}; repeat that command, '
                 'delete the folder or choose another one'
             )
-        self.entries = {line['id']: line for line in lines if 'id' in line}
+        self.entries = {line['id']: line for line in lines if _is_entry(line)}
         text = '\n'.join(map(json.dumps, ({'recipe': recipe}, *self.entries.values())))
         write_file(self.path, text + '\n')
 
@@ -190,11 +191,23 @@ class Journal:
 
 
 def _parse_line(line: str) -> dict[str, Any]:
-    """A line of the journal; empty if a killed run was writing it."""
+    """A line of the journal; empty if it is damaged, or a killed run was writing it."""
     try:
-        return json.loads(line)
-    except ValueError:
+        values = parse_json(line, JOURNAL)
+    except ConfigError:
         return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _is_entry(line: dict[str, Any]) -> bool:
+    """Whether a line has the values of `_journal_entry`; a frame without its line is redone."""
+    types = {'id': str, 'camera': str, 'size': str, 'missing': float, 'classes': list}
+    if 'depth_m' not in line or not all(isinstance(line.get(n), t) for n, t in types.items()):
+        return False
+    depth_m = line['depth_m'] or [0, 0]
+    if not isinstance(depth_m, list) or len(depth_m) != 2:
+        return False
+    return all(type(n) in (int, float) for n in (*depth_m, *line['classes']))
 
 
 def summarise(

@@ -23,9 +23,8 @@ Readers raise `DataError` with the file name if a file is missing, unreadable or
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,12 +32,16 @@ import yaml
 
 from sgnet_core.errors import DataError, InputError, reject_unknown_keys
 from sgnet_core.geometry.plausibility import check_camera
+from sgnet_core.io import text_files
 from sgnet_core.io.files import write_file
+from sgnet_core.io.paths import inside
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import CameraIntrinsics
 
 DATASET_FILE = 'dataset.yaml'
 VOID = 'void'
+MAX_LABEL = 2**16 - 1
+"""Labels have at most 16 bits."""
 
 _EXAMPLES = {
     'image': 'image/{id}.jpg',
@@ -73,17 +76,21 @@ class DatasetConfig:
                 raise DataError(
                     f'{key}: {pattern!r} lacks {{id}}; write for example {key}/{{id}}.png'
                 )
-            if PurePosixPath(pattern).is_absolute():
-                raise DataError(f'{key}: {pattern!r} must be relative to the folder')
+            _check_inside(key, pattern)
+        for key, file in {'classes': self.classes, **self.splits}.items():
+            if file is not None:
+                _check_inside(key, file)
         if not (math.isfinite(self.depth_scale) and self.depth_scale > 0):
             raise DataError(
                 f'depth_scale: {self.depth_scale} must be positive, in metres per unit; '
                 'millimetres are 0.001'
             )
-        if self.rate_hz is not None and not (math.isfinite(self.rate_hz) and self.rate_hz > 0):
-            raise DataError(f'rate_hz: {self.rate_hz} must be positive; leave it out if unknown')
-        if self.label_offset < 0:
-            raise DataError(f'label_offset: {self.label_offset} must be 0 or more')
+        if self.rate_hz is not None and not 1e-6 <= self.rate_hz <= 1e6:
+            raise DataError(
+                f'rate_hz: {self.rate_hz} must be from 1.0e-6 to 1.0e+6; leave it out if unknown'
+            )
+        if not 0 <= self.label_offset <= MAX_LABEL:
+            raise DataError(f'label_offset: {self.label_offset} must be from 0 to {MAX_LABEL}')
         if self.label is not None and self.classes is None:
             raise DataError('label without classes; add a file of names, `classes: classes.txt`')
 
@@ -94,8 +101,10 @@ class DatasetConfig:
         return tuple(kind for kind in kinds if isinstance(getattr(self, kind), str))
 
     def file_of(self, kind: str, sample_id: str) -> str:
-        """The path of one file of a frame, relative to the folder."""
-        return getattr(self, kind).replace('{id}', sample_id)
+        """The path of one file of a frame, relative to the folder; DataError if it leaves it."""
+        name = getattr(self, kind).replace('{id}', sample_id)
+        inside(Path(), name)
+        return name
 
 
 def read_dataset_config(root: Path) -> DatasetConfig:
@@ -104,17 +113,11 @@ def read_dataset_config(root: Path) -> DatasetConfig:
     if not path.is_file():
         what = 'no such file' if root.is_dir() else 'no such folder'
         raise DataError(f'{path}: {what}; give the folder of a dataset, which holds this file')
-    text = read_text(path)
+    values = text_files.read_yaml(path, DataError)
     try:
-        values = yaml.safe_load(text)
         if not isinstance(values, dict):
             raise DataError(f'must hold `key: value` lines, got {type(values).__name__}')
         return _config_from_values(values, default_name=root.resolve().name)
-    except yaml.YAMLError as error:
-        mark = getattr(error, 'problem_mark', None)
-        line = f'line {mark.line + 1}: ' if mark else ''
-        problem = getattr(error, 'problem', None) or getattr(error, 'reason', 'cannot be read')
-        raise DataError(f'{path}: not YAML: {line}{problem}; correct it') from error
     except InputError as error:
         raise DataError(f'{path}: {error}') from error
 
@@ -147,13 +150,17 @@ def read_class_names(path: Path, label_offset: int) -> tuple[str, ...]:
 
 def read_split(path: Path) -> tuple[str, ...]:
     """The ids of a split file, one per line, in file order."""
-    ids = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+    ids: dict[str, None] = {}
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not (sample_id := line.strip()):
+            continue
+        if sample_id in ids:
+            raise DataError(f'{path}: id {sample_id!r} is listed twice; list every frame once')
+        _check_inside(f'{path}: line {number}', sample_id)
+        ids[sample_id] = None
     if not ids:
         raise DataError(f'{path}: the split is empty; write one id a line')
-    (repeated, times), *_ = Counter(ids).most_common(1)
-    if times > 1:
-        raise DataError(f'{path}: id {repeated!r} is listed twice; list every frame once')
-    return ids
+    return tuple(ids)
 
 
 def intrinsics_from_text(text: str, size: tuple[int, int], name: Path | str) -> CameraIntrinsics:
@@ -183,14 +190,16 @@ def intrinsics_to_text(camera: CameraIntrinsics) -> str:
 
 def read_text(path: Path) -> str:
     """The UTF-8 text of a file of the dataset."""
+    if not path.is_file():  # reading a pipe would not end
+        raise DataError(f'{path}: no such file; restore it, or correct {DATASET_FILE}')
+    return text_files.read_text(path, DataError)
+
+
+def _check_inside(where: str, name: str) -> None:
     try:
-        return path.read_text(encoding='utf-8-sig')  # Windows editors write a byte order mark
-    except FileNotFoundError as error:
-        raise DataError(f'{path}: no such file; restore it, or correct {DATASET_FILE}') from error
-    except OSError as error:
-        raise DataError(f'{path}: {error.strerror}; make it readable') from error
-    except UnicodeDecodeError as error:
-        raise DataError(f'{path}: not UTF-8 text; save it as UTF-8') from error
+        inside(Path(), name)
+    except DataError as error:
+        raise DataError(f'{where}: {error}') from error
 
 
 def _config_from_values(values: dict[Any, Any], default_name: str) -> DatasetConfig:

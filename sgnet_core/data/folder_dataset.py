@@ -208,7 +208,8 @@ def read_pose(path: Path) -> np.ndarray:
     return pose
 
 
-def natural_order(sample_id: str) -> list[str | int]:
+def natural_order(sample_id: str) -> list[str | tuple[int, str]]:
     """Sorts frame-2 before frame-10."""
-    parts = re.split(r'(\d+)', sample_id)
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+    # A number by its length, then its digits: Python converts no number of 5000 digits.
+    parts = re.split(r'0*(\d+)', sample_id)
+    return [(len(part), part) if index % 2 else part for index, part in enumerate(parts)]

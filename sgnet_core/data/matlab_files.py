@@ -8,12 +8,13 @@ Readers raise `DataError` if a file is missing, damaged, of another format or la
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sgnet_core.errors import ConfigError, DataError, first_line
+from sgnet_core.errors import ConfigError, DataError, SgnetError, first_line
 
 if TYPE_CHECKING:
     import h5py
@@ -52,7 +53,7 @@ def open_hdf5(name: Path | str, file: Path | BinaryIO, variables: Collection[str
         raise DataError(f'{name}: no such file')
     try:
         opened = h5py.File(file, 'r', rdcc_nbytes=CHUNK_CACHE_BYTES, rdcc_nslots=CHUNK_CACHE_SLOTS)
-    except OSError as error:
+    except Exception as error:
         raise DataError(
             f'{name}: not MATLAB v7.3 (HDF5), or cut off ({first_line(error)}); get it again'
         ) from error
@@ -62,6 +63,22 @@ def open_hdf5(name: Path | str, file: Path | BinaryIO, variables: Collection[str
         opened.close()
         raise
     return opened
+
+
+@contextmanager
+def reading(name: Path | str) -> Iterator[None]:
+    """Turn what the block raises on variables of the file `name` into a DataError.
+
+    h5py reads a variable when it is used. One of another type or shape fails anywhere.
+    """
+    try:
+        yield
+    except SgnetError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f'{name}: cannot be read ({first_line(error)}); get the published file'
+        ) from error
 
 
 def _require(name: Path | str, variables: Collection[str], found: Collection[str]) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from sgnet_core.data.conversion import fit_and_val
-from sgnet_core.data.matlab_files import open_hdf5, read_mat
-from sgnet_core.errors import DataError, first_line
+from sgnet_core.data.matlab_files import open_hdf5, read_mat, reading
+from sgnet_core.errors import DataError
 from sgnet_core.labels import LABEL_SETS, NYU40, nyu40_to_nyu13, remap
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample
 
@@ -70,13 +70,16 @@ class Nyuv2Dataset:
                 f'{meta}: no {" and no ".join(missing)}; put them there, or name their folder with '
                 f'--meta ({where})'
             )
-        self._depths = self._arrays[depths]
-        count = self._check_shapes(depths)
-        references = np.ravel(self._arrays['names'][()])
-        names = [''.join(map(chr, np.ravel(self._arrays[entry][()]))) for entry in references]
-        self._class_of_label = _class_table(meta / MAPPING, names, classes)
+        with reading(file):
+            self._depths = self._arrays[depths]
+            count = self._check_shapes(depths)
+            references = np.ravel(self._arrays['names'][()])
+            names = [''.join(map(chr, np.ravel(self._arrays[entry][()]))) for entry in references]
+        with reading(meta / MAPPING):
+            self._class_of_label = _class_table(meta / MAPPING, names, classes)
         self.ids = tuple(f'{number:04d}' for number in range(1, count + 1))
-        self.splits = _read_splits(meta / SPLITS, count)
+        with reading(meta / SPLITS):
+            self.splits = _read_splits(meta / SPLITS, count)
 
     def camera(self, sample_id: str) -> str:
         """Always the Kinect."""
@@ -85,14 +88,10 @@ class Nyuv2Dataset:
     def load(self, sample_id: str) -> Sample:
         """The frame of this id; DataError if it is unreadable or holds an unknown label."""
         index = int(sample_id) - 1
-        try:
+        with reading(f'{self._file}: frame {sample_id}'):
             rgb = self._arrays['images'][index].transpose(2, 1, 0)
             depth_m = self._depths[index].T.astype(np.float32)
             numbers = self._arrays['labels'][index].T
-        except OSError as error:
-            raise DataError(
-                f'{self._file}: frame {sample_id} cannot be read ({first_line(error)})'
-            ) from error
         if numbers.max() >= len(self._class_of_label):
             raise DataError(
                 f'{self._file}: frame {sample_id} has label {numbers.max()}; there are '

@@ -24,7 +24,7 @@ import numpy as np
 from sgnet_core.data.archive import Archive
 from sgnet_core.data.conversion import fit_and_val
 from sgnet_core.data.dataset_config import intrinsics_from_text
-from sgnet_core.data.matlab_files import open_hdf5, read_mat
+from sgnet_core.data.matlab_files import open_hdf5, read_mat, reading
 from sgnet_core.errors import DataError
 from sgnet_core.io.images import MILLIMETRE, decode_depth, decode_rgb, depth_in_metres
 from sgnet_core.labels import NYU37
@@ -75,7 +75,8 @@ class SunRgbdDataset:
         self.ids = tuple(self._files)
         self._references: dict[str, Any] = {}
         found = self._find_toolbox(source, toolbox)
-        self.notes = (self._open_labels(found), self._read_split(found))
+        with reading(source if found is None else found.path):
+            self.notes = (self._open_labels(found), self._read_split(found))
         labelled = self._references or any('seg.mat' in files for files in self._files.values())
         self.class_names = NYU37.class_names if labelled else None
 
@@ -95,7 +96,8 @@ class SunRgbdDataset:
         depth_m = depth_in_metres(millimetres, MILLIMETRE, (0,))
         text = self._archive.read(files['intrinsics.txt']).decode('utf-8', 'replace')
         camera = intrinsics_from_text(text, rgb.shape[:2], files['intrinsics.txt'])
-        labels = self._labels(sample_id) if self.class_names else None
+        with reading(f'labels of {sample_id}'):
+            labels = self._labels(sample_id) if self.class_names else None
         frame = RgbdFrame(rgb, depth_m, camera)
         return Sample(sample_id, frame, labels, camera=camera_of(sample_id))
 
@@ -144,7 +146,7 @@ class SunRgbdDataset:
             raise DataError(f'{toolbox.path}: {FRAMES} with the frames of {name} is missing')
         path = f'{toolbox.path}: {frames}'
         _LOG.info('reading the frame names of the labels from %s; this takes a while', path)
-        meta = read_mat(path, BytesIO(toolbox.read(frames)), ('SUNRGBDMeta',))['SUNRGBDMeta']
+        meta = read_mat(path, toolbox.open_seekable(frames), ('SUNRGBDMeta',))['SUNRGBDMeta']
         # .../FRAME/image/*.jpg on the authors' machine.
         owners = [str(PurePosixPath(entry.rgbpath).parents[1]) for entry in np.atleast_1d(meta)]
         path = f'{toolbox.path}: {name}'

@@ -10,16 +10,15 @@ in a prediction.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 
-from sgnet_core.errors import ConfigError, InputError, first_line, reject_unknown_keys
+from sgnet_core.errors import ConfigError, InputError, reject_unknown_keys
+from sgnet_core.io.text_files import read_yaml
 from sgnet_core.labels import label_set_of, remap
 from sgnet_core.types import UNLABELLED, RgbdFrame, Sample, SegmentationResult
 
@@ -45,22 +44,14 @@ def read_class_mapping(path: Path) -> ClassMapping:
     Raises:
         ConfigError: the file is missing, is not a map of lists, or names a class twice.
     """
+    values = read_yaml(path)
     try:
-        return _parse_class_mapping(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f'{path} cannot be read as YAML: {first_line(error)}') from error
+        return _class_mapping(values)
     except InputError as error:
         raise ConfigError(f'{path}: {error}') from error
 
 
-def _parse_class_mapping(text: str) -> ClassMapping:
-    # Of two lines with the same key YAML would keep the last.
-    root = yaml.compose(text, yaml.SafeLoader)
-    keys = [key.value for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
-    for key, lines in Counter(map(str, keys)).items():
-        if lines > 1:
-            raise ConfigError(f'{key!r} has {lines} lines; put its classes into one')
-    values = yaml.safe_load(text)
+def _class_mapping(values: object) -> ClassMapping:
     if not isinstance(values, dict) or not values:
         raise ConfigError('it must hold lines `new class: [old class, old class]`')
     new_id: dict[str, int] = {}

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from sgnet_core.checkpoint.checkpoint import Checkpoint, parse_header
 from sgnet_core.errors import CheckpointError, InputError, first_line
-from sgnet_core.model.sgnet import SGNetConfig
+from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNetConfig
 from sgnet_core.onnx.cache import cached_graph, file_of
+from sgnet_core.onnx.digest import check_digest
 from sgnet_core.onnx.export import checkpoint_to_onnx
 
 MIN_VERSION = (1, 25)
@@ -72,8 +73,14 @@ class OnnxRuntimeNetwork(nn.Module):
         if not path.is_file():
             raise CheckpointError(f'no exported network at {path}; make one with `export`')
         graph = path.read_bytes()
-        metadata = make_session(import_onnxruntime(), graph, torch.device('cpu')).get_modelmeta()
-        checkpoint = parse_header(path, metadata.custom_metadata_map, {})
+        check_digest(path, graph)
+        try:
+            session = make_session(import_onnxruntime(), graph, torch.device('cpu'))
+            metadata = session.get_modelmeta().custom_metadata_map
+        except (GraphError, UnicodeDecodeError) as error:
+            raise CheckpointError(f'{path}: {first_line(error)}; or export it again') from error
+        checkpoint = parse_header(path, metadata, {})
+        _check_interface(path, session, checkpoint)
         return cls(graph, checkpoint.config, device), checkpoint
 
     def forward(self, image: Tensor, spatial: Tensor | None = None) -> Tensor:
@@ -85,6 +92,7 @@ class OnnxRuntimeNetwork(nn.Module):
 
         Raises:
             ValueError: a shape is not the graph's.
+            GraphError: ONNX Runtime cannot run the graph.
         """
         inputs = {'image': image, 'spatial': spatial}
         binding = self._session.io_binding()
@@ -101,7 +109,13 @@ class OnnxRuntimeNetwork(nn.Module):
         if self._device.type == 'cuda':
             # ONNX Runtime computes on a stream of its own.
             torch.cuda.current_stream(self._device).synchronize()
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # its errors have no common base
+            raise GraphError(
+                f'{self.engine} cannot run the graph ({first_line(error)}): export it again, or '
+                'use the backend torch'
+            ) from error
         return scores
 
     def _bind(self, bind: Any, name: str, tensor: Tensor) -> None:
@@ -168,6 +182,24 @@ def make_session(runtime: Any, graph: bytes, device: torch.device) -> Any:
             'or use device cpu or the backend torch'
         )
     return session
+
+
+def _check_interface(path: Path, session: Any, checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError unless inputs and output of a graph are those of its header."""
+    channels = {'image': 3, 'spatial': SPATIAL_CHANNELS[checkpoint.config.spatial]}
+    size, classes = checkpoint.input_spec.size, checkpoint.config.num_classes
+    wanted = [(name, 'tensor(float)', n, *size) for name, n in channels.items() if n]
+    wanted.append(('scores', 'tensor(float)', classes))
+    *inputs, scores = (
+        (value.name, value.type, *value.shape[1:])
+        for value in (*session.get_inputs(), *session.get_outputs())
+    )
+    rows = scores[3:]
+    fits = [*sorted(inputs), scores[:3]] == wanted and len(rows) == 2
+    if not fits or not all(isinstance(n, int) and n > 0 for n in rows):
+        raise CheckpointError(
+            f'{path}: its graph has {[*inputs, scores]}, its header {wanted}; export it again'
+        )
 
 
 def _check_shape(wanted: Any, tensor: Tensor | None) -> None:

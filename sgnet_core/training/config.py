@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from sgnet_core.errors import ConfigError, reject_unknown_keys, renamed_keys
+from sgnet_core.errors import ConfigError, check_type, reject_unknown_keys, renamed_keys
+from sgnet_core.io.text_files import read_yaml
 from sgnet_core.model import SGNetConfig
 from sgnet_core.preprocessing import DEPTH_FILLS, MAX_SIZE, SIZE_MULTIPLE
 
@@ -24,12 +22,16 @@ OPTIMIZERS = ('adamw', 'sgd')
 _RULES = (
     ('optimizer', OPTIMIZERS.__contains__, f'one of {", ".join(OPTIMIZERS)}'),
     ('depth_fill', DEPTH_FILLS.__contains__, f'one of {", ".join(DEPTH_FILLS)}'),
+    ('epochs batch_size evaluate_every learning_rate', lambda value: value > 0, 'above 0'),
     (
-        'epochs batch_size evaluate_every loss_stride learning_rate teacher_scale',
-        lambda value: value > 0,
-        'above 0',
+        'frozen_blocks auxiliary_weight backbone_rate_factor warmup_epochs weight_decay',
+        lambda value: value >= 0,
+        'at least 0',
     ),
-    ('seed frozen_blocks auxiliary_weight', lambda value: value >= 0, 'at least 0'),
+    ('seed', lambda value: 0 <= value < 2**63, 'at least 0 and below 2^63'),
+    ('loss_stride', lambda value: 1 <= value <= SIZE_MULTIPLE, f'from 1 to {SIZE_MULTIPLE}'),
+    ('class_weight_exponent', lambda value: 0 <= value <= 4, 'from 0 to 4'),
+    ('teacher_scale', lambda value: 0.1 <= value <= 10, 'from 0.1 to 10'),
     ('paste_probability teacher_weight', lambda value: 0 <= value <= 1, 'from 0 to 1'),
     ('ema_decay', lambda value: 0 <= value < 1, 'at least 0 and below 1'),
     (
@@ -37,7 +39,11 @@ _RULES = (
         lambda size: all(0 < n <= MAX_SIZE and n % SIZE_MULTIPLE == 0 for n in size),
         f'multiples of {SIZE_MULTIPLE} up to {MAX_SIZE}',
     ),
-    ('scale', lambda value: 0 < value[0] <= value[1], '[low, high] with 0 < low <= high'),
+    (
+        'scale',
+        lambda value: 0.1 <= value[0] <= value[1] <= 10,
+        '[low, high] with 0.1 <= low <= high <= 10',
+    ),
 )
 """Names of settings, the check of a value, and the rule in words."""
 
@@ -88,6 +94,8 @@ class TrainConfig:
             self.architecture(num_classes=1)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        for name, hint in typing.get_type_hints(TrainConfig).items():
+            check_type(name, getattr(self, name), hint)
         for names, is_valid, rule in _RULES:
             for name in names.split():
                 value = getattr(self, name)
@@ -114,12 +122,7 @@ def load_train_config(
             type.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
-        raise ConfigError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f'{path} is not YAML: {" ".join(str(error).split())}') from error
+    values = read_yaml(path) or {}
     if not isinstance(values, dict):
         raise ConfigError(f'{path} must be a mapping of settings, got a {type(values).__name__}')
     if 'room_frames' in values:
@@ -131,9 +134,10 @@ def load_train_config(
     values |= {name: value for name, value in overrides.items() if value is not None}
     if 'input_size' in values:
         values.setdefault('crop_size', values['input_size'])
-    return TrainConfig(
-        **{name: _typed(path, name, value, hints[name]) for name, value in values.items()}
-    )
+    try:
+        return TrainConfig(**{n: check_type(n, value, hints[n]) for n, value in values.items()})
+    except ConfigError as error:
+        raise ConfigError(f'{path}: {error}') from error
 
 
 def as_plain(config: TrainConfig) -> dict[str, object]:
@@ -142,19 +146,3 @@ def as_plain(config: TrainConfig) -> dict[str, object]:
         name: list(value) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(config).items()
     }
-
-
-def _typed(path: Path, name: str, value: object, hint: type | types.GenericAlias) -> object:
-    if typing.get_origin(hint) is tuple:
-        kinds = typing.get_args(hint)
-        if not isinstance(value, list | tuple) or len(value) != len(kinds):
-            raise ConfigError(f'{path}: {name} must be a list of {len(kinds)}, got {value!r}')
-        return tuple(
-            _typed(path, name, item, kind) for item, kind in zip(value, kinds, strict=True)
-        )
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        remedy = ' (write 1.0e-3 instead of 1e-3)' if hint is float and type(value) is str else ''
-        raise ConfigError(f'{path}: {name} must be {hint.__name__}, got {value!r}{remedy}')
-    return value

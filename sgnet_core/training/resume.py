@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import Any
 
 import torch
 
-from sgnet_core.errors import ConfigError, SgnetError, WriteError, renamed_keys
+from sgnet_core.checkpoint.torch_files import load_tensors
+from sgnet_core.errors import ConfigError, SgnetError, WriteError, first_line, renamed_keys
 from sgnet_core.io.files import write_file
 from sgnet_core.training.config import RENAMED, TrainConfig, as_plain
+
+_REMEDY = 'start a new run, from best.safetensors with --init'
 
 
 def save_training_state(path: Path, state: dict[str, Any]) -> None:
@@ -49,23 +51,31 @@ def load_training_state(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ConfigError(f'cannot resume: {path} does not exist; run without --resume')
-    try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-        before, done = state['settings'], state['epoch']
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ConfigError(
-            f'{path} cannot be read ({type(error).__name__}); start a new run, from '
-            'best.safetensors with --init'
-        ) from error
-    # A setting that is newer than the state had its default value.
-    before = as_plain(TrainConfig()) | renamed_keys(before, RENAMED, str(path))
-    for name, value in settings.items():
-        if name != 'epochs' and before.get(name) != value:
-            raise ConfigError(
-                f'{path} was trained with {name}: {before.get(name)}, now it is {value}; '
-                'resume with the same settings or choose another --out'
-            )
-    epochs = settings['epochs']
-    if done >= epochs:
-        raise ConfigError(f'{path} has completed {done} of {epochs} epochs; raise --epochs')
+    state = load_tensors(path, ConfigError, _REMEDY)
+    with restoring(path):
+        # A setting that is newer than the state had its default value.
+        before = as_plain(TrainConfig()) | renamed_keys(state['settings'], RENAMED, str(path))
+        for name, value in settings.items():
+            if name != 'epochs' and before.get(name) != value:
+                raise ConfigError(
+                    f'{path} was trained with {name}: {before.get(name)}, now it is {value}; '
+                    'resume with the same settings or choose another --out'
+                )
+        done, epochs = state['epoch'], settings['epochs']
+        if done >= epochs:
+            raise ConfigError(f'{path} has completed {done} of {epochs} epochs; raise --epochs')
     return state
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Raise ConfigError where an entry of the state `path` is missing or of another type."""
+    try:
+        yield
+    except SgnetError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f'{path} is not a state of this run ({type(error).__name__}: {first_line(error)}); '
+            f'{_REMEDY}'
+        ) from error

@@ -12,6 +12,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
+from sgnet_core.io.text_files import parse_json
 from sgnet_ros.compat.ros_api import vision_msgs
 from sgnet_ros.conversions.images import MessageError, image_to_msg, pixel_rows
 
@@ -52,7 +53,7 @@ def label_names_to_msg(class_names: Sequence[str], palette: np.ndarray) -> Strin
 def label_names_from_msg(msg: String) -> tuple[str, ...]:
     """The class names of `label_names_to_msg`, by id; MessageError if it is not of this form."""
     try:
-        entries = sorted(json.loads(msg.data), key=lambda entry: entry['id'])
+        entries = sorted(parse_json(msg.data, 'class names'), key=lambda entry: entry['id'])
         names = tuple(str(entry['name']) for entry in entries)
         ids = [entry['id'] for entry in entries]
     except (ValueError, TypeError, KeyError) as error:

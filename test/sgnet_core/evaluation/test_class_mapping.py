@@ -72,12 +72,12 @@ def test_unknown_class_is_an_error(remap):
     ('text', 'message'),
     [
         ('free: [floor]\nobstacle: [floor]', "'floor' is listed twice"),
-        ('free: [floor]\nfree: [rug]', "'free' has 2 lines"),
+        ('free: [floor]\nfree: [rug]', "line 2: the key 'free' is repeated"),
         ('free: floor', 'must be a list of classes'),
         ('free: []', 'must be a list of classes'),
         ('- floor', 'must hold lines'),
         ('', 'must hold lines'),
-        ('free: [floor', 'cannot be read as YAML'),
+        ('free: [floor', 'not YAML: line 1'),
     ],
 )
 def test_invalid_files_are_errors(tmp_path, text, message):

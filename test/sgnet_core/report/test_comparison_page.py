@@ -167,8 +167,8 @@ def test_command_writes_page_and_json(files, capsys):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (None, 'no file'),
-        ('not json', 'is not valid JSON'),
+        (None, 'cannot be read: No such file'),
+        ('not json', 'not valid JSON'),
         ('[]', 'has no frame_scores, frames, per_class'),
         ('{"per_class": {}, "frames": 3}', 'has no frame_scores'),
         ('{"checkpoints": {}}', 'has several runs below its key `checkpoints`'),

@@ -221,7 +221,7 @@ def test_frozen_blocks_do_not_change(training):
         ('optimizer: adam', "optimizer must be one of adamw, sgd, got 'adam'"),
         ('epochs: many', 'epochs must be int'),
         ('[1, 2]', 'must be a mapping'),
-        ('a: [', 'is not YAML'),
+        ('a: [', 'not YAML: line 1: '),
     ],
 )
 def test_invalid_configuration_is_refused(tmp_path, text, message):
