@@ -22,7 +22,7 @@ from sgnet_core.model import SConv2d, SGNet, SGNetConfig
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS
 from sgnet_core.onnx.export import checkpoint_to_onnx
 from sgnet_core.onnx.session import OnnxRuntimeNetwork, import_onnxruntime
-from sgnet_core.preprocessing import InputSpec
+from sgnet_core.preprocessing import SIZE_MULTIPLE, InputSpec
 
 SHIPPED = 'shipped'
 OFFSET_STD = 1.5
@@ -32,6 +32,12 @@ Engine = tuple[str, str]
 """A backend, `torch` or `onnxruntime`, and a key of `PRECISIONS`."""
 
 
+def network_size(size: Size) -> Size:
+    """The smallest network input that is not smaller than a frame of `size`."""
+    height, width = (-(-length // SIZE_MULTIPLE) * SIZE_MULTIPLE for length in size)
+    return height, width
+
+
 def benchmark_checkpoint(name: str, size: Size) -> Checkpoint:
     """The bundled checkpoint for `SHIPPED`; otherwise random weights of the variant `name`."""
     return load_checkpoint() if name == SHIPPED else random_checkpoint(name, size)
@@ -39,7 +45,7 @@ def benchmark_checkpoint(name: str, size: Size) -> Checkpoint:
 
 def random_checkpoint(variant: str, size: Size, spatial: str = 'depth') -> Checkpoint:
     """A network with random weights for frames of `size`; equal in every call."""
-    input_size = synthetic_frames.network_size(size)
+    input_size = network_size(size)
     spec = InputSpec(*input_size, 'rgb', (127.0,) * 3, (60.0,) * 3, spatial)
     lite = variant.startswith('sgnet_lite')
     config = SGNetConfig(variant, len(NYU40), spatial, joint_bilateral=lite)

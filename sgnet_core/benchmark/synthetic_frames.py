@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw images of a camera that sees a synthetic scene."""
+"""Raw images of a camera that sees a synthetic scene. Camera processes start without torch."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sgnet_core.preprocessing import SIZE_MULTIPLE
 from sgnet_core.types import CameraIntrinsics, RgbdFrame
 
 Size = tuple[int, int]
@@ -35,9 +34,3 @@ def frame_from_images(rgb: np.ndarray, depth_mm: np.ndarray) -> RgbdFrame:
     depth_m[depth_mm == 0] = np.nan
     camera = CameraIntrinsics(width, height, width, width, width / 2, height / 2)
     return RgbdFrame(rgb, depth_m, camera)
-
-
-def network_size(size: Size) -> Size:
-    """The smallest network input that is not smaller than a frame of `size`."""
-    height, width = (-(-length // SIZE_MULTIPLE) * SIZE_MULTIPLE for length in size)
-    return height, width

@@ -31,12 +31,12 @@ from sgnet_ros.monitoring.counters import percentiles
 from sgnet_ros.parameters import NODE_PARAMETERS, NodeParameter
 from sgnet_ros.replay.child_process import READY_TIMEOUT_S, ChildProcess
 from sgnet_ros.replay.mask_subscriber import BEFORE_PAIRING, MaskSubscriber
-from sgnet_ros.topics import FRAME_OUTPUTS, RGB
+from sgnet_ros.topics import FRAME_OUTPUTS, RGB, TRANSPORTS
 
-RATE_HZ = 30.0
+RATE_HZ = 15.0
 FAULTS = 0.5
 """Fraction of broken frames."""
-CAMERA_LIFE_S = (5.0, 40.0)
+CAMERA_LIFE_S = (5.0, 60.0)
 PAUSE_S = 0.3
 """Between two requests."""
 UNANSWERED_S, RECOVERY_S = 30.0, 20.0
@@ -107,7 +107,8 @@ class Soak:
         self._namespace = f'/soak_{uuid.uuid4().hex}'
         self._ros = ['--ros-args', '-r', f'__ns:={self._namespace}']
         self._node_argv = [*node_argv, str(self._node_json), *self._ros]
-        for name, value in {**parameters, 'snapshot.folder': str(self._snapshots)}.items():
+        parameters = {**parameters, **self._transports(), 'snapshot.folder': str(self._snapshots)}
+        for name, value in parameters.items():
             self._node_argv += ['-p', f'{name}:={value}']
 
     def run(self, seconds: float) -> None:
@@ -258,6 +259,13 @@ class Soak:
     def _configure_again(self) -> None:
         for name, number in TRANSITIONS.items():
             self._transit(name, number, succeeds=True)
+            if name == 'cleanup':
+                self._set_parameters(
+                    *(Parameter(key, value=value) for key, value in self._transports().items())
+                )
+
+    def _transports(self) -> dict[str, str]:
+        return {name: self._rng.choice(choices) for name, choices in TRANSPORTS.values()}
 
     def _transit(self, name: str, number: int, succeeds: bool = False) -> None:
         request = ChangeState.Request(transition=Transition(id=number))

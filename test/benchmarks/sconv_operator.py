@@ -18,8 +18,8 @@ from im2col import im2col_deform_conv2d
 from tqdm import tqdm
 
 from sgnet_core.benchmark.memory_process import peak_mb
-from sgnet_core.benchmark.networks import OFFSET_STD
-from sgnet_core.benchmark.synthetic_frames import Size, network_size
+from sgnet_core.benchmark.networks import OFFSET_STD, network_size
+from sgnet_core.benchmark.synthetic_frames import Size
 from sgnet_core.benchmark.timing import Call
 from sgnet_core.model.sconv import Geometry, SConv2d
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig

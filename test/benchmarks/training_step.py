@@ -16,8 +16,8 @@ from torch import Tensor
 from im2col import im2col_deform_conv2d
 
 from sgnet_core.benchmark.memory_process import peak_mb
-from sgnet_core.benchmark.networks import randomize
-from sgnet_core.benchmark.synthetic_frames import Size, network_size
+from sgnet_core.benchmark.networks import network_size, randomize
+from sgnet_core.benchmark.synthetic_frames import Size
 from sgnet_core.benchmark.timing import time_by_turns
 from sgnet_core.model import sconv
 from sgnet_core.model.sgnet import SPATIAL_CHANNELS, SGNet, SGNetConfig

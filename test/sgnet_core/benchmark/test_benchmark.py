@@ -13,13 +13,9 @@ import pytest
 from sgnet_core.__main__ import COMMANDS
 from sgnet_core.benchmark import suite, timing
 from sgnet_core.benchmark.memory_process import in_fresh_process, peak_mb
-from sgnet_core.benchmark.networks import OFFSET_STD, random_checkpoint
+from sgnet_core.benchmark.networks import OFFSET_STD, network_size, random_checkpoint
 from sgnet_core.benchmark.report import as_text
-from sgnet_core.benchmark.synthetic_frames import (
-    frame_from_images,
-    network_size,
-    synthetic_images,
-)
+from sgnet_core.benchmark.synthetic_frames import frame_from_images, synthetic_images
 from sgnet_core.benchmark.timing import time_by_turns
 from sgnet_core.cli.runner import INTERRUPTED, main
 from sgnet_core.errors import SgnetError
