@@ -54,7 +54,6 @@ _POLYNOMIAL_SIZES = (4, 5, 8, 12, 14)
 _GRID = 9
 _MIN_ROTATED_VALUES = 16
 _SAMPLED_PIXELS = 100_000
-_UNITS_OF_FRACTIONS = (1.0, 0.01, 0.001, 0.0001)
 
 
 class Problem(NamedTuple):
@@ -258,9 +257,7 @@ def _unit_advice(values: np.ndarray, median: float, setting: str) -> str:
     """The remedy for raw depths of an indoor scene with this median."""
     whole = not (values % 1).any()
     fitting = [
-        scale
-        for scale in UNITS
-        if 0.6 <= median * scale <= 6.0 and (scale < 1 if whole else scale in _UNITS_OF_FRACTIONS)
+        scale for scale in UNITS if 0.6 <= median * scale <= 6.0 and (scale < 1 or not whole)
     ]
     fitting.sort(key=lambda scale: (scale != 0.001, abs(math.log(median * scale / 2))))
     if not fitting:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rclpy.node import Node
@@ -77,32 +76,26 @@ class Cameras:
         return intrinsics_from_msg(camera_info, self._rectified(RGB))
 
     def depth_intrinsics(self) -> CameraIntrinsics | None:
-        """The intrinsics of depth; None without `depth.register`.
+        """The intrinsics of depth; without `depth.register`, None if missing or invalid.
 
         Raises:
-            MessageError: depth/camera_info is invalid.
+            MessageError: depth/camera_info is needed and invalid.
         """
-        if DEPTH_CAMERA_INFO not in self.needed:
+        if DEPTH_CAMERA_INFO not in self.infos:
             return None
-        return self._of_depth()
-
-    def next_to_depth(self) -> CameraIntrinsics | None:
-        """Without `depth.register`, the intrinsics next to the depth topic, if they are valid."""
-        if DEPTH_CAMERA_INFO in self.needed or DEPTH_CAMERA_INFO not in self.infos:
+        info = self.infos[DEPTH_CAMERA_INFO]
+        try:
+            return intrinsics_from_msg(info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
+        except MessageError:
+            if DEPTH_CAMERA_INFO in self.needed:
+                raise
             return None
-        with suppress(MessageError):
-            return self._of_depth()
-        return None
 
     def check(self, checks: FrameChecks, camera_info: CameraInfo) -> None:
         """Check the result of `camera_info`, and that of depth if it is needed; both are valid."""
         checks.camera(CAMERA_INFO, camera_info, self._rectified(RGB))
         if DEPTH_CAMERA_INFO in self.needed:
             checks.camera(DEPTH_CAMERA_INFO, self.infos[DEPTH_CAMERA_INFO], self._rectified(DEPTH))
-
-    def _of_depth(self) -> CameraIntrinsics:
-        info = self.infos[DEPTH_CAMERA_INFO]
-        return intrinsics_from_msg(info, self._rectified(DEPTH), DEPTH_CAMERA_INFO)
 
     def _rectified(self, topic: str) -> bool:
         return is_rectified(resolved_topic(self.node, topic))

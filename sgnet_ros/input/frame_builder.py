@@ -70,13 +70,12 @@ class FrameBuilder:
         depth: Image,
         intrinsics: CameraIntrinsics,
         depth_intrinsics: CameraIntrinsics | None = None,
-        next_to_depth: CameraIntrinsics | None = None,
     ) -> RgbdFrame:
         """The frame of a pair, without gravity.
 
         Args:
-            depth_intrinsics: None if depth is registered already.
-            next_to_depth: for registered depth, the camera_info next to its topic, if any.
+            depth_intrinsics: needed for `depth.register`; else they show whether depth is
+                registered.
 
         Raises:
             MessageError: a message is invalid, their sizes differ, or TF has no transform.
@@ -92,14 +91,14 @@ class FrameBuilder:
             image, depth, parameters['depth.scale'], parameters.depth_range_m
         )
         self.checks.depth(depth, parameters['depth.scale'])
-        if depth_intrinsics is not None:
+        if parameters['depth.register']:
             rgb_from_depth = self._rgb_from_depth(image.header, depth.header)
             measured = torch.from_numpy(depth_m).to(self._device)
             with naming_stream(DEPTH):
                 registered = register_depth(measured, depth_intrinsics, intrinsics, rgb_from_depth)
             depth_m = registered.cpu().numpy()
         else:
-            self.checks.registration(image.header, depth.header, intrinsics, next_to_depth)
+            self.checks.registration(image.header, depth.header, intrinsics, depth_intrinsics)
         return registered_frame(rgb, depth_m, intrinsics)
 
     def with_gravity(self, frame: RgbdFrame, header: Header) -> RgbdFrame:

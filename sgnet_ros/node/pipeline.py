@@ -74,7 +74,7 @@ class Pipeline:
         cameras, builder = self.cameras, self.frame_builder
         intrinsics, depth_intrinsics = cameras.intrinsics(camera_info), cameras.depth_intrinsics()
         cameras.check(builder.checks, camera_info)
-        frame = builder.build(image, depth, intrinsics, depth_intrinsics, cameras.next_to_depth())
+        frame = builder.build(image, depth, intrinsics, depth_intrinsics)
         network_needs_gravity = self.segmenter.input_spec.spatial == 'hha'
         if not network_needs_gravity and HHA not in self.publishers.subscribed():
             return frame
