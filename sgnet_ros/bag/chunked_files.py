@@ -244,6 +244,8 @@ class Rosbag1File(ChunkedFile):
             opcode = header['op']
             if opcode == _BAG_HEADER:
                 self._is_indexed = header['index_pos'] != bytes(8)
+                if header.get('encryptor'):
+                    raise ValueError('encryption is not supported')
             elif opcode == _CHUNK:
                 if body + size > self._size:
                     raise EOFError(f'no end of the chunk at byte {start} of {self._size}')
@@ -273,7 +275,10 @@ class Rosbag1File(ChunkedFile):
         about = _fields(body)
         package, kind = about['type'].decode().split('/')
         name = re.sub('/+', '/', header['topic'].decode())
-        topic = BagTopic(name, f'{package}/msg/{kind}', 0, about.get('latching') == b'1')
+        msgtype = f'{package}/msg/{kind}'
+        if msgtype not in standard_types().fielddefs:
+            msgtype += ' of ROS 1'  # it cannot be converted
+        topic = BagTopic(name, msgtype, 0, about.get('latching') == b'1')
         self._by_id[int.from_bytes(header['conn'], 'little')] = topic
 
     def _decompressed(self, chunk: int) -> bytes:

@@ -19,9 +19,10 @@ _MAX_BYTES = 16_000_000
 
 @dataclass(frozen=True)
 class BagMetadata:
-    """Names of the storage files, and the topics with the number of recorded messages."""
+    """Names of the storage files, and the number of recorded messages, also for each topic."""
 
     files: tuple[str, ...]
+    count: int
     topics: dict[str, BagTopic]
 
 
@@ -41,12 +42,13 @@ def read_metadata(folder: Path) -> BagMetadata:
         compression = about.get('compression_format') or 'zstd'
         # Before version 4, paths began with the name of the folder.
         files = tuple(PurePath(name).name for name in about['relative_file_paths'])
+        count = int(about['message_count'])
         topics = topics_by_name(map(_topic, about['topics_with_message_count']))
     except Exception as error:  # the parser and wrong types raise any type
         raise DataError(f'{path} is not valid: {first_line(error)}') from error
     if compression != 'zstd':
         raise DataError(f'{path}: compression {compression!r} is not supported; use zstd')
-    return BagMetadata(files, topics)
+    return BagMetadata(files, count, topics)
 
 
 def is_latched(offered_qos_profiles: Any) -> bool:

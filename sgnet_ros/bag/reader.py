@@ -74,7 +74,7 @@ class Bag(AbstractContextManager):
                 yield message
         except Exception as error:
             # The decoders raise any type for damaged bytes, even TypeError.
-            self.damage = f'{self.path} is damaged ({_reason(error)})'
+            self.damage = self.damage or f'{self.path} is damaged ({_reason(error)})'
 
     def deserialize(self, message: BagMessage) -> Any:
         """The message as an object with the fields of its ROS 2 type; DataError if damaged."""
@@ -129,7 +129,7 @@ class Bag(AbstractContextManager):
                 problems.append(f'damaged or truncated: {path.name} ({file.damage.rstrip(".")})')
         found = [topic for file in files for topic in file.topics]
         if not found:
-            reason = '; '.join(problems) or 'no topic in it'
+            reason = '; '.join(problems) or ('no topic in it' if paths else 'no storage file')
             raise DataError(f'{self.path} is not a readable bag: {reason}; {known}')
         recorded = metadata.topics.values() if metadata else ()
         self.topics = topics_by_name([*found, *(replace(t, count=0) for t in recorded)])
@@ -157,12 +157,15 @@ def _differences(
 ) -> list[str]:
     """The differences between metadata.yaml and the storage files with these plain names."""
     listed = [plain_name(name) for name in metadata.files]
-    problems = [f'{name} is missing' for name in listed if name not in paths]
     counted = {name: topic.count for name, topic in metadata.topics.items()}
     different = [n for n, topic in topics.items() if topic.count != counted.get(n, 0)]
+    count = sum(topic.count for topic in topics.values())
+    if not different and count != metadata.count:
+        return [f'{METADATA_FILE} counts {metadata.count} messages, the storage files have {count}']
     if not different:
-        return problems
-    problems += [f'{name} is not listed in {METADATA_FILE}' for name in set(paths) - set(listed)]
+        return []
+    problems = [f'{name} is missing' for name in listed if name not in paths]
+    problems += [f'{name} is not listed in {METADATA_FILE}' for name in paths if name not in listed]
     name = different[0]
     others = f', and {len(different) - 1} other topics differ' if len(different) > 1 else ''
     problems.append(

@@ -19,6 +19,8 @@ from sgnet_ros.bag.storage_files import SqliteFile, StorageFile
 _READERS = {'.mcap': McapFile, '.db3': SqliteFile, '.bag': Rosbag1File}
 _RESERVE_BYTES = 2**30
 """Space that unpacking leaves on the disk."""
+_MAX_RATIO = 1000
+"""Of compression; images have less than 100."""
 
 
 def plain_name(name: str) -> str:
@@ -91,6 +93,7 @@ def _size_of_partial_page(path: Path) -> int:
 def _decompress(path: Path, target: Path) -> str | None:
     """Write the content of `path` to `target`; returns why it is not complete, or None."""
     limit = shutil.disk_usage(target.parent).free - _RESERVE_BYTES
+    limit = min(limit, _RESERVE_BYTES + _MAX_RATIO * path.stat().st_size)
     with path.open('rb') as source, target.open('wb') as out:
         content = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
         try:
@@ -98,8 +101,8 @@ def _decompress(path: Path, target: Path) -> str | None:
                 out.write(block)
                 if out.tell() > limit:
                     raise SgnetError(
-                        f'{path} is larger than the free space of {target.parent}; set TMPDIR to '
-                        'another folder'
+                        f'{path} has more than {limit} bytes unpacked, which is implausible or too '
+                        f'much for {target.parent}; set TMPDIR, or unpack it with zstd'
                     )
         except zstandard.ZstdError as error:
             return first_line(error)

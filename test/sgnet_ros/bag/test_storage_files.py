@@ -102,10 +102,13 @@ def test_files_of_other_qos_are_read_in_order_of_time(split_bag):
         (2, (2, 0), 'counts 2 .* have 24; run `ros2 bag reindex`'),
         (1, (12, 0), 'part_1.db3 is not listed .* counts 12 .* have 24'),
         (3, (36, 0), 'part_2.db3 is missing; .* counts 36'),
+        (2, (24, 0), 'counts 30 messages, the storage files have 24'),
     ],
 )
 def test_counts_of_metadata_are_compared(split_bag, listed, counts, damage):
-    write_metadata(split_bag, [f'part_{number}.db3' for number in range(listed)], counts)
+    write_metadata(
+        split_bag, [f'part_{number}.db3' for number in range(listed)], counts, message_count=30
+    )
     times, found = read(split_bag)
     assert times == list(TIMES)
     assert re.search(damage, found)
