@@ -3,15 +3,19 @@
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import torch
 import numpy as np
 import pytest
 from authors_files import DEPTHS, constant_state, write_authors_file
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sgnet_core.checkpoint.authors_checkpoint import convert, read_state_dict
 from sgnet_core.checkpoint.checkpoint import load_checkpoint
+from sgnet_core.checkpoint.torch_files import load_tensors
 from sgnet_core.cli.runner import run_command
 from sgnet_core.errors import CheckpointError, InputError
 from sgnet_core.inference.segmenter import Segmenter
@@ -193,6 +197,36 @@ def test_unreadable_file_is_refused(spoil, problem, old_format, tmp_path):
         read_state_dict(path)
     assert '\n' not in str(caught.value)
     assert 'weights_only' not in str(caught.value)  # PyTorch's advice is to read it unsafely
+
+
+@pytest.mark.parametrize('old_format', [True, False])
+@given(place=st.floats(0, 0.999), piece=st.binary(min_size=1, max_size=9), cut=st.booleans())
+def test_changed_bytes_are_read_or_named(tmp_path_factory, old_format, place, piece, cut):
+    path = tmp_path_factory.getbasetemp() / 'changed.pth.tar'
+    content = bytearray(write_authors_file(path, {'a.b': torch.rand(9)}, old_format).read_bytes())
+    start = int(place * len(content))
+    content[start : start + len(piece)] = piece
+    path.write_bytes(content[:start] if cut else content)
+    try:
+        read_state_dict(path)
+    except CheckpointError as error:
+        assert str(path) in str(error) and '\n' not in str(error)
+
+
+def test_what_pytorch_does_not_check_is_named(tmp_path):
+    path = tmp_path / 'a.pt'
+    torch.save({'a': torch.arange(100.0)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(100.0).numpy().tobytes()) + 2] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match='the checksum of .*data/0 differs'):
+        load_tensors(path)
+    torch.save({'a': torch.zeros(10**6)}, path)
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(tmp_path / 'b', 'w', 8) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(CheckpointError, match='its entries are compressed'):
+        load_tensors(tmp_path / 'b')
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from networks import untrained
 from safetensors.torch import save_file
 
@@ -111,3 +113,59 @@ def test_parts_of_different_networks_are_refused(checkpoint):
     xyz = dataclasses.replace(checkpoint.input_spec, spatial='xyz')
     with pytest.raises(CheckpointError, match="input has spatial 'xyz', its network 'depth'"):
         dataclasses.replace(checkpoint, input_spec=xyz)
+
+
+@given(place=st.floats(0, 1), byte=st.binary(min_size=1, max_size=4))
+def test_changed_bytes_never_load_as_other_weights(checkpoint, tmp_path_factory, place, byte):
+    path = tmp_path_factory.getbasetemp() / 'changed.safetensors'
+    if not path.exists():
+        save_checkpoint(path, checkpoint)
+    with path.open('r+b') as file:
+        # Half of the places in the header, which is small.
+        size = path.stat().st_size
+        start = int(min(2 * place * 20_000, 19_999) if place < 0.5 else place * (size - 5))
+        file.seek(start)
+        before = file.read(len(byte))
+        file.seek(start)
+        file.write(byte)
+    try:
+        loaded = load_checkpoint(path)
+        same = (torch.equal(loaded.weights[name], t) for name, t in checkpoint.weights.items())
+        assert all(same)
+        loaded.build()
+    except CheckpointError as error:
+        assert str(path) in str(error) or 'does not fit the network' in str(error)
+    finally:
+        with path.open('r+b') as file:
+            file.seek(start)
+            file.write(before)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'problem'),
+    [
+        ('config', {'num_classes': 40.0}, 'num_classes must be int'),
+        ('config', {'variant': ['sgnet_lite0']}, 'variant must be str'),
+        ('input', {'height': 64.0}, 'height must be int'),
+        ('input', {'mean': [1, 2, 'x']}, 'mean must be float'),
+        ('input', {'width': 32 * 10**6}, 'up to 8192'),
+        ('class_names', {0: None}, 'class_names must be str'),
+        ('provenance', None, 'provenance must be dict'),
+    ],
+)
+def test_header_of_wrong_types_is_refused(checkpoint, key, value, problem):
+    header = json.loads(json.dumps(checkpoint.header()))
+    if isinstance(header[key], list):
+        header[key][0] = None
+    else:
+        header[key] = value and {**header[key], **value}
+    with pytest.raises(CheckpointError, match=f'^a: .*{problem}'):
+        parse_header(Path('a'), {HEADER_KEY: json.dumps(header)}, {})
+
+
+@pytest.mark.parametrize(
+    'text', ['[' * 5000, '{"format": ' + '9' * 5000 + '}', '[]', '{"format": 1, "input": "x"}']
+)
+def test_header_that_is_no_header_is_refused(text):
+    with pytest.raises(CheckpointError, match='^a: '):
+        parse_header(Path('a'), {HEADER_KEY: text}, {})

@@ -2,17 +2,21 @@
 """`prepare_dataset sunrgbd` on small archives in the published layout, and on two real frames."""
 
 import json
+import os
 import shutil
 import zipfile
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sgnet_core.cli.runner import run_command
+from sgnet_core.data.archive import Archive
 from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.sunrgbd import SunRgbdDataset, frame_id
-from sgnet_core.errors import DataError
+from sgnet_core.errors import DataError, InputError
 from sgnet_core.labels import NYU37
 from sgnet_core.types import CameraIntrinsics
 
@@ -197,6 +201,39 @@ def test_archive_with_outside_paths_is_rejected(data, tmp_path, capsys):
         error = capsys.readouterr().err
         assert 'is a link or lies outside the archive' in error and error.count('\n') == 1
         assert set(tmp_path.rglob('*')) == before
+
+
+def test_large_entries_are_refused(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w', zipfile.ZIP_DEFLATED) as file:
+        file.writestr('a', bytes(3000))
+        file.writestr('b', os.urandom(3000))
+    archive = Archive(tmp_path / 'a.zip')
+    monkeypatch.setattr('sgnet_core.data.archive.MAX_READ_BYTES', 2999)
+    monkeypatch.setattr('sgnet_core.data.archive.MAX_COPIED_BYTES', 2999)
+    for name in ('a', 'b'):
+        with pytest.raises(DataError, match=f'{name} is larger than 2999 bytes'):
+            archive.read(name)
+    with pytest.raises(DataError, match='a would unpack to 3000 bytes'):
+        archive.open_seekable('a')
+    assert archive.open_seekable('b').seek(0, 2) == 3000
+
+
+@given(place=st.floats(0, 0.999), piece=st.binary(min_size=1, max_size=9), cut=st.booleans())
+def test_changed_bytes_are_read_or_named(tmp_path_factory, place, piece, cut):
+    path = tmp_path_factory.getbasetemp() / 'changed.zip'
+    frame = tmp_path_factory.getbasetemp() / 'changed' / 'SUNRGBD' / 'kv1' / 'a'
+    if not frame.exists():
+        published.write_sun_frame(frame, (3, 4), np.random.default_rng(1))
+        published.zip_folder(frame.parents[1], path.with_suffix('.whole'))
+    content = bytearray(path.with_suffix('.whole').read_bytes())
+    start = int(place * len(content))
+    content[start : start + len(piece)] = piece
+    path.write_bytes(content[:start] if cut else content)
+    try:
+        dataset = SunRgbdDataset(path)
+        dataset.load(dataset.ids[0])
+    except InputError as error:
+        assert '\n' not in str(error)
 
 
 def test_bad_archives_are_named(data, tmp_path, capsys):

@@ -3,19 +3,23 @@
 
 import inspect
 import os
+import re
 import sys
 from dataclasses import replace
 
 import torch
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from networks import guided_graph, untrained, with_offsets
 
 from sgnet_core.checkpoint.checkpoint import load_checkpoint, save_checkpoint
-from sgnet_core.errors import InputError
+from sgnet_core.errors import CheckpointError, InputError
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.onnx.cache import cached_graph
+from sgnet_core.onnx.digest import with_digest
 from sgnet_core.onnx.session import OnnxRuntimeNetwork, import_onnxruntime
 
 
@@ -26,7 +30,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / 'cache' / 'sgnet_ros'
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def runtime():
     pytest.importorskip('onnxscript')
     return pytest.importorskip('onnxruntime', minversion='1.25')
@@ -153,6 +157,53 @@ def test_telemetry_is_disabled(runtime, monkeypatch):
     monkeypatch.setenv('ORT_DISABLE_TELEMETRY', '0')
     import_onnxruntime()
     assert os.environ['ORT_DISABLE_TELEMETRY'] == '0', 'the user wants it'
+
+
+# --- damaged files -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def changed_file(tmp_path_factory):
+    """A function that writes `guided_graph` with its digest, changed at a place from 0 to 1."""
+    path, graph = tmp_path_factory.mktemp('onnx') / 'a.onnx', with_digest(guided_graph())
+
+    def change(place, piece, cut):
+        content = bytearray(graph)
+        start = int(place * len(content))
+        content[start : start + len(piece)] = piece
+        path.write_bytes(content[:start] if cut else content)
+        return path, content == graph
+
+    return change
+
+
+@given(place=st.floats(0, 0.999), piece=st.binary(min_size=1, max_size=9), cut=st.booleans())
+def test_a_changed_graph_is_an_error(runtime, changed_file, place, piece, cut):
+    path, same = changed_file(place, piece, cut)
+    if not same:
+        with pytest.raises(InputError, match=re.escape(str(path))) as caught:
+            OnnxRuntimeNetwork.from_file(path)
+        assert '\n' not in str(caught.value)
+
+
+def test_digest_is_an_entry_of_the_graph(runtime, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load_model_from_string(with_digest(guided_graph()))
+    assert [entry.key for entry in model.metadata_props] == ['sgnet', 'sha256']
+    # Graphs of earlier versions have none.
+    (tmp_path / 'a.onnx').write_bytes(guided_graph())
+    assert OnnxRuntimeNetwork.from_file(tmp_path / 'a.onnx')[1].config == untrained().config
+
+
+def test_a_graph_of_other_inputs_than_its_header_is_an_error(runtime, tmp_path):
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load_model_from_string(guided_graph())
+    model.metadata_props[0].value = model.metadata_props[0].value.replace(
+        '"width": 96', '"width": 64'
+    )
+    (tmp_path / 'a.onnx').write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match=r'a\.onnx: its graph has .*export it again'):
+        OnnxRuntimeNetwork.from_file(tmp_path / 'a.onnx')
 
 
 # --- what fails in other packages -----------------------------------------------------------------

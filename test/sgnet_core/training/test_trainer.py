@@ -17,7 +17,7 @@ from sgnet_core.errors import ConfigError, DataError
 from sgnet_core.preprocessing import InputSpec
 from sgnet_core.training.augmentation import augment
 from sgnet_core.training.config import TrainConfig, as_plain, load_train_config
-from sgnet_core.training.resume import load_training_state, save_training_state
+from sgnet_core.training.resume import load_training_state, restoring, save_training_state
 from sgnet_core.training.trainer import Trainer
 from sgnet_core.types import Sample
 
@@ -221,6 +221,17 @@ def test_frozen_blocks_do_not_change(training):
         ('optimizer: adam', "optimizer must be one of adamw, sgd, got 'adam'"),
         ('epochs: many', 'epochs must be int'),
         ('[1, 2]', 'must be a mapping'),
+        (f'seed: {10**30}', 'line 1: .*is not a valid int of 64 bits'),
+        (f'seed: {2**63}', 'seed must be at least 0 and below 2'),
+        (f'loss_stride: {10**6}', 'loss_stride must be from 1 to 32'),
+        (f'crop_size: [{2**40}, 32]', 'crop_size must be multiples of 32 up to 8192'),
+        ('learning_rate: .inf', 'learning_rate must be finite'),
+        ('weight_decay: .nan', 'weight_decay must be finite'),
+        ('warmup_epochs: -1', 'warmup_epochs must be at least 0'),
+        ('scale: [1.0e-9, 1.0]', r'scale must be \[low, high\] with 0.1'),
+        ('class_weight_exponent: 1.0e+3', 'class_weight_exponent must be from 0 to 4'),
+        ('epochs: 2001-99-99', "line 1: '2001-99-99' is not a valid timestamp"),
+        ('epochs: 1\nepochs: 2', "line 2: the key 'epochs' is repeated"),
         ('a: [', 'not YAML: line 1: '),
     ],
 )
@@ -229,6 +240,29 @@ def test_invalid_configuration_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_train_config(path)
+
+
+@pytest.mark.parametrize(
+    'state',
+    [
+        [1],
+        {'epoch': 1},
+        {'settings': [1], 'epoch': 0},
+        {'settings': {'seed': torch.ones(2)}, 'epoch': 0},
+        {'settings': {}, 'epoch': 'x'},
+        {'settings': {}, 'epoch': 0, 'network': {}},
+        {'settings': {}, 'epoch': 0, 'network': 3},
+    ],
+)
+def test_state_of_wrong_types_is_refused(config_file, tmp_path, state):
+    settings = as_plain(load_train_config(config_file))
+    if isinstance(state, dict) and state.get('settings') == {}:
+        state = {**state, 'settings': settings}
+    torch.save(state, tmp_path / 'last.pt')
+    with pytest.raises(ConfigError, match=r'last\.pt') as caught, restoring(tmp_path / 'last.pt'):
+        found = load_training_state(tmp_path / 'last.pt', settings)
+        torch.nn.Linear(2, 2).load_state_dict(found['network'])
+    assert '\n' not in str(caught.value)
 
 
 def test_state_without_a_newer_setting_resumes_with_its_default(tmp_path):
