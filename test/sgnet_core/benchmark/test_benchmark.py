@@ -65,8 +65,8 @@ def test_a_failing_call_is_reported(error):
     [
         ('--variant', 'resnet50', "unknown variant 'resnet50'; choose from shipped, sgnet_r18, "),
         ('--size', '32x640', 'height and width must be at least 64, got 32x640'),
-        ('--seconds', '-1', '--seconds must be 0 or more, got -1'),
-        ('--seconds', 'nan', '--seconds must be 0 or more, got nan'),
+        ('--seconds', '-1', '--seconds must be from 0 to 86400 seconds, got -1'),
+        ('--seconds', 'nan', '--seconds must be from 0 to 86400 seconds, got nan'),
     ],
 )
 def test_wrong_options_are_errors(option, value, message, capsys):
