@@ -39,11 +39,11 @@ FAULTS = 0.5
 CAMERA_LIFE_S = (5.0, 60.0)
 PAUSE_S = 0.3
 """Between two requests."""
-UNANSWERED_S, RECOVERY_S = 30.0, 20.0
+UNANSWERED_S, RECOVERY_S = 60.0, 20.0
 """Longest waits for a response, and for a mask of a valid camera."""
 WARM_UP_S = 60.0
 """The memory must be flat from here on."""
-MAX_RESPONSE_S, MAX_LOAD_S, MAX_EXIT_S, MAX_GROWTH_MB = 1.0, 10.0, 1.0, 32.0
+MAX_RESPONSE_S, MAX_LOAD_S, MAX_EXIT_S, MAX_GROWTH_MB = 1.0, 30.0, 1.0, 32.0
 LOADING = ('configure', 'reload_model')
 """Requests that load the network."""
 TRANSITIONS = {
@@ -242,10 +242,13 @@ class Soak:
         changed = self._rng.choice(NODE_PARAMETERS)
         value = self._rng.choice(_values(changed))
         clock = Parameter('use_sim_time', value=self._rng.random() < 0.5)
-        self._set_parameters(self._rng.choice((Parameter(changed.name, value=value), clock)))
+        change = self._rng.choice((Parameter(changed.name, value=value), clock))
+        self._set_parameters(change, damaged=self._rng.random() < 0.1)
 
-    def _set_parameters(self, *changes: Parameter) -> None:
+    def _set_parameters(self, *changes: Parameter, damaged: bool = False) -> None:
         messages = [change.to_parameter_msg() for change in changes]
+        if damaged:
+            messages[0].value.type = self._rng.randrange(256)
         self._call('set_parameters', SetParameters.Request(parameters=messages))
 
     def _save_snapshot(self) -> None:

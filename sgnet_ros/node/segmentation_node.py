@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.subscription import Subscription
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 
@@ -25,8 +26,8 @@ from sgnet_ros.monitoring.counters import Counters
 from sgnet_ros.monitoring.diagnostics import Diagnostics
 from sgnet_ros.monitoring.input_errors import InputErrors
 from sgnet_ros.monitoring.stage_timer import WAIT, StageTimer
+from sgnet_ros.node.callbacks import reject_invalid_requests, tolerant
 from sgnet_ros.node.inference_worker import InferenceWorker
-from sgnet_ros.node.lifecycle import reject_invalid_transitions
 from sgnet_ros.node.pipeline import Pipeline
 from sgnet_ros.node.publishers import Publishers, SegmentedFrame
 from sgnet_ros.node.services import Services
@@ -92,7 +93,7 @@ class SegmentationNode(LifecycleNode):
             raise
         for package, choice in ros_api.CHOICES.items():
             self.get_logger().info(f'{package}: {choice}')
-        reject_invalid_transitions(self)
+        reject_invalid_requests(self)
 
     def start(self) -> None:
         """Configure and activate, unless `autostart` is false.
@@ -132,6 +133,13 @@ class SegmentationNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     on_shutdown = on_error = on_cleanup
+
+    def create_subscription(
+        self, msg_type: type, topic: str, callback: Callable[[Any], None], *args: Any, **kwargs: Any
+    ) -> Subscription:
+        """Like rclpy, also for its own /clock, but no message ends the node."""
+        callback = tolerant(self, topic, callback)
+        return super().create_subscription(msg_type, topic, callback, *args, **kwargs)
 
     def destroy_node(self) -> None:
         """Stop, release everything and leave ROS."""

@@ -4,10 +4,14 @@
 import time
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from fake_node import FakeSegmenter, HeldSegmenter
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from ros_harness import MASK, SECOND, T0, camera_messages
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 QUIET, LOUD = {'watchdog__timeout': 3600.0}, {'watchdog__timeout': 0.2}
@@ -128,6 +132,20 @@ def test_invalid_parameter_changes_are_rejected_with_a_reason(ros):
         assert not result.successful, (name, value)
         assert reason in result.reason, name
     assert {name: node.parameters[name] for name in before} == before
+    camera.send(T0)
+    camera.output_at(T0)
+
+
+def test_messages_and_requests_on_which_rclpy_fails_end_nothing(ros):
+    node, camera = ros.node_and_camera(use_sim_time=True, **QUIET)
+    clock = camera.node.create_publisher(Clock, '/clock', 1)
+    ros.spin_until(clock.get_subscription_count, 'discovery')
+    clock.publish(Clock(clock=Time(sec=-1)))
+    ros.wait_for_log('/clock: message ignored: ')
+    changed = ParameterMessage(name='max_rate', value=ParameterValue(type=200))
+    request = SetParameters.Request(parameters=[changed])
+    assert not ros.call(camera, SetParameters, '/segmentation/set_parameters', request).results
+    ros.wait_for_log('set_parameters: request rejected: 200')
     camera.send(T0)
     camera.output_at(T0)
 

@@ -171,7 +171,7 @@ def test_invalid_transitions_are_rejected(ros, networks):
         assert not change_state(ros, camera, number)
     assert state_of(ros, camera) == State.PRIMARY_STATE_UNCONFIGURED
     # The rclpy of Kilted refuses by itself.
-    assert sum('transition rejected' in line for line in ros.log()) in (0, 3)
+    assert sum('request rejected' in line for line in ros.log()) in (0, 3)
     assert change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
     assert not change_state(ros, camera, Transition.TRANSITION_CONFIGURE)
     assert state_of(ros, camera) == State.PRIMARY_STATE_INACTIVE
