@@ -26,6 +26,8 @@ from sgnet_core.io.images import kind_of_image
 from sgnet_ros.conversions.images import DEPTH_ENCODINGS, PackedImage, naming_stream
 from sgnet_ros.conversions.rvl import decode_rvl
 
+MAX_EMPTY_RVL_PIXELS, MAX_RVL_PIXELS_PER_BYTE = 4_000_000, 512
+"""No camera sends larger images without depth; RVL could claim 64 megapixels in 8 bytes."""
 _DEPTH_HEADER, _RVL_SIZE = struct.Struct('<iff'), struct.Struct('<II')
 
 
@@ -103,6 +105,8 @@ def _depth_values(msg: CompressedImage, content: bytes, max_pixels: int) -> np.n
     if not content.startswith(PNG_START) and 'rvl' in msg.format:
         width, height = _RVL_SIZE.unpack_from(content)
         check_size(repr(msg.format), width, height, max_pixels)
+        if width * height > MAX_EMPTY_RVL_PIXELS + MAX_RVL_PIXELS_PER_BYTE * len(content):
+            raise InputError(f'{msg.format!r}: {len(content)} bytes cannot hold {width}x{height}')
         return decode_rvl(content[_RVL_SIZE.size :], width * height).reshape(height, width)
     values = _decoded(msg, content, max_pixels)
     if values.dtype != np.uint16 or values.ndim != 2:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from compressed_bytes import compressed_depth, holed_depth, png
+from compressed_bytes import compressed_depth, digits, holed_depth, png
 from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
@@ -162,6 +162,14 @@ def patched(data, at, new):
     return data[:at] + new + data[at + len(new) :]
 
 
+def rvl_of_zeros(count):
+    """A run of zeros and one of nothing, in words of eight nibbles."""
+    nibbles = [*digits(count), *digits(0)]
+    nibbles += [0] * (-len(nibbles) % 8)
+    hexadecimal = ''.join(f'{nibble:x}' for nibble in nibbles)
+    return np.frombuffer(bytes.fromhex(hexadecimal), '>u4').astype('<u4').tobytes()
+
+
 JPEG, PNG, RVL = jpeg(smooth()), png(RGB), compressed_depth(DEPTH, 'rvl')
 JPEG_SIZE_AT = JPEG.index(struct.pack('>HH', 24, 40))
 BAD_COLOUR = {
@@ -196,6 +204,11 @@ BAD_DEPTH = {
         '16UC1; compressedDepth rvl',
         patched(RVL, 12, struct.pack('<II', 1 << 16, 1 << 16)),
         '65536x65536 pixels, valid are 1 pixel to 64 mega',
+    ),
+    'rvl without depth': (
+        '16UC1; compressedDepth rvl',
+        patched(RVL[:20], 12, struct.pack('<II', 8000, 8000)) + rvl_of_zeros(64_000_000),
+        'bytes cannot hold 8000x8000',
     ),
     'no quantisation': (
         '32FC1; compressedDepth png',
