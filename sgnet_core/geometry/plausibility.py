@@ -165,7 +165,8 @@ def distortion_px(
         distorted = cv2.projectPoints(points, zero, zero, np.eye(3), values)[0]
     else:
         return None
-    displacement = np.linalg.norm((distorted - rays)[:, 0] * focal, axis=1).max()
+    with np.errstate(all='ignore'):
+        displacement = np.linalg.norm((distorted - rays)[:, 0] * focal, axis=1).max()
     return float(displacement) if np.isfinite(displacement) else math.inf
 
 
@@ -241,7 +242,7 @@ def percentile(values: np.ndarray, counts: np.ndarray, percent: float) -> float:
 
 
 def _is_rotated(values: np.ndarray, counts: np.ndarray, scale: float) -> bool:
-    is_eighth = values % 8 == 0
+    is_eighth = (values % 8 == 0) & (values < 1 << 16)
     eighths, (low, high) = values[is_eighth].astype(np.int64), PLAUSIBLE_MEDIAN_M
     return (
         not 0.9 < scale / ROTATED_SCALE < 1.1

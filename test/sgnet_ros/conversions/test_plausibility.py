@@ -3,11 +3,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from sgnet_core.types import CameraIntrinsics
-from sgnet_ros.conversions.images import depth_to_msg
+from sgnet_ros.conversions.camera_info import intrinsics_from_msg
+from sgnet_ros.conversions.images import MessageError, depth_to_msg
 from sgnet_ros.conversions.plausibility import FrameChecks
 
 GOOD = [30.0, 0, 17.5, 0, 30, 11.5, 0, 0, 1]
@@ -42,6 +45,42 @@ def test_cameras(checks, changes, rectified, found):
     for text, expected in zip(checks.seen, found, strict=True):
         assert text.startswith('rgb/camera_info: ')
         assert expected in text
+
+
+UINT = st.integers(0, 2**32 - 1) | st.integers(0, 2000)
+
+
+def matrix(size):
+    """Numbers of any kind, half of the matrices with usual ones in their first places."""
+    any_numbers = st.lists(st.floats(), min_size=size, max_size=size)
+    return any_numbers | any_numbers.map(lambda numbers: (GOOD + numbers)[:size])
+
+
+@given(
+    st.builds(
+        CameraInfo,
+        width=UINT,
+        height=UINT,
+        k=matrix(9),
+        p=matrix(12),
+        d=st.lists(st.floats(), max_size=15),
+        distortion_model=st.sampled_from(['plumb_bob', 'equidistant', '', 'ftheta']),
+        binning_x=UINT,
+        binning_y=UINT,
+        roi=st.builds(RegionOfInterest, x_offset=UINT, y_offset=UINT, width=UINT, height=UINT),
+    ),
+    st.booleans(),
+)
+def test_any_camera_info_is_judged_or_refused(info, rectified):
+    seen = []
+    checks = FrameChecks(lambda stream, text: seen.append(text), '--depth-scale')
+    try:
+        camera = intrinsics_from_msg(info, rectified)
+    except MessageError:
+        return
+    checks.camera('rgb/camera_info', info, rectified)
+    checks.registration(Header(), Header(), camera, camera)
+    assert all('\n' not in text for text in seen)
 
 
 def test_depth_is_judged_by_its_first_image_with_measurements(checks):
