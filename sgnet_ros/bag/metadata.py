@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
 from sgnet_core.errors import DataError, first_line
+from sgnet_core.io.text_files import parse_yaml, read_text
 from sgnet_ros.bag.records import BagTopic, topics_by_name
 
 METADATA_FILE = 'metadata.yaml'
-_MAX_BYTES = 16_000_000
+_MAX_BYTES = 2**21
+"""Thousands of topics and files; PyYAML takes seconds for it."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,15 @@ def read_metadata(folder: Path) -> BagMetadata:
     path = folder / METADATA_FILE
     if not path.is_file():
         raise DataError(f'{path} is missing')
+    values = parse_yaml(read_text(path, DataError, _MAX_BYTES), path, DataError)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f'larger than {_MAX_BYTES} bytes')
-        about = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
+        about = values['rosbag2_bagfile_information']
         compression = about.get('compression_format') or 'zstd'
         # Before version 4, paths began with the name of the folder.
         files = tuple(PurePath(name).name for name in about['relative_file_paths'])
         count = int(about['message_count'])
         topics = topics_by_name(map(_topic, about['topics_with_message_count']))
-    except Exception as error:  # the parser and wrong types raise any type
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise DataError(f'{path} is not valid: {first_line(error)}') from error
     if compression != 'zstd':
         raise DataError(f'{path}: compression {compression!r} is not supported; use zstd')

@@ -108,7 +108,9 @@ class SqliteFile(StorageFile):
         database = sqlite3.connect(f'{path.resolve().as_uri()}?immutable=1', uri=True)
         # Without this, SQLite refuses a file that is shorter than its header says.
         database.execute('PRAGMA writable_schema=ON')
-        self._size = path.stat().st_size
+        size, page_size, pages = sqlite_size(path)
+        if pages * page_size > size:
+            self._note_damage(f'{size} of {pages * page_size} bytes')
         return database
 
     def _read_index(self) -> np.ndarray:
@@ -124,9 +126,6 @@ class SqliteFile(StorageFile):
             encoding = about.get('serialization_format', 'cdr')
             msgtype = f'{about["type"]}' if encoding == 'cdr' else f'{about["type"]} as {encoding}'
             self._by_id[int(about['id'])] = BagTopic(str(about['name']), msgtype, 0, latched)
-        pages = [self._query(f'PRAGMA page_{what}').fetchone()[0] for what in ('count', 'size')]
-        if pages[0] * pages[1] > self._size:
-            self._note_damage(f'{self._size} of {pages[0] * pages[1]} bytes')
         if not self.damage:
             # The index by time can be damaged while the table is not.
             rows = self._query(f'{_ROWS} FROM messages NOT INDEXED ORDER BY rowid')
@@ -168,6 +167,16 @@ class SqliteFile(StorageFile):
 
 
 _ROWS = 'SELECT rowid, topic_id, timestamp'
+
+
+def sqlite_size(path: Path) -> tuple[int, int, int]:
+    """Size of a SQLite file, size of its pages, and their number by its header; 0 = unknown."""
+    with path.open('rb') as file:
+        head = file.read(100)
+    page_size = int.from_bytes(head[16:18], 'big')
+    # The number is valid only if both change counters are equal.
+    pages = int.from_bytes(head[28:32], 'big') if head[24:28] == head[92:96] else 0
+    return path.stat().st_size, 65536 if page_size == 1 else page_size, pages
 
 
 def decompress_zstd(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ import zstandard
 
 from sgnet_core.errors import SgnetError, first_line
 from sgnet_ros.bag.chunked_files import McapFile, Rosbag1File
-from sgnet_ros.bag.storage_files import SqliteFile, StorageFile
+from sgnet_ros.bag.storage_files import SqliteFile, StorageFile, sqlite_size
 
 _READERS = {'.mcap': McapFile, '.db3': SqliteFile, '.bag': Rosbag1File}
 _RESERVE_BYTES = 2**30
@@ -84,10 +84,8 @@ def open_file(path: Path, stack: ExitStack) -> StorageFile:
 
 def _size_of_partial_page(path: Path) -> int:
     """Number of bytes after the last whole page of a SQLite file."""
-    with path.open('rb') as file:
-        page_size = int.from_bytes(file.read(18)[16:], 'big')
-    page_size = 65536 if page_size == 1 else page_size
-    return path.stat().st_size % page_size if page_size >= 512 else 0
+    size, page_size, _ = sqlite_size(path)
+    return size % page_size if page_size >= 512 else 0
 
 
 def _decompress(path: Path, target: Path) -> str | None:
