@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -53,6 +54,7 @@ class RunLog:
             )
         else:
             self._curves = out / CURVES_FOLDER
+            threading.excepthook = _report_thread_error
             with write_errors(self._curves):
                 self._writer = SummaryWriter(self._curves, purge_step=done + 1)
         # No smoothing: the remaining time then includes evaluations.
@@ -104,6 +106,14 @@ class RunLog:
 
     def _write(self, records: Iterable[Mapping[str, float]]) -> None:
         write_file(self._path, ''.join(json.dumps(record) + '\n' for record in records))
+
+
+def _report_thread_error(
+    arguments: threading.ExceptHookArgs, report: Callable = threading.excepthook
+) -> None:
+    """Print no traceback for the thread of TensorBoard: its next caller gets the same error."""
+    if not type(arguments.thread).__module__.startswith('tensorboard.'):
+        report(arguments)
 
 
 def prediction_sheet(segmenter: Segmenter, samples: Iterable[Sample]) -> np.ndarray:

@@ -114,3 +114,16 @@ def test_run_log_names_a_log_that_cannot_be_written(tmp_path, no_tensorboard):
     (tmp_path / 'log.jsonl').mkdir()
     with pytest.raises(SgnetError, match=r'log\.jsonl: cannot be written'):
         RunLog(tmp_path, epochs=2, images=4)
+
+
+def test_full_disk_under_the_curves_is_one_error_without_traceback(
+    tmp_path, file_size_limit, capfd
+):
+    pytest.importorskip('tensorboard')
+    log = RunLog(tmp_path, epochs=2, images=4)
+    message = r'tensorboard: cannot be written: File too large; raise'
+    with file_size_limit(500), pytest.raises(SgnetError, match=message):
+        for number in range(1, 20):
+            log._writer.add_text('padding', 'x' * 500, number)
+            log.log_epoch(number, {})
+    assert 'Traceback' not in capfd.readouterr().err
