@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -90,9 +91,16 @@ class InvertedResidual(nn.Module):
         y = x
         if self._expands:
             y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)  # (N, e C, H, W)
-        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)  # (N, e C, H/s, W/s)
+        y = F.relu6(self._bn1(self._depthwise(y)), inplace=True)  # (N, e C, H/s, W/s)
         y = self._bn2(self._project_conv(y))  # (N, D, H/s, W/s)
         return x + y if self._shortcut else y
+
+    def _depthwise(self, y: Tensor) -> Tensor:
+        if y.device.type != 'cpu' or not self.training:
+            return self._depthwise_conv(y)
+        # In bfloat16, the backward pass of a depthwise convolution is slow on a CPU.
+        with torch.autocast('cpu', enabled=False):
+            return self._depthwise_conv(y.to(self._depthwise_conv.weight.dtype))
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int, groups: int = 1):

@@ -111,3 +111,16 @@ def test_every_parameter_has_a_gradient():
 def test_invalid_architecture_is_rejected(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         SGNetConfig(**wrong)
+
+
+def test_depthwise_convolutions_train_in_float32_on_a_cpu():
+    """In bfloat16 their backward pass takes longer than all that autocast saves."""
+    network = SGNet(SGNetConfig('sgnet_lite0', 3)).train()
+    dtypes = []
+    for module in network.backbone.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            depthwise = module.groups > 1
+            module.register_forward_hook(lambda *a, d=depthwise: dtypes.append((d, a[-1].dtype)))
+    with torch.autocast('cpu', torch.bfloat16):
+        network(torch.randn(2, 3, 32, 64), torch.rand(2, 1, 32, 64))
+    assert set(dtypes) == {(True, torch.float32), (False, torch.bfloat16)}

@@ -12,6 +12,7 @@ from networks import untrained, with_offsets
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.model.fusion import fuse
 from sgnet_core.model.sgnet import resize_scores
+from sgnet_core.ops import joint_bilateral_upsampling
 from sgnet_core.ops.joint_bilateral_upsampling import (
     COLOUR_BANDWIDTH,
     DISTANCES_PX,
@@ -63,6 +64,21 @@ def test_upsampling_equals_naive_loops(channels):
     np.testing.assert_allclose(got[0].numpy(), expected, atol=1e-5)
     # Neither all neighbours are alike here, nor none.
     assert np.abs(expected - coarse).max() > 0.3
+
+
+@pytest.mark.parametrize('size', [(3, 9), (6, 5)], ids=['below the distance', 'above it'])
+def test_gradient_is_that_of_the_plain_sum(size, monkeypatch):
+    """Upsampling is linear in the scores, so one product with random numbers shows the gradient."""
+    scores, image, spatial = example(2, 3, *size)
+    scores.requires_grad_()
+    monkeypatch.setattr(joint_bilateral_upsampling, 'DISTANCES_PX', (8, 1))
+    weight = torch.randn(2, 3, 2 * size[0], 2 * size[1])
+    gradients = []
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, 'is_compiling', lambda value=compiling: value)
+        total = (weight * joint_bilateral_upsample(scores, image, spatial)).sum()
+        gradients.append(torch.autograd.grad(total, scores)[0])
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize('seen_by', ['colour', 'depth', 'neither'])
