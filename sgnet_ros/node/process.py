@@ -65,6 +65,8 @@ def _exit_early(node: SegmentationNode, json_file: str | None, lock: threading.L
     lock.acquire()
     status = 1
     try:
+        if node.is_segmenting:
+            node.counters.dropped('stopped')
         _report(node, json_file)
         node.leave_ros()
         status = 1 if node.failed.done() else 0

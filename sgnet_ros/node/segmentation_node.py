@@ -50,6 +50,7 @@ class SegmentationNode(LifecycleNode):
     Attributes:
         segmenter: the network; None = not configured.
         latest: the latest frame and its result, if any.
+        is_segmenting: whether a frame is in progress.
         counters: counts of messages, pairs, masks and drops.
         failed: a future, done when an error has ended the worker.
         failure: this error, or the error that prevented the start.
@@ -66,6 +67,7 @@ class SegmentationNode(LifecycleNode):
         self._load_segmenter = load_segmenter
         self.segmenter: Segmenter | None = None
         self.latest: SegmentedFrame | None = None
+        self.is_segmenting = False
         self._frame_builder: FrameBuilder | None = None
         self._subscriber: RgbdSubscriber | None = None
         self._output_publishers: Publishers | None = None
@@ -171,8 +173,6 @@ class SegmentationNode(LifecycleNode):
         worker = self._worker
         self._watchdog = self._subscriber = self._worker = None
         ended = worker is None or worker.stop(timeout_s)
-        if not ended:
-            self.counters.dropped('stopped')  # the frame in progress is given up
         if worker is not None:
             self._diagnostics.publish()  # the final counts
         return ended and not self._service_calls.running_threads
@@ -297,12 +297,16 @@ class SegmentationNode(LifecycleNode):
         """Process one frame in the thread of the worker."""
         pipeline, image, depth, timer = item
         timer.end(WAIT)
-        with self.parameters.frozen():
-            if not pipeline.publishers.subscribed():
-                self.counters.dropped(NO_SUBSCRIBER)
-                return
-            self.latest = pipeline.run(image, depth, timer)
-        self.counters.segmented(timer.ms)
+        self.is_segmenting = True
+        try:
+            with self.parameters.frozen():
+                if not pipeline.publishers.subscribed():
+                    self.counters.dropped(NO_SUBSCRIBER)
+                    return
+                self.latest = pipeline.run(image, depth, timer)
+            self.counters.segmented(timer.ms)
+        finally:
+            self.is_segmenting = False
 
     def _fail(self, error: BaseException) -> None:
         """End the node after an error that does not concern single frames."""
