@@ -7,9 +7,14 @@ Readers raise `DataError` if a file is missing, damaged, of another format or la
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
-from collections.abc import Collection, Iterator
+import multiprocessing
+import resource
+import signal
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 # MATLAB may store many frames in one chunk; without this cache every frame decompresses it again.
 CHUNK_CACHE_BYTES = 256 * 2**20
 CHUNK_CACHE_SLOTS = 100_003
+MEMORY_BYTES, MEMORY_RATIO = 2**30, 256
+"""Memory to read a v7 file: a constant, and for each byte of the file."""
 
 
 def read_mat(name: Path | str, file: Path | BinaryIO, variables: Collection[str]) -> dict[str, Any]:
@@ -29,11 +36,9 @@ def read_mat(name: Path | str, file: Path | BinaryIO, variables: Collection[str]
 
     Dimensions of length one are dropped. Errors call the file `name`.
     """
-    scipy_io = _installed('scipy.io')
+    _installed('scipy.io')
     try:
-        values = scipy_io.loadmat(
-            file, variable_names=variables, squeeze_me=True, struct_as_record=False
-        )
+        values = _in_child(_load, file, variables)
     except FileNotFoundError as error:
         raise DataError(f'{name}: no such file') from error
     except NotImplementedError as error:
@@ -58,11 +63,52 @@ def open_hdf5(name: Path | str, file: Path | BinaryIO, variables: Collection[str
             f'{name}: not MATLAB v7.3 (HDF5), or cut off ({first_line(error)}); get it again'
         ) from error
     try:
-        _require(name, variables, opened)
+        with reading(name):
+            _require(name, variables, opened)
     except DataError:
         opened.close()
         raise
     return opened
+
+
+def _load(file: Path | BinaryIO, variables: Collection[str]) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    size = file.stat().st_size if isinstance(file, Path) else file.seek(0, 2)
+    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    limit = used + MEMORY_BYTES + MEMORY_RATIO * size
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    return loadmat(file, variable_names=variables, squeeze_me=True, struct_as_record=False)
+
+
+def _in_child(function: Callable, *arguments: Any) -> Any:
+    """The result of a function in a child process: damaged files make SciPy crash."""
+    context = multiprocessing.get_context('fork')
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_send, args=(sender, function, *arguments), daemon=True)
+    child.start()
+    sender.close()
+    try:
+        result = receiver.recv()
+    except EOFError:
+        child.join()
+        raise ValueError(f'SciPy ended with signal {-child.exitcode}') from None
+    finally:
+        child.kill()
+        child.join()
+        receiver.close()
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _send(sender: Connection, function: Callable, *arguments: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    faulthandler.disable()
+    try:
+        sender.send(function(*arguments))
+    except Exception as error:
+        sender.send(error)
 
 
 @contextmanager

@@ -168,7 +168,8 @@ def make_session(runtime: Any, graph: bytes, device: torch.device) -> Any:
             )
         providers.insert(0, (CUDA_PROVIDER, {'device_id': device.index or 0}))
     try:
-        session = runtime.InferenceSession(graph, options, providers=providers)
+        # Without its fallback, which prints and tries the same again.
+        session = runtime.InferenceSession(graph, options, providers, enable_fallback=0)
     except Exception as error:  # its errors have no common base
         raise GraphError(
             f'ONNX Runtime {runtime.__version__} refuses the graph ({first_line(error)}): use the '
