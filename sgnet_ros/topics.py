@@ -89,7 +89,13 @@ INPUTS = (
     Topic(
         CAMERA_INFO, CameraInfo, 'Intrinsics of colour, unless `camera.*` gives them.', SENSOR_QOS
     ),
-    Topic(DEPTH_CAMERA_INFO, CameraInfo, 'Intrinsics of depth, for `depth.register`.', SENSOR_QOS),
+    Topic(
+        DEPTH_CAMERA_INFO,
+        CameraInfo,
+        'Intrinsics of depth, for `depth.register`. Otherwise the node compares the camera_info '
+        'next to the depth topic with that of colour.',
+        SENSOR_QOS,
+    ),
 )
 COMPRESSED_INPUTS = (
     Topic(

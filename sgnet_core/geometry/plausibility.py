@@ -20,6 +20,8 @@ from sgnet_core.types import CameraIntrinsics
 
 FIELD_OF_VIEW_DEG = (20.0, 130.0)
 FX_OVER_FY = (0.9, 1.1)
+OFF_CENTRE = 0.15
+"""Of the image size. The principal points of sensors are off by 0.05 at most."""
 PLAUSIBLE_MEDIAN_M = (0.3, 10.0)
 MAX_RANGE_M = 15.0
 """No depth camera measures further indoors."""
@@ -97,7 +99,7 @@ def camera_problems(camera: CameraIntrinsics) -> Iterator[Problem]:
     off_centre = max(abs(share - 0.5) for share in centre)
     if off_centre >= 0.5:
         yield Problem('principal_point', seen.format('outside the'), _CAMERA_REMEDY)
-    elif off_centre > 0.2:
+    elif off_centre > OFF_CENTRE:
         remedy = f'{_CAMERA_REMEDY}; cropped images may have such a centre'
         yield Problem('principal_point', seen.format('far from the centre of the'), remedy, False)
     if not FX_OVER_FY[0] <= camera.fx / camera.fy <= FX_OVER_FY[1]:

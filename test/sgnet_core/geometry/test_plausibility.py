@@ -2,6 +2,7 @@
 """Implausible cameras and depth are found, and those of real sensors are not."""
 
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -28,8 +29,8 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 @st.composite
 def usual_cameras(draw):
-    """Any size, 30 to 120 degrees, the centre off by up to 15 %."""
-    (width, height), centre = draw(SIZES), st.floats(0.35, 0.65)
+    """Any size, 30 to 120 degrees, the centre off by up to 14 %."""
+    (width, height), centre = draw(SIZES), st.floats(0.36, 0.64)
     focal = width * draw(st.floats(0.3, 1.8))
     return CameraIntrinsics(
         *(width, height, focal, focal), draw(centre) * width, draw(centre) * height
@@ -56,10 +57,10 @@ def test_any_numbers_are_judged(size, fx, fy, cx, cy):
         assert '\n' not in str(problem)
 
 
-@pytest.mark.parametrize('factor', [0.5, 2.0])
-def test_intrinsics_of_another_size_are_found(factor):
-    other = CameraIntrinsics(640, 480, *(factor * n for n in (520, 520, 320, 240)))
-    assert [problem.check for problem in camera_problems(other)] == ['principal_point']
+@pytest.mark.parametrize('size', [(240, 320), (960, 1280), (480, 848), (720, 1280)])
+def test_intrinsics_of_another_size_are_found(size):
+    other = replace(VGA.resized(*size), width=640, height=480)
+    assert 'principal_point' in [problem.check for problem in camera_problems(other)]
 
 
 @given(
