@@ -5,13 +5,14 @@ ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag out:=report
 ros2 launch sgnet_ros evaluate_bag.launch.py bag:=kitchen_bag queue.policy:=all json:=metrics.json
 
 The evaluator plays the bag when the node is ready. All processes end when the evaluator or the node
-ends. The arguments of segmentation.launch.py work here as well, but `camera` selects parameters
-only: topics are always those of the bag.
+ends, and launch ends with the exit status of the evaluator. The arguments of
+segmentation.launch.py work here as well, but `camera` selects parameters only: topics are always
+those of the bag.
 """
 
 from pathlib import Path
 
-from launch import LaunchContext, LaunchDescription
+from launch import Event, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
@@ -19,12 +20,13 @@ from launch.actions import (
     RegisterEventHandler,
     Shutdown,
 )
-from launch.event_handlers import OnProcessExit
+from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from sgnet_ros.bag.frame_topics import COMPRESSED_SUFFIXES, FrameTopics
+from sgnet_ros.compat import launch_checks
 
 PARTS = ('rgb', 'depth', 'camera_info', 'depth_camera_info')
 INPUTS = {f'{part}_topic': getattr(FrameTopics(), part) for part in PARTS}
@@ -36,13 +38,16 @@ OPTIONS = {
     'label_names_topic': 'Topic of the label names; empty: as in frames_to_bag.',
     'remap': 'YAML file that maps classes to other classes.',
     'rate': 'Speed factor.',
-    'sync_mode': 'Must equal sync.mode in params_file if that is not auto.',
-    'sync_slop': 'Must equal sync.slop in params_file if that is not 0.015.',
+    'sync_mode': 'Pairing of the evaluator; empty: sync.mode, which params_file must not change.',
+    'sync_slop': 'Pairing of the evaluator; empty: sync.slop, which params_file must not change.',
     'write_bag': 'Output bag: the input bag with masks.',
     'out': 'Folder for a report.',
     'json': 'JSON file for the metrics.',
 }
 """Launch argument and option of evaluate_bag -> description. The default is empty: not set."""
+
+NODE_OPTIONS = {'sync_mode': 'sync.mode', 'sync_slop': 'sync.slop'}
+"""Option of evaluate_bag -> parameter of the node with the same value."""
 
 REPORT_TIMEOUT_S = '600'
 """Time of the evaluator after Ctrl-C to score the frames so far."""
@@ -94,19 +99,49 @@ def evaluator(context: LaunchContext) -> list[Node]:
             topic = argument(f'{part}_topic') + COMPRESSED_SUFFIXES[part]
             words += [f'--{part}-topic', topic]
     for name in OPTIONS:
-        if argument(name):
-            words += [f'--{name.replace("_", "-")}', argument(name)]
+        # Node and evaluator must make the same pairs.
+        if value := argument(name) or NODE_OPTIONS.get(name) and argument(NODE_OPTIONS[name]):
+            words += [f'--{name.replace("_", "-")}', value]
+    camera = [argument(f'camera.{key}') for key in ('fx', 'fy', 'cx', 'cy')]
+    words += ['--camera', ','.join(camera)] if all(camera) else []
+    if pose := argument('depth.extrinsics'):
+        words += ['--extrinsics', pose.strip('[]')]
     return [
         Node(
             package='sgnet_ros',
             executable='evaluate_bag',
+            exec_name='evaluate_bag',
             arguments=words,
             output='screen',
             emulate_tty=True,
             sigterm_timeout=REPORT_TIMEOUT_S,
+            prefix=launch_checks.process_prefix(),
             on_exit=[Shutdown(reason='the evaluation has ended')],
         )
     ]
+
+
+class ExitStatus:
+    """Ends launch with the exit status of the evaluator after the last process has ended.
+
+    Launch itself ends with 0 if processes fail.
+    """
+
+    def __init__(self) -> None:
+        self._running = self._status = 0
+
+    def start(self, event: Event, context: LaunchContext) -> None:
+        """Count a process that has started."""
+        self._running += 1
+
+    def end(self, event: Event, context: LaunchContext) -> None:
+        """Count a process that has ended."""
+        self._running -= 1
+        if event.process_name.startswith('evaluate_bag'):
+            # A shell reports a signal as 128 + its number.
+            self._status = event.returncode if event.returncode >= 0 else 128 - event.returncode
+        if self._status and not self._running:
+            raise SystemExit(self._status)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -119,10 +154,16 @@ def generate_launch_description() -> LaunchDescription:
             **{name: LaunchConfiguration(name) for name in INPUTS},
         }.items(),
     )
+    arguments = declare_arguments()
+    known = [a.name for a in LaunchDescription([*arguments, segmentation]).get_launch_arguments()]
+    needs = {'fixed_frame': ('rviz', 'true')}
+    status = ExitStatus()
     return LaunchDescription(
         [
-            *declare_arguments(),
-            segmentation,
+            *arguments,
+            OpaqueFunction(function=launch_checks.check_arguments, args=[known, needs]),
+            RegisterEventHandler(OnProcessStart(on_start=status.start)),
+            RegisterEventHandler(OnProcessExit(on_exit=status.end)),
             # Otherwise the evaluator would wait for a node that has failed.
             RegisterEventHandler(
                 OnProcessExit(
@@ -132,6 +173,7 @@ def generate_launch_description() -> LaunchDescription:
                     on_exit=Shutdown(reason='the node has ended'),
                 )
             ),
+            segmentation,
             OpaqueFunction(function=evaluator),
         ]
     )

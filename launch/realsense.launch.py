@@ -10,11 +10,12 @@ the camera. With `launch_camera:=false`, a running camera must align depth to co
 import os
 from pathlib import Path
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     GroupAction,
     IncludeLaunchDescription,
+    OpaqueFunction,
     SetEnvironmentVariable,
 )
 from launch.conditions import IfCondition
@@ -22,6 +23,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
+from sgnet_ros.compat import launch_checks
 from sgnet_ros.compat.dds_profile import large_image_profile
 
 CAMERA = ['/', LaunchConfiguration('camera_namespace'), '/', LaunchConfiguration('camera_name')]
@@ -42,6 +44,13 @@ CAMERA_ARGUMENTS = {
     'depth_profile': ('640x480x30', 'Depth: width x height x rate.'),
 }
 """Launch argument -> (default, description)."""
+
+NEEDS = {
+    **dict.fromkeys(('serial_no', 'color_profile', 'depth_profile'), ('launch_camera', 'true')),
+    'camera': ('camera', 'realsense'),
+    'fixed_frame': ('rviz', 'true'),
+}
+"""Launch argument -> (argument, value) without which it has no effect."""
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
@@ -71,6 +80,12 @@ def declare_arguments() -> list[DeclareLaunchArgument]:
             description='Fixed frame of rviz2; default: by camera_name.',
         ),
     ]
+
+
+def check_camera(context: LaunchContext) -> None:
+    """Raise InputError if the driver is missing, before the node starts."""
+    if context.launch_configurations['launch_camera'] == 'true':
+        launch_checks.check_executable('realsense2_camera', '', 'set launch_camera:=false')
 
 
 def camera() -> GroupAction:
@@ -115,4 +130,13 @@ def generate_launch_description() -> LaunchDescription:
             **{name: LaunchConfiguration(name) for name in INPUTS},
         }.items(),
     )
-    return LaunchDescription([*declare_arguments(), camera(), segmentation])
+    # The driver comes last: launch would leave it running if the checks of the node failed.
+    included = [segmentation, camera()]
+    known = [
+        a.name for a in LaunchDescription([*declare_arguments(), *included]).get_launch_arguments()
+    ]
+    checks = [
+        OpaqueFunction(function=launch_checks.check_arguments, args=[known, NEEDS]),
+        OpaqueFunction(function=check_camera),
+    ]
+    return LaunchDescription([*declare_arguments(), *checks, *included])

@@ -6,10 +6,12 @@ ros2 launch sgnet_ros segmentation.launch.py rgb_topic:=/kinect/rgb/image_raw \
     depth_topic:=/kinect/depth_registered/image_raw camera_info_topic:=/kinect/rgb/camera_info
 
 `camera:=` selects the topics and parameters of a driver; config/oak_d.yaml describes how to start
-it. Depth that is not registered to the colour image needs depth.register in params_file.
+it. Each parameter of the node is an argument. Depth that is not registered to the colour image
+needs depth.register:=true.
 """
 
 from pathlib import Path
+from typing import List  # noqa: UP035  launch compares types with it
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -17,6 +19,9 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from sgnet_ros.cameras import CAMERAS
+from sgnet_ros.compat import launch_checks
 
 CONFIG = Path(__file__).parent.parent / 'config'
 
@@ -28,60 +33,27 @@ TOPICS = {
 }
 """Launch argument -> topic of the node before remapping."""
 
-CAMERAS = {
-    'azure_kinect': ('/rgb/image_raw', '/depth_to_rgb/image_raw', '/depth/camera_info'),
-    'kinect_v1': ('/camera/rgb/image_raw', '/camera/depth/image_raw', '/camera/depth/camera_info'),
-    'oak_d': ('/oak/rgb/image_raw', '/oak/stereo/image_raw', '/oak/stereo/camera_info'),
-    'orbbec': ('/camera/color/image_raw', '/camera/depth/image_raw', '/camera/depth/camera_info'),
-    'realsense': (
-        '/camera/camera/color/image_raw',
-        '/camera/camera/aligned_depth_to_color/image_raw',
-        '/camera/camera/depth/camera_info',
-    ),
-}
-"""Camera -> topics of colour, depth and depth camera_info, as in the driver.
+NODE_PARAMETERS = launch_checks.node_defaults(CONFIG / 'segmentation.yaml')
+NODE_PARAMETERS['use_sim_time'] = False
+"""Launch argument and node parameter of the same name -> default in segmentation.yaml.
 
-Each camera has a parameter file in config/, which describes how to start the driver.
+The default of the argument is empty and leaves the parameter to the files. Any other default would
+silently override them.
 """
 
-FRAMES = {
-    'azure_kinect': 'rgb_camera_link',
-    'kinect_v1': 'camera_rgb_optical_frame',
-    'oak_d': 'oak_rgb_camera_optical_frame',
+CHOICES = {
+    'precision': ['auto', 'fp32', 'fp16', 'bf16'],
+    'image_transport': ['raw', 'compressed'],
+    'depth_transport': ['raw', 'compressedDepth'],
+    'qos.input': ['sensor_data', 'reliable', 'auto'],
+    'queue.policy': ['latest', 'all'],
+    'use_sim_time': ['true', 'false'],
 }
-"""Camera -> default of fixed_frame; for all others it is camera_color_optical_frame."""
-
-NODE_PARAMETERS = {
-    'checkpoint': (str, None, 'Path to a checkpoint'),
-    'device': (str, None, 'Device: auto, cpu, cuda or cuda:N'),
-    'precision': (str, ['auto', 'fp32', 'fp16', 'bf16'], 'Precision of inference'),
-    'image_transport': (
-        str,
-        ['raw', 'compressed'],
-        'Transport of colour; rgb_topic is the raw topic',
-    ),
-    'depth_transport': (
-        str,
-        ['raw', 'compressedDepth'],
-        'Transport of depth; depth_topic is the raw topic',
-    ),
-    'qos.input': (str, ['sensor_data', 'reliable', 'auto'], 'Reliability of the subscriptions'),
-    'queue.policy': (
-        str,
-        ['latest', 'all'],
-        'Pairs that wait for the network: only the newest, or all',
-    ),
-    'use_sim_time': (bool, ['true', 'false'], 'Use the time of /clock'),
-}
-"""Launch argument and node parameter of the same name -> (type, choices, description).
-
-The default is empty and leaves the parameter to params_file. Any other default would silently
-override the file.
-"""
+"""Node parameters that launch itself checks; the node checks all."""
 
 OPTIONS = {
     'camera': ('', ['', *CAMERAS], 'Camera that selects topics and parameter file; empty: none.'),
-    'params_file': ('', None, 'YAML file with node parameters; empty: the file of the camera.'),
+    'params_file': ('', None, 'YAML file with node parameters, over those of the camera.'),
     'namespace': ('', None, 'Namespace of the node.'),
     'rviz': ('false', ['true', 'false'], 'Show overlay and points in rviz2.'),
     'fixed_frame': ('', None, 'Fixed frame of rviz2; empty: by camera.'),
@@ -90,65 +62,91 @@ OPTIONS = {
 """Other launch arguments -> (default, choices, description)."""
 
 
+ARGUMENTS = {
+    **{name: ('', None, f'Input topic of {topic}; empty: by camera.')
+       for name, topic in TOPICS.items()},
+    **{name: ('', ['', *CHOICES[name]] if name in CHOICES else None,
+              f'Node parameter, by default {default!r}; empty: as in params_file.')
+       for name, default in NODE_PARAMETERS.items()},
+    **OPTIONS,
+}  # fmt: skip
+"""Launch argument -> (default, choices, description)."""
+
+PREFIX = launch_checks.process_prefix()
+
+
 def declare_arguments() -> list[DeclareLaunchArgument]:
-    """The arguments of this file; params_file holds the other parameters of the node."""
-    table = {
-        **{name: ('', None, f'Input topic of {topic}; empty: by camera.')
-           for name, topic in TOPICS.items()},
-        **{name: ('', ['', *choices] if choices else None, f'{text}; empty: as in params_file.')
-           for name, (_, choices, text) in NODE_PARAMETERS.items()},
-        **OPTIONS,
-    }  # fmt: skip
+    """The arguments of this file."""
     return [
         DeclareLaunchArgument(name, default_value=default, choices=choices, description=description)
-        for name, (default, choices, description) in table.items()
+        for name, (default, choices, description) in ARGUMENTS.items()
     ]
 
 
 def nodes(context: LaunchContext) -> list[Node]:
     """The node and RViz; the camera gives the defaults of the arguments."""
-
-    def argument(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
-
-    camera = argument('camera')
-    rgb, depth, depth_info = CAMERAS.get(camera, ('rgb/image', 'depth/image', 'depth/camera_info'))
-    defaults = (rgb, depth, f'{rgb.rpartition("/")[0]}/camera_info', depth_info)
+    arguments = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    camera = CAMERAS.get(arguments['camera'])
     topics = {
-        topic: argument(name) or default
-        for (name, topic), default in zip(TOPICS.items(), defaults, strict=True)
+        topic: arguments[name]
+        or (getattr(camera, name.removesuffix('_topic')) if camera else topic)
+        for name, topic in TOPICS.items()
     }
-    # The command line overrides params_file.
+    files = [CONFIG / 'segmentation.yaml']
+    files += [CONFIG / f'{arguments["camera"]}.yaml'] if camera else []
+    if arguments['params_file']:
+        files.append(Path(arguments['params_file']))
+        name = launch_checks.full_name(context, arguments['namespace'])
+        launch_checks.check_parameter_file(files[-1], name)
+    values = {
+        name: launch_checks.parameter_value(name, arguments[name], default)
+        for name, default in NODE_PARAMETERS.items()
+        if arguments[name]
+    }
+    # The command line overrides the files. Without a type, launch_ros converts the string '0', and
+    # writes lists that only Python reads.
     given = {
-        name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
-        for name, (value_type, _, _) in NODE_PARAMETERS.items()
-        if argument(name)
+        name: ParameterValue(
+            value,
+            value_type=List[type(value[0])] if isinstance(value, list) else type(value),  # noqa: UP006
+        )
+        for name, value in values.items()
     }
-    params_file = argument('params_file') or str(CONFIG / f'{camera or "segmentation"}.yaml')
+    launch_checks.check_executable('sgnet_ros', 'segmentation_node', 'source its workspace')
+    if arguments['rviz'] == 'true':
+        launch_checks.check_executable('rviz2', 'rviz2', 'set rviz:=false')
     segmentation = Node(
         package='sgnet_ros',
         executable='segmentation_node',
+        exec_name='segmentation_node',
         name='segmentation',
         namespace=LaunchConfiguration('namespace'),
-        parameters=[params_file, *([given] if given else [])],
+        parameters=[*map(str, files), *([given] if given else [])],
         remappings=list(topics.items()),
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         output='screen',
         emulate_tty=True,
+        prefix=PREFIX,
     )
     # The topics of the configuration file are those of a node without a namespace.
     outputs = [f'/segmentation/{name}' for name in ('overlay', 'color', 'points')]
-    frame = argument('fixed_frame') or FRAMES.get(camera, 'camera_color_optical_frame')
+    frame = arguments['fixed_frame'] or (camera or CAMERAS['realsense']).frame
     rviz = Node(
         package='rviz2',
         executable='rviz2',
+        exec_name='rviz2',
         arguments=['-d', str(CONFIG / 'segmentation.rviz'), '-f', frame],
         remappings=[(topic, [LaunchConfiguration('namespace'), topic]) for topic in outputs],
         condition=IfCondition(LaunchConfiguration('rviz')),
+        prefix=PREFIX,
     )
     return [segmentation, rviz]
 
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, the node and, if requested, RViz."""
-    return LaunchDescription([*declare_arguments(), OpaqueFunction(function=nodes)])
+    check = OpaqueFunction(
+        function=launch_checks.check_arguments,
+        args=[ARGUMENTS, {'fixed_frame': ('rviz', 'true')}],
+    )
+    return LaunchDescription([*declare_arguments(), check, OpaqueFunction(function=nodes)])

@@ -32,6 +32,7 @@ from sgnet_core.labels import NYU40
 from sgnet_core.model import SGNet, SGNetConfig
 from sgnet_core.preprocessing import InputSpec
 from sgnet_ros.__main__ import COMMANDS as ROS_COMMANDS
+from sgnet_ros.compat.launch_checks import node_defaults
 
 PAGES = sorted([*REPOSITORY.glob('*.md'), *DOCS.glob('*.md')])
 TABLES = interface_tables.tables()
@@ -203,6 +204,7 @@ def test_options_in_the_text_exist():
 
 def test_launch_files_declare_the_arguments_that_the_pages_use():
     node = (REPOSITORY / 'launch' / 'segmentation.launch.py').read_text(encoding='utf-8')
+    node += str(list(node_defaults(REPOSITORY / 'config' / 'segmentation.yaml')))
     launched = [line for block in ALL_BLOCKS for line in block.lines() if 'ros2 launch' in line]
     assert launched
     for line in launched:
