@@ -6,7 +6,7 @@ from __future__ import annotations
 import array
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +36,7 @@ class NodeParameter:
     """One parameter. Its type is the type of `default`; a float also accepts an integer.
 
     Lists have a fixed length, because rclpy rejects empty lists in files. Dynamic parameters may
-    change while the node runs.
+    change while the node runs, the others while it is unconfigured, and read-only ones never.
     """
 
     name: str
@@ -45,11 +45,20 @@ class NodeParameter:
     choices: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
     dynamic: bool = False
+    read_only: bool = False
+
+    def converted(self, value: Any) -> Any:
+        """`value` with integers as floats if the parameter has floats."""
+        if isinstance(self.default, float) and type(value) is int:
+            return float(value)
+        if isinstance(self.default, list) and isinstance(value, (list, array.array)):
+            kind = type(self.default[0])
+            return [kind(number) if type(number) is int else number for number in value]
+        return value
 
     def validated(self, value: Any) -> Any:
         """`value` in the type of the parameter; raises ConfigError if it is invalid."""
-        if isinstance(self.default, float) and type(value) is int:
-            value = float(value)
+        value = self.converted(value)
         if isinstance(self.default, list):
             numbers = list(value) if isinstance(value, (list, tuple, array.array)) else []
             kind = type(self.default[0])
@@ -72,7 +81,7 @@ class NodeParameter:
         descriptor = ParameterDescriptor(
             description=self.description,
             additional_constraints=f'one of {", ".join(self.choices)}' if self.choices else '',
-            read_only=not self.dynamic,
+            read_only=self.read_only,
         )
         if self.range and isinstance(self.default, float):
             low, high = self.range
@@ -84,7 +93,12 @@ class NodeParameter:
 
 
 NODE_PARAMETERS = (
-    NodeParameter('checkpoint', '', 'Path to a checkpoint; empty uses the bundled model.'),
+    NodeParameter(
+        'checkpoint',
+        '',
+        'Path to a checkpoint; empty uses the bundled model. ~/reload_model loads a changed one.',
+        dynamic=True,
+    ),
     NodeParameter('device', 'auto', 'Device of the network: auto, cpu, cuda or cuda:N.'),
     NodeParameter('precision', 'auto', 'Precision of inference.', ('auto', 'fp32', 'fp16', 'bf16')),
     NodeParameter('backend', 'auto', 'Inference engine.', ('auto', 'torch', 'onnxruntime')),
@@ -220,6 +234,7 @@ NODE_PARAMETERS = (
         1.0,
         'Period of /diagnostics in s; 0 = only the final message.',
         range=(0.0, 3600.0),
+        read_only=True,
     ),
     NodeParameter(
         'watchdog.timeout',
@@ -227,7 +242,9 @@ NODE_PARAMETERS = (
         'Time without output in s until the log says why; 0 = never.',
         range=(0.0, 3600.0),
     ),
-    NodeParameter('autostart', True, 'Configure and activate automatically at start-up.'),
+    NodeParameter(
+        'autostart', True, 'Configure and activate automatically at start-up.', read_only=True
+    ),
     NodeParameter(
         'qos.input',
         'sensor_data',
@@ -238,35 +255,54 @@ NODE_PARAMETERS = (
 )
 
 
+KNOWN = {parameter.name: parameter for parameter in NODE_PARAMETERS}
+
+
+def converted(changes: list[Parameter]) -> list[Parameter]:
+    """`changes` with integers as floats if the parameter is a float, as in `depth.max 5`.
+
+    rclpy rejects them by the type.
+    """
+    return [
+        Parameter(change.name, value=KNOWN[change.name].converted(change.value))
+        if change.name in KNOWN
+        and change.type_ in (Parameter.Type.INTEGER, Parameter.Type.INTEGER_ARRAY)
+        else change
+        for change in changes
+    ]
+
+
 class NodeParameters:
     """Declares `NODE_PARAMETERS` on a node and reads them: `parameters['sync.slop']`.
 
     The node needs `automatically_declare_parameters_from_overrides`, so that rclpy lists unknown
     parameters as well.
 
+    Args:
+        is_configured: whether the node has read the parameters that are not dynamic.
+
     Raises:
         ConfigError: an unknown parameter is set, or a known one to an invalid value.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, is_configured: Callable[[], bool]) -> None:
         self._node = node
+        self._is_configured = is_configured
         given = {name: item.value for name, item in node.get_parameters_by_prefix('').items()}
         ours = [
             name
             for name in given
             if name not in RCLPY_PARAMETERS and not name.startswith(RCLPY_PREFIX)
         ]
-        known = {parameter.name: parameter for parameter in NODE_PARAMETERS}
-        reject_unknown_keys(ours, known, f'the parameters of {node.get_fully_qualified_name()}')
+        reject_unknown_keys(ours, KNOWN, f'the parameters of {node.get_fully_qualified_name()}')
         for name in ours:
             node.undeclare_parameter(name)
         values = {
-            name: item.validated(given.get(name, item.default)) for name, item in known.items()
+            name: item.validated(given.get(name, item.default)) for name, item in KNOWN.items()
         }
         _check_consistency(values)
-        for name, parameter in known.items():
+        for name, parameter in KNOWN.items():
             node.declare_parameter(name, values[name], parameter.descriptor(), ignore_override=True)
-        self._known = known
         self._frozen = threading.local()
         node.add_on_set_parameters_callback(self._check)
 
@@ -280,9 +316,7 @@ class NodeParameters:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Within the context, this thread sees constant values, so that a frame is consistent."""
-        self._frozen.values = {
-            name: self[name] for name, item in self._known.items() if item.dynamic
-        }
+        self._frozen.values = {name: self[name] for name, item in KNOWN.items() if item.dynamic}
         try:
             yield
         finally:
@@ -294,10 +328,17 @@ class NodeParameters:
         return self['depth.min'], self['depth.max'] or math.inf
 
     def _check(self, changes: list[Parameter]) -> SetParametersResult:
-        ours = {change.name: change.value for change in changes if change.name in self._known}
+        ours = {change.name: change.value for change in changes if change.name in KNOWN}
+        fixed = [name for name in ours if not KNOWN[name].dynamic]
+        if fixed and self._is_configured():
+            reason = (
+                f'parameter {fixed[0]} can change only while the node is unconfigured: deactivate '
+                'it and clean it up first (ros2 lifecycle set), then configure it again'
+            )
+            return SetParametersResult(successful=False, reason=reason)
         try:
-            checked = {name: self._known[name].validated(value) for name, value in ours.items()}
-            _check_consistency({name: self[name] for name in self._known} | checked)
+            checked = {name: KNOWN[name].validated(value) for name, value in ours.items()}
+            _check_consistency({name: self[name] for name in KNOWN} | checked)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

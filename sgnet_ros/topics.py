@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
+from sgnet_core.errors import ConfigError
 from sgnet_ros.compat.ros_api import vision_msgs
 
 RGB, DEPTH, CAMERA_INFO = 'rgb/image', 'depth/image', 'rgb/camera_info'
@@ -33,6 +34,14 @@ TRANSPORTS = {
 }
 """Topic of images -> its transport parameter and the choices of that parameter."""
 MAX_SUGGESTIONS = 3
+RCLPY_TOPICS = {
+    '/clock': 'rosgraph_msgs/msg/Clock',
+    '/parameter_events': 'rcl_interfaces/msg/ParameterEvent',
+    '/rosout': 'rcl_interfaces/msg/Log',
+    '/tf': 'tf2_msgs/msg/TFMessage',
+    '/tf_static': 'tf2_msgs/msg/TFMessage',
+}
+"""Topics that rclpy and tf2 use in every node -> type."""
 HHA = '~/debug/hha'
 
 SENSOR_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -165,7 +174,8 @@ ENABLE = Topic(
 RELOAD_MODEL = Topic(
     '~/reload_model',
     Trigger,
-    'Load the checkpoint again. The present network works until then, and stays on failure.',
+    'Load the checkpoint of the parameter, which may have changed. The present network works until '
+    'then, and stays on failure. An unconfigured node is configured.',
 )
 SAVE_SNAPSHOT = Topic(
     '~/save_snapshot',
@@ -244,6 +254,26 @@ def other_types(node: Node, topic: str, publishers: Iterable[TopicEndpointInfo])
             f'; remap {topic} to the raw topic, without its suffix, and {parameter}:={transport}'
         )
     return f'{", ".join(unexpected)}, not {expected}{remedy}' if unexpected else ''
+
+
+def check_topic_types(node: Node) -> None:
+    """Raise ConfigError if remapping gives one topic to endpoints of different types.
+
+    The middleware refuses the second endpoint without a reason.
+    """
+    used = {name: (name, kind) for name, kind in RCLPY_TOPICS.items()}
+    wanted = [(topic, resolved_topic(node, topic), _type_name(node, topic)) for topic in STREAMS]
+    wanted += [
+        (topic.name, node.resolve_topic_name(topic.name), topic.type.replace('/', '/msg/'))
+        for topic in OUTPUTS
+    ]
+    for topic, name, kind in wanted:
+        other, other_kind = used.setdefault(name, (topic, kind))
+        if kind != other_kind:
+            raise ConfigError(
+                f'{topic} (-> {name}) needs {kind}, but {other} has the same topic with '
+                f'{other_kind}; remap {topic} to another topic'
+            )
 
 
 def _type_name(node: Node, topic: str) -> str:

@@ -65,7 +65,8 @@ def parameter_table():
 
     rows = [
         (
-            f'`{parameter.name}`' + (' **D**' if parameter.dynamic else ''),
+            f'`{parameter.name}`'
+            + (' **D**' if parameter.dynamic else ' **S**' if parameter.read_only else ''),
             value_text(parameter.default),
             allowed_text(parameter),
             parameter.description,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files in config/ say what the code that reads them understands."""
 
-import ast
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import yaml
 from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
 from sgnet_core.training.config import load_train_config
 from sgnet_core.training.initialization import inherited_settings
+from sgnet_ros.cameras import CAMERAS
 
 CONFIG = Path(__file__).resolve().parents[1] / 'config'
 FASTDDS = CONFIG / 'fastdds_large_images.xml'
@@ -49,22 +49,14 @@ def test_node_accepts_segmentation_yaml(ros_domain_id):
             cli_args=['--ros-args', '--params-file', str(CONFIG / 'segmentation.yaml')],
             automatically_declare_parameters_from_overrides=True,
         )
-        parameters = NodeParameters(node)
+        parameters = NodeParameters(node, lambda: False)
         for item in NODE_PARAMETERS:
             assert parameters[item.name] == item.default
     finally:
         rclpy.shutdown(context=context)
 
 
-def cameras():
-    """The table of segmentation.launch.py, where launch is not installed, too."""
-    source = ast.parse((CONFIG.parent / 'launch' / 'segmentation.launch.py').read_text())
-    tables = [item for item in source.body if isinstance(item, ast.Assign)]
-    (table,) = (item.value for item in tables if item.targets[0].id == 'CAMERAS')
-    return ast.literal_eval(table)
-
-
-@pytest.mark.parametrize('camera', cameras())
+@pytest.mark.parametrize('camera', CAMERAS)
 def test_camera_file_changes_defaults_and_names_topics(camera):
     declared = pytest.importorskip('sgnet_ros.parameters').NODE_PARAMETERS
     known = {item.name: item for item in declared}
@@ -73,9 +65,8 @@ def test_camera_file_changes_defaults_and_names_topics(camera):
     changed = flattened(yaml.safe_load(text)['/**']['ros__parameters'])
     for name, value in changed.items():
         assert known[name].validated(value) != known[name].default, name
-    rgb, depth = cameras()[camera][:2]
-    assert rgb in text
-    assert depth in text
+    for known in CAMERAS.values():
+        assert (known.rgb in text and known.depth in text) == (known is CAMERAS[camera])
 
 
 @pytest.mark.parametrize('path', sorted(CONFIG.glob('train_*.yaml')), ids=lambda path: path.stem)

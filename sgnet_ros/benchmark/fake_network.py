@@ -14,13 +14,14 @@ from typing import NoReturn
 
 import numpy as np
 import rclpy
-from rclpy.signals import SignalHandlerOptions
 
 from sgnet_core.labels import NYU40
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
-from sgnet_ros.node.process import exit_now, serve
+from sgnet_ros.compat.ros_node import init_ros
+from sgnet_ros.compat.signals import exit_now
+from sgnet_ros.node.process import serve
 from sgnet_ros.node.segmentation_node import SegmentationNode
 
 
@@ -62,7 +63,7 @@ def _noise(height: int, width: int) -> SegmentationResult:
 
 def main(ms: str, json_file: str) -> NoReturn:
     """Run the node until a signal, then exit, as the command `segmentation_node`."""
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    init_ros()
     try:
         serve(SegmentationNode(lambda *options: FakeNetwork(float(ms))), json_file)
     finally:

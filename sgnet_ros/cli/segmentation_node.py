@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
+from functools import partial
 from typing import NoReturn
 
 from sgnet_core.cli.options import add_options
 from sgnet_core.io.files import check_json_destination
+from sgnet_ros.compat.signals import exit_now, exit_within
+
+GRACE_S = 0.001
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> NoReturn:
     """Run the node until it is stopped, then exit."""
-    # Before the node exists, signals end the process at once: an import may replace an exception.
-    # Shells start background processes with SIGINT ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    # Until the node handles signals itself, they end the process at once: an import may replace
+    # an exception.
+    with exit_within(GRACE_S, partial(exit_now, 0)):
+        _run(args)
+    exit_now(0)
+
+
+def _run(args: argparse.Namespace) -> None:
     check_json_destination(args.json)
     from sgnet_ros.compat.dds_profile import large_image_profile, profile_text
 
@@ -40,14 +47,14 @@ def run(args: argparse.Namespace) -> NoReturn:
     from sgnet_core.inference.segmenter import Segmenter  # isort: skip  torch comes before cv2
 
     import rclpy
-    from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import get_rmw_implementation_identifier
 
-    from sgnet_ros.node.process import exit_now, serve
+    from sgnet_ros.compat.ros_node import init_ros
+    from sgnet_ros.node.process import serve
     from sgnet_ros.node.segmentation_node import SegmentationNode
 
     # The handlers of rclpy would destroy the publishers before the last frame.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    init_ros()
     try:
         node = SegmentationNode(Segmenter.from_checkpoint)
         middleware = get_rmw_implementation_identifier()
@@ -55,4 +62,3 @@ def run(args: argparse.Namespace) -> NoReturn:
         serve(node, args.json)
     finally:
         rclpy.try_shutdown()
-    exit_now(0)

@@ -16,9 +16,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sgnet_core.errors import ConfigError, InputError
+from sgnet_core.io.text_files import parse_yaml, read_yaml
 
 OWN_LAUNCH_FILES = ('segmentation.launch.py', 'realsense.launch.py', 'evaluate_bag.launch.py')
 OPTIONS_OF_LAUNCH = ('launch-prefix', 'launch-prefix-filter')
@@ -63,7 +62,7 @@ def check_arguments(
 
 def node_defaults(file: Path) -> dict[str, Any]:
     """Name -> default of each parameter in config/segmentation.yaml."""
-    (section,) = _parse_yaml(file.read_text('utf-8'), file).values()
+    (section,) = read_yaml(file).values()
     return dict(_flat(section['ros__parameters']))
 
 
@@ -83,7 +82,7 @@ def parameter_value(name: str, text: str, default: Any) -> Any:
     """
     if isinstance(default, str):
         return text
-    value = _parse_yaml(text, f'launch argument {name}')
+    value = parse_yaml(text, f'launch argument {name}')
     try:
         if isinstance(default, list) and isinstance(value, list):
             return [type(default[0])(item) for item in value]
@@ -105,12 +104,7 @@ def full_name(context: Any, namespace: str, name: str = 'segmentation') -> str:
 
 def check_parameter_file(path: str | Path, node: str) -> None:
     """Raise ConfigError unless the file has parameters for the node with this full name."""
-    try:
-        text = Path(path).read_text('utf-8')
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'
-        raise ConfigError(f'cannot read the parameter file {path}: {reason}') from error
-    sections = list(_sections(_parse_yaml(text, path)))
+    sections = list(_sections(read_yaml(Path(path))))
     if not sections:
         raise ConfigError(
             f'{path} has no ros__parameters; write /**: {{ros__parameters: {{NAME: VALUE}}}}'
@@ -120,13 +114,6 @@ def check_parameter_file(path: str | Path, node: str) -> None:
             f'{path} has parameters for {", ".join(sections)}, not for {node}; rename its section '
             f'to {node} or /**'
         )
-
-
-def _parse_yaml(text: str, name: Path | str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f'{name}: not YAML: {" ".join(str(error).split())}') from error
 
 
 def _sections(values: Any, prefix: str = '') -> Iterator[str]:

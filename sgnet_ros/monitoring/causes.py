@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sgnet_ros.monitoring import messages
 from sgnet_ros.monitoring.counters import Counts
 
 NO_SUBSCRIBER = 'no_subscriber'
 """Cause of drops: no output has a subscriber. It is not a problem."""
+MIN_CAMERA_INFOS, MAX_LOSS_FACTOR = 10, 2
+"""Images are lost if so many camera_info come, and more than this factor times the images."""
 CLOCK_TOLERANCE_S = 0.1
 """Allowed offset between the clocks of two machines."""
 
@@ -29,6 +32,7 @@ class InputFacts:
         other_types: the wrong types of its publishers, with the remedy.
         other_transport: the other transport that is published, with the remedy.
         same_type_topics: other published topics of its type.
+        remedy: what to do if it has no publisher, appended to the message.
     """
 
     topic: str
@@ -40,6 +44,7 @@ class InputFacts:
     other_types: str = ''
     other_transport: str = ''
     same_type_topics: str = ''
+    remedy: str = ''
 
 
 def diagnose(
@@ -50,6 +55,7 @@ def diagnose(
     slop_s: float = 0.0,
     busy_s: float = 0.0,
     clock_is_silent: bool = False,
+    unsynchronised: str = '',
 ) -> list[str]:
     """Causes of missing output in the last `period_s` seconds, most basic cause first.
 
@@ -62,9 +68,12 @@ def diagnose(
         slop_s: largest difference of the stamps of a pair.
         busy_s: processing time of the current frame.
         clock_is_silent: use_sim_time is true and no /clock was received.
+        unsynchronised: remedy for stamps that differ, appended to the message.
     """
     causes = [messages.NO_CLOCK.format()] if clock_is_silent else []
     causes += [cause for facts in inputs if (cause := _input_cause(facts, period_s))]
+    if since_last.pairs == 0 and not causes:
+        causes += lost_images(inputs, period_s).values()
     if since_last.pairs == 0 and not causes:
         streams = [(facts.topic.split('/')[0], facts.received / period_s) for facts in inputs[:2]]
         rates = ', '.join(f'{stream} {rate_hz:.1f} Hz' for stream, rate_hz in streams)
@@ -72,7 +81,8 @@ def diagnose(
             causes.append(messages.NO_TWO_STAMPS.format(rates=rates))
         else:
             gap, slop = f'{nearest_gap_ns / 1e6:.1f}', f'{slop_s * 1e3:g}'
-            causes.append(messages.STAMPS_APART.format(rates=rates, gap=gap, slop=slop))
+            text = messages.STAMPS_APART.format(rates=rates, gap=gap, slop=slop)
+            causes.append(text + unsynchronised)
     elif since_last.pairs and since_last.dropped and NO_SUBSCRIBER not in since_last.dropped:
         reasons = since_last.reasons
         dropped = ', '.join(
@@ -85,13 +95,31 @@ def diagnose(
     return causes
 
 
+def lost_images(inputs: tuple[InputFacts, ...], period_s: float) -> dict[str, str]:
+    """Image topics that lose most messages in transit -> message.
+
+    Drivers publish a small camera_info with every image, and it is hardly ever lost.
+    """
+    lost = {}
+    for info in inputs[2:]:
+        for images in inputs[:2]:
+            if MIN_CAMERA_INFOS <= info.received > MAX_LOSS_FACTOR * images.received > 0:
+                lost[images.topic] = messages.LOST_IMAGES.format(
+                    topic=images.text,
+                    rate=f'{images.received / period_s:.1f}',
+                    info=info.topic,
+                    info_rate=f'{info.received / period_s:.1f}',
+                )
+    return lost
+
+
 def _input_cause(facts: InputFacts, period_s: float) -> str:
     if facts.publishers == 0:
         others = facts.same_type_topics
         return (
             messages.NO_PUBLISHER.format(topic=facts.text)
             + (f'; {facts.other_transport}' if facts.other_transport else '')
-            + ('' if facts.other_transport else messages.REMEDIES.get(facts.topic, ''))
+            + ('' if facts.other_transport else facts.remedy)
             + (f'; published topics of its type: {others}' if others else '')
         )
     if facts.received == 0:
@@ -106,7 +134,11 @@ def _input_cause(facts: InputFacts, period_s: float) -> str:
 
 
 def warnings(
-    name: str, nodes_of_this_name: int, ahead_s: float, qos_mismatches: Mapping[str, str]
+    name: str,
+    nodes_of_this_name: int,
+    ahead_s: float,
+    qos_mismatches: Mapping[str, str],
+    lost: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Probable mistakes that do not prevent output: subject -> warning.
 
@@ -115,11 +147,12 @@ def warnings(
         nodes_of_this_name: number of nodes with this name.
         ahead_s: offset of the latest colour stamp into the future on arrival.
         qos_mismatches: output topic -> incompatible QoS policy of a subscriber.
+        lost: the result of `lost_images`.
     """
     found = {
         topic: messages.QOS_MISMATCH.format(topic=topic, reason=reason)
         for topic, reason in qos_mismatches.items()
-    }
+    } | dict(lost)
     if nodes_of_this_name > 1:
         found['name'] = messages.DUPLICATE_NAME.format(count=nodes_of_this_name, name=name)
     if ahead_s > CLOCK_TOLERANCE_S:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 REMEDIES = {
-    'depth/image': '; RealSense: align_depth.enable:=true',
     'rgb/camera_info': '; or give camera.fx, camera.fy, camera.cx and camera.cy',
     'depth/camera_info': '; or use registered depth without depth.register',
 }
@@ -65,11 +64,16 @@ ZERO_STAMPS = Diagnosis(
     '{topic}: stamps are zero',
     'Colour and depth are paired by their stamps, and this driver sets none: fix or replace it.',
 )
+LOST_IMAGES = Diagnosis(
+    '{topic}: {rate} Hz, but {info} {info_rate} Hz: images are lost in transit; set '
+    'qos.input:=auto, and the Fast DDS profile for the camera',
+    'Fast DDS drops images that exceed its shared memory: see [lost frames](#lost-frames).',
+)
 STAMPS_APART = Diagnosis(
     '{rates}, 0 pairs: nearest stamps {gap} ms apart, sync.slop {slop} ms',
-    'Let the camera synchronise its streams (RealSense `enable_sync:=true`; for OAK-D and Orbbec '
-    'see `config/`), or raise `sync.slop` up to half a frame period. If the gap is seconds or '
-    'years, different clocks stamp the streams.',
+    'Let the camera synchronise its streams: the message names the option of a known camera, and '
+    '`config/` describes its driver. Or raise `sync.slop` up to half a frame period. If the gap is '
+    'seconds or years, different clocks stamp the streams.',
 )
 NO_TWO_STAMPS = Diagnosis(
     '{rates}, 0 pairs: no two stamps to compare',

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
 from functools import partial
@@ -14,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 
 from sgnet_core.errors import SgnetError
 from sgnet_core.io.files import write_json
-from sgnet_ros.compat.signals import exit_within
+from sgnet_ros.compat.signals import exit_now, exit_within
 from sgnet_ros.node.segmentation_node import SegmentationNode
 
 SIGNAL_PERIOD_S = 0.2
@@ -47,7 +46,7 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> None:
     finally:
         node.destroy_node()
     if node.failed.done():
-        raise SgnetError(f'the node has failed: {node.failure!r}')
+        raise SgnetError('the node has failed; its log has the traceback')
 
 
 def _report(node: SegmentationNode, json_file: str | None) -> None:
@@ -74,10 +73,3 @@ def _exit_early(node: SegmentationNode, json_file: str | None, lock: threading.L
         print(f'segmentation_node: {error}', file=sys.stderr)
     finally:
         exit_now(status)
-
-
-def exit_now(status: int) -> NoReturn:
-    """End the process without the clean-up of Python, which takes almost a second."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

@@ -7,12 +7,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 
-from sgnet_core.errors import SgnetError
+from sgnet_core.errors import ConfigError, SgnetError, first_line, reject_unknown_keys
 from sgnet_core.inference.segmenter import Segmenter
 from sgnet_core.runtime.device import free_memory, resolve_device
 from sgnet_ros.compat import ros_api
@@ -33,8 +35,14 @@ from sgnet_ros.node.publishers import Publishers, SegmentedFrame
 from sgnet_ros.node.services import Services
 from sgnet_ros.node.snapshot import snapshot_folder, write_snapshot
 from sgnet_ros.node.watchdog import OutputWatchdog
-from sgnet_ros.parameters import NODE_PARAMETERS, QUEUE_CAPACITY, NodeParameters
-from sgnet_ros.topics import BUNDLED_MODEL
+from sgnet_ros.parameters import (
+    KNOWN,
+    NODE_PARAMETERS,
+    QUEUE_CAPACITY,
+    NodeParameters,
+    converted,
+)
+from sgnet_ros.topics import BUNDLED_MODEL, check_topic_types
 
 
 class SegmentationNode(LifecycleNode):
@@ -66,6 +74,8 @@ class SegmentationNode(LifecycleNode):
         self._log_forwarding = forward_logging(self.get_logger())
         self._load_segmenter = load_segmenter
         self.segmenter: Segmenter | None = None
+        self._checkpoint = ''
+        self._starting = False
         self.latest: SegmentedFrame | None = None
         self.is_segmenting = False
         self._frame_builder: FrameBuilder | None = None
@@ -81,7 +91,7 @@ class SegmentationNode(LifecycleNode):
             self, self._set_active, self._reload_model, self._save_snapshot
         )
         try:
-            self.parameters = NodeParameters(self)
+            self.parameters = NodeParameters(self, lambda: self.segmenter is not None)
             self._input_errors = InputErrors(self, self.counters)
             self._diagnostics = Diagnostics(
                 self,
@@ -105,11 +115,13 @@ class SegmentationNode(LifecycleNode):
         """
         if not self.parameters['autostart']:
             return
+        self._starting = True
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
                 if isinstance(self.failure, SgnetError):
                     raise self.failure
-                raise SgnetError(f'the node did not start: {self.failure!r}') from self.failure
+                raise SgnetError('the node did not start; its log has the traceback')
+        self._starting = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and create the publishers."""
@@ -142,6 +154,15 @@ class SegmentationNode(LifecycleNode):
         """Like rclpy, also for its own /clock, but no message ends the node."""
         callback = tolerant(self, topic, callback)
         return super().create_subscription(msg_type, topic, callback, *args, **kwargs)
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """Like rclpy, but a float accepts an integer, and errors name the nearest parameter."""
+        unknown = [item.name for item in parameter_list if not self.has_parameter(item.name)]
+        try:
+            reject_unknown_keys(unknown, KNOWN, 'the parameters')
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return super().set_parameters_atomically(converted(parameter_list))
 
     def destroy_node(self) -> None:
         """Stop, release everything and leave ROS."""
@@ -177,30 +198,33 @@ class SegmentationNode(LifecycleNode):
             self._diagnostics.publish()  # the final counts
         return ended and not self._service_calls.running_threads
 
-    def _load_network(self) -> Segmenter:
-        """Load and warm up the network of the parameters; may run in any thread."""
+    def _load_network(self, checkpoint: str) -> Segmenter:
+        """Load and warm up a network; may run in any thread."""
         p = self.parameters
         size = tuple(p['input_size']) if any(p['input_size']) else None
         segmenter = self._load_segmenter(
-            p['checkpoint'] or None, p['device'], p['precision'], p['backend'], size
+            checkpoint or None, p['device'], p['precision'], p['backend'], size
         )
         segmenter.warm_up(p['warmup_iterations'])
         return segmenter
 
     async def _set_active(self, active: bool) -> str:
-        self._require_segmenter()
+        if self.segmenter is None:
+            raise SgnetError('no network is loaded; configure the node')
         if active != (self._worker is not None):
-            transition = self.trigger_activate if active else self.trigger_deactivate
-            if transition() != TransitionCallbackReturn.SUCCESS:
-                raise SgnetError(f'the transition failed: {self.failure}')
+            self._require(self.trigger_activate if active else self.trigger_deactivate)
         return 'active' if active else 'inactive'
 
     async def _reload_model(self) -> str:
-        present = self._require_segmenter()
-        loaded = await self._service_calls.run_in_thread(self._load_network)
+        if self.segmenter is None:
+            self._require(self.trigger_configure)
+            return self.segmenter.description
+        present = self.segmenter
+        checkpoint = self.parameters['checkpoint']
+        loaded = await self._service_calls.run_in_thread(lambda: self._load_network(checkpoint))
         if self.segmenter is not present:
             raise SgnetError('the network was released during loading; configure the node')
-        self.segmenter = loaded
+        self.segmenter, self._checkpoint = loaded, checkpoint
         self._output_publishers.publish_labels(loaded.class_names, loaded.palette)
         self.get_logger().info(loaded.description)
         del present
@@ -229,10 +253,15 @@ class SegmentationNode(LifecycleNode):
         age_s = (self.get_clock().now().nanoseconds - stamp) / 1e9
         return f'{folder}: the frame stamped {stamp / 1e9:.3f}, {age_s:.1f} s ago'
 
-    def _require_segmenter(self) -> Segmenter:
-        if self.segmenter is None:
-            raise SgnetError('no network is loaded; configure the node')
-        return self.segmenter
+    def _require(self, transition: Callable[[], TransitionCallbackReturn]) -> None:
+        """Make a transition; raises SgnetError if it fails."""
+        self.failure = None
+        try:
+            done = transition() == TransitionCallbackReturn.SUCCESS
+        except RuntimeError as error:  # invalid in this state
+            raise SgnetError(f'the transition failed: {first_line(error)}') from error
+        if not done:
+            raise SgnetError(f'the transition failed: {self.failure}')
 
     def _destroy_rclpy_node(self) -> None:
         super().destroy_node()
@@ -246,8 +275,10 @@ class SegmentationNode(LifecycleNode):
             action()
         except Exception as error:
             self.failure = error
-            text = error if isinstance(error, SgnetError) else traceback.format_exc()
-            self.get_logger().error(f'cannot {name}: {text}')
+            expected = isinstance(error, SgnetError)
+            if not (expected and self._starting):  # `start` raises it
+                text = error if expected else traceback.format_exc()
+                self.get_logger().error(f'cannot {name}: {text}')
             self._release()
             free_memory()
         return self.failure is None
@@ -262,9 +293,11 @@ class SegmentationNode(LifecycleNode):
 
     def _configure(self) -> None:
         p = self.parameters
+        check_topic_types(self)
         # Before the slow network: TF starts to fill, and invalid parameters fail early.
         self._frame_builder = FrameBuilder(self, p, resolve_device(p['device']))
-        self.segmenter = self._load_network()
+        self._checkpoint = p['checkpoint']
+        self.segmenter = self._load_network(self._checkpoint)
         self._output_publishers = Publishers(self, p, self.segmenter.device)
         self.get_logger().info(self.segmenter.description)
 
@@ -327,7 +360,7 @@ class SegmentationNode(LifecycleNode):
         return {
             'network': self.segmenter.description,
             'device': self.segmenter.device,
-            'checkpoint': self.parameters['checkpoint'] or BUNDLED_MODEL,
+            'checkpoint': self._checkpoint or BUNDLED_MODEL,
             'classes': str(len(self.segmenter.class_names)),
             **self._frame_builder.describe(),
         }

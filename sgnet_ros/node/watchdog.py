@@ -9,14 +9,24 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
+from sgnet_ros.cameras import Camera, camera_of
 from sgnet_ros.input.rgbd_subscriber import RgbdSubscriber
-from sgnet_ros.monitoring.causes import NO_SUBSCRIBER, InputFacts, diagnose, difference, warnings
+from sgnet_ros.monitoring.causes import (
+    NO_SUBSCRIBER,
+    InputFacts,
+    diagnose,
+    difference,
+    lost_images,
+    warnings,
+)
 from sgnet_ros.monitoring.counters import Counters, Counts
-from sgnet_ros.monitoring.messages import NO_CAUSE, NOT_WANTED
+from sgnet_ros.monitoring.messages import NO_CAUSE, NOT_WANTED, REMEDIES
 from sgnet_ros.monitoring.stage_timer import ARRIVE
 from sgnet_ros.node.inference_worker import InferenceWorker
 from sgnet_ros.node.publishers import Publishers
 from sgnet_ros.topics import (
+    DEPTH,
+    RGB,
     STREAMS,
     other_transport,
     other_types,
@@ -64,19 +74,23 @@ class OutputWatchdog:
         now, now_s = self._counters.counts(), time.monotonic()
         since_last, period_s = difference(now, self._before), now_s - self._before_s
         self._before, self._before_s = now, now_s
-        self._warn(now)
+        facts = tuple(self._facts(topic, since_last) for topic in self._subscriber.topics)
+        lost = lost_images(facts, period_s)
+        # The rate of depth may be lower on purpose.
+        self._warn(now, {RGB: lost[RGB]} if since_last.masks and RGB in lost else {})
         if since_last.masks:
             self.problem, self._told_no_subscriber = '', False
             return
         simulated = self._node.get_parameter('use_sim_time').value
         causes = diagnose(
-            tuple(self._facts(topic, since_last) for topic in self._subscriber.topics),
+            facts,
             since_last,
             period_s,
             self._subscriber.pairing.nearest_gap_ns,
             self._node.parameters['sync.slop'],
             self._worker.busy_s,
             simulated and self._node.get_clock().now().nanoseconds == 0,
+            f'; {camera.name}: {camera.unsynchronised}' if (camera := self._camera()) else '',
         )
         wanted = bool(self._publishers.subscribed())
         # Drops of this cause show that the subscriber is new.
@@ -89,7 +103,7 @@ class OutputWatchdog:
             self._node.get_logger().info(NOT_WANTED.format(topics=topics))
         self.problem, self._told_no_subscriber = '', not wanted
 
-    def _warn(self, now: Counts) -> None:
+    def _warn(self, now: Counts, lost: dict[str, str]) -> None:
         """Log each warning once, for as long as it lasts."""
         own = self._node.get_name(), self._node.get_namespace()
         found = warnings(
@@ -97,6 +111,7 @@ class OutputWatchdog:
             self._node.get_node_names_and_namespaces().count(own),
             -now.stages_ms[ARRIVE][-1] / 1e3 if now.masks else 0.0,
             self._publishers.qos_mismatches(),
+            lost,
         )
         for subject in found.keys() - self._warned:
             self._node.get_logger().warning(found[subject])
@@ -117,4 +132,13 @@ class OutputWatchdog:
             other_types(node, topic, publishers),
             other_transport(node, topic),
             '' if publishers else same_type_topics(node, topic),
+            self._remedy(topic),
         )
+
+    def _remedy(self, topic: str) -> str:
+        if topic == DEPTH and (camera := self._camera()):
+            return f'; {camera.name}: {camera.no_depth}'
+        return REMEDIES.get(topic, '')
+
+    def _camera(self) -> Camera | None:
+        return camera_of(*(self._node.resolve_topic_name(topic) for topic in (RGB, DEPTH)))

@@ -28,9 +28,9 @@ AT_RGB, AT_DEPTH = 'rgb/image (-> /cam/rgb/image)', 'depth/image (-> /cam/depth/
 RATES = 'rgb 30.0 Hz, depth 30.0 Hz, 0 pairs'
 CASES = {
     'publisher': (
-        (RGB, facts('depth/image', publishers=0)),
+        (RGB, facts('depth/image', publishers=0, remedy='; OAK-D: do this')),
         {},
-        f'{AT_DEPTH}: 0 publishers; RealSense: align_depth.enable:=true',
+        f'{AT_DEPTH}: 0 publishers; OAK-D: do this',
     ),
     'QoS': (
         (facts('rgb/image', received=0, incompatible='RELIABILITY'), DEPTH),
@@ -43,6 +43,17 @@ CASES = {
         (RGB, DEPTH),
         {'nearest_gap_ns': 41_000_000, 'slop_s': 0.015},
         f'{RATES}: nearest stamps 41.0 ms apart, sync.slop 15 ms',
+    ),
+    'gap of a known camera': (
+        (RGB, DEPTH),
+        {'nearest_gap_ns': 41_000_000, 'slop_s': 0.015, 'unsynchronised': '; OAK-D: do this'},
+        f'{RATES}: nearest stamps 41.0 ms apart, sync.slop 15 ms; OAK-D: do this',
+    ),
+    'lost images': (
+        (facts('rgb/image', received=3), DEPTH),
+        {'nearest_gap_ns': 900_000_000, 'slop_s': 0.015},
+        f'{AT_RGB}: 0.6 Hz, but rgb/camera_info 30.0 Hz: images are lost in transit; '
+        'set qos.input:=auto, and the Fast DDS profile for the camera',
     ),
     'no gap': ((RGB, DEPTH), {'slop_s': 0.015}, f'{RATES}: no two stamps to compare'),
     'drops': (

@@ -106,8 +106,8 @@ def test_watchdog_suggests_topics_of_the_same_type(ros):
         camera.node.create_publisher(Image, name, 10)
     camera.listen(Image, '/only/heard')
     ros.wait_for_log(
-        'depth/image (-> /cam/depth): 0 publishers; RealSense: align_depth.enable:=true; published '
-        'topics of its type: /cam/depths, /cam/depth/image_rect_raw, /elsewhere/x'
+        'depth/image (-> /cam/depth): 0 publishers; published topics of its type: '
+        '/cam/depths, /cam/depth/image_rect_raw, /elsewhere/x'
     )
     found = [line for line in ros.log() if 'topics of its type' in line]
     assert not any(MASK in line or '/only/heard' in line for line in found)
@@ -117,8 +117,11 @@ NONSENSE = [
     ('max_rate', float('nan'), 'max_rate out of range'),
     ('depth.max', [1.0, 2.0], 'Wrong parameter type, expected'),
     ('overlay.alpha', 7.0, 'overlay.alpha out of range'),
-    ('overlay.alhpa', 0.5, 'declared'),
-    ('device', 'cuda', 'read-only'),
+    ('overlay.alhpa', 0.5, "did you mean 'overlay.alpha'"),
+    ('device', 'cuda', 'device can change only while the node is unconfigured'),
+    ('sync.slop', 0.03, 'sync.slop can change only while the node is unconfigured'),
+    ('image_transport', 'compressed', 'deactivate it and clean it up first'),
+    ('autostart', False, 'read-only'),
 ]
 
 
@@ -148,6 +151,44 @@ def test_messages_and_requests_on_which_rclpy_fails_end_nothing(ros):
     ros.wait_for_log('set_parameters: request rejected: 200')
     camera.send(T0)
     camera.output_at(T0)
+
+
+def set_by_service(ros, camera, **values):
+    """What `ros2 param set` does; names have `__` for a dot."""
+    changes = [
+        Parameter(n.replace('__', '.'), value=v).to_parameter_msg() for n, v in values.items()
+    ]
+    request = SetParameters.Request(parameters=changes)
+    results = ros.call(camera, SetParameters, '/segmentation/set_parameters', request).results
+    assert all(result.successful for result in results), results
+
+
+def test_float_parameters_accept_integers(ros):
+    """`ros2 param set /segmentation depth.max 5` sends an integer."""
+    node, camera = ros.node_and_camera(**QUIET)
+    set_by_service(ros, camera, depth__max=5)
+    assert (node.parameters['depth.max'], type(node.parameters['depth.max'])) == (5.0, float)
+    assert node.get_parameter('depth.max').type_ == Parameter.Type.DOUBLE
+
+
+def test_unconfigured_node_accepts_every_change(ros):
+    node = ros.segmentation(None, autostart=False)
+    options = []
+    node._load_segmenter = lambda *those: options.extend(those) or FakeSegmenter()
+    camera = ros.camera()
+    set_by_service(
+        ros,
+        camera,
+        checkpoint='new.safetensors',
+        sync__slop=0.03,
+        depth__extrinsics=[0, 0, 0, 0, 0, 0, 1],
+        image_transport='compressed',
+    )
+    node.trigger_configure()
+    node.trigger_activate()
+    assert options[0] == 'new.safetensors'
+    assert node.parameters['depth.extrinsics'] == [0.0] * 6 + [1.0]
+    assert node.count_subscribers('/cam/rgb/compressed') == 1
 
 
 def test_parameter_changes_apply_from_the_next_frame(ros):

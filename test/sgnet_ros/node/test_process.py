@@ -23,8 +23,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool, Trigger
 
-from sgnet_core.errors import SgnetError
+from sgnet_core.errors import InputError, SgnetError
 from sgnet_ros.compat.dds_profile import large_image_profile, profile_text
+from sgnet_ros.compat.ros_node import init_ros
 from sgnet_ros.node.process import serve
 from sgnet_ros.replay.mask_subscriber import BEFORE_PAIRING
 
@@ -75,6 +76,7 @@ def statistics(process, number):
     [
         ('checkpoint:=no/such/file.safetensors', ['no/such/file.safetensors']),
         ('sync.slopp:=0.1', ["'sync.slopp'", "'sync.slop'?"]),
+        ('device', ["'-p device'", 'NAME:=VALUE']),
     ],
 )
 def test_wrong_usage_prints_one_line(ros_domain_id, monkeypatch, parameter, words):
@@ -83,7 +85,24 @@ def test_wrong_usage_prints_one_line(ros_domain_id, monkeypatch, parameter, word
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert all(word in err.splitlines()[-1] for word in words)
+    assert err.count(words[0]) == 1
     assert 'Traceback' not in err
+
+
+@pytest.mark.parametrize(
+    ('words', 'text'),
+    [
+        (['-r', 'rgb/image:=/x/'], r"'-r rgb/image:=/x/': names .* do not end with /"),
+        (['-r', '__ns:=a b'], "'-r __ns:=a b': names have letters"),
+        (['--params-file', '/no/x.yaml'], "'--params-file /no/x.yaml': it must be a YAML file"),
+        (['--log-level', 'silly'], 'use debug, info'),
+        (['--bogus'], '--bogus'),
+    ],
+)
+def test_invalid_ros_argument_is_named_in_one_line(words, text):
+    with pytest.raises(InputError, match=text) as raised:
+        init_ros(['--ros-args', *words])
+    assert '\n' not in str(raised.value)
 
 
 @pytest.fixture
@@ -195,7 +214,7 @@ def test_signal_ends_the_node_during_imports(tmp_path, number):
     path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
     process = popen(COMMAND, {**environment(), 'PYTHONPATH': path})
     assert process.stdout.readline() == 'hanging\n'
-    assert ended(process, number) == (-number, '', '')
+    assert ended(process, number) == (0, '', '')
 
 
 def test_serve_adds_one_callback_only(ros):

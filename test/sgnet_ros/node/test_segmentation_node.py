@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
 
 from sgnet_core.errors import ConfigError
+from sgnet_ros.cameras import CAMERAS
 from sgnet_ros.conversions.masks import mask_from_msg
 
 # The default depth of the camera is 0, 0.2, 0.4 ... 4.6 m; 0 is invalid.
@@ -280,7 +281,7 @@ def test_parameters_change_at_run_time(ros):
             'depth',
             {},
             (
-                'depth/image (-> /cam/depth): 0 publishers; RealSense',
+                'depth/image (-> /cam/depth): 0 publishers',
                 'rgb/image (-> /cam/rgb): 1 publisher, no message',
             ),
         ),
@@ -294,6 +295,26 @@ def test_watchdog_reports_cause_and_resolved_topic(ros, missing, parameters, tex
     if missing:
         camera.node.destroy_publisher(getattr(camera, missing))
     ros.wait_for_log(*texts)
+
+
+@pytest.mark.parametrize('camera', CAMERAS)
+def test_watchdog_gives_the_remedies_of_the_camera_in_use(ros, camera):
+    known = CAMERAS[camera]
+    inputs = [f'/robot{topic}' for topic in (known.rgb, known.depth, known.camera_info)]
+    ros.segmentation(FakeSegmenter(), watchdog__timeout=0.2, inputs=inputs)
+    line = ros.wait_for_log(f'/robot{known.depth}): 0 publishers; {known.name}: {known.no_depth}')
+    assert not any(other.name in line for other in CAMERAS.values() if other != known)
+
+
+@pytest.mark.parametrize(
+    'inputs', [('/x', '/d', '/x'), ('/rosout', '/d', '/i'), ('/x', '/segmentation/points', '/i')]
+)
+def test_topic_of_two_types_is_named_in_one_line(ros, inputs):
+    with pytest.raises(
+        ConfigError, match=r'needs \S+/msg/\w+, but \S+ has the same topic with \S+'
+    ):
+        ros.segmentation(FakeSegmenter(), inputs=inputs)
+    assert not any('ERROR' in line for line in ros.log()), 'the command prints the error'
 
 
 def test_missing_subscriber_is_logged_once_and_is_not_a_problem(ros):

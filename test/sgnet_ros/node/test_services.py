@@ -93,6 +93,21 @@ def test_reload_replaces_the_network_between_two_frames(ros, running):
     assert entry == {'id': 0, 'name': 'all', 'rgb': [9, 8, 7]}
 
 
+@pytest.mark.parametrize('state', ['active', 'unconfigured'])
+def test_reload_loads_the_changed_checkpoint(ros, running, state):
+    node, camera, networks = running
+    loaded = []
+    node._load_segmenter = lambda *options: loaded.append(options[0]) or Fewer()
+    if state == 'unconfigured':
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+    change = Parameter('checkpoint', value='new.safetensors')
+    assert node.set_parameters_atomically([change]).successful
+    told = answer(ros, camera, 'reload_model')
+    assert (told.success, told.message, loaded) == (True, 'another fake', ['new.safetensors'])
+    assert node.describe_network()['checkpoint'] == 'new.safetensors'
+
+
 @pytest.mark.parametrize(
     ('error', 'text'),
     [
@@ -129,8 +144,8 @@ def test_masks_and_services_continue_during_reload(ros, running):
     assert not asked.result().success
     assert 'the network was released' in asked.result().message
     assert node.segmenter is None
-    for told in (answer(ros, camera, 'reload_model'), enable(ros, camera, True)):
-        assert (told.success, told.message) == (False, 'no network is loaded; configure the node')
+    told = enable(ros, camera, True)
+    assert (told.success, told.message) == (False, 'no network is loaded; configure the node')
 
 
 def test_save_snapshot_writes_the_published_frame_or_reports_why_not(ros, running, tmp_path):
