@@ -112,7 +112,6 @@ def nodes(context: LaunchContext) -> list[Node]:
         )
         for name, value in values.items()
     }
-    launch_checks.check_executable('sgnet_ros', 'segmentation_node', 'source its workspace')
     if arguments['rviz'] == 'true':
         launch_checks.check_executable('rviz2', 'rviz2', 'set rviz:=false')
     segmentation = Node(

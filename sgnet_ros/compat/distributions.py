@@ -30,6 +30,11 @@ def profile_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return PROFILE_VARIABLES[:1] if has_fast_dds_2 else PROFILE_VARIABLES[1:]
 
 
+def apt_package(package: str, environ: Mapping[str, str]) -> str:
+    """The apt package of a ROS package: `ros-jazzy-rviz2`."""
+    return f'ros-{environ.get("ROS_DISTRO", "DISTRO")}-{package.replace("_", "-")}'
+
+
 def localhost_only(environ: Mapping[str, str]) -> dict[str, str]:
     """Variables that limit ROS to this machine; those of the user are kept."""
     if environ.get('ROS_DISTRO') == 'humble':

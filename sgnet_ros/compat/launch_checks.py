@@ -18,6 +18,7 @@ from typing import Any
 
 from sgnet_core.errors import ConfigError, InputError
 from sgnet_core.io.text_files import parse_yaml, read_yaml
+from sgnet_ros.compat.distributions import apt_package
 
 OWN_LAUNCH_FILES = ('segmentation.launch.py', 'realsense.launch.py', 'evaluate_bag.launch.py')
 OPTIONS_OF_LAUNCH = ('launch-prefix', 'launch-prefix-filter')
@@ -138,9 +139,8 @@ def check_executable(package: str, executable: str, alternative: str) -> None:
         prefix = Path(get_package_prefix(package))
     except (LookupError, OSError, ValueError):
         prefix = None
-    if prefix is None or not (not executable or (prefix / 'lib' / package / executable).exists()):
-        distribution = os.environ.get('ROS_DISTRO', 'DISTRO')
-        apt = f'ros-{distribution}-{package.replace("_", "-")}'
+    if prefix is None or (executable and not (prefix / 'lib' / package / executable).exists()):
+        apt = apt_package(package, os.environ)
         raise InputError(f'{package} is not installed: sudo apt install {apt}, or {alternative}')
 
 
