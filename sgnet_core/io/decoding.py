@@ -8,6 +8,7 @@ before it is decoded, and all errors are `DataError`.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 
 import cv2
@@ -38,7 +39,9 @@ RESTORE = 'restore the file'
 _ORIENTATION = 0x0112
 
 JPEG_START, PNG_START = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
-_JPEG_SCAN, _JPEG_END = b'\xff\xda', b'\xff\xd9'
+_JPEG_SCAN, _JPEG_END = b'\xda', b'\xd9'
+# Stuffed zeros, restart markers, TEM and fill bytes do not begin a segment.
+_JPEG_MARKER = re.compile(rb'\xff([^\x00\x01\xd0-\xd7\xff])', re.DOTALL)
 _READERS: dict[bytes, type[ImageFile]] = {
     JPEG_START: JpegImageFile,
     PNG_START: PngImageFile,
@@ -118,8 +121,11 @@ class EncodedImage:
         if self._reader is JpegImageFile:
             if width * height > MAX_JPEG_PIXELS_PER_BYTE * len(content):
                 raise self._error(f'{len(content)} bytes cannot hold {width}x{height} pixels')
-            if (scans := content.count(_JPEG_SCAN)) > MAX_JPEG_SCANS:
-                raise self._error(f'damaged ({scans} scans)')
+            scans = _jpeg_scans(content, self._header.fp.tell())
+            if scans is None:
+                raise self._error(f'cut off after {len(content)} bytes')
+            if scans > MAX_JPEG_SCANS:
+                raise self._error(f'damaged (more than {MAX_JPEG_SCANS} scans)')
 
     @property
     def orientation(self) -> int:
@@ -163,10 +169,8 @@ class EncodedImage:
 
     def _has_end(self) -> bool:
         """Whether a JPEG or PNG is complete: OpenCV fills the rest with grey without an error."""
-        if self._reader is JpegImageFile:
-            # A thumbnail in the metadata has its own end marker.
-            return self._content.rfind(_JPEG_END) > self._content.rfind(_JPEG_SCAN)
-        return self._reader is not PngImageFile or b'IEND' in self._content
+        end = {JpegImageFile: b'\xff\xd9', PngImageFile: b'IEND'}.get(self._reader, b'')
+        return end in self._content
 
     def _unknown_format(self, convert: str) -> DataError:
         content, remedy = self._content, f'{self._damaged}, or {convert}'
@@ -180,3 +184,17 @@ class EncodedImage:
 
     def _error(self, problem: str) -> DataError:
         return DataError(f'{self.name}: {problem}; {self._damaged}')
+
+
+def _jpeg_scans(content: bytes, at: int) -> int | None:
+    """The number of scans of a JPEG whose first one is at `at`; None if it has no end.
+
+    Thumbnails before it and videos behind it have markers of their own.
+    """
+    scans = 1
+    while scans <= MAX_JPEG_SCANS and (marker := _JPEG_MARKER.search(content, at)):
+        if marker[1] == _JPEG_END:
+            return scans
+        scans += marker[1] == _JPEG_SCAN
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], 'big')
+    return scans if scans > MAX_JPEG_SCANS else None

@@ -105,7 +105,10 @@ def test_limit_is_a_parameter():
         (b'\xff\xd8', 'cut off after 2 bytes'),
         (b'\xff\xd8\xff\xd9', r'damaged \('),
         (jpeg_of(7000, 9000), r'\d+ bytes cannot hold 7000x9000 pixels; restore'),
-        (encoded('.jpg')[:-2] + b'\xff\xda' * 99 + b'\xff\xd9', r'damaged \(100 scans\)'),
+        (
+            encoded('.jpg')[:-2] + b'\xff\xda\0\2' * 64 + b'\xff\xd9',
+            r'damaged \(more than 64 scans\)',
+        ),
         (encoded('.png')[:60] + encoded('.png')[61:], r'damaged \('),
         (b'II*\0\x08\0\0\0', 'damaged or not'),
         (b'BM' + bytes(9), 'damaged or not'),
@@ -125,13 +128,17 @@ def test_other_content_is_one_line(content, problem):
     assert '\n' not in str(caught.value)
 
 
-def test_jpeg_that_ends_behind_its_thumbnail_is_cut_off():
-    thumbnail, content = encoded('.jpg', RGB[:3, :3]), encoded('.jpg')
-    with_thumbnail = b'\xff\xd8\xff\xe1' + struct.pack('>H', len(thumbnail) + 2) + thumbnail
-    with_thumbnail += content[2:]
-    assert EncodedImage('x', with_thumbnail).pixels().shape == RGB.shape
-    with pytest.raises(DataError, match='cut off'):
-        EncodedImage('x', with_thumbnail[:-30])
+@pytest.mark.parametrize('options', [(), EXTENDED_JPEG, (int(cv2.IMWRITE_JPEG_RST_INTERVAL), 1)])
+def test_end_of_a_jpeg_is_that_of_the_image(options):
+    """Not that of a thumbnail before it, nor of a video behind it."""
+    thumbnail, content = encoded('.jpg', RGB[:3, :3]), encoded('.jpg', RGB, *options)
+    content = b'\xff\xd8\xff\xe1' + struct.pack('>H', len(thumbnail) + 2) + thumbnail + content[2:]
+    expected = EncodedImage('x', content).pixels()
+    for behind in (bytes(99), b'\xff\xda' * 99, b'\xff\xd9' * 2):
+        np.testing.assert_array_equal(EncodedImage('x', content + behind).pixels(), expected)
+    for length in range(len(content) - 60, len(content)):
+        with pytest.raises(DataError, match='cut off'):
+            EncodedImage('x', content[:length])
 
 
 @pytest.mark.parametrize(
