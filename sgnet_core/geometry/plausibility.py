@@ -175,19 +175,17 @@ def distortion_px(
 def registration_problems(rgb: CameraIntrinsics, depth: CameraIntrinsics) -> Iterator[Problem]:
     """Depth of another camera, in images that are taken for registered.
 
-    Args:
-        depth: camera of the depth images, which may differ in size.
+    Cameras of different sizes are not compared: one may be that of an earlier mode.
     """
-    same_size = depth.resized(*rgb.size)
     corners = np.array([(u, v) for u in (0, rgb.width - 1) for v in (0, rgb.height - 1)])
-    rays = (corners - (same_size.cx, same_size.cy)) / (same_size.fx, same_size.fy)
+    rays = (corners - (depth.cx, depth.cy)) / (depth.fx, depth.fy)
     seen_at = rays * (rgb.fx, rgb.fy) + (rgb.cx, rgb.cy)
     pixels = float(np.linalg.norm(seen_at - corners, axis=1).max())
-    if pixels > REGISTRATION_PX * _relative_size(rgb):
+    if depth.size == rgb.size and pixels > REGISTRATION_PX * _relative_size(rgb):
         yield Problem(
             'registration',
-            f'the camera_info of depth (fx = {same_size.fx:.4g}, cx = {same_size.cx:.4g}, '
-            f'cy = {same_size.cy:.4g}) is not that of colour (fx = {rgb.fx:.4g}, '
+            f'the camera_info of depth (fx = {depth.fx:.4g}, cx = {depth.cx:.4g}, '
+            f'cy = {depth.cy:.4g}) is not that of colour (fx = {rgb.fx:.4g}, '
             f'cx = {rgb.cx:.4g}, cy = {rgb.cy:.4g}): depth is not registered, by up to '
             f'{pixels:.2g} px',
             REGISTER,

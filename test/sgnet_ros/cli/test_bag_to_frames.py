@@ -53,6 +53,15 @@ def test_frames_and_bag_convert_exactly(bag_path, convert, tiny_samples, tmp_pat
         assert list(one.messages()) == list(other.messages())
 
 
+def test_depth_scale_is_that_of_the_input(tiny_dataset, tiny_samples, convert, tmp_path):
+    arguments = [str(tiny_dataset.root), str(tmp_path / 'bag'), '--depth-scale']
+    assert run_command('sgnet_ros', 'frames_to_bag', [*arguments, '0']) == 2
+    assert run_command('sgnet_ros', 'frames_to_bag', [*arguments, '0.002']) == 0
+    status, frames, _ = convert(tmp_path / 'bag', '--depth-scale', '0.0005', '--png')
+    assert status == 0
+    assert_all_same(frames, tiny_samples)
+
+
 @pytest.mark.parametrize(
     ('options', 'chosen'),
     [
