@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -106,7 +107,10 @@ class BagWriter(AbstractContextManager):
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
+            full = OSError(errno.ENOSPC, str(error)) if 'full' in str(error) else error
+            raise WriteError(self.path, full) from error
+        except OSError as error:
             raise WriteError(self.path, error) from error
 
 

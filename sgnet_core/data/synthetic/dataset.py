@@ -50,7 +50,10 @@ class RoomDataset:
         """
         for valid, message in (
             (1 <= frames <= MAX_FRAMES, f'frames must be 1 to {MAX_FRAMES}, got {frames}'),
-            (min(size) >= 16, f'size must be at least 16x16 (height x width), got {size}'),
+            (
+                min(size) >= 16 and max(size) <= 4096,
+                f'size must be 16x16 to 4096x4096 (height x width), got {size}',
+            ),
             (seed >= 0, f'seed must be 0 or more, got {seed}'),
             (frames_per_room >= 1, f'frames_per_room must be at least 1, got {frames_per_room}'),
             (0 < rate_hz < 1e6, f'rate_hz must be positive, got {rate_hz}'),

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A written bag has the depth, stamps and topics of its frames."""
 
+import errno
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import Writer
 
-from sgnet_core.errors import DataError, InputError
+from sgnet_core.errors import DataError, InputError, WriteError
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
@@ -87,3 +90,16 @@ def test_write_bag_rejects_invalid_arguments(tmp_path, tiny_samples, change, mes
     with pytest.raises(InputError, match=message):
         write_bag(**arguments | change)
     assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_full_disk_is_one_error_with_the_remedy(tmp_path, tiny_samples, monkeypatch, storage):
+    def fail(*arguments):
+        if storage == 'sqlite3':
+            raise sqlite3.OperationalError('database or disk is full')
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Writer, 'write', fail)
+    with pytest.raises(WriteError, match=r'x: cannot be written: .*; free disk space$'):
+        write_bag(tiny_samples, tmp_path / 'x', 10.0, storage=storage)
+    assert list(tmp_path.iterdir()) == []
