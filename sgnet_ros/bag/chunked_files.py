@@ -204,21 +204,22 @@ class McapFile(ChunkedFile):
                 self._describe(data[offset:end])
             offset = end
 
-    def _load(self, chunk: int, offset: int, topic: BagTopic) -> bytes:
+    def _load(self, time_ns: int, chunk: int, offset: int, topic: BagTopic) -> bytes:
         if chunk == _WHOLE_FILE:
             _, length = self._head(offset)
             data, offset = self._read(offset, 9 + length), 0
         else:
             data = self._chunk(chunk)
         opcode, length = _RECORD_HEAD.unpack_from(data, offset)
-        topic_id, _ = _MESSAGE_HEAD.unpack_from(data, offset + 9)
-        if opcode != Opcode.MESSAGE or self._by_id.get(topic_id) != topic:
+        topic_id, found_ns = _MESSAGE_HEAD.unpack_from(data, offset + 9)
+        found = opcode, self._by_id.get(topic_id), found_ns
+        if found != (Opcode.MESSAGE, topic, time_ns):
             raise ValueError(f'the message index is wrong for the chunk at byte {chunk}')
         return data[offset + 31 : offset + 9 + length]
 
 
 _RECORD_HEAD = struct.Struct('<BQ')
-_MESSAGE_HEAD = struct.Struct('<H4xQ')
+_MESSAGE_HEAD = struct.Struct('<H4xq')
 _CHUNK_HEAD = 49
 """Bytes before the records of an uncompressed chunk; bytes 37-40 are the length of the compression
 name, which is empty."""
@@ -293,17 +294,17 @@ class Rosbag1File(ChunkedFile):
             if header['op'] == _CONNECTION:
                 self._add_connection(header, data[body:end])
             elif header['op'] == _MESSAGE:
-                seconds, nanoseconds = struct.unpack('<II', header['time'])
                 topic_id = int.from_bytes(header['conn'], 'little')
-                yield seconds * 1_000_000_000 + nanoseconds, chunk, offset, topic_id
+                yield _time_ns(header), chunk, offset, topic_id
             offset = end
 
-    def _load(self, chunk: int, offset: int, topic: BagTopic) -> bytes:
+    def _load(self, time_ns: int, chunk: int, offset: int, topic: BagTopic) -> bytes:
         data = self._chunk(chunk)
         header, body, end = _record_in(data, offset)
         while header['op'] == _CONNECTION:  # an index can point in front of it
             header, body, end = _record_in(data, end)
-        if self._by_id.get(int.from_bytes(header['conn'], 'little')) != topic:
+        found = self._by_id.get(int.from_bytes(header['conn'], 'little'))
+        if (found, _time_ns(header)) != (topic, time_ns):
             raise ValueError(f'the message index is wrong for the chunk at byte {chunk}')
         return bytes(standard_types().ros1_to_cdr(data[body:end], topic.msgtype))
 
@@ -311,6 +312,11 @@ class Rosbag1File(ChunkedFile):
 _MESSAGE, _BAG_HEADER, _INDEX, _CHUNK, _CHUNK_INFO, _CONNECTION = map(
     bytes, ([2], [3], [4], [5], [6], [7])
 )
+
+
+def _time_ns(header: dict[str, bytes]) -> int:
+    seconds, nanoseconds = struct.unpack('<II', header['time'])
+    return seconds * 1_000_000_000 + nanoseconds
 
 
 def _record_in(data: bytes, start: int) -> tuple[dict[str, bytes], int, int]:

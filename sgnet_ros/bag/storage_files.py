@@ -80,7 +80,7 @@ class StorageFile(ABC):
         for entry in index:
             time_ns, chunk, offset, topic_id = entry.item()
             topic = self._by_id[topic_id]
-            data = self._load(chunk, offset, topic)
+            data = self._load(time_ns, chunk, offset, topic)
             # CDR begins with a zero byte.
             if data[:4] == _ZSTD_MAGIC:
                 data = decompress_zstd(data)
@@ -97,8 +97,8 @@ class StorageFile(ABC):
         """Fill `_by_id`; returns the index (N,) of `ENTRY` up to the first damage, noted."""
 
     @abstractmethod
-    def _load(self, chunk: int, offset: int, topic: BagTopic) -> bytes:
-        """The CDR bytes of a message, or zstd with them in it."""
+    def _load(self, time_ns: int, chunk: int, offset: int, topic: BagTopic) -> bytes:
+        """The CDR bytes of a message, or zstd with them in it; raises if the index is wrong."""
 
 
 class SqliteFile(StorageFile):
@@ -162,8 +162,12 @@ class SqliteFile(StorageFile):
     def _query(self, sql: str, *values: Any) -> sqlite3.Cursor:
         return self._file.execute(sql, values)
 
-    def _load(self, chunk: int, offset: int, topic: BagTopic) -> bytes:
-        return bytes(self._query('SELECT data FROM messages WHERE rowid = ?', offset).fetchone()[0])
+    def _load(self, time_ns: int, chunk: int, offset: int, topic: BagTopic) -> bytes:
+        sql = 'SELECT data FROM messages WHERE rowid = ? AND timestamp = ?'
+        row = self._query(sql, offset, time_ns).fetchone()
+        if row is None or not isinstance(row[0], bytes):  # any column stores any type
+            raise ValueError(f'row {offset} has no message')
+        return row[0]
 
 
 _ROWS = 'SELECT rowid, topic_id, timestamp'

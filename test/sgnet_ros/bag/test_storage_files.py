@@ -271,6 +271,20 @@ def test_every_cut_of_a_sqlite_bag_is_read_to_an_end(tmp_path):
     assert latest > 100
 
 
+@pytest.mark.parametrize('row_id', [1, 2])
+def test_sqlite_row_ids_that_do_not_rise_end_the_bag(tmp_path, row_id):
+    path = write_sqlite(tmp_path / 'a.db3', messages_at(1, 2, 3, 4, 5))
+    data = bytearray(path.read_bytes())
+    # Between row id and data are the six bytes of the record header and the stamp.
+    place = data.index(messages_at(3)[0][2]) - 8
+    assert data[place] == 3
+    data[place] = row_id
+    path.write_bytes(data)
+    times, damage = read(path)
+    assert times == [1, 2][: len(times)]
+    assert f'row {row_id} follows row 2' in damage
+
+
 def test_sqlite_view_with_rows_without_end_is_rejected(tmp_path):
     path = write_sqlite(tmp_path / 'a.db3', [])
     with sqlite3.connect(path) as database:
@@ -290,10 +304,18 @@ def test_zstd_message_of_implausible_size_is_damage(tmp_path):
         assert 'claims more than' in bag.damage
 
 
-def test_message_without_a_header_is_damage(tmp_path):
-    with Bag(write_sqlite(tmp_path / 'a.db3', [*messages_at(1), ('/rgb', 2, b'\0\1\0')])) as bag:
+@pytest.mark.parametrize(
+    ('data', 'damage'),
+    [
+        (b'\0\1\0', 'a message of 3 bytes on /rgb'),
+        (2**40, 'row 2 has no message'),
+        (None, 'row 2 has no message'),
+    ],
+)
+def test_row_without_a_message_is_damage(tmp_path, data, damage):
+    with Bag(write_sqlite(tmp_path / 'a.db3', [*messages_at(1), ('/rgb', 2, data)])) as bag:
         assert len(list(bag.messages())) == 1
-        assert 'message of 3 bytes on /rgb' in bag.damage
+        assert damage in bag.damage
 
 
 SMALL = {
