@@ -61,7 +61,6 @@ OPTIONS = {
 }
 """Other launch arguments -> (default, choices, description)."""
 
-
 ARGUMENTS = {
     **{name: ('', None, f'Input topic of {topic}; empty: by camera.')
        for name, topic in TOPICS.items()},
@@ -71,8 +70,6 @@ ARGUMENTS = {
     **OPTIONS,
 }  # fmt: skip
 """Launch argument -> (default, choices, description)."""
-
-PREFIX = launch_checks.process_prefix()
 
 
 def declare_arguments() -> list[DeclareLaunchArgument]:
@@ -125,7 +122,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         output='screen',
         emulate_tty=True,
-        prefix=PREFIX,
+        prefix=launch_checks.process_prefix(delay_sigint=True),
     )
     # The topics of the configuration file are those of a node without a namespace.
     outputs = [f'/segmentation/{name}' for name in ('overlay', 'color', 'points')]
@@ -137,7 +134,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         arguments=['-d', str(CONFIG / 'segmentation.rviz'), '-f', frame],
         remappings=[(topic, [LaunchConfiguration('namespace'), topic]) for topic in outputs],
         condition=IfCondition(LaunchConfiguration('rviz')),
-        prefix=PREFIX,
+        prefix=launch_checks.process_prefix(),
     )
     return [segmentation, rviz]
 

@@ -31,8 +31,9 @@ INPUTS = ('rgb/image', 'depth/image', 'rgb/camera_info', 'depth/camera_info')
 # launch_ros removes the parameter files that it makes, so the node has to read them.
 NODE = """\
 #!{python}
-import json, os, pathlib, sys, time
+import json, os, pathlib, signal, sys, time
 import yaml
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 words = sys.argv[1:]
 files = [words[i + 1] for i, word in enumerate(words) if word == '--params-file']
 parameters = [yaml.safe_load(pathlib.Path(name).read_text()) for name in files]

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from functools import partial
+from itertools import pairwise
 from typing import NoReturn
 
 from sgnet_core.cli.options import add_options
+from sgnet_core.errors import ConfigError
 from sgnet_core.io.files import check_json_destination
 from sgnet_ros.compat.signals import exit_now, exit_within
 
@@ -49,6 +52,7 @@ def _run(args: argparse.Namespace) -> None:
     import rclpy
     from rclpy.utilities import get_rmw_implementation_identifier
 
+    from sgnet_ros.compat.launch_checks import check_parameter_file
     from sgnet_ros.compat.ros_node import init_ros
     from sgnet_ros.node.process import serve
     from sgnet_ros.node.segmentation_node import SegmentationNode
@@ -59,6 +63,12 @@ def _run(args: argparse.Namespace) -> None:
         node = SegmentationNode(Segmenter.from_checkpoint)
         middleware = get_rmw_implementation_identifier()
         node.get_logger().info(profile_text(os.environ, middleware))
+        for option, path in pairwise(sys.argv):
+            if option == '--params-file':
+                try:
+                    check_parameter_file(path, node.get_fully_qualified_name())
+                except ConfigError as error:  # it may be for all nodes of a robot
+                    node.get_logger().warning(str(error))
         serve(node, args.json)
     finally:
         rclpy.try_shutdown()

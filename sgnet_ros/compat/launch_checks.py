@@ -144,6 +144,13 @@ def check_executable(package: str, executable: str, alternative: str) -> None:
         raise InputError(f'{package} is not installed: sudo apt install {apt}, or {alternative}')
 
 
-def process_prefix() -> str:
-    """The words before a command that end its process if launch ends or fails in any way."""
-    return 'setpriv --pdeathsig TERM' if shutil.which('setpriv') else ''
+def process_prefix(delay_sigint: bool = False) -> str:
+    """The words before a command that end its process if launch ends or fails in any way.
+
+    Args:
+        delay_sigint: SIGINT waits until the process uses `exit_within`. Python alone would end with
+            a traceback while it starts.
+    """
+    if not shutil.which('setpriv'):
+        return ''
+    return 'setpriv --pdeathsig TERM' + (' env --block-signal=INT' if delay_sigint else '')

@@ -60,6 +60,8 @@ def exit_within(grace_s: float, force_exit: Callable[[], None]) -> Iterator[thre
     with reader, _handled(lambda signum, frame: None):
         before = signal.set_wakeup_fd(writer.fileno())
         thread.start()
+        # The launch file blocks SIGINT for the start of the process.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         try:
             yield stop
         finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sgnet_core.cli.options import add_options, check_positive, parse_camera
 from sgnet_core.errors import InputError
 from sgnet_ros.bag.options import frame_topics, parse_pose
+from sgnet_ros.compat.launch_checks import check_parameter_file
 
 if TYPE_CHECKING:
     from sgnet_ros.replay.session import ReplayConfig
@@ -52,8 +53,8 @@ def check_online_options(args: argparse.Namespace) -> None:
         if given:
             raise InputError(f'--{given.replace("_", "-")} needs --live')
     check_positive(args, 'rate')
-    if args.params_file is not None and not args.params_file.is_file():
-        raise InputError(f'no parameter file at {args.params_file}; give a YAML file')
+    if args.params_file is not None:
+        check_parameter_file(args.params_file, '/segmentation')
     if args.node is None:
         return
     if not args.node.startswith('/'):

@@ -217,6 +217,12 @@ def test_signal_ends_the_node_during_imports(tmp_path, number):
     assert ended(process, number) == (0, '', '')
 
 
+def test_signal_at_the_start_of_the_process_waits_for_its_handler():
+    """As the launch files start the node; Python itself would end with a traceback."""
+    process = popen(['env', '--block-signal=INT', *COMMAND], environment())
+    assert ended(process, signal.SIGINT) == (0, '', '')
+
+
 def test_serve_adds_one_callback_only(ros):
     """As many callbacks as messages on the future of failure were 95 MB an hour."""
 

@@ -306,6 +306,22 @@ def test_watchdog_gives_the_remedies_of_the_camera_in_use(ros, camera):
     assert not any(other.name in line for other in CAMERAS.values() if other != known)
 
 
+def test_lost_images_are_named_although_some_masks_come(ros):
+    node, camera = ros.node_and_camera(watchdog__timeout=3600.0)
+    for count in range(1, 13):
+        camera.info.publish(CameraInfo(width=6, height=4, k=[5.0, 0, 2, 0, 5, 2, 0, 0, 1]))
+
+        def received(count=count):
+            return node.counters.counts().received.get('camera_info') == count
+
+        ros.spin_until(received, 'camera_info')
+    camera.send(T0)
+    ros.spin_until(lambda: node.counters.counts().masks == 1, 'the mask')
+    node._watchdog._check()
+    line = ros.wait_for_log('images are lost in transit', 'qos.input:=auto')
+    assert 'rgb/image (-> /cam/rgb)' in line
+
+
 @pytest.mark.parametrize(
     'inputs', [('/x', '/d', '/x'), ('/rosout', '/d', '/i'), ('/x', '/segmentation/points', '/i')]
 )

@@ -233,7 +233,7 @@ def test_bag_without_pairs_is_rejected(bag_path, evaluate_bag, tmp_path):
         ('--rate 2', '--rate needs --live'),
         ('--lossless', '--lossless needs --live'),
         ('--live --rate 0', '--rate must be above 0'),
-        ('--live --params-file /no/file.yaml', 'no parameter file at /no/file.yaml'),
+        ('--live --params-file /no/file.yaml', '/no/file.yaml cannot be read'),
         ('--live --node segmentation', '--node must begin with /'),
         ('--live --node /a --device cpu', 'is for a node that is started'),
         ('--live --param max_rate=5', '--param must be NAME:=VALUE'),
