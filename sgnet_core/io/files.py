@@ -40,9 +40,9 @@ def write_file(path: Path, content: bytes | memoryview | str, durable: bool = Fa
 def atomic_write(path: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a path for a file or folder; what the block creates there replaces `path`.
 
-    An error in the block leaves `path` as it is. Of folders, only an empty one is replaced. If the
-    system does not allow that (a mount point, or a parent that is not writable), the empty folder
-    itself is yielded.
+    An error in the block leaves `path` as it is. Of folders, only an empty one is replaced. One
+    that cannot be replaced is yielded itself: a mount point, the current folder, a link to a
+    folder, and a folder in one that is not writable.
 
     Args:
         durable: make the content survive a power failure, once `path` exists.
@@ -50,7 +50,7 @@ def atomic_write(path: Path, durable: bool = False) -> Iterator[Path]:
     Raises:
         WriteError: the disk is full, `path` is a folder with files, or cannot be written to.
     """
-    if path.is_dir() and (path.is_mount() or not os.access(path.absolute().parent, os.W_OK)):
+    if path.is_dir() and _stays(path):
         yield path
         return
     with ExitStack() as stack:
@@ -81,6 +81,13 @@ def check_new_folder(path: Path) -> None:
         _remove_leftovers(path)
     if any(path.iterdir()) if path.is_dir() else os.path.lexists(path):
         raise InputError(f'{path}: not an empty folder; delete it or choose another one')
+
+
+def _stays(folder: Path) -> bool:
+    """Whether another folder cannot take the place of this one."""
+    place = folder.resolve()
+    in_use = folder.is_symlink() or folder.is_mount() or place == Path.cwd()
+    return in_use or not os.access(place.parent, os.W_OK)
 
 
 @contextmanager

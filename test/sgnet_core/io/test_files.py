@@ -132,11 +132,23 @@ def test_folder_replaces_an_empty_one_only(tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_mount_point_is_written_in_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(Path, 'is_mount', lambda path: path == tmp_path)
-    with atomic_write(tmp_path) as folder:
-        write_file(folder / 'a', '')
-    assert [path.name for path in tmp_path.iterdir()] == ['a']
+@pytest.mark.parametrize('kind', ['mount', 'current', 'link'])
+def test_folder_that_cannot_be_replaced_is_written_in_place(tmp_path, monkeypatch, kind):
+    folder = given = tmp_path / 'out'
+    folder.mkdir()
+    if kind == 'mount':
+        monkeypatch.setattr(Path, 'is_mount', lambda path: path == folder)
+    elif kind == 'current':
+        monkeypatch.chdir(folder)
+        given = Path()
+    else:
+        given = tmp_path / 'link'
+        given.symlink_to(folder)
+    identity = folder.stat().st_ino
+    with atomic_write(given) as path:
+        write_file(path / 'a', '')
+    assert (folder / 'a').exists()
+    assert folder.stat().st_ino == identity
 
 
 def test_error_names_the_final_file_and_the_remedy(tmp_path, file_size_limit):
