@@ -7,6 +7,7 @@ import argparse
 import logging
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,15 @@ def image_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def seed(text: str) -> int:
-    """The type of an argument that seeds random numbers."""
-    if not re.fullmatch(r'\d{1,18}', text):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 0 to 10^18 - 1')
-    return int(text)
+def up_to(most: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from 0 to `most`."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r'\d{1,19}', text) or int(text) > most:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 0 to {most}')
+        return int(text)
+
+    return number
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -57,8 +62,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
     'device': {'default': 'auto', 'help': 'auto (default), cpu, cuda or cuda:N'},
     'precision': {'default': 'auto', 'help': 'auto (default), fp32, fp16 or bf16'},
     'backend': {'default': 'auto', 'help': 'auto (default), torch or onnxruntime'},
-    'workers': {'type': int, 'default': 1, 'metavar': 'N', 'help': 'loader processes (default: 1)'},
-    'seed': {'type': seed, 'default': 0, 'metavar': 'N', 'help': 'random seed (default: 0)'},
+    'workers': {
+        'type': up_to(256),
+        'default': 1,
+        'metavar': 'N',
+        'help': 'loader processes (default: 1)',
+    },
+    'seed': {
+        'type': up_to(2**63 - 1),
+        'default': 0,
+        'metavar': 'N',
+        'help': 'random seed (default: 0)',
+    },
     'png': {'action': 'store_true', 'help': 'write colour as PNG (lossless) instead of JPEG'},
     'out': {'type': Path, 'metavar': 'DIR', 'help': 'output folder'},
     'json': {'metavar': 'FILE', 'help': 'write the results as JSON to FILE (- = standard output)'},

@@ -22,7 +22,11 @@ OPTIMIZERS = ('adamw', 'sgd')
 _RULES = (
     ('optimizer', OPTIMIZERS.__contains__, f'one of {", ".join(OPTIMIZERS)}'),
     ('depth_fill', DEPTH_FILLS.__contains__, f'one of {", ".join(DEPTH_FILLS)}'),
-    ('epochs batch_size evaluate_every learning_rate', lambda value: value > 0, 'above 0'),
+    (
+        'epochs batch_size evaluate_every learning_rate',
+        lambda value: 0 < value <= 1_000_000,
+        'above 0, up to 1000000',
+    ),
     (
         'frozen_blocks auxiliary_weight backbone_rate_factor warmup_epochs weight_decay',
         lambda value: value >= 0,

@@ -6,13 +6,13 @@ import math
 import os
 import subprocess
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from sgnet_core.cli.options import check_positive, image_size
+from sgnet_core.cli.options import add_options, check_positive, image_size
 from sgnet_core.cli.runner import run_command
 from sgnet_core.errors import InputError
 from sgnet_core.io.files import check_json_destination, write_json
@@ -71,6 +71,16 @@ def test_full_disk_under_standard_output_is_one_line():
         run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert run.returncode == 1
     assert run.stderr == 'info: [Errno 28] No space left on device; free disk space\n'
+
+
+@pytest.mark.parametrize('option', ['--seed', '--workers'])
+@pytest.mark.parametrize('text', ['-1', '1.5', str(2**63), '9' * 5000])
+def test_numbers_out_of_range_are_usage_errors(capsys, option, text):
+    parser = ArgumentParser()
+    add_options(parser, 'seed', 'workers')
+    with pytest.raises(SystemExit):
+        parser.parse_args([f'{option}={text}'])
+    assert f'{option}: {text!r} is not a whole number from 0 to' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

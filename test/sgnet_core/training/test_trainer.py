@@ -223,6 +223,7 @@ def test_frozen_blocks_do_not_change(training):
         ('[1, 2]', 'must be a mapping'),
         (f'seed: {10**30}', 'line 1: .*is not a valid int of 64 bits'),
         (f'seed: {2**63}', 'seed must be at least 0 and below 2'),
+        (f'epochs: {10**9}', 'epochs must be above 0, up to 1000000'),
         (f'loss_stride: {10**6}', 'loss_stride must be from 1 to 32'),
         (f'crop_size: [{2**40}, 32]', 'crop_size must be multiples of 32 up to 8192'),
         ('learning_rate: .inf', 'learning_rate must be finite'),

@@ -114,6 +114,12 @@ def test_counts_of_metadata_are_compared(split_bag, listed, counts, damage):
     assert re.search(damage, found)
 
 
+def test_names_in_metadata_lead_to_no_other_folder(split_bag, tmp_path):
+    write_sqlite(tmp_path / 'other' / 'secret.db3', messages_at(99))
+    write_metadata(split_bag, ['../other/secret.db3', '/etc/hostname', '..', ''], (24, 0))
+    assert read(split_bag)[0] == list(TIMES)
+
+
 @pytest.mark.parametrize(
     'text', ['', '[', 'a: 2001-99-99', 'a: !!int x', '[\n' * 5000, 'rosbag2_bagfile_information: 1']
 )
