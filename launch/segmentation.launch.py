@@ -89,6 +89,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         or (getattr(camera, name.removesuffix('_topic')) if camera else topic)
         for name, topic in TOPICS.items()
     }
+    launch_checks.check_names({name: arguments[name] for name in (*TOPICS, 'namespace')})
     files = [CONFIG / 'segmentation.yaml']
     files += [CONFIG / f'{arguments["camera"]}.yaml'] if camera else []
     if arguments['params_file']:

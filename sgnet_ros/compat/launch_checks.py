@@ -25,6 +25,7 @@ OPTIONS_OF_LAUNCH = ('launch-prefix', 'launch-prefix-filter')
 """Launch configurations that `ros2 launch` sets for its options."""
 SIMILARITY = 0.8
 LAUNCH_FILE = re.compile(r'(?!.*:=).*launch\.(py|xml|ya?ml)')
+NAME = re.compile(r'(~/|/)?[a-zA-Z_{]\w*}?(/[a-zA-Z_{]\w*}?)*|/?')
 CHECKED = 'sgnet_ros_arguments_checked'
 
 
@@ -59,6 +60,16 @@ def check_arguments(
     for name, (other, value) in needs.items():
         if name in typed and given[other] != value:
             raise InputError(f'launch argument {name} has no effect without {other}:={value}')
+
+
+def check_names(names: Mapping[str, str]) -> None:
+    """Raise InputError unless each launch argument is a valid topic or namespace."""
+    for argument, name in names.items():
+        if not NAME.fullmatch(name):
+            raise InputError(
+                f'launch argument {argument}: {name!r} is not a valid name; use letters, digits, _ '
+                'and single /, and no / at the end'
+            )
 
 
 def node_defaults(file: Path) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def init_ros(args: list[str] | None = None) -> None:
         if found:
             kind, argument, reason = found.groups()
             rule = RULES.get(kind, reason)
-            raise InputError(f'invalid ROS argument {argument!r}: {rule} ({reason})') from error
+            rule += f' ({reason})' if kind == 'params file' else ''
+            raise InputError(f'invalid ROS argument {argument!r}: {rule}') from error
         raise InputError(f'ROS cannot start: {text}') from error
 
 
