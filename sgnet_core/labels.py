@@ -150,7 +150,8 @@ def label_set_of(class_names: Iterable[str]) -> LabelSet:
     for known in LABEL_SETS.values():
         if known.class_names == names:
             return known
-    return LabelSet('custom', names, _custom_palette(names))
+    # The set refuses more names; their colours would take minutes.
+    return LabelSet('custom', names, _custom_palette(names[:MAX_CLASSES]))
 
 
 def _custom_palette(names: tuple[str, ...]) -> np.ndarray:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files: images, JSON, atomic replacement."""
+"""Files: images, text, YAML, JSON, names inside a folder, atomic replacement."""

@@ -136,6 +136,7 @@ def test_custom_palette_of_any_size_has_distinct_colours(count):
     [
         ((), '0 classes given'),
         (tuple(map(str, range(256))), '256 classes given'),
+        (tuple(map(str, range(200_000))), '200000 classes given'),
         (('wall', 'floor', 'wall'), "'wall' is given twice"),
         (('wall', ''), 'class 1 has an empty name'),
     ],
