@@ -115,7 +115,7 @@ def evaluator(context: LaunchContext) -> list[Node]:
             output='screen',
             emulate_tty=True,
             sigterm_timeout=REPORT_TIMEOUT_S,
-            prefix=launch_checks.process_prefix(),
+            prefix=launch_checks.process_prefix(context, 'evaluate_bag'),
             on_exit=[Shutdown(reason='the evaluation has ended')],
         )
     ]

@@ -123,7 +123,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         output='screen',
         emulate_tty=True,
-        prefix=launch_checks.process_prefix(delay_sigint=True),
+        prefix=launch_checks.process_prefix(context, 'segmentation_node', delay_sigint=True),
     )
     # The topics of the configuration file are those of a node without a namespace.
     outputs = [f'/segmentation/{name}' for name in ('overlay', 'color', 'points')]
@@ -135,7 +135,7 @@ def nodes(context: LaunchContext) -> list[Node]:
         arguments=['-d', str(CONFIG / 'segmentation.rviz'), '-f', frame],
         remappings=[(topic, [LaunchConfiguration('namespace'), topic]) for topic in outputs],
         condition=IfCondition(LaunchConfiguration('rviz')),
-        prefix=launch_checks.process_prefix(),
+        prefix=launch_checks.process_prefix(context, 'rviz2'),
     )
     return [segmentation, rviz]
 

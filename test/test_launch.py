@@ -38,6 +38,7 @@ words = sys.argv[1:]
 files = [words[i + 1] for i, word in enumerate(words) if word == '--params-file']
 parameters = [yaml.safe_load(pathlib.Path(name).read_text()) for name in files]
 record = dict(words=words, files=files, parameters=parameters)
+record['prefixed'] = os.environ.get('PREFIXED')
 me = pathlib.Path(sys.argv[0])
 me.with_suffix('.json').write_text(json.dumps(record))
 # The end of one process ends the others: NAME waits for the file.
@@ -265,6 +266,13 @@ def test_params_file_without_parameters_of_the_node_is_refused(robot, tmp_path, 
     error = robot.refusal('segmentation.launch.py', **arguments)
     assert 'my.yaml' in error
     assert words in error
+
+
+@pytest.mark.parametrize(('pattern', 'applies'), [('.*', True), ('seg', True), ('rviz', False)])
+def test_launch_prefix_applies_to_the_node(robot, pattern, applies):
+    options = {'launch-prefix': 'env PREFIXED=yes', 'launch-prefix-filter': pattern}
+    robot.launch('segmentation.launch.py', **options)
+    assert (robot.started()['prefixed'] == 'yes') is applies
 
 
 @pytest.mark.parametrize(

@@ -155,13 +155,17 @@ def check_executable(package: str, executable: str, alternative: str) -> None:
         raise InputError(f'{package} is not installed: sudo apt install {apt}, or {alternative}')
 
 
-def process_prefix(delay_sigint: bool = False) -> str:
+def process_prefix(context: Any, executable: str, delay_sigint: bool = False) -> str:
     """The words before a command that end its process if launch ends or fails in any way.
 
+    The option `--launch-prefix` of launch follows them; a prefix of its own would replace it.
+
     Args:
+        context: a `launch.LaunchContext`.
         delay_sigint: SIGINT waits until the process uses `exit_within`. Python alone would end with
             a traceback while it starts.
     """
-    if not shutil.which('setpriv'):
-        return ''
-    return 'setpriv --pdeathsig TERM' + (' env --block-signal=INT' if delay_sigint else '')
+    words = ['setpriv --pdeathsig TERM'] if shutil.which('setpriv') else []
+    words += ['env --block-signal=INT'] if words and delay_sigint else []
+    prefix, pattern = (context.launch_configurations.get(name, '') for name in OPTIONS_OF_LAUNCH)
+    return ' '.join([*words, *([prefix] if re.match(pattern, executable) else [])])
