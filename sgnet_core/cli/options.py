@@ -115,7 +115,8 @@ def check_positive(args: argparse.Namespace, *names: str) -> None:
             continue
         bound = 'at least 1' if isinstance(value, int) else 'above 0'
         if value > 0:
-            bound = f'from {MIN_NUMBER:g} to {MAX_NUMBER:g}'
+            lowest = 1 if isinstance(value, int) else MIN_NUMBER
+            bound = f'from {lowest:g} to {MAX_NUMBER:g}'
         raise InputError(f'--{name.replace("_", "-")} must be {bound}, got {value}')
 
 
