@@ -94,10 +94,11 @@ class Robot:
     def run(self, name: str, **arguments: str) -> subprocess.CompletedProcess:
         """`ros2 launch`, with all output in stdout."""
         program = str(REPOSITORY / 'test' / 'fake_launch.py')
+        path = os.pathsep.join([str(REPOSITORY), *sys.path])
         words = [str(REPOSITORY / 'launch' / name), *(f'{n}:={v}' for n, v in arguments.items())]
         return subprocess.run(
             [sys.executable, program, *words],
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(REPOSITORY), *sys.path])},
+            env={**os.environ, 'PYTHONPATH': path, 'TMPDIR': str(self.prefix)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
