@@ -52,6 +52,7 @@ TRANSITIONS = {
     'configure': Transition.TRANSITION_CONFIGURE,
     'activate': Transition.TRANSITION_ACTIVATE,
 }
+CHANGED_PARAMETERS = [item for item in NODE_PARAMETERS if item.name != 'snapshot.folder']
 SERVICES = {
     'change_state': ChangeState,
     'get_state': GetState,
@@ -239,7 +240,7 @@ class Soak:
             self._spin_until(lambda: False, PAUSE_S)
 
     def _change_parameter(self) -> None:
-        changed = self._rng.choice(NODE_PARAMETERS)
+        changed = self._rng.choice(CHANGED_PARAMETERS)
         value = self._rng.choice(_values(changed))
         clock = Parameter('use_sim_time', value=self._rng.random() < 0.5)
         change = self._rng.choice((Parameter(changed.name, value=value), clock))
@@ -291,7 +292,7 @@ class Soak:
 
     def _recover(self) -> None:
         """Reset the parameters and wait for a mask of a valid camera."""
-        dynamic = [item for item in NODE_PARAMETERS if item.dynamic]
+        dynamic = [item for item in CHANGED_PARAMETERS if item.dynamic]
         self._set_parameters(
             *(Parameter(item.name, value=item.default) for item in dynamic),
             Parameter('use_sim_time', value=False),

@@ -20,6 +20,7 @@ from typing import NoReturn
 from sgnet_core.cli.options import add_options
 from sgnet_core.errors import ConfigError
 from sgnet_core.io.files import check_json_destination
+from sgnet_core.runtime.malloc_tuning import use_one_heap
 from sgnet_ros.compat.signals import exit_now, exit_within
 
 GRACE_S = 0.001
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> NoReturn:
     """Run the node until it is stopped, then exit."""
+    use_one_heap()  # before there are threads
     # Until the node handles signals itself, they end the process at once: an import may replace
     # an exception.
     with exit_within(GRACE_S, partial(exit_now, 0)):
