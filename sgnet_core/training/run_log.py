@@ -133,10 +133,10 @@ def _records(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     records = []
-    for line in path.read_text().splitlines():
-        # A killed run can leave an incomplete line.
-        with suppress(ValueError):
+    for line in path.read_text(errors='replace').splitlines():
+        # A killed run can leave an incomplete line, a disk other bytes.
+        with suppress(ValueError, RecursionError):
             record = json.loads(line)
-            if isinstance(record, dict) and 'epoch' in record:
+            if isinstance(record, dict) and isinstance(record.get('epoch'), int):
                 records.append(record)
     return records

@@ -56,7 +56,9 @@ def test_log_epoch_writes_a_line_and_a_point_of_each_curve(tmp_path, caplog):
     }
 
 
-@pytest.mark.parametrize('incomplete', ['', '{"epoch": 3, "lo', '[1]\n'])
+@pytest.mark.parametrize(
+    'incomplete', ['', '{"epoch": 3, "lo', '[1]\n', '{"epoch": "one"}\n', '\udcff\n', '[' * 9999]
+)
 def test_resume_removes_later_epochs_and_incomplete_lines(tmp_path, incomplete):
     """A killed run can leave a log that is ahead of the training state."""
     with closing(RunLog(tmp_path, epochs=4, images=12)) as log:
@@ -65,7 +67,7 @@ def test_resume_removes_later_epochs_and_incomplete_lines(tmp_path, incomplete):
     # TensorBoard sorts event files by name: the second, then a counter without leading zeros.
     (events,) = (tmp_path / 'tensorboard').glob('events.out.tfevents.*')
     events.rename(events.with_name('events.out.tfevents.0'))
-    with (tmp_path / 'log.jsonl').open('a') as file:
+    with (tmp_path / 'log.jsonl').open('a', errors='surrogateescape') as file:
         file.write(incomplete)
     with closing(RunLog(tmp_path, epochs=4, images=12, done=1)) as log:
         assert [record['epoch'] for record in records(tmp_path)] == [1]
