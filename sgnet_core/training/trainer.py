@@ -26,6 +26,7 @@ from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.errors import ConfigError, DataError, SgnetError
 from sgnet_core.evaluation import PROTOCOL, evaluate
 from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.io.files import write_file
 from sgnet_core.labels import label_set_of
 from sgnet_core.model.sgnet import SGNet
 from sgnet_core.runtime.device import PRECISIONS, resolve_device
@@ -122,8 +123,7 @@ class Trainer:
         )  # fmt: skip
         run_log = None
         if self.distributed.is_main:
-            self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / 'train.yaml').write_text(yaml.safe_dump(as_plain(config)))
+            write_file(self.out / 'train.yaml', yaml.safe_dump(as_plain(config)))
             images = len(self.crops) // config.batch_size * config.batch_size
             run_log = RunLog(self.out, config.epochs, images, self.epoch)
         weights = class_weights(self.train_data, config.class_weight_exponent)
