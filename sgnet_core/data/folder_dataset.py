@@ -187,7 +187,8 @@ def ids_on_disk(root: Path, pattern: str) -> tuple[str, ...]:
     """The ids whose files match `pattern` under `root`, in natural order."""
     first, *rest = pattern.split('{id}')
     expression = re.escape(first) + '(?P<id>[^/]+)' + '(?P=id)'.join(map(re.escape, rest))
-    files = root.glob('*'.join(map(glob.escape, (first, *rest))))
+    # Two stars in a row, of ids side by side, would mean folders.
+    files = root.glob(re.sub(r'\*+', '*', '*'.join(map(glob.escape, (first, *rest)))))
     matches = (re.fullmatch(expression, file.relative_to(root).as_posix()) for file in files)
     return tuple(sorted((match['id'] for match in matches if match), key=natural_order))
 

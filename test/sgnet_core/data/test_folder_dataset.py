@@ -202,12 +202,13 @@ def test_ids_are_in_natural_order(tiny_dataset):
     assert FolderDataset(tiny_dataset.root).ids == ('3', '4', '9', '10', '100')
 
 
-def test_patterns_accept_glob_and_format_characters(tiny_dataset):
+@pytest.mark.parametrize('between', ['-', ''])
+def test_patterns_accept_glob_and_format_characters(tiny_dataset, between):
     folder = tiny_dataset.root / 'shots [1] {x}'
     folder.mkdir()
     for file in (tiny_dataset.root / 'image').iterdir():
-        file.rename(folder / f'{file.stem}-{file.stem}.png')
-    edit_yaml(tiny_dataset.root, image='shots [1] {x}/{id}-{id}.png')
+        file.rename(folder / f'{file.stem}{between}{file.stem}.png')
+    edit_yaml(tiny_dataset.root, image=f'shots [1] {{x}}/{{id}}{between}{{id}}.png')
     assert FolderDataset(tiny_dataset.root).ids == ('0', '1', '2', '3', '4')
 
 
