@@ -55,7 +55,8 @@ def positions(variant: str, size: Size) -> list[Position]:
             found.append(Position(names[conv], *map(tuple, shapes), dict(conv.window)))
             return geometry
 
-        network.guided_forward(torch.empty(1, 3, *network_size(size)), record)
+        image, spatial = (torch.empty(1, n, *network_size(size)) for n in (3, channels))
+        network.guided_forward(image, spatial, record)
     return found
 
 

@@ -219,7 +219,11 @@ def test_signal_ends_the_node_during_imports(tmp_path, number):
 
 def test_signal_at_the_start_of_the_process_waits_for_its_handler():
     """As the launch files start the node; Python itself would end with a traceback."""
-    process = popen(['env', '--block-signal=INT', *COMMAND], environment())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it
+    try:
+        process = popen(COMMAND, environment())
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     assert ended(process, signal.SIGINT) == (0, '', '')
 
 
