@@ -20,7 +20,7 @@ POLY_POWER = 0.9
 SGD_MOMENTUM = 0.9
 VIT_LAYER_DECAY = 0.85
 """Factor of the learning rate from one block of a vision transformer to the block before it."""
-VIT_NEW_LAYERS = ('backbone.stem', 'backbone.spatial_norm', 'backbone.norms')
+VIT_NEW_LAYERS = ('backbone.stem.', 'backbone.spatial_norm', 'backbone.norms')
 """Layers of the transformer that use the learning rate of the head."""
 
 
@@ -63,8 +63,12 @@ def _rate_factor(network: SGNet, name: str, config: TrainConfig) -> float:
         return 1.0
     if not isinstance(network.backbone, VisionTransformer):
         return config.backbone_rate_factor
-    blocks = len(network.backbone.blocks)
-    block = int(name.split('.')[2]) + 1 if name.startswith('backbone.blocks.') else 0
+    blocks, block = len(network.backbone.blocks), 0
+    if name.startswith('backbone.blocks.'):
+        block = int(name.split('.')[2]) + 1
+    elif name.startswith('backbone.stem_embedding'):
+        # It adds to the pretrained tokens: at the rate of the head, a few steps outweigh them.
+        block = blocks
     return config.backbone_rate_factor * VIT_LAYER_DECAY ** (blocks - block)
 
 

@@ -37,7 +37,8 @@ def test_rates_of_a_vision_transformer_fall_from_block_to_block():
         for parameter in group['params']
     }
     backbone = network.backbone
-    assert rates[network.head.classifier.weight] == rates[backbone.stem_embedding.weight] == 1
+    assert rates[network.head.classifier.weight] == rates[backbone.stem[0].weight] == 1
+    assert rates[backbone.stem_embedding.weight] == 0.5
     of_blocks = [rates[block.fc1.weight] for block in backbone.blocks]
     assert of_blocks[-1] == 0.5
     assert of_blocks == pytest.approx([0.5 * 0.85**i for i in range(11, -1, -1)])
