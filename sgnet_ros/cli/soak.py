@@ -22,15 +22,10 @@ from sgnet_core.io.files import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add('--minutes', type=float, default=30.0, metavar='N', help='duration (default: 30)')
-    add(
-        '--stand-in',
-        type=float,
-        metavar='MS',
-        help='replace the network by a fake one that takes MS milliseconds and no CPU time',
+    parser.add_argument(
+        '--minutes', type=float, default=30.0, metavar='N', help='duration (default: 30)'
     )
-    add_options(parser, 'checkpoint', 'device', 'seed')
+    add_options(parser, 'stand-in', 'checkpoint', 'device', 'seed')
     add_options(parser, 'out', help='folder for soak.json and the logs (default: none are kept)')
 
 
