@@ -79,14 +79,16 @@ def learning_rate_factor(epoch: float, config: TrainConfig) -> float:
 
 
 def ema_update(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """Exponential moving average for `AveragedModel`, a plain mean in the first steps.
+    """Exponential moving average for `AveragedModel`, over fewer steps at the start of a run.
 
-    A constant `decay` would give too much weight to the first step.
+    In the first steps the decay is (1 + steps) / (10 + steps), as in TensorFlow's
+    `ExponentialMovingAverage`. A constant `decay` or a plain mean would keep the untrained head in
+    the average for epochs.
     """
 
     def update(averages: list[Tensor], values: list[Tensor], count: Tensor) -> None:
         steps = int(count)
-        get_ema_multi_avg_fn(min(decay, steps / (steps + 1)))(averages, values, count)
+        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averages, values, count)
 
     return update
 

@@ -45,15 +45,14 @@ def test_rates_of_a_vision_transformer_fall_from_block_to_block():
     assert rates[backbone.patch_embedding.weight] == pytest.approx(0.5 * 0.85**12)
 
 
-def test_ema_update_starts_as_a_plain_mean():
+def test_ema_update_forgets_the_first_steps():
     network = torch.nn.Linear(1, 1, bias=False)
-    average = AveragedModel(network, multi_avg_fn=ema_update(0.75))
-    values = [3.0, 1.0, 8.0, 4.0, 5.0, 2.0]
+    average = AveragedModel(network, multi_avg_fn=ema_update(0.25))
+    values = [3.0, 14.0, 8.0, 4.0]
     seen = []
     for value in values:
         torch.nn.init.constant_(network.weight, value)
         average.update_parameters(network)
         seen.append(average.module.weight.item())
-    # A plain mean up to four steps; its newest weight, 1/4, equals that of decay 0.75.
-    expected = [3, 2, 4, 4, 0.75 * 4 + 0.25 * 5, 0.75 * 4.25 + 0.25 * 2]
-    assert seen == pytest.approx(expected)
+    # Decays of 2/11 and 3/12 in the second and third step, then the configured one.
+    assert seen == pytest.approx([3, 12, 0.25 * 12 + 0.75 * 8, 0.25 * 9 + 0.75 * 4])
