@@ -32,8 +32,6 @@ MAX_PIXELS = 64 * MEGAPIXEL
 """Default limit: larger images would exhaust the memory."""
 MAX_JPEG_SCANS = 64
 """Progressive images have about 10; each costs the time of decoding the whole image."""
-MAX_JPEG_PIXELS_PER_BYTE = 512
-"""A block of 8x8 pixels takes at least one bit."""
 
 RESTORE = 'restore the file'
 _ORIENTATION = 0x0112
@@ -106,6 +104,9 @@ class EncodedImage:
         try:
             # The reader itself: Image.open has another limit, and prints warnings.
             self._header = self._reader(io.BytesIO(content))
+            jpeg_bits = 0
+            if isinstance(self._header, JpegImageFile):
+                jpeg_bits = _jpeg_bits(self._header)
             if self._reader is PngImageFile:
                 # OpenCV trusts the length of a damaged chunk: one byte can cost 2 GB and 2 s.
                 PngImageFile(io.BytesIO(content)).verify()
@@ -119,7 +120,7 @@ class EncodedImage:
         self.size = height, width
         check_size(name, width, height, max_pixels)
         if self._reader is JpegImageFile:
-            if width * height > MAX_JPEG_PIXELS_PER_BYTE * len(content):
+            if jpeg_bits > 8 * len(content):
                 raise self._error(f'{len(content)} bytes cannot hold {width}x{height} pixels')
             scans = _jpeg_scans(content, self._header.fp.tell())
             if scans is None:
@@ -184,6 +185,18 @@ class EncodedImage:
 
     def _error(self, problem: str) -> DataError:
         return DataError(f'{self.name}: {problem}; {self._damaged}')
+
+
+def _jpeg_bits(header: JpegImageFile) -> int:
+    """The fewest bits of this JPEG with Huffman codes.
+
+    A block of 8x8 values has a code for the first one and a code for the end. Progressive images
+    can have one end for many blocks.
+    """
+    width, height = header.size
+    samplings = [across * down for _, across, down, _ in header.layer]
+    blocks = width * height * sum(samplings) // (64 * max(samplings))
+    return blocks if header.info.get('progressive') else 2 * blocks
 
 
 def _jpeg_scans(content: bytes, at: int) -> int | None:

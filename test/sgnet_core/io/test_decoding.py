@@ -105,6 +105,7 @@ def test_limit_is_a_parameter():
         (b'\xff\xd8', 'cut off after 2 bytes'),
         (b'\xff\xd8\xff\xd9', r'damaged \('),
         (jpeg_of(7000, 9000), r'\d+ bytes cannot hold 7000x9000 pixels; restore'),
+        (jpeg_of(400, 400), r'\d+ bytes cannot hold 400x400 pixels; restore'),
         (
             encoded('.jpg')[:-2] + b'\xff\xda\0\2' * 64 + b'\xff\xd9',
             r'damaged \(more than 64 scans\)',
@@ -139,6 +140,16 @@ def test_end_of_a_jpeg_is_that_of_the_image(options):
     for length in range(len(content) - 60, len(content)):
         with pytest.raises(DataError, match='cut off'):
             EncodedImage('x', content[:length])
+
+
+@pytest.mark.parametrize('shape', [(2000, 2000), (2000, 2000, 3), (1999, 17, 3)])
+@pytest.mark.parametrize('progressive', [0, 1])
+@pytest.mark.parametrize('sampling', [0x411111, 0x221111, 0x111111])
+def test_smallest_jpeg_is_read(shape, progressive, sampling):
+    options = [cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    content = encoded('.jpg', np.full(shape, 128, np.uint8), *options)
+    assert EncodedImage('x', content).pixels().shape == shape
 
 
 @pytest.mark.parametrize(
