@@ -62,6 +62,12 @@ class CameraIntrinsics:
         """Camera of the window at (top, left), which may extend beyond the image."""
         return CameraIntrinsics(width, height, self.fx, self.fy, self.cx - left, self.cy - top)
 
+    def strided(self, stride: int) -> CameraIntrinsics:
+        """Camera of every `stride`-th row and column, from the first on: `image[::s, ::s]`."""
+        width, height = -(-self.width // stride), -(-self.height // stride)
+        parameters = (value / stride for value in (self.fx, self.fy, self.cx, self.cy))
+        return CameraIntrinsics(width, height, *parameters)
+
     def flipped(self) -> CameraIntrinsics:
         """Camera of the image mirrored left to right."""
         return replace(self, cx=self.width - 1 - self.cx)

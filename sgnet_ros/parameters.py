@@ -202,6 +202,14 @@ NODE_PARAMETERS = (
         dynamic=True,
     ),
     NodeParameter(
+        'output.stride',
+        1,
+        'Step between the rows and columns of all images, points and intrinsics that are '
+        'published (nearest neighbour); it must divide the image.',
+        range=(1, 100),
+        dynamic=True,
+    ),
+    NodeParameter(
         'overlay.alpha', 0.5, 'Opacity of the classes in ~/overlay.', range=(0.0, 1.0), dynamic=True
     ),
     NodeParameter('overlay.legend', False, 'Draw a legend into ~/overlay.', dynamic=True),
@@ -215,7 +223,8 @@ NODE_PARAMETERS = (
     NodeParameter(
         'points.stride',
         1,
-        'Step between the rows and columns that become points of ~/points.',
+        'Step between the rows and columns of the published images that become points of ~/points: '
+        'at 1 the cloud has the size of the mask.',
         range=(1, 100),
         dynamic=True,
     ),
@@ -280,13 +289,21 @@ class NodeParameters:
 
     Args:
         is_configured: whether the node has read the parameters that are not dynamic.
+        check: called with the values of all parameters before a change at run time; raises
+            ConfigError if the node cannot use them.
 
     Raises:
         ConfigError: an unknown parameter is set, or a known one to an invalid value.
     """
 
-    def __init__(self, node: Node, is_configured: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        is_configured: Callable[[], bool],
+        check: Callable[[Mapping[str, Any]], None] = lambda values: None,
+    ) -> None:
         self._node = node
+        self._check_usable = check
         self._is_configured = is_configured
         given = {name: item.value for name, item in node.get_parameters_by_prefix('').items()}
         ours = [
@@ -338,7 +355,9 @@ class NodeParameters:
             return SetParametersResult(successful=False, reason=reason)
         try:
             checked = {name: KNOWN[name].validated(value) for name, value in ours.items()}
-            _check_consistency({name: self[name] for name in KNOWN} | checked)
+            values = {name: self[name] for name in KNOWN} | checked
+            _check_consistency(values)
+            self._check_usable(values)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

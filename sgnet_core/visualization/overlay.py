@@ -40,6 +40,14 @@ class DeviceResult:
         arrays = (self.labels.cpu().numpy(), self.confidence.cpu().numpy())
         return SegmentationResult(*arrays, self.class_names)
 
+    def strided(self, stride: int) -> DeviceResult:
+        """The result of every `stride`-th row and column, from the first on."""
+        rgb, labels, confidence = (
+            pixels[::stride, ::stride].contiguous()
+            for pixels in (self.rgb, self.labels, self.confidence)
+        )
+        return replace(self, rgb=rgb, labels=labels, confidence=confidence)
+
     def confident(self, threshold: float) -> DeviceResult:
         """The result with all pixels unlabelled whose confidence is below `threshold`."""
         if threshold <= 0:

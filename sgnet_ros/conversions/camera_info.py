@@ -82,6 +82,35 @@ def is_rectified(topic: str) -> bool:
     return any(name.startswith('image_rect') for name in topic.split('/')[-2:])
 
 
+def strided_camera_info(camera_info: CameraInfo, stride: int, size: tuple[int, int]) -> CameraInfo:
+    """The camera_info of every `stride`-th row and column of an image, from the first on.
+
+    K and P are those of the result, without region and binning. Distortion is kept: it does not
+    depend on the size.
+
+    Args:
+        size: (height, width) of the result.
+    """
+    roi, rows = camera_info.roi, {}
+    for name, columns in (('k', 3), ('p', 4)):
+        rows[name] = np.array(getattr(camera_info, name)).reshape(3, columns)
+        binned = max(camera_info.binning_x, 1), max(camera_info.binning_y, 1)
+        for axis, (offset, n) in enumerate(zip((roi.x_offset, roi.y_offset), binned, strict=True)):
+            # Binning averages pixels, whose centre moves; a stride takes the first of each block.
+            shift = ((0.5 - offset) / n - 0.5) / stride
+            rows[name][axis] = rows[name][axis] / (n * stride) + shift * rows[name][2]
+    return CameraInfo(
+        header=camera_info.header,
+        width=size[1],
+        height=size[0],
+        distortion_model=camera_info.distortion_model,
+        d=camera_info.d,
+        k=rows['k'].ravel(),
+        r=camera_info.r,
+        p=rows['p'].ravel(),
+    )
+
+
 def camera_info_to_msg(intrinsics: CameraIntrinsics, header: Header) -> CameraInfo:
     """A CameraInfo without distortion. The message keeps `header`."""
     fx, fy, cx, cy = (float(getattr(intrinsics, name)) for name in ('fx', 'fy', 'cx', 'cy'))

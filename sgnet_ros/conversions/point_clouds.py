@@ -12,7 +12,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from sgnet_core.geometry.point_map import depth_to_xyz
-from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_core.types import RgbdFrame, SegmentationResult
 
 LANE_BYTES = 4
 LANES = (
@@ -35,9 +35,7 @@ def points_to_msg(
     """
     depth_m = np.ascontiguousarray(frame.depth_m[::stride, ::stride])
     height, width = depth_m.shape
-    camera = frame.intrinsics
-    parameters = (value / stride for value in (camera.fx, camera.fy, camera.cx, camera.cy))
-    x, y, z = depth_to_xyz(depth_m, CameraIntrinsics(width, height, *parameters))
+    x, y, z = depth_to_xyz(depth_m, frame.intrinsics.strided(stride))
     bgr0 = cv2.cvtColor(np.ascontiguousarray(frame.rgb[::stride, ::stride]), cv2.COLOR_RGB2BGRA)
     bgr0[..., 3] = 0
     rgb = bgr0.view(np.float32)[..., 0]

@@ -17,7 +17,8 @@ from sgnet_ros.conversions.compressed_images import decompressed_pair
 from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.input.frame_builder import FrameBuilder
 from sgnet_ros.monitoring.stage_timer import CONVERT, PUBLISH, SEGMENT, StageTimer
-from sgnet_ros.node.publishers import Publishers, SegmentedFrame
+from sgnet_ros.node.publishers import Publishers
+from sgnet_ros.node.segmented_frame import SegmentedFrame, check_stride
 from sgnet_ros.topics import HHA
 
 NO_HHA_WARNING_PERIOD_S = 5.0
@@ -50,6 +51,7 @@ class Pipeline:
             image, depth = decompressed_pair(image, depth, max_pixels)
             camera_info = self.cameras.camera_info(image)
             frame = self._frame(image, depth, camera_info)
+            check_stride(self.node.parameters['output.stride'], frame.size)
             timer.end(CONVERT)
             on_device = self.segmenter.segment_on_device(frame)
             on_device = on_device.confident(self.node.parameters['confidence_threshold'])

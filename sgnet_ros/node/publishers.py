@@ -4,24 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 import numpy as np
-from torch import Tensor
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
 from sgnet_core.geometry.hha import depth_to_hha, hha_image
-from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualization.legend import legend
-from sgnet_core.visualization.overlay import DeviceResult, class_colors, overlay
 from sgnet_ros.compat.distributions import no_publisher_events
 from sgnet_ros.compat.ros_api import vision_msgs
 from sgnet_ros.conversions.images import rgb_to_msg
@@ -32,39 +27,9 @@ from sgnet_ros.conversions.masks import (
     mask_to_msg,
 )
 from sgnet_ros.conversions.point_clouds import points_to_msg
+from sgnet_ros.node.segmented_frame import SegmentedFrame
 from sgnet_ros.parameters import NodeParameters
 from sgnet_ros.topics import FRAME_OUTPUTS, HHA, LABEL_INFO, LABELS
-
-
-@dataclass(frozen=True)
-class SegmentedFrame:
-    """One frame and its segmentation.
-
-    Attributes:
-        on_device: `result` on the device of the network, where pictures are made.
-        palette: (C, 3) uint8 RGB, the colours of the classes of `result`.
-        camera_info: the intrinsics of the frame, with the header of the colour image.
-    """
-
-    frame: RgbdFrame
-    result: SegmentationResult
-    on_device: DeviceResult
-    palette: np.ndarray
-    camera_info: CameraInfo
-
-    @property
-    def header(self) -> Header:
-        """The header of the colour image, and of all outputs."""
-        return self.camera_info.header
-
-    @cached_property
-    def colors(self) -> Tensor:
-        """(H, W, 3) uint8, the colour of each pixel's class, on the device."""
-        return class_colors(self.on_device.labels, self.palette)
-
-    def overlay(self, alpha: float) -> Tensor:
-        """(H, W, 3) uint8, the colour image tinted by class, on the device."""
-        return overlay(self.on_device.rgb, self.on_device.labels, self.colors, alpha)
 
 
 class Publishers:
@@ -141,6 +106,7 @@ class Publishers:
 
     def publish(self, segmented: SegmentedFrame) -> None:
         """Publish the outputs of one frame. ~/debug/hha needs its gravity."""
+        segmented = segmented.strided(self._parameters['output.stride'])
         subscribed = self.subscribed()
         for topic in FRAME_OUTPUTS:
             possible = topic.name != HHA or segmented.frame.gravity is not None

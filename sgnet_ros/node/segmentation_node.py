@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -31,7 +31,8 @@ from sgnet_ros.monitoring.stage_timer import WAIT, StageTimer
 from sgnet_ros.node.callbacks import reject_invalid_requests, tolerant
 from sgnet_ros.node.inference_worker import InferenceWorker
 from sgnet_ros.node.pipeline import Pipeline
-from sgnet_ros.node.publishers import Publishers, SegmentedFrame
+from sgnet_ros.node.publishers import Publishers
+from sgnet_ros.node.segmented_frame import SegmentedFrame, check_stride
 from sgnet_ros.node.services import Services
 from sgnet_ros.node.snapshot import snapshot_folder, write_snapshot
 from sgnet_ros.node.watchdog import OutputWatchdog
@@ -91,7 +92,9 @@ class SegmentationNode(LifecycleNode):
             self, self._set_active, self._reload_model, self._save_snapshot
         )
         try:
-            self.parameters = NodeParameters(self, lambda: self.segmenter is not None)
+            self.parameters = NodeParameters(
+                self, lambda: self.segmenter is not None, self._check_views
+            )
             self._input_errors = InputErrors(self, self.counters)
             self._diagnostics = Diagnostics(
                 self,
@@ -252,6 +255,11 @@ class SegmentationNode(LifecycleNode):
         )
         age_s = (self.get_clock().now().nanoseconds - stamp) / 1e9
         return f'{folder}: the frame stamped {stamp / 1e9:.3f}, {age_s:.1f} s ago'
+
+    def _check_views(self, values: Mapping[str, Any]) -> None:
+        """Raise ConfigError if the present images do not fit these values of the parameters."""
+        if self.latest is not None:
+            check_stride(values['output.stride'], self.latest.frame.size)
 
     def _require(self, transition: Callable[[], TransitionCallbackReturn]) -> None:
         """Make a transition; raises SgnetError if it fails."""

@@ -11,6 +11,7 @@ from sgnet_ros.conversions.camera_info import (
     camera_info_topics,
     intrinsics_from_msg,
     is_rectified,
+    strided_camera_info,
 )
 from sgnet_ros.conversions.images import MessageError
 
@@ -96,6 +97,16 @@ def test_intrinsics_follow_region_and_binning():
     full_u, full_v = 100 + 2 * u + 0.5, 40 + 4 * v + 1.5
     assert (u - camera.cx) / camera.fx == pytest.approx((full_u - 320) / 500)
     assert (v - camera.cy) / camera.fy == pytest.approx((full_v - 240) / 500)
+    # Every third pixel of it: K and P hold everything, P also the baseline of a stereo camera.
+    info.p = [500.0, 0.0, 320.0, -60.0, 0.0, 500.0, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    strided = camera.strided(3)
+    msg = strided_camera_info(info, 3, strided.size)
+    for rectified in (False, True):
+        read = intrinsics_from_msg(msg, rectified)
+        assert read.size == strided.size == (14, 34)
+        for name in ('fx', 'fy', 'cx', 'cy'):
+            assert getattr(read, name) == pytest.approx(getattr(strided, name))
+    assert msg.p[3] == pytest.approx(-60 / 6)
 
 
 def test_camera_info_round_trip():

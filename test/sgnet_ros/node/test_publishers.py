@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
 from sgnet_ros.monitoring.stage_timer import STAGES
-from sgnet_ros.node.publishers import SegmentedFrame
+from sgnet_ros.node.segmented_frame import SegmentedFrame
 
 POINTS, CONFIDENCE = '/segmentation/points', '/segmentation/confidence'
 

@@ -57,8 +57,10 @@ def test_all_outputs_carry_the_colour_header_and_the_classes(ros):
 
 def test_only_subscribed_outputs_are_computed(ros, monkeypatch):
     made = []
-    monkeypatch.setattr('sgnet_ros.node.publishers.overlay', lambda *_: made.append('overlay'))
-    monkeypatch.setattr('sgnet_ros.node.publishers.class_colors', lambda *_: made.append('color'))
+    monkeypatch.setattr('sgnet_ros.node.segmented_frame.overlay', lambda *_: made.append('overlay'))
+    monkeypatch.setattr(
+        'sgnet_ros.node.segmented_frame.class_colors', lambda *_: made.append('color')
+    )
     node, camera = ros.node_and_camera()
     camera.send(T0)
     camera.wait()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Views of one result over DDS: smaller outputs, selected classes, class colours, groups."""
+
+import numpy as np
+from rclpy.parameter import Parameter
+from ros_harness import MASK, SECOND, T0, camera_messages, stamps
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from sgnet_core.types import CameraIntrinsics
+from sgnet_ros.conversions.camera_info import intrinsics_from_msg
+
+# The depth of the camera is 0, 0.2, 0.4 ... 4.6 m: 255, 9 times near, 14 times far.
+EXPECTED_MASK = np.array([255] + [0] * 9 + [1] * 14, np.uint8).reshape(4, 6)
+IMAGES = ('mask', 'color', 'overlay', 'confidence', 'debug/hha')
+STRIDED = dict.fromkeys([f'/segmentation/{name}' for name in IMAGES], Image) | {
+    '/segmentation/points': PointCloud2,
+    '/segmentation/camera_info': CameraInfo,
+}
+
+
+def pixels(msg):
+    """The pixels of an image, (H, W) or (H, W, C)."""
+    dtype = {'32FC1': np.float32, '16UC1': np.uint16}.get(msg.encoding, np.uint8)
+    values = np.frombuffer(msg.data, dtype)
+    return values.reshape(msg.height, msg.width, -1).squeeze(2 if len(values) < 99 else ())
+
+
+def change(node, **values):
+    """The answer of the node to a change of parameters; `__` is a dot."""
+    parameters = [Parameter(name.replace('__', '.'), value=v) for name, v in values.items()]
+    return node.set_parameters_atomically(parameters)
+
+
+def test_all_outputs_shrink_together(ros):
+    node, camera = ros.node_and_camera(listen=STRIDED)
+    camera.send(T0)
+    whole = {topic: camera.wait(1, topic)[0] for topic in STRIDED}
+    assert change(node, output__stride=2).successful
+    camera.send(T0 + SECOND)
+    thin = {topic: camera.output_at(T0 + SECOND, topic) for topic in STRIDED}
+    for topic, msg in thin.items():
+        assert (msg.height, msg.width) == (2, 3), topic
+        assert msg.header.frame_id == 'optical frame'
+    np.testing.assert_array_equal(pixels(thin[MASK]), EXPECTED_MASK[::2, ::2])
+    for name in ('confidence', 'color'):
+        topic = f'/segmentation/{name}'
+        height, width = whole[topic].height, whole[topic].width
+        before = np.frombuffer(whole[topic].data, np.uint8).reshape(height, width, -1)
+        after = np.frombuffer(thin[topic].data, np.uint8).reshape(2, 3, -1)
+        np.testing.assert_array_equal(after, before[::2, ::2])
+    # Pixel (u, v) of an output is pixel (2u, 2v) of the image: so are its ray and its point.
+    info = thin['/segmentation/camera_info']
+    assert intrinsics_from_msg(info) == CameraIntrinsics(3, 2, 2.5, 2.5, 1.25, 0.75)
+    clouds = [
+        np.frombuffer(messages['/segmentation/points'].data, np.float32)
+        for messages in (whole, thin)
+    ]
+    np.testing.assert_array_equal(
+        clouds[1].reshape(2, 3, -1), clouds[0].reshape(4, 6, -1)[::2, ::2]
+    )
+    # points.stride thins the cloud further; at 1 it has the size of the mask.
+    assert change(node, points__stride=2).successful
+    camera.send(T0 + 2 * SECOND)
+    cloud = camera.output_at(T0 + 2 * SECOND, '/segmentation/points')
+    assert (cloud.height, cloud.width) == (1, 2)
+
+
+def test_stride_that_does_not_divide_is_refused(ros):
+    """At start when the first image comes, later by `ros2 param set`; the old value stays."""
+    node, camera = ros.node_and_camera(output__stride=7)
+    camera.send(T0, **camera_messages(64, 48))
+    ros.wait_for_drops(node, bad_frame=1)
+    sentence = (
+        'parameter output.stride must divide images of 64x48, got 7; the nearest that does is 8'
+    )
+    ros.wait_for_log(sentence)
+    assert change(node, output__stride=8).successful
+    camera.send(T0 + SECOND, **camera_messages(64, 48))
+    assert camera.output_at(T0 + SECOND).width == 8
+    ros.spin_until(lambda: node.counters.counts().masks == 1, 'the end of the frame')
+    answer = change(node, output__stride=7)
+    assert (answer.successful, answer.reason) == (False, sentence)
+    camera.send(T0 + 2 * SECOND, **camera_messages(64, 48))
+    assert camera.output_at(T0 + 2 * SECOND).width == 8
+    assert stamps(camera.received[MASK]) == [T0 + SECOND, T0 + 2 * SECOND]
