@@ -81,18 +81,19 @@ def reject_unknown_keys(
     known: Iterable[str],
     where: str = '',
     error: type[InputError] = ConfigError,
+    noun: str = 'key',
 ) -> None:
     """Raise `error` for the first key of `found` that is not in `known`.
 
-    `where` names the section in the message, for example `intrinsics`.
+    `where` names the section in the message, for example `intrinsics`; `noun` says what a key is.
     """
     known = list(known)
     for key in map(str, found):
         if key in known:
             continue
         near = difflib.get_close_matches(key, known, n=1)
-        hint = f'did you mean {near[0]!r}?' if near else f'known keys: {", ".join(known)}'
-        raise error(f'unknown key {key!r}{" in " + where if where else ""}; {hint}')
+        hint = f'did you mean {near[0]!r}?' if near else f'known: {", ".join(known)}'
+        raise error(f'unknown {noun} {key!r}{" in " + where if where else ""}; {hint}')
 
 
 def check_type(

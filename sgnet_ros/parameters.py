@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import array
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +13,11 @@ from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
     ParameterDescriptor,
-    SetParametersResult,
 )
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from sgnet_core.errors import ConfigError, reject_unknown_keys
 from sgnet_core.io.decoding import MAX_PIXELS, MEGAPIXEL
-from sgnet_ros.compat.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
 from sgnet_ros.conversions.masks import CONFIDENCE_ENCODINGS
 from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, MODES
 from sgnet_ros.topics import FRAME_OUTPUTS, RAW, TRANSPORTS
@@ -228,6 +223,19 @@ NODE_PARAMETERS = (
         range=(1, 100),
         dynamic=True,
     ),
+    NodeParameter(
+        'points.color',
+        'camera',
+        'Colours of ~/points: the colour image (camera), or the class colours (class).',
+        ('camera', 'class'),
+        dynamic=True,
+    ),
+    NodeParameter(
+        'selected.classes',
+        '',
+        'Classes of ~/selected and ~/depth_without_selected, by name: person, chair.',
+        dynamic=True,
+    ),
     *(
         NodeParameter(topic.switch, True, f'Publish {topic.name} to its subscribers.', dynamic=True)
         for topic in FRAME_OUTPUTS
@@ -264,7 +272,20 @@ NODE_PARAMETERS = (
 )
 
 
+CLASS_LISTS = ('selected.classes',)
+"""Parameters with names of classes, separated by commas: rclpy rejects empty lists in files."""
 KNOWN = {parameter.name: parameter for parameter in NODE_PARAMETERS}
+
+
+def listed(text: str) -> list[str]:
+    """The names in the value of a parameter of `CLASS_LISTS`."""
+    return [name.strip() for name in text.split(',') if name.strip()]
+
+
+def check_classes(values: Mapping[str, Any], class_names: Iterable[str]) -> None:
+    """Raise ConfigError if a parameter of `CLASS_LISTS` names a class that the network lacks."""
+    for name in CLASS_LISTS:
+        reject_unknown_keys(listed(values[name]), class_names, f'parameter {name}', noun='class')
 
 
 def converted(changes: list[Parameter]) -> list[Parameter]:
@@ -279,99 +300,3 @@ def converted(changes: list[Parameter]) -> list[Parameter]:
         else change
         for change in changes
     ]
-
-
-class NodeParameters:
-    """Declares `NODE_PARAMETERS` on a node and reads them: `parameters['sync.slop']`.
-
-    The node needs `automatically_declare_parameters_from_overrides`, so that rclpy lists unknown
-    parameters as well.
-
-    Args:
-        is_configured: whether the node has read the parameters that are not dynamic.
-        check: called with the values of all parameters before a change at run time; raises
-            ConfigError if the node cannot use them.
-
-    Raises:
-        ConfigError: an unknown parameter is set, or a known one to an invalid value.
-    """
-
-    def __init__(
-        self,
-        node: Node,
-        is_configured: Callable[[], bool],
-        check: Callable[[Mapping[str, Any]], None] = lambda values: None,
-    ) -> None:
-        self._node = node
-        self._check_usable = check
-        self._is_configured = is_configured
-        given = {name: item.value for name, item in node.get_parameters_by_prefix('').items()}
-        ours = [
-            name
-            for name in given
-            if name not in RCLPY_PARAMETERS and not name.startswith(RCLPY_PREFIX)
-        ]
-        reject_unknown_keys(ours, KNOWN, f'the parameters of {node.get_fully_qualified_name()}')
-        for name in ours:
-            node.undeclare_parameter(name)
-        values = {
-            name: item.validated(given.get(name, item.default)) for name, item in KNOWN.items()
-        }
-        _check_consistency(values)
-        for name, parameter in KNOWN.items():
-            node.declare_parameter(name, values[name], parameter.descriptor(), ignore_override=True)
-        self._frozen = threading.local()
-        node.add_on_set_parameters_callback(self._check)
-
-    def __getitem__(self, name: str) -> Any:
-        held = getattr(self._frozen, 'values', {})
-        if name in held:
-            return held[name]
-        value = self._node.get_parameter(name).value
-        return list(value) if isinstance(value, array.array) else value
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Within the context, this thread sees constant values, so that a frame is consistent."""
-        self._frozen.values = {name: self[name] for name, item in KNOWN.items() if item.dynamic}
-        try:
-            yield
-        finally:
-            self._frozen.values = {}
-
-    @property
-    def depth_range_m(self) -> tuple[float, float]:
-        """(nearest, farthest) valid depth."""
-        return self['depth.min'], self['depth.max'] or math.inf
-
-    def _check(self, changes: list[Parameter]) -> SetParametersResult:
-        ours = {change.name: change.value for change in changes if change.name in KNOWN}
-        fixed = [name for name in ours if not KNOWN[name].dynamic]
-        if fixed and self._is_configured():
-            reason = (
-                f'parameter {fixed[0]} can change only while the node is unconfigured: deactivate '
-                'it and clean it up first (ros2 lifecycle set), then configure it again'
-            )
-            return SetParametersResult(successful=False, reason=reason)
-        try:
-            checked = {name: KNOWN[name].validated(value) for name, value in ours.items()}
-            values = {name: self[name] for name in KNOWN} | checked
-            _check_consistency(values)
-            self._check_usable(values)
-        except ConfigError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
-
-
-def _check_consistency(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError if two parameters contradict each other."""
-    nearest, farthest = values['depth.min'], values['depth.max']
-    if 0 < farthest <= nearest:
-        raise ConfigError(
-            f'parameter depth.max must be 0 or above depth.min {nearest}, got {farthest}'
-        )
-    if (values['camera.fx'] > 0) != (values['camera.fy'] > 0):
-        raise ConfigError(
-            'parameters camera.fx and camera.fy must both be given, or both be 0, got '
-            f'{values["camera.fx"]} and {values["camera.fy"]}'
-        )

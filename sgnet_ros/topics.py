@@ -135,11 +135,24 @@ FRAME_OUTPUTS = (
     Topic(
         '~/points',
         PointCloud2,
-        'Organised, in the optical frame of the colour camera: x y z (m, NaN without depth), rgb, '
-        'label (uint8), confidence; every `points.stride`-th row and column.',
+        'Organised, in the optical frame of the colour camera: x y z (m, NaN without depth), rgb '
+        '(`points.color`), label (uint8), confidence; every `points.stride`-th row and column.',
         OUTPUT_QOS,
     ),
     Topic('~/camera_info', CameraInfo, 'Intrinsics of the mask.', OUTPUT_QOS),
+    Topic(
+        '~/selected',
+        Image,
+        'mono8: 255 at pixels of `selected.classes`, 0 elsewhere.',
+        OUTPUT_QOS,
+    ),
+    Topic(
+        '~/depth_without_selected',
+        Image,
+        'Depth without the pixels of `selected.classes`, registered to colour, in encoding and '
+        'unit of the input; no measurement is 0, or NaN in 32FC1.',
+        OUTPUT_QOS,
+    ),
     Topic(
         HHA,
         Image,

@@ -38,7 +38,8 @@ def test_segmentation_yaml_lists_the_declared_parameters():
 
 def test_node_accepts_segmentation_yaml(ros_domain_id):
     rclpy = pytest.importorskip('rclpy')
-    from sgnet_ros.parameters import NODE_PARAMETERS, NodeParameters
+    from sgnet_ros.node_parameters import NodeParameters
+    from sgnet_ros.parameters import NODE_PARAMETERS
 
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=ros_domain_id)

@@ -182,14 +182,21 @@ def rgb_to_msg(rgb: np.ndarray, header: Header) -> Image:
     return image_to_msg(rgb, 'rgb8', header)
 
 
-def depth_to_msg(depth_m: np.ndarray, header: Header) -> Image:
-    """(H, W) float32 metres, NaN = no measurement, to 16UC1 millimetres.
+def depth_to_msg(
+    depth_m: np.ndarray, header: Header, encoding: str = '16UC1', depth_scale: float = 0.0
+) -> Image:
+    """(H, W) float32 metres, NaN = no measurement, to a depth image, as `depth_from_msg` reads it.
 
-    0 = no measurement: NaN, infinities, values <= 0, and values that do not fit.
+    In 16UC1 and mono16, 0 = no measurement: NaN, infinities, values <= 0, and values that do not
+    fit. In 32FC1, NaN stays (REP 118).
     """
-    millimetres = np.round(depth_m * 1000.0)
-    fits = (millimetres > 0) & (millimetres < SATURATED_DEPTH)
-    return image_to_msg(np.where(fits, millimetres, 0).astype(np.uint16), '16UC1', header)
+    element, metres_per_unit, largest = DEPTH_ENCODINGS[encoding]
+    units = depth_m * (1 / (depth_scale or metres_per_unit))
+    if element is np.float32:
+        return image_to_msg(units, encoding, header)
+    units = np.round(units)
+    fits = (units > 0) & (units <= largest)
+    return image_to_msg(np.where(fits, units, 0).astype(element), encoding, header)
 
 
 def pixel_rows(msg: Image, width_bytes: int) -> np.ndarray:

@@ -26,17 +26,23 @@ LANES = (
 
 
 def points_to_msg(
-    frame: RgbdFrame, result: SegmentationResult, header: Header, stride: int = 1
+    frame: RgbdFrame,
+    result: SegmentationResult,
+    header: Header,
+    stride: int = 1,
+    colors: np.ndarray | None = None,
 ) -> PointCloud2:
     """An organised cloud of every `stride`-th row and column of a frame.
 
-    x y z are metres in the optical frame, NaN without a measurement; rgb is the colour image;
-    label is the class id, 255 = unlabelled. Little-endian, like every machine that ROS 2 supports.
+    x y z are metres in the optical frame, NaN without a measurement; rgb is the colour image, or
+    `colors`, (H, W, 3) uint8; label is the class id, 255 = unlabelled. Little-endian, like every
+    machine that ROS 2 supports.
     """
+    colors = frame.rgb if colors is None else colors
     depth_m = np.ascontiguousarray(frame.depth_m[::stride, ::stride])
     height, width = depth_m.shape
     x, y, z = depth_to_xyz(depth_m, frame.intrinsics.strided(stride))
-    bgr0 = cv2.cvtColor(np.ascontiguousarray(frame.rgb[::stride, ::stride]), cv2.COLOR_RGB2BGRA)
+    bgr0 = cv2.cvtColor(np.ascontiguousarray(colors[::stride, ::stride]), cv2.COLOR_RGB2BGRA)
     bgr0[..., 3] = 0
     rgb = bgr0.view(np.float32)[..., 0]
     label = result.labels[::stride, ::stride].astype(np.uint32).view(np.float32)

@@ -14,7 +14,7 @@ from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.camera_info import camera_info_to_msg, intrinsics_from_msg, is_rectified
 from sgnet_ros.conversions.images import MessageError
 from sgnet_ros.conversions.plausibility import FrameChecks
-from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.node_parameters import NodeParameters
 from sgnet_ros.topics import CAMERA_INFO, DEPTH, DEPTH_CAMERA_INFO, RGB, resolved_topic
 
 

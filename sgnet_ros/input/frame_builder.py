@@ -23,7 +23,7 @@ from sgnet_ros.conversions.plausibility import FrameChecks
 from sgnet_ros.conversions.poses import extrinsics
 from sgnet_ros.input.gravity_source import GravitySource
 from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
-from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.node_parameters import NodeParameters
 from sgnet_ros.topics import DEPTH, topic_text
 
 FROM_TF = [0.0] * 7

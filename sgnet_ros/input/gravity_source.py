@@ -10,7 +10,7 @@ from sgnet_core.geometry.gravity import GravityTracker
 from sgnet_core.types import Gravity, RgbdFrame
 from sgnet_ros.conversions.images import stamp_ns
 from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
-from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.node_parameters import NodeParameters
 
 LEVEL = (0.0, 1.0, 0.0)
 """Down in the optical frame of a level camera."""

@@ -21,7 +21,7 @@ from sgnet_ros.conversions.images import MessageError, stamp_ns
 from sgnet_ros.input.camera_info import Cameras
 from sgnet_ros.monitoring.counters import Counters
 from sgnet_ros.monitoring.messages import REMEDIES
-from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.node_parameters import NodeParameters
 from sgnet_ros.sync.pairing import RgbdPairing
 from sgnet_ros.sync.pairing_filter import RgbdPairingFilter
 from sgnet_ros.topics import (

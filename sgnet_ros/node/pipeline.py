@@ -58,7 +58,7 @@ class Pipeline:
             result = on_device.to_numpy()
             timer.end(SEGMENT)
             segmented = SegmentedFrame(
-                frame, result, on_device, self.segmenter.palette, camera_info
+                frame, result, on_device, self.segmenter.palette, camera_info, depth.encoding
             )
             self.publishers.publish(segmented)
             timer.end(PUBLISH)

@@ -19,7 +19,7 @@ from sgnet_core.geometry.hha import depth_to_hha, hha_image
 from sgnet_core.visualization.legend import legend
 from sgnet_ros.compat.distributions import no_publisher_events
 from sgnet_ros.compat.ros_api import vision_msgs
-from sgnet_ros.conversions.images import rgb_to_msg
+from sgnet_ros.conversions.images import depth_to_msg, rgb_to_msg
 from sgnet_ros.conversions.masks import (
     confidence_to_msg,
     label_info_to_msg,
@@ -28,7 +28,8 @@ from sgnet_ros.conversions.masks import (
 )
 from sgnet_ros.conversions.point_clouds import points_to_msg
 from sgnet_ros.node.segmented_frame import SegmentedFrame
-from sgnet_ros.parameters import NodeParameters
+from sgnet_ros.node_parameters import NodeParameters
+from sgnet_ros.parameters import listed
 from sgnet_ros.topics import FRAME_OUTPUTS, HHA, LABEL_INFO, LABELS
 
 
@@ -47,6 +48,8 @@ class Publishers:
             '~/confidence': self._confidence,
             '~/points': self._points,
             '~/camera_info': lambda one: one.camera_info,
+            '~/selected': lambda one: mask_to_msg(one.selected(self._selected), one.header),
+            '~/depth_without_selected': self._depth_without_selected,
             HHA: self._hha,
         }
         topics = (*FRAME_OUTPUTS, LABELS, *([LABEL_INFO] if vision_msgs else []))
@@ -125,9 +128,18 @@ class Publishers:
         encoding = self._parameters['confidence.encoding']
         return confidence_to_msg(segmented.result.confidence, segmented.header, encoding)
 
+    @property
+    def _selected(self) -> list[str]:
+        return listed(self._parameters['selected.classes'])
+
+    def _depth_without_selected(self, segmented: SegmentedFrame) -> Image:
+        depth_m, encoding = segmented.depth_without(self._selected), segmented.depth_encoding
+        return depth_to_msg(depth_m, segmented.header, encoding, self._parameters['depth.scale'])
+
     def _points(self, segmented: SegmentedFrame) -> PointCloud2:
-        stride = self._parameters['points.stride']
-        return points_to_msg(segmented.frame, segmented.result, segmented.header, stride)
+        stride, color = self._parameters['points.stride'], self._parameters['points.color']
+        colors = segmented.colors.cpu().numpy() if color == 'class' else None
+        return points_to_msg(segmented.frame, segmented.result, segmented.header, stride, colors)
 
     def _hha(self, segmented: SegmentedFrame) -> Image:
         frame = segmented.frame

@@ -36,11 +36,12 @@ from sgnet_ros.node.segmented_frame import SegmentedFrame, check_stride
 from sgnet_ros.node.services import Services
 from sgnet_ros.node.snapshot import snapshot_folder, write_snapshot
 from sgnet_ros.node.watchdog import OutputWatchdog
+from sgnet_ros.node_parameters import NodeParameters
 from sgnet_ros.parameters import (
     KNOWN,
     NODE_PARAMETERS,
     QUEUE_CAPACITY,
-    NodeParameters,
+    check_classes,
     converted,
 )
 from sgnet_ros.topics import BUNDLED_MODEL, check_topic_types
@@ -208,6 +209,7 @@ class SegmentationNode(LifecycleNode):
         segmenter = self._load_segmenter(
             checkpoint or None, p['device'], p['precision'], p['backend'], size
         )
+        check_classes(p, segmenter.class_names)
         segmenter.warm_up(p['warmup_iterations'])
         return segmenter
 
@@ -257,7 +259,9 @@ class SegmentationNode(LifecycleNode):
         return f'{folder}: the frame stamped {stamp / 1e9:.3f}, {age_s:.1f} s ago'
 
     def _check_views(self, values: Mapping[str, Any]) -> None:
-        """Raise ConfigError if the present images do not fit these values of the parameters."""
+        """Raise ConfigError if network or images of now do not fit these parameters."""
+        if self.segmenter is not None:
+            check_classes(values, self.segmenter.class_names)
         if self.latest is not None:
             check_stride(values['output.stride'], self.latest.frame.size)
 

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch  # noqa: F401  before cv2
+import cv2
 import numpy as np
 from torch import Tensor
 from sensor_msgs.msg import CameraInfo
@@ -26,6 +29,7 @@ class SegmentedFrame:
         on_device: `result` on the device of the network, where pictures are made.
         palette: (C, 3) uint8 RGB, the colours of the classes of `result`.
         camera_info: the intrinsics of the frame, with the header of the colour image.
+        depth_encoding: that of the depth input.
     """
 
     frame: RgbdFrame
@@ -33,6 +37,7 @@ class SegmentedFrame:
     on_device: DeviceResult
     palette: np.ndarray
     camera_info: CameraInfo
+    depth_encoding: str
 
     @property
     def header(self) -> Header:
@@ -58,6 +63,16 @@ class SegmentedFrame:
             on_device=on_device,
             camera_info=strided_camera_info(self.camera_info, stride, intrinsics.size),
         )
+
+    def selected(self, names: Sequence[str]) -> np.ndarray:
+        """(H, W) uint8: 255 at pixels of these classes, 0 elsewhere."""
+        table = np.zeros(256, np.uint8)
+        table[[at for at, name in enumerate(self.result.class_names) if name in names]] = 255
+        return cv2.LUT(self.result.labels, table)
+
+    def depth_without(self, names: Sequence[str]) -> np.ndarray:
+        """(H, W) float32 metres, NaN also at pixels of these classes."""
+        return np.where(self.selected(names), np.float32(np.nan), self.frame.depth_m)
 
     def overlay(self, alpha: float) -> Tensor:
         """(H, W, 3) uint8, the colour image tinted by class, on the device."""

@@ -105,6 +105,6 @@ def test_pictures_use_the_result_on_the_device():
         SegmentationResult(np.full(shape, i, np.uint8), confidence, CLASS_NAMES) for i in (0, 1)
     )
     on_device = DeviceResult.from_numpy(rgb, ones)
-    segmented = SegmentedFrame(frame, zeros, on_device, PALETTE, CameraInfo())
+    segmented = SegmentedFrame(frame, zeros, on_device, PALETTE, CameraInfo(), '16UC1')
     assert (segmented.colors.numpy() == PALETTE[1]).all()
     np.testing.assert_allclose(segmented.overlay(0.5), 0.5 * rgb + 0.5 * PALETTE[1], atol=1)

@@ -2,10 +2,13 @@
 """Views of one result over DDS: smaller outputs, selected classes, class colours, groups."""
 
 import numpy as np
+import pytest
+from fake_node import PALETTE, FakeSegmenter
 from rclpy.parameter import Parameter
-from ros_harness import MASK, SECOND, T0, camera_messages, stamps
+from ros_harness import MASK, SECOND, T0, camera_messages, image, stamps
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from sgnet_core.errors import ConfigError
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.camera_info import intrinsics_from_msg
 
@@ -19,10 +22,9 @@ STRIDED = dict.fromkeys([f'/segmentation/{name}' for name in IMAGES], Image) | {
 
 
 def pixels(msg):
-    """The pixels of an image, (H, W) or (H, W, C)."""
+    """The pixels of an image of one channel."""
     dtype = {'32FC1': np.float32, '16UC1': np.uint16}.get(msg.encoding, np.uint8)
-    values = np.frombuffer(msg.data, dtype)
-    return values.reshape(msg.height, msg.width, -1).squeeze(2 if len(values) < 99 else ())
+    return np.frombuffer(msg.data, dtype).reshape(msg.height, msg.width)
 
 
 def change(node, **values):
@@ -83,3 +85,61 @@ def test_stride_that_does_not_divide_is_refused(ros):
     camera.send(T0 + 2 * SECOND, **camera_messages(64, 48))
     assert camera.output_at(T0 + 2 * SECOND).width == 8
     assert stamps(camera.received[MASK]) == [T0 + SECOND, T0 + 2 * SECOND]
+
+
+def points_rgb(cloud):
+    """(H, W, 3) colours of a cloud."""
+    data = np.frombuffer(cloud.data, np.uint8).reshape(cloud.height, cloud.width, -1)
+    return data[..., 12:15][..., ::-1]
+
+
+@pytest.mark.parametrize('encoding', ['16UC1', '32FC1'])
+def test_selected_classes_are_a_mask_and_leave_the_depth(ros, encoding):
+    topics = ('/segmentation/selected', '/segmentation/depth_without_selected')
+    segmenter = FakeSegmenter()
+    node, camera = ros.node_and_camera(segmenter, listen=topics, selected__classes='far')
+    depth = np.arange(0, 4800, 200, np.uint16).reshape(4, 6)
+    if encoding == '32FC1':
+        depth = np.where(depth > 0, depth / np.float32(1000), np.float32(np.nan))
+    missing = np.nan if encoding == '32FC1' else 0
+    for second, names, chosen in (
+        (0, None, EXPECTED_MASK == 1),
+        (1, 'near, far', EXPECTED_MASK != 255),
+        (2, '', np.zeros((4, 6), bool)),
+    ):
+        if names is not None:
+            assert change(node, selected__classes=names).successful
+        stamp = T0 + second * SECOND
+        camera.send(stamp, depth=image(encoding, depth.tobytes()))
+        selected, without = (camera.output_at(stamp, topic) for topic in topics)
+        assert (selected.encoding, without.encoding) == ('mono8', encoding)
+        np.testing.assert_array_equal(pixels(selected), 255 * chosen)
+        np.testing.assert_array_equal(pixels(without), np.where(chosen, missing, depth))
+    assert without.header == selected.header
+    assert without.header.frame_id == 'optical frame'
+
+
+def test_unknown_classes_are_refused(ros):
+    with pytest.raises(
+        ConfigError, match="^unknown class 'fra' in parameter selected.classes; did you mean 'far'"
+    ):
+        ros.segmentation(FakeSegmenter(), selected__classes='near,fra')
+    node = ros.segmentation(FakeSegmenter(), name='other', selected__classes='near')
+    answer = change(node, selected__classes='nearr')
+    assert not answer.successful
+    assert (
+        "unknown class 'nearr' in parameter selected.classes; did you mean 'near'" in answer.reason
+    )
+    assert node.parameters['selected.classes'] == 'near'
+
+
+def test_points_have_camera_or_class_colours(ros):
+    topic = '/segmentation/points'
+    node, camera = ros.node_and_camera(listen={topic: PointCloud2})
+    camera.send(T0)
+    np.testing.assert_array_equal(points_rgb(camera.wait(1, topic)[0]).ravel(), range(72))
+    assert change(node, points__color='class', points__stride=2).successful
+    camera.send(T0 + SECOND)
+    expected = np.vstack([PALETTE, np.zeros((254, 3))])[EXPECTED_MASK[::2, ::2]]
+    colors = points_rgb(camera.output_at(T0 + SECOND, topic))
+    np.testing.assert_array_equal(colors, expected)
