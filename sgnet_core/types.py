@@ -6,7 +6,9 @@ Shapes are (height, width, ...). Instances are frozen and checked on constructio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -187,33 +189,43 @@ class Sample:
             )
 
 
-@dataclass(frozen=True)
 class SegmentationResult:
     """Segmentation of one frame, at the resolution of its colour image.
 
+    Args:
+        confidence: (H, W) float32 in [0, 1], or a function that computes it when it is read first.
+
     Attributes:
         labels: (H, W) uint8, class id; 255 = unlabelled.
-        confidence: (H, W) float32 in [0, 1], probability of the class in `labels`.
         class_names: name of class id i at index i.
 
     Raises:
         InputError: shapes or dtypes do not match.
     """
 
-    labels: np.ndarray
-    confidence: np.ndarray
-    class_names: tuple[str, ...]
+    def __init__(
+        self,
+        labels: np.ndarray,
+        confidence: np.ndarray | Callable[[], np.ndarray],
+        class_names: tuple[str, ...],
+    ) -> None:
+        if labels.ndim != 2 or labels.dtype != np.uint8:
+            raise InputError(f'labels must be (H, W) uint8, got {labels.shape} {labels.dtype}')
+        self.labels, self.class_names = labels, class_names
+        self._compute_confidence = confidence if callable(confidence) else lambda: confidence
+        if not callable(confidence):
+            self.confidence  # noqa: B018  raises if it does not match
 
-    def __post_init__(self) -> None:
-        if self.labels.ndim != 2 or self.labels.dtype != np.uint8:
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """(H, W) float32 in [0, 1], probability of the class in `labels`."""
+        confidence = self._compute_confidence()
+        if confidence.shape != self.labels.shape or confidence.dtype != np.float32:
             raise InputError(
-                f'labels must be (H, W) uint8, got {self.labels.shape} {self.labels.dtype}'
+                f'confidence must be {self.labels.shape} float32, got {confidence.shape} '
+                f'{confidence.dtype}'
             )
-        if self.confidence.shape != self.labels.shape or self.confidence.dtype != np.float32:
-            raise InputError(
-                f'confidence must be {self.labels.shape} float32, got {self.confidence.shape} '
-                f'{self.confidence.dtype}'
-            )
+        return confidence
 
 
 def _size_text(size: tuple[int, ...]) -> str:

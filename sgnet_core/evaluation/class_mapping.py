@@ -112,4 +112,4 @@ class MappedSegmenter:
         """As `Segmenter.segment`."""
         result = self._segmenter.segment(frame)
         labels = self._classes.mask(result.labels)
-        return SegmentationResult(labels, result.confidence, self.class_names)
+        return SegmentationResult(labels, lambda: result.confidence, self.class_names)

@@ -180,7 +180,7 @@ class Segmenter:
             self.segment(frame)
 
     def segment(self, frame: RgbdFrame) -> SegmentationResult:
-        """The most probable class of every pixel of `frame`, and its probability."""
+        """The most probable class of every pixel; reading `confidence` computes its probability."""
         return self.segment_on_device(frame).to_numpy()
 
     def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
@@ -188,8 +188,8 @@ class Segmenter:
         with torch.inference_mode():
             rgb = torch.from_numpy(frame.rgb).to(self.device)
             scores = self._run(self._inputs(frame, rgb))
-            labels, confidence = (maps[0] for maps in most_probable_at(scores, frame.size))
-        return DeviceResult(rgb, labels, confidence, self.class_names)
+            labels, confidence = most_probable_at(scores, frame.size)
+        return DeviceResult(rgb, labels[0], lambda: confidence()[0], self.class_names)
 
     def scores(self, frame: RgbdFrame) -> Tensor:
         """Class scores before softmax at the network's own resolution, (1, C, h, w)."""

@@ -8,7 +8,9 @@ with them and 2.1 ms without.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 import cv2
@@ -22,38 +24,48 @@ from sgnet_core.types import UNLABELLED, SegmentationResult
 
 @dataclass(frozen=True)
 class DeviceResult:
-    """A `SegmentationResult` and its colour image (H, W, 3) uint8 on the device of the network."""
+    """A `SegmentationResult` and its colour image (H, W, 3) uint8 on the device of the network.
+
+    `compute_confidence` is called when `confidence` is read first.
+    """
 
     rgb: Tensor
     labels: Tensor
-    confidence: Tensor
+    compute_confidence: Callable[[], Tensor]
     class_names: tuple[str, ...]
 
     @classmethod
     def from_numpy(cls, rgb: np.ndarray, result: SegmentationResult) -> DeviceResult:
         """The result in a tensor on the CPU."""
-        arrays = (rgb, result.labels, result.confidence)
-        return cls(*map(host_tensor, arrays), result.class_names)
+        labels = host_tensor(result.labels)
+        confidence = lambda: host_tensor(result.confidence)  # noqa: E731
+        return cls(host_tensor(rgb), labels, confidence, result.class_names)
+
+    @cached_property
+    def confidence(self) -> Tensor:
+        """(H, W) float32, probability of the class in `labels`."""
+        with torch.inference_mode():
+            return self.compute_confidence()
 
     def to_numpy(self) -> SegmentationResult:
         """The result in memory of the CPU; waits for the device."""
-        arrays = (self.labels.cpu().numpy(), self.confidence.cpu().numpy())
-        return SegmentationResult(*arrays, self.class_names)
+        labels = self.labels.cpu().numpy()
+        return SegmentationResult(labels, lambda: self.confidence.cpu().numpy(), self.class_names)
 
     def strided(self, stride: int) -> DeviceResult:
         """The result of every `stride`-th row and column, from the first on."""
-        rgb, labels, confidence = (
-            pixels[::stride, ::stride].contiguous()
-            for pixels in (self.rgb, self.labels, self.confidence)
+        rgb, labels = (
+            pixels[::stride, ::stride].contiguous() for pixels in (self.rgb, self.labels)
         )
-        return replace(self, rgb=rgb, labels=labels, confidence=confidence)
+        confidence = lambda: self.confidence[::stride, ::stride].contiguous()  # noqa: E731
+        return replace(self, rgb=rgb, labels=labels, compute_confidence=confidence)
 
     def confident(self, threshold: float) -> DeviceResult:
         """The result with all pixels unlabelled whose confidence is below `threshold`."""
         if threshold <= 0:
             return self
         labels = self.labels.masked_fill(self.confidence < threshold, UNLABELLED)
-        return replace(self, labels=labels)
+        return replace(self, labels=labels, compute_confidence=lambda: self.confidence)
 
 
 def host_tensor(array: np.ndarray) -> Tensor:

@@ -18,7 +18,17 @@ def test_strips_equal_full_score_maps(size):
     labels, confidence = most_probable_at(scores, size)
     assert labels.dtype == torch.uint8
     assert torch.equal(labels.long(), probability.argmax(1))
-    torch.testing.assert_close(confidence, probability.amax(1))
+    torch.testing.assert_close(confidence(), probability.amax(1))
+
+
+@pytest.mark.parametrize('size', [(61, 83), (12, 16), (40, 9), (23, 31)])
+def test_cells_of_one_class_equal_full_score_maps(size):
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(1, 7, 12, 16, generator=generator)
+    scores[:, 4, :, 3:9] += 5
+    scores[:, 2, 5:, 11:] += 5
+    labels, _ = most_probable_at(scores, size)
+    assert torch.equal(labels.long(), resize_scores(scores, size).argmax(1))
 
 
 def test_first_of_equal_scores_wins():
@@ -43,7 +53,7 @@ def test_nan_score_changes_neighbours_only(value):
     labels, confidence = most_probable_at(scores, size)
     assert torch.equal(labels, most_probable(resize_scores(scores, size))[0])
     assert 0.9 < (labels == expected).float().mean() < 1
-    assert confidence.isfinite().all()
+    assert confidence().isfinite().all()
 
 
 def test_nan_pixel_is_unlabelled():
