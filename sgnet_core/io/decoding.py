@@ -30,8 +30,11 @@ warnings.filterwarnings('ignore', module='PIL')
 MEGAPIXEL = 1_000_000
 MAX_PIXELS = 64 * MEGAPIXEL
 """Default limit: larger images would exhaust the memory."""
-MAX_JPEG_SCANS = 64
-"""Progressive images have about 10; each costs the time of decoding the whole image."""
+MAX_JPEG_SCANS = 4
+"""Largest number of scans of an image of `MAX_PIXELS`; smaller images may have more in proportion.
+
+Each scan costs the time of decoding the whole image. Progressive images have about 10.
+"""
 
 RESTORE = 'restore the file'
 _ORIENTATION = 0x0112
@@ -125,8 +128,11 @@ class EncodedImage:
             scans = _jpeg_scans(content, self._header.fp.tell())
             if scans is None:
                 raise self._error(f'cut off after {len(content)} bytes')
-            if scans > MAX_JPEG_SCANS:
-                raise self._error(f'damaged (more than {MAX_JPEG_SCANS} scans)')
+            if scans * width * height > MAX_JPEG_SCANS * max(max_pixels, MAX_PIXELS):
+                raise DataError(
+                    f'{name}: {scans} scans of {width}x{height} pixels take too long to decode; '
+                    'save it as a JPEG that is not progressive, or reduce it'
+                )
 
     @property
     def orientation(self) -> int:
@@ -205,9 +211,9 @@ def _jpeg_scans(content: bytes, at: int) -> int | None:
     Thumbnails before it and videos behind it have markers of their own.
     """
     scans = 1
-    while scans <= MAX_JPEG_SCANS and (marker := _JPEG_MARKER.search(content, at)):
+    while marker := _JPEG_MARKER.search(content, at):
         if marker[1] == _JPEG_END:
             return scans
         scans += marker[1] == _JPEG_SCAN
         at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], 'big')
-    return scans if scans > MAX_JPEG_SCANS else None
+    return None
