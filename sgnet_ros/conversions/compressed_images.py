@@ -23,7 +23,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from sgnet_core.errors import InputError
 from sgnet_core.io.decoding import JPEG_START, MAX_PIXELS, PNG_START, EncodedImage, check_size
 from sgnet_core.io.images import kind_of_image
-from sgnet_ros.conversions.images import DEPTH_ENCODINGS, PackedImage, naming_stream
+from sgnet_ros.conversions.images import DEPTH_ENCODINGS, PackedImage, bytes_of, naming_stream
 from sgnet_ros.conversions.rvl import decode_rvl
 
 MAX_EMPTY_RVL_PIXELS, MAX_RVL_PIXELS_PER_BYTE = 4_000_000, 512
@@ -47,7 +47,7 @@ def decompressed_pair(
 
 def image_from_compressed(msg: CompressedImage, max_pixels: int = MAX_PIXELS) -> PackedImage:
     """The raw colour image in a JPEG or PNG, 8 bits a channel; InputError for any other data."""
-    content = bytes(msg.data)
+    content = bytes_of(msg.data).tobytes()
     pixels = _decoded(msg, content, max_pixels)
     if pixels.dtype != np.uint8:
         raise InputError(f'colour must have 8 bits, {msg.format!r} is {kind_of_image(pixels)}')
@@ -70,7 +70,7 @@ def depth_from_compressed(msg: CompressedImage, max_pixels: int = MAX_PIXELS) ->
     Raises:
         InputError: another codec or encoding, truncated or damaged.
     """
-    content = bytes(msg.data)
+    content = bytes_of(msg.data).tobytes()
     encoding = msg.format.partition(';')[0].strip()
     if content.startswith(JPEG_START):
         raise InputError(f'{msg.format!r}: a JPEG cannot hold depth; publish compressedDepth')

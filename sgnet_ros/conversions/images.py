@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import Image
@@ -206,13 +207,33 @@ def pixel_rows(msg: Image, width_bytes: int) -> np.ndarray:
         raise MessageError(f'{what} is empty')
     if msg.step < width_bytes:
         raise MessageError(f'{what} needs a step of {width_bytes} bytes or more, got {msg.step}')
-    data = np.frombuffer(msg.data, np.uint8)
+    data = bytes_of(msg.data)
     needed = msg.height * msg.step
     if data.size < needed:
         raise MessageError(
             f'{what} with a step of {msg.step} bytes needs {needed} bytes of data, got {data.size}'
         )
     return data[:needed].reshape(msg.height, msg.step)[:, :width_bytes]
+
+
+def bytes_of(data: Any) -> np.ndarray:
+    """A uint8[] field as (N,) uint8, without a copy if it is contiguous memory of this machine.
+
+    rclpy gives an array.array, rosbags an array, other readers bytes, a memoryview or a list. Since
+    Lyrical it can be a rosidl_buffer.Buffer in memory of another device, which has only `to_array`.
+
+    Raises:
+        MessageError: the field does not hold bytes.
+    """
+    try:
+        data = data.to_array() if hasattr(data, 'to_array') else data
+        values = bytes(data) if isinstance(data, (list, tuple)) else data
+        values = np.asarray(memoryview(values))
+        if values.itemsize != 1:
+            raise TypeError
+    except (TypeError, ValueError) as error:
+        raise MessageError(f'the data are of type {type(data).__name__}, not uint8') from error
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
 
 
 def image_to_msg(pixels: np.ndarray, encoding: str, header: Header) -> Image:

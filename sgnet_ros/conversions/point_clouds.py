@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from sgnet_core.geometry.point_map import depth_to_xyz
 from sgnet_core.types import RgbdFrame, SegmentationResult
+from sgnet_ros.conversions.images import MessageError, bytes_of
 
 LANE_BYTES = 4
 LANES = (
@@ -66,3 +67,28 @@ def points_to_msg(
     )
     msg.data = data  # the constructor would copy it
     return msg
+
+
+def points_from_msg(msg: PointCloud2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cloud of `points_to_msg`, also with other fields: views of the memory of the message.
+
+    Returns:
+        (H, W, 3) float32 metres, (H, W, 3) uint8 RGB, (H, W) uint8 class ids.
+
+    Raises:
+        MessageError: a field is missing or of another type, or the data are too short.
+    """
+    found = {field.name: (field.offset, field.datatype) for field in msg.fields}
+    shape, strides = (msg.height, msg.width), (msg.row_step, msg.point_step)
+    data, lanes = bytes_of(msg.data), {}
+    if data.size < msg.height * msg.row_step or msg.row_step < msg.width * msg.point_step:
+        raise MessageError(f'cloud of {msg.width}x{msg.height}: {data.size} bytes are too few')
+    for name, kind in LANES[:-1]:
+        offset, datatype = found.get(name, (0, None))
+        dtype = np.dtype(np.uint8 if name == 'label' else np.float32)
+        if datatype != kind or offset + dtype.itemsize > msg.point_step or msg.is_bigendian:
+            raise MessageError(f'cloud without a little-endian field {name!r} of type {kind}')
+        lanes[name] = np.ndarray(shape, dtype, data, offset, strides)
+    bgr0 = np.ascontiguousarray(lanes['rgb']).view(np.uint8).reshape(*shape, 4)
+    xyz = np.stack([lanes[axis] for axis in 'xyz'], axis=-1)
+    return xyz, np.ascontiguousarray(bgr0[..., 2::-1]), lanes['label']

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from sgnet_core.errors import InputError
 from sgnet_ros.conversions.images import (
     MessageError,
+    bytes_of,
     depth_from_msg,
     depth_to_msg,
     images_from_msgs,
@@ -212,3 +213,34 @@ def test_missing_depth_is_zero():
 def test_stamp_is_exact_in_nanoseconds():
     header = Header(stamp=Time(sec=1_800_000_000, nanosec=999_999_999))
     assert stamp_ns(header) == 1_800_000_000_999_999_999
+
+
+class DeviceBuffer:
+    """What rclpy of Lyrical can put into uint8[] fields: no array, no buffer protocol."""
+
+    def __init__(self, data):
+        self.to_array = lambda: array.array('B', data)
+
+
+@pytest.mark.parametrize(
+    'holder',
+    [
+        *(bytes, bytearray, list, tuple, DeviceBuffer, lambda data: array.array('B', data)),
+        *(lambda data: memoryview(bytes(2 * len(data)))[::2], np.array),
+        lambda data: np.array(data).view(np.int8),
+    ],
+    ids=['bytes', 'bytearray', 'list', 'tuple', 'Buffer', 'array', 'strided', 'numpy', 'int8'],
+)
+def test_bytes_of_reads_every_holder(holder):
+    data = random_rows(3).ravel()
+    held = holder(data)
+    if isinstance(held, memoryview):
+        held = memoryview(np.repeat(data, 2))[::2]
+    np.testing.assert_array_equal(bytes_of(held), data)
+    assert bytes_of(data).base is not None  # not copied
+
+
+@pytest.mark.parametrize('data', [None, 'text', [300], [1.5], np.zeros(3, np.float32), object()])
+def test_bytes_of_refuses_other_data(data):
+    with pytest.raises(MessageError, match='not uint8'):
+        bytes_of(data)

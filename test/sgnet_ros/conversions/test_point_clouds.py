@@ -10,7 +10,8 @@ from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
 from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
-from sgnet_ros.conversions.point_clouds import points_to_msg
+from sgnet_ros.conversions.images import MessageError
+from sgnet_ros.conversions.point_clouds import points_from_msg, points_to_msg
 
 SIZES = {PointField.FLOAT32: ('f', 4), PointField.UINT8: ('B', 1)}
 
@@ -81,3 +82,33 @@ def test_sensor_msgs_py_reads_the_cloud():
     np.testing.assert_array_equal(points['z'], frame.depth_m)
     np.testing.assert_array_equal(points['label'], result.labels)
     np.testing.assert_array_equal(points['confidence'], result.confidence)
+
+
+@pytest.mark.parametrize('padding', [0, 5])
+def test_points_from_msg_reads_what_was_written(padding):
+    frame, result = segmented()
+    msg = points_to_msg(frame, result, Header())
+    rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.row_step)
+    msg.data = np.pad(rows, ((0, 0), (0, padding))).tobytes()
+    msg.row_step += padding
+    xyz, rgb, labels = points_from_msg(msg)
+    np.testing.assert_array_equal(xyz[..., 2], frame.depth_m)
+    np.testing.assert_array_equal(rgb, frame.rgb)
+    np.testing.assert_array_equal(labels, result.labels)
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'message'),
+    [
+        (lambda msg: setattr(msg, 'fields', msg.fields[:3]), "field 'rgb'"),
+        (lambda msg: setattr(msg, 'is_bigendian', True), "little-endian field 'x'"),
+        (lambda msg: setattr(msg, 'data', msg.data[:-1]), 'too few'),
+        (lambda msg: setattr(msg, 'point_step', 2), "field 'x'"),
+        (lambda msg: setattr(msg, 'width', 8), 'too few'),
+    ],
+)
+def test_points_from_msg_refuses_other_clouds(spoil, message):
+    msg = points_to_msg(*segmented(), Header())
+    spoil(msg)
+    with pytest.raises(MessageError, match=message):
+        points_from_msg(msg)
