@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     'evaluate_bag': 'evaluate a checkpoint on the labelled frames of a bag',
     'benchmark_node': 'measure the latency of the node from camera to mask over DDS',
     'soak': 'run the node for a long time with faulty cameras and check its promises',
+    'view': 'show masks in a browser: of a running node, a bag or a dataset folder',
     'demo': 'replay generated rooms through the node; write metrics and pictures',
 }
 """Name -> one line of help. The module is `sgnet_ros.cli.<name>`."""

@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 
 from sgnet_core.errors import ConfigError, reject_unknown_keys
 from sgnet_core.io.decoding import MAX_PIXELS, MEGAPIXEL
+from sgnet_ros.compat.distributions import EXECUTORS
 from sgnet_ros.conversions.masks import CONFIDENCE_ENCODINGS
 from sgnet_ros.sync.pairing import DEFAULT_SLOP_S, MODES
 from sgnet_ros.topics import FRAME_OUTPUTS, RAW, TRANSPORTS
@@ -207,7 +208,7 @@ NODE_PARAMETERS = (
     NodeParameter(
         'overlay.alpha', 0.5, 'Opacity of the classes in ~/overlay.', range=(0.0, 1.0), dynamic=True
     ),
-    NodeParameter('overlay.legend', False, 'Draw a legend into ~/overlay.', dynamic=True),
+    NodeParameter('overlay.legend', True, 'Write class names into ~/overlay.', dynamic=True),
     NodeParameter(
         'confidence.encoding',
         CONFIDENCE_ENCODINGS[0],
@@ -261,6 +262,13 @@ NODE_PARAMETERS = (
     ),
     NodeParameter(
         'autostart', True, 'Configure and activate automatically at start-up.', read_only=True
+    ),
+    NodeParameter(
+        'executor',
+        EXECUTORS[0],
+        'Executor of rclpy for the callbacks of the node; events needs Jazzy or later.',
+        EXECUTORS,
+        read_only=True,
     ),
     NodeParameter(
         'qos.input',

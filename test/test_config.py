@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files in config/ say what the code that reads them understands."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +134,15 @@ print(max(os.path.getsize(name) for name in maps if name.startswith('/dev/shm/fa
     assert done.returncode == 0, done.stdout
     assert ('XMLPARSER' in done.stdout) is spoil, done.stdout
     assert (int(done.stdout.splitlines()[-1]) > 10 * LARGE_IMAGE) is not spoil
+
+
+def test_layouts_of_viewers_show_outputs_of_the_node():
+    outputs = pytest.importorskip('sgnet_ros.topics').OUTPUTS
+    known = {topic.name.replace('~', '/segmentation') for topic in outputs}
+    layout = json.loads((CONFIG / 'segmentation.foxglove.json').read_text())
+    panels = set(layout['configById'])
+    assert set(re.findall(r"'(\w+!\w+)'", str(layout['layout']))) == panels
+    for name in ('segmentation.foxglove.json', 'segmentation.rviz'):
+        shown = set(re.findall(r'(/segmentation/\w+|/diagnostics)', (CONFIG / name).read_text()))
+        assert shown
+        assert shown <= known

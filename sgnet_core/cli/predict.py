@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segment frames; write ID_mask.png (class ids) and ID_overlay.png for each.
+"""Segment frames; write ID_mask.png (class ids) and ID_overlay.png for each, and masks.mp4 of all.
 
 Frames come from a dataset folder (--data) or from one pair of files (--rgb and --depth).
 With --sampling-points, ID_sampling.png shows where the S-Convs of the network sample for a pixel
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from sgnet_core.types import Sample
 
 
+VIDEO_RATE_HZ = 5.0
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_options(parser, 'data', 'split', 'limit')
@@ -36,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     points = 'draw the sampling points for column U, row V of the colour image, from 0; repeatable'
     new = add('--sampling-points', metavar='U,V', action='append', default=[], help=points)
     add_old_name(parser, '--taps', new)
+    add('--no-video', action='store_true', help='do not write masks.mp4, which takes half the time')
     add_options(parser, 'out', required=True)
     add_options(parser, 'checkpoint', 'device', 'precision', 'backend')
 
@@ -49,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from sgnet_core.io.paths import inside
     from sgnet_core.visualization.legend import legend
     from sgnet_core.visualization.overlay import overlay_image
+    from sgnet_core.visualization.region_names import write_region_names
     from sgnet_core.visualization.sampling_figure import sampling_figure
+    from sgnet_core.visualization.video import mask_video
 
     pixels = [_pixel(text) for text in args.sampling_points]
     samples, total = _samples(args)
@@ -57,22 +64,28 @@ def run(args: argparse.Namespace) -> int:
     backend = 'torch' if pixels and args.backend == 'auto' else args.backend
     segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision, backend)
     args.out.mkdir(parents=True, exist_ok=True)
-    for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
-        if pixels:
-            # First, because an invalid pixel is an error.
-            layers = segmenter.sampling(sample.frame)
-            title = f'Where S-Conv samples: {sample.id}'
-            picture = sampling_figure(sample.frame, layers, pixels, title, segmenter.description)
-            write_rgb(inside(args.out, f'{sample.id}_sampling.png', writing=True), picture)
-        labels = segmenter.segment(sample.frame).labels
-        picture = overlay_image(sample.frame.rgb, labels, segmenter.palette)
-        key = legend(
-            segmenter.class_names, segmenter.palette, np.unique(labels), width=picture.shape[1]
-        )
-        write_mask(inside(args.out, f'{sample.id}_mask.png', writing=True), labels)
-        write_rgb(
-            inside(args.out, f'{sample.id}_overlay.png', writing=True), np.vstack([picture, key])
-        )
+    names, palette = segmenter.class_names, segmenter.palette
+    with ExitStack() as stack:
+        add_to_video = None
+        if total > 1 and not args.no_video:
+            video = mask_video(args.out / 'masks.mp4', VIDEO_RATE_HZ, names, palette)
+            add_to_video = stack.enter_context(video)
+        for sample in tqdm(samples, 'predict', total, unit='frame', disable=None):
+            if pixels:
+                # First, because an invalid pixel is an error.
+                layers = segmenter.sampling(sample.frame)
+                title = f'Where S-Conv samples: {sample.id}'
+                figure = sampling_figure(sample.frame, layers, pixels, title, segmenter.description)
+                write_rgb(inside(args.out, f'{sample.id}_sampling.png', writing=True), figure)
+            labels = segmenter.segment(sample.frame).labels
+            picture = overlay_image(sample.frame.rgb, labels, palette)
+            write_region_names(picture, labels, names)
+            key = legend(names, palette, np.unique(labels), width=picture.shape[1])
+            write_mask(inside(args.out, f'{sample.id}_mask.png', writing=True), labels)
+            overlay = inside(args.out, f'{sample.id}_overlay.png', writing=True)
+            write_rgb(overlay, np.vstack([picture, key]))
+            if add_to_video:
+                add_to_video(picture, labels)
     print(f'{total} frames segmented by {segmenter.description}: {args.out}')
     return 0
 

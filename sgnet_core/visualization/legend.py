@@ -73,7 +73,7 @@ def legend(
 
 
 def _text_width(text: str) -> int:
-    (width, _), _ = cv2.getTextSize(_printable(text), _FONT, TEXT_SIZE / _FONT_CAPITALS, 1)
+    (width, _), _ = cv2.getTextSize(printable(text), _FONT, TEXT_SIZE / _FONT_CAPITALS, 1)
     return width + 2
 
 
@@ -88,12 +88,12 @@ def _write_text(paper: np.ndarray, text: str, left: int, top: int) -> None:
     origin = (_SUPERSAMPLING // 2, (head + TEXT_SIZE) * _SUPERSAMPLING)
     scale = TEXT_SIZE * _SUPERSAMPLING / _FONT_CAPITALS
     stroke = round(TEXT_SIZE * _SUPERSAMPLING / 9)
-    cv2.putText(large, _printable(text), origin, _FONT, scale, 255, stroke, cv2.LINE_AA)
+    cv2.putText(large, printable(text), origin, _FONT, scale, 255, stroke, cv2.LINE_AA)
     ink = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)[..., None] / 255.0
     part = paper[top - head : top - head + height, left : left + width]
     part[:] = np.rint(part * (1 - ink) + np.array(INK) * ink)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """OpenCV's fonts are ASCII: other characters become question marks."""
     return text.encode('ascii', 'replace').decode().replace('\n', ' ')

@@ -20,7 +20,7 @@ from sgnet_core.errors import InputError, SgnetError
 from sgnet_core.io.files import check_new_folder, no_follow, write_json
 
 FRAMES_PER_ROOM = 20
-METRICS, SHEET, OVERLAYS = 'metrics.json', 'contact_sheet.png', 'overlays'
+METRICS, SHEET, OVERLAYS, VIDEO = 'metrics.json', 'contact_sheet.png', 'overlays', 'masks.mp4'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, 'out', default=Path('demo_output'), help='output folder (default: demo_output)'
     )
     parser.add_argument('--keep-bag', action='store_true', help='keep the bag in --out')
+    parser.add_argument(
+        '--view',
+        action='store_true',
+        help='show the frames in a browser, until Ctrl-C; the node then also computes ~/points',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,13 +60,17 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint and not args.checkpoint.is_file():
         raise InputError(f'no checkpoint at {args.checkpoint}; give a .safetensors file')
     dataset, indices = _choose_frames(args)  # imports torch, which must be before cv2
+    if args.view:
+        from sgnet_ros.viewer.scene import import_rerun
+
+        import_rerun()
     from sgnet_ros.bag.writer import write_bag
 
     source = dataset.name if args.frames else 'generated rooms'
     class_names = dataset.class_names if dataset.has_labels else None
     os.environ.update({**private_domain(os.environ), **large_image_profile(os.environ)})
     bag = args.out / 'bag'
-    with interruptible() as stop, _output_folder(args.out):
+    with interruptible() as stop, _output_folder(args.out), _viewer(args) as viewer:
         try:
             print(f'1/3  writing {len(indices)} frames of {source} as a bag', flush=True)
             samples = _samples(dataset, indices, stop)
@@ -71,9 +80,27 @@ def run(args: argparse.Namespace) -> int:
         finally:
             if not args.keep_bag:
                 shutil.rmtree(bag, ignore_errors=True)
-    if not metrics['masks']:
-        raise SgnetError(f'no mask arrived; see {args.out / "segmentation_node.log"}')
+        if not metrics['masks']:
+            raise SgnetError(f'no mask arrived; see {args.out / "segmentation_node.log"}')
+        if viewer:
+            viewer.check()
+            print('the browser still shows the frames; Ctrl-C ends the viewer', flush=True)
+            stop.wait()
     return 0
+
+
+@contextmanager
+def _viewer(args: argparse.Namespace):
+    """The process of the viewer, or None."""
+    if not args.view:
+        yield None
+        return
+    from sgnet_ros.replay.child_process import ChildProcess
+    from sgnet_ros.viewer.scene import viewer_address
+
+    with ChildProcess('view', ['view'], args.out / 'view.log') as process:
+        print(f'watch: {viewer_address()}', flush=True)
+        yield process
 
 
 def _choose_frames(args: argparse.Namespace):
@@ -109,7 +136,7 @@ def _output_folder(out: Path):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(f'another demo is writing to {out}; choose another --out') from None
-        for file in (out / METRICS, out / SHEET, *(out / OVERLAYS).glob('*.png')):
+        for file in (out / METRICS, out / SHEET, out / VIDEO, *(out / OVERLAYS).glob('*.png')):
             file.unlink(missing_ok=True)
         shutil.rmtree(out / 'bag', ignore_errors=True)
         yield
@@ -152,7 +179,7 @@ def _play(args: argparse.Namespace, bag: Path, stop, frames: int):
 def _report(args: argparse.Namespace, source: str, class_names, bag: Path, result) -> dict:
     """Write and print the metrics, write the contact sheet; returns the metrics."""
     from sgnet_core.io.images import write_rgb
-    from sgnet_ros.replay.demo_report import compare, contact_sheet_of
+    from sgnet_ros.replay.demo_report import compare, contact_sheet_of, write_video
     from sgnet_ros.replay.result import table
 
     print('3/3  comparing masks with labels\n', flush=True)
@@ -168,5 +195,7 @@ def _report(args: argparse.Namespace, source: str, class_names, bag: Path, resul
     print(table(metrics))
     if selected:
         write_rgb(args.out / SHEET, contact_sheet_of(selected, result, metrics))
-        print(f'\ncontact sheet: {args.out / SHEET}; overlays: {args.out / OVERLAYS}')
+        write_video(args.out / VIDEO, args.out / OVERLAYS, result, args.rate)
+        pictures = f'contact sheet: {args.out / SHEET}; overlays: {args.out / OVERLAYS}'
+        print(f'\n{pictures}; video: {args.out / VIDEO}')
     return metrics

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The differences between Humble, Jazzy and Kilted; all are handled here.
+"""The differences between Humble, Jazzy, Kilted and Lyrical; all are handled here.
 
-All three have every class, function and argument of rclpy in use; one module has two names. Not
-used, because Humble lacks them: `matched` events (play_bag counts subscribers instead), parameter
+All have every class, function and argument of rclpy in use; one module has two names. Not used,
+because Humble lacks them: `matched` events (play_bag counts subscribers instead), parameter
 callbacks before and after a change, and lifecycle nodes that launch_ros starts.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from sgnet_core.errors import ConfigError
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """The variables of Fast DDS 2 (Humble, Jazzy) and 3 (Kilted) for a profile."""
@@ -44,6 +46,25 @@ def localhost_only(environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     name = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
     return {name: environ.get(name, 'LOCALHOST')}
+
+
+EXECUTORS = ('single_threaded', 'events')
+
+
+def make_executor(kind: str, context: Any) -> Any:
+    """One of `EXECUTORS`; ConfigError if rclpy is too old for it (Humble)."""
+    if kind == 'events':
+        try:
+            from rclpy.experimental import EventsExecutor
+        except ImportError as error:
+            raise ConfigError(
+                f'parameter executor: this rclpy has no events executor ({error}); use '
+                'single_threaded'
+            ) from error
+        return EventsExecutor(context=context)
+    from rclpy.executors import SingleThreadedExecutor
+
+    return SingleThreadedExecutor(context=context)
 
 
 def no_publisher_events() -> Any:

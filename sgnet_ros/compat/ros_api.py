@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 BROKEN_PACKAGE = (
     '%s is installed but cannot be used (%s): using sgnet_ros.compat.standalone.%s. NumPy is %s; '
-    'ROS distributions up to Jazzy compile their packages for NumPy 1: '
+    'ROS distributions before Lyrical compile their packages for NumPy 1: '
     'pip install "numpy<2" "opencv-python<5" fixes this'
 )
 CHOICES: dict[str, str] = {}

@@ -9,10 +9,9 @@ import threading
 from functools import partial
 from typing import NoReturn
 
-from rclpy.executors import SingleThreadedExecutor
-
 from sgnet_core.errors import SgnetError
 from sgnet_core.io.files import write_json
+from sgnet_ros.compat.distributions import make_executor
 from sgnet_ros.compat.signals import exit_now, exit_within
 from sgnet_ros.node.segmentation_node import SegmentationNode
 
@@ -26,9 +25,10 @@ def serve(node: SegmentationNode, json_file: str | None = None) -> None:
     """Start and spin `node` until SIGINT, SIGTERM or a failure, then shut it down.
 
     Raises:
+        ConfigError: rclpy lacks the executor of the parameter.
         SgnetError: the node did not start, or its worker failed; the log has the traceback.
     """
-    executor = SingleThreadedExecutor(context=node.context)
+    executor = make_executor(node.parameters['executor'], node.context)
     executor.add_node(node)
     # Once: spin_until_future_complete would add a callback for every message.
     node.failed.add_done_callback(lambda _: executor.wake())

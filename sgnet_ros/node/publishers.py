@@ -16,7 +16,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 
 from sgnet_core.geometry.hha import depth_to_hha, hha_image
-from sgnet_core.visualization.legend import legend
+from sgnet_core.visualization.region_names import write_region_names
 from sgnet_ros.compat.distributions import no_publisher_events
 from sgnet_ros.compat.ros_api import vision_msgs
 from sgnet_ros.conversions.images import depth_to_msg, rgb_to_msg
@@ -150,10 +150,5 @@ class Publishers:
     def _overlay(self, segmented: SegmentedFrame) -> Image:
         picture = segmented.overlay(self._parameters['overlay.alpha']).cpu().numpy()
         if self._parameters['overlay.legend']:
-            result, palette = segmented.result, segmented.palette
-            present = np.unique(result.labels)
-            names = legend(result.class_names, palette, present, picture.shape[1])
-            # Over the lower edge: the overlay keeps the size of the image.
-            height = min(len(names), len(picture))
-            picture[-height:] = names[:height]
+            write_region_names(picture, segmented.result.labels, segmented.result.class_names)
         return rgb_to_msg(picture, segmented.header)

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from sgnet_core.evaluation import ConfusionMatrix
+from sgnet_core.io.images import read_rgb
 from sgnet_core.labels import label_set_of
 from sgnet_core.types import UNLABELLED, Sample
 from sgnet_core.visualization.depth_colors import depth_to_rgb
 from sgnet_core.visualization.figures import contact_sheet
 from sgnet_core.visualization.legend import legend_entries
 from sgnet_core.visualization.overlay import overlay_image
+from sgnet_core.visualization.region_names import write_region_names
+from sgnet_core.visualization.video import mask_video
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames, stamp_of
 from sgnet_ros.bag.reader import Bag
@@ -92,13 +95,22 @@ def contact_sheet_of(
     present: set[int] = set()
     for item in selected:
         frame, labels = item.sample.frame, item.mask.load()
-        row = [frame.rgb, depth_to_rgb(frame.depth_m), overlay_image(frame.rgb, labels, palette)]
-        present |= visible_classes(labels)
-        if has_labels:
-            row.append(overlay_image(frame.rgb, item.sample.labels, palette))
-            present |= visible_classes(item.sample.labels)
+        row = [frame.rgb, depth_to_rgb(frame.depth_m)]
+        for shown in (labels, item.sample.labels) if has_labels else (labels,):
+            row.append(write_region_names(overlay_image(frame.rgb, shown, palette), shown, names))
+            present |= visible_classes(shown)
         rows.append(row)
         captions.append(item.caption())
     titles = ['colour', 'depth', 'mask of the node', 'exact labels'][: len(rows[0])]
     title = f'SGNet over ROS 2: {metrics["source"]}, {metrics["masks"]} masks'
     return contact_sheet(rows, titles, captions, title, legend_entries(names, palette, present))
+
+
+def write_video(path: Path, overlays: Path, result: ReplayResult, rate_hz: float) -> None:
+    """The overlays `frame_NUMBER.png` with a legend of their masks as MP4."""
+    names = result.class_names
+    with mask_video(path, rate_hz, names, label_set_of(names).palette) as add:
+        for number, stamp in enumerate(result.sent_stamps):
+            overlay = overlays / f'frame_{number:06d}.png'
+            if stamp in result.masks and overlay.exists():
+                add(read_rgb(overlay), result.masks[stamp].load())

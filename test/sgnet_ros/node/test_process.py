@@ -25,6 +25,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from sgnet_core.errors import InputError, SgnetError
 from sgnet_ros.compat.dds_profile import large_image_profile, profile_text
+from sgnet_ros.compat.distributions import EXECUTORS
 from sgnet_ros.compat.ros_node import init_ros
 from sgnet_ros.node.process import serve
 from sgnet_ros.replay.mask_subscriber import BEFORE_PAIRING
@@ -77,6 +78,7 @@ def statistics(process, number):
         ('checkpoint:=no/such/file.safetensors', ['no/such/file.safetensors']),
         ('sync.slopp:=0.1', ["'sync.slopp'", "'sync.slop'?"]),
         ('device', ["'-p device'", 'NAME:=VALUE']),
+        ('executor:=asyncio', ['executor', "'asyncio'", 'single_threaded, events']),
     ],
 )
 def test_wrong_usage_prints_one_line(ros_domain_id, monkeypatch, parameter, words):
@@ -142,9 +144,10 @@ def send_until(ros, camera, happened, *messages):
     ros.spin_until(lambda: camera.send(next(stamps), *messages) or happened(), 'what was sent for')
 
 
+@pytest.mark.parametrize('executor', EXECUTORS)
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_the_node_with_one_line_of_statistics(ros, program, number):
-    process = program('work')
+def test_signal_ends_the_node_with_one_line_of_statistics(ros, program, number, executor):
+    process = program('work', f'executor:={executor}')
     camera = connected(ros)
     masks = camera.received[MASK]
     send_until(ros, camera, lambda: masks)

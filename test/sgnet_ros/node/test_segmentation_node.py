@@ -67,15 +67,17 @@ def test_only_subscribed_outputs_are_computed(ros, monkeypatch):
     assert made == []
 
 
-def test_legend_keeps_the_size_of_the_overlay(ros):
-    node, camera = ros.node_and_camera(overlay__legend=True)
+@pytest.mark.parametrize('names', [True, False])
+def test_names_of_classes_in_the_overlay(ros, names):
+    options = {} if names else {'overlay__legend': False}
+    node, camera = ros.node_and_camera(**options)
     camera.listen(Image, '/segmentation/overlay')
     ros.subscribed(node, 2)
     camera.send(T0, **camera_messages(160, 120))
     (overlay,) = camera.wait(1, '/segmentation/overlay')
     pixels = np.frombuffer(overlay.data, np.uint8).reshape(120, 160, 3)
-    assert pixels[:10].max() <= 30, 'above: the tint of the only class'
-    assert (pixels[-10:] == 255).any(), 'below: white paper'
+    assert pixels[:40].max() <= 30, 'the tint of the only class'
+    assert (pixels[40:80, 60:100] > 200).any() == names
 
 
 BAD = {

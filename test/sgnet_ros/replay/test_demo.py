@@ -3,8 +3,10 @@
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import cv2
@@ -58,6 +60,8 @@ def check_metrics(out, frames):
     assert len(overlays) == metrics['masks']
     assert all(file.stem.startswith('frame_') for file in overlays)
     assert cv2.imread(str(out / 'contact_sheet.png')).size > 0
+    video = cv2.VideoCapture(str(out / 'masks.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == metrics['masks']
     assert not (out / 'bag').exists()
     return metrics
 
@@ -72,6 +76,23 @@ def test_demo_shows_generated_rooms(demo, checkpoint, tmp_path):
     assert 'mIoU' in output
     image = cv2.imread(str(next((tmp_path / 'out' / 'overlays').iterdir())))
     assert image.shape == (480, 640, 3)
+
+
+def test_demo_with_viewer_waits_for_ctrl_c(demo, checkpoint, tiny_dataset):
+    pytest.importorskip('rerun')
+    process = demo('--view', '--frames', tiny_dataset.root, '--checkpoint', checkpoint)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if address := re.search(r'watch: (\S+)', line):
+            page = address[1]
+        if 'Ctrl-C ends the viewer' in line:
+            break
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    assert opener.open(page, timeout=60).status == 200, lines
+    process.send_signal(signal.SIGINT)
+    finish(process)
+    assert process.returncode == 0
 
 
 def test_demo_replaces_the_files_of_an_earlier_demo(demo, checkpoint, tiny_dataset, tmp_path):

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shows frames and masks in a browser, by rerun."""
