@@ -3,8 +3,10 @@
 
 import ast
 import configparser
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -229,7 +231,7 @@ def test_unknown_command_is_wrong_usage(package, arguments):
     assert (arguments or ['COMMAND'])[0] in done.stderr
 
 
-@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13'])
+@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13', '3.14'])
 def test_constraints_pin_every_requirement(python):
     requirements = pytest.importorskip('packaging.requirements')
     utils = pytest.importorskip('packaging.utils')
@@ -253,6 +255,58 @@ def test_constraints_pin_every_requirement(python):
     assert len(wanted) > 20
     for name, specifier in wanted:
         assert specifier.contains(pins[name])
+
+
+def installed_by(text: str) -> tuple[set[str], set[str]]:
+    """Packages of `apt install` and requirements of `pip install` in a text."""
+    apt, pip = set(), set()
+    for command, words in re.findall(
+        r'(apt(?:-get)?|pip) install ((?:[^\n]|\\\n)*?)(?: \\)?\n', text
+    ):
+        names = {word for word in shlex.split(words) if not word.startswith(('-', '$'))}
+        (apt if command.startswith('apt') else pip).update(names)
+    return apt, pip
+
+
+def test_dockerfile_installs_what_the_installation_page_says():
+    dockerfile = (REPOSITORY / 'Dockerfile').read_text()
+    page = (REPOSITORY / 'docs' / 'installation.md').read_text()
+    readme = (REPOSITORY / 'README.md').read_text()
+    block, readme_block = (
+        re.search(r'```sh robot\n(\. /opt/ros.*?)```', text, re.DOTALL)[1]
+        for text in (page, readme)
+    )
+    apt, pip = installed_by(dockerfile)
+    assert 'torch' in pip and 'python3-venv' in apt
+    assert (apt, pip) == installed_by(block)
+    camera = 'ros-$ROS_DISTRO-realsense2-camera'
+    assert (apt | {camera}, pip) == installed_by(readme_block)
+    (numpy,) = set(re.findall(r"NUMPY='(.*?)'", dockerfile)) & set(
+        re.findall(r"NUMPY='(.*?)'", block)
+    )
+    assert numpy == 'numpy>=1.26,<2'
+    requirements = (REPOSITORY / 'setup.cfg').read_text()
+    for requirement in pip - {'torch', 'jinja2'}:
+        assert requirement.partition('>')[0].partition('<')[0] in requirements
+
+
+def test_container_files_name_what_exists():
+    dockerfile = (REPOSITORY / 'Dockerfile').read_text()
+    stages = re.findall(r'^FROM (\S+) AS (\w+)', dockerfile, re.MULTILINE)
+    names = [name for _, name in stages]
+    assert {source for source, _ in stages[1:]} <= set(names)
+    assert set(re.findall(r'--from=(\w+)', dockerfile)) <= set(names)
+    build = json.loads((REPOSITORY / '.devcontainer/devcontainer.json').read_text())['build']
+    assert (REPOSITORY / '.devcontainer' / build['dockerfile']).resolve().name == 'Dockerfile'
+    assert build['target'] in names
+    assert '.git' in (REPOSITORY / '.dockerignore').read_text().splitlines()
+
+
+def test_hadolint_accepts_the_dockerfile():
+    hadolint = shutil.which('hadolint', path=clean_environment()['PATH'])
+    if hadolint is None:
+        pytest.skip('no hadolint; the extra "test" of setup.cfg has it')
+    run_to_success(hadolint, 'Dockerfile')
 
 
 def imported_ros_packages(folder: str) -> set[str]:
