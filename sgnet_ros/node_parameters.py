@@ -6,7 +6,7 @@ from __future__ import annotations
 import array
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sgnet_core.errors import ConfigError, reject_unknown_keys
+from sgnet_core.errors import ConfigError, InputError, reject_unknown_keys
 from sgnet_ros.compat.distributions import RCLPY_PARAMETERS, RCLPY_PREFIX
 from sgnet_ros.parameters import KNOWN
 
@@ -27,8 +27,8 @@ class NodeParameters:
 
     Args:
         is_configured: whether the node has read the parameters that are not dynamic.
-        check: called with the values of all parameters before a change at run time; raises
-            ConfigError if the node cannot use them.
+        check: called before a change at run time with the values of all parameters and the names
+            of those that are set; raises InputError if the node cannot use them.
 
     Raises:
         ConfigError: an unknown parameter is set, or a known one to an invalid value.
@@ -38,7 +38,7 @@ class NodeParameters:
         self,
         node: Node,
         is_configured: Callable[[], bool],
-        check: Callable[[Mapping[str, Any]], None] = lambda values: None,
+        check: Callable[[Mapping[str, Any], Collection[str]], None] = lambda values, names: None,
     ) -> None:
         self._node = node
         self._check_usable = check
@@ -95,8 +95,8 @@ class NodeParameters:
             checked = {name: KNOWN[name].validated(value) for name, value in ours.items()}
             values = {name: self[name] for name in KNOWN} | checked
             _check_consistency(values)
-            self._check_usable(values)
-        except ConfigError as error:
+            self._check_usable(values, checked)
+        except InputError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 

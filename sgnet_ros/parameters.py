@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import array
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from rcl_interfaces.msg import (
 )
 from rclpy.parameter import Parameter
 
-from sgnet_core.errors import ConfigError, reject_unknown_keys
+from sgnet_core.errors import ConfigError
 from sgnet_core.io.decoding import MAX_PIXELS, MEGAPIXEL
 from sgnet_ros.compat.distributions import EXECUTORS
 from sgnet_ros.conversions.masks import CONFIDENCE_ENCODINGS
@@ -191,6 +190,12 @@ NODE_PARAMETERS = (
         range=(0.0, 1e3),
     ),
     NodeParameter(
+        'classes.groups',
+        '',
+        'YAML file that merges the classes of the network to groups; empty keeps the classes.',
+        dynamic=True,
+    ),
+    NodeParameter(
         'confidence_threshold',
         0.0,
         'Pixels of lower confidence become 255, unlabelled.',
@@ -288,12 +293,6 @@ KNOWN = {parameter.name: parameter for parameter in NODE_PARAMETERS}
 def listed(text: str) -> list[str]:
     """The names in the value of a parameter of `CLASS_LISTS`."""
     return [name.strip() for name in text.split(',') if name.strip()]
-
-
-def check_classes(values: Mapping[str, Any], class_names: Iterable[str]) -> None:
-    """Raise ConfigError if a parameter of `CLASS_LISTS` names a class that the network lacks."""
-    for name in CLASS_LISTS:
-        reject_unknown_keys(listed(values[name]), class_names, f'parameter {name}', noun='class')
 
 
 def converted(changes: list[Parameter]) -> list[Parameter]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, load_checkpoint
 from sgnet_core.errors import InputError
+from sgnet_core.inference.class_mapping import ClassMapping, merged_scores
 from sgnet_core.inference.postprocessing import most_probable_at
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.fusion import fuse
@@ -31,7 +32,7 @@ from sgnet_core.runtime.device import (
     single_precision,
 )
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
-from sgnet_core.types import CameraIntrinsics, RgbdFrame, SegmentationResult
+from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult
 from sgnet_core.visualization.sampling_locations import SamplingLocations
 
@@ -45,6 +46,7 @@ class Segmenter:
 
     Attributes:
         label_set: the classes.
+        network_label_set: the classes of the network; they differ from those of `mapped`.
         input_spec: the preprocessing of frames.
         device, precision: as resolved, for example `cuda:0`, `fp16`.
         checkpoint: path of the file it was loaded from; None if the network was given.
@@ -74,6 +76,8 @@ class Segmenter:
             precision = single_precision(precision, 'a network that is not fused')
         self.precision = resolve_precision(precision, self.device)
         self.input_spec, self.label_set = input_spec, label_set
+        self.network_label_set = label_set
+        self._lookup: np.ndarray | None = None
         self.checkpoint: Path | None = None
         self._graph: CudaGraph | None = None
         self._can_record = self.device.startswith('cuda') and isinstance(network, SGNet)
@@ -183,13 +187,29 @@ class Segmenter:
         """The most probable class of every pixel; reading `confidence` computes its probability."""
         return self.segment_on_device(frame).to_numpy()
 
+    def mapped(self, mapping: ClassMapping | None) -> Segmenter:
+        """This network with new classes, of which it sums the probabilities; None = its own.
+
+        Both share the network. `scores` stay those of the classes of the network.
+        """
+        other = copy.copy(self)
+        network_classes = self.network_label_set
+        other.label_set = network_classes if mapping is None else mapping.label_set
+        other._lookup = None if mapping is None else mapping.lookup(network_classes.class_names)
+        return other
+
     def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
         """As `segment`, but the result stays on the device, possibly unfinished."""
         with torch.inference_mode():
             rgb = torch.from_numpy(frame.rgb).to(self.device)
             scores = self._run(self._inputs(frame, rgb))
+            if self._lookup is not None:
+                scores = merged_scores(scores, self._lookup)
             labels, confidence = most_probable_at(scores, frame.size)
-        return DeviceResult(rgb, labels[0], lambda: confidence()[0], self.class_names)
+            labels = labels[0]
+            if self._lookup is not None:
+                labels = labels.masked_fill(labels >= len(self.class_names), UNLABELLED)
+        return DeviceResult(rgb, labels, lambda: confidence()[0], self.class_names)
 
     def scores(self, frame: RgbdFrame) -> Tensor:
         """Class scores before softmax at the network's own resolution, (1, C, h, w)."""

@@ -7,7 +7,7 @@ import logging
 
 from tqdm import tqdm
 
-from sgnet_core.labels import label_set_of
+from sgnet_core.labels import LabelSet
 from sgnet_core.types import Sample, SegmentationResult
 from sgnet_core.visualization.overlay import overlay_image
 from sgnet_ros.bag.frames import stamp_of
@@ -27,10 +27,8 @@ class MaskWriter:
     Earlier masks and topics of unknown types are not copied.
     """
 
-    def __init__(
-        self, target: BagWriter, source: Bag, rgb_topic: str, class_names: tuple[str, ...]
-    ) -> None:
-        self._palette = label_set_of(class_names).palette
+    def __init__(self, target: BagWriter, source: Bag, rgb_topic: str, label_set: LabelSet) -> None:
+        self._palette = label_set.palette
         self._target = target
         # Stamp of a colour image -> recording time and optical frame.
         self._images: dict[int, tuple[int, str]] = {}
@@ -39,7 +37,7 @@ class MaskWriter:
         target.add_topic(OVERLAY, IMAGE)
         target.add_topic(LABELS, 'std_msgs/msg/String', latched=True)
         first_ns = min((time_ns for time_ns, _ in self._images.values()), default=0)
-        target.write(LABELS, first_ns, label_names_to_msg(class_names, self._palette))
+        target.write(LABELS, first_ns, label_names_to_msg(label_set.class_names, self._palette))
 
     def write(self, sample: Sample, result: SegmentationResult) -> None:
         """Add mask and overlay of a frame of the bag."""

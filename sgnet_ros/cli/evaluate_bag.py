@@ -55,7 +55,6 @@ def run(args: argparse.Namespace) -> int:
     check_online_options(args)
     check_json_destination(args.json)
     # torch must be imported before cv2.
-    from sgnet_core.labels import label_set_of
     from sgnet_core.report.writer import ReportFolder
     from sgnet_ros.replay.bag_evaluation import BagEvaluator
 
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         result = evaluator.online() if args.live else evaluator.offline()
         if not result.counts.frames:
             raise KeyboardInterrupt if result.interrupted else _no_frame_error(bag, frames, result)
-        metrics = _metrics(bag, frames, result, args.remap is not None)
+        metrics = _metrics(bag, frames, result)
         if args.json != '-':
             print(f'{result.network}\n{args.bag}\n{result.counts.confusion.table()}')
             unlabelled = f'{metrics["unlabelled"]} pairs without labels'
@@ -83,16 +82,14 @@ def run(args: argparse.Namespace) -> int:
             print(table(metrics) if result.replay else f'{metrics["pairs"]} pairs, {unpaired}')
         write_json(args.json, metrics)
         if report:
-            report.write(metrics, label_set_of(result.counts.class_names))
+            report.write(metrics, result.label_set)
         if result.interrupted:
             raise KeyboardInterrupt
         _raise_if_incomplete(args, bag, frames, metrics)
     return 0
 
 
-def _metrics(
-    bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation', remapped: bool
-) -> dict[str, Any]:
+def _metrics(bag: 'Bag', frames: 'BagFrames', result: 'BagEvaluation') -> dict[str, Any]:
     """The metrics for `--json`."""
     metrics = result.counts.to_json() | {
         'pairs': frames.pairs,
@@ -105,9 +102,8 @@ def _metrics(
     }
     if result.replay is not None:
         metrics |= result.replay.metrics(frames.topics.rgb)
-    if result.replay is not None or remapped:
-        # Masks have no confidence; a remapped class has the confidence of one of its parts.
-        metrics['calibration'] = None
+    if result.replay is not None:
+        metrics['calibration'] = None  # masks have no confidence
     return metrics
 
 

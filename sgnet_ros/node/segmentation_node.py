@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -29,6 +29,7 @@ from sgnet_ros.monitoring.diagnostics import Diagnostics
 from sgnet_ros.monitoring.input_errors import InputErrors
 from sgnet_ros.monitoring.stage_timer import WAIT, StageTimer
 from sgnet_ros.node.callbacks import reject_invalid_requests, tolerant
+from sgnet_ros.node.classes import check_classes, with_groups
 from sgnet_ros.node.inference_worker import InferenceWorker
 from sgnet_ros.node.pipeline import Pipeline
 from sgnet_ros.node.publishers import Publishers
@@ -41,7 +42,6 @@ from sgnet_ros.parameters import (
     KNOWN,
     NODE_PARAMETERS,
     QUEUE_CAPACITY,
-    check_classes,
     converted,
 )
 from sgnet_ros.topics import BUNDLED_MODEL, check_topic_types
@@ -76,6 +76,7 @@ class SegmentationNode(LifecycleNode):
         self._log_forwarding = forward_logging(self.get_logger())
         self._load_segmenter = load_segmenter
         self.segmenter: Segmenter | None = None
+        self._checked: Segmenter | None = None  # of the parameters that are being set
         self._checkpoint = ''
         self._starting = False
         self.latest: SegmentedFrame | None = None
@@ -166,7 +167,11 @@ class SegmentationNode(LifecycleNode):
             reject_unknown_keys(unknown, KNOWN, 'the parameters')
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        return super().set_parameters_atomically(converted(parameter_list))
+        result = super().set_parameters_atomically(converted(parameter_list))
+        changed = [item.name for item in parameter_list]
+        if result.successful and 'classes.groups' in changed and self.segmenter is not None:
+            self._use(self._checked)
+        return result
 
     def destroy_node(self) -> None:
         """Stop, release everything and leave ROS."""
@@ -209,7 +214,6 @@ class SegmentationNode(LifecycleNode):
         segmenter = self._load_segmenter(
             checkpoint or None, p['device'], p['precision'], p['backend'], size
         )
-        check_classes(p, segmenter.class_names)
         segmenter.warm_up(p['warmup_iterations'])
         return segmenter
 
@@ -224,15 +228,13 @@ class SegmentationNode(LifecycleNode):
         if self.segmenter is None:
             self._require(self.trigger_configure)
             return self.segmenter.description
-        present = self.segmenter
+        present = self._frame_builder
         checkpoint = self.parameters['checkpoint']
         loaded = await self._service_calls.run_in_thread(lambda: self._load_network(checkpoint))
-        if self.segmenter is not present:
+        if self._frame_builder is not present:
             raise SgnetError('the network was released during loading; configure the node')
-        self.segmenter, self._checkpoint = loaded, checkpoint
-        self._output_publishers.publish_labels(loaded.class_names, loaded.palette)
-        self.get_logger().info(loaded.description)
-        del present
+        self._use(with_groups(loaded, self.parameters))
+        self._checkpoint = checkpoint
         await self._service_calls.run_in_thread(free_memory)
         return loaded.description
 
@@ -258,9 +260,17 @@ class SegmentationNode(LifecycleNode):
         age_s = (self.get_clock().now().nanoseconds - stamp) / 1e9
         return f'{folder}: the frame stamped {stamp / 1e9:.3f}, {age_s:.1f} s ago'
 
-    def _check_views(self, values: Mapping[str, Any]) -> None:
-        """Raise ConfigError if network or images of now do not fit these parameters."""
-        if self.segmenter is not None:
+    def _use(self, segmenter: Segmenter) -> None:
+        """Segment with this network or these classes from the next pair on."""
+        self.segmenter, self._checked = segmenter, None
+        self._output_publishers.publish_labels(segmenter.class_names, segmenter.palette)
+        self.get_logger().info(segmenter.description)
+
+    def _check_views(self, values: Mapping[str, Any], changed: Collection[str]) -> None:
+        """Raise ConfigError if the present network or images do not fit these parameters."""
+        if self.segmenter is not None and 'classes.groups' in changed:
+            self._checked = with_groups(self.segmenter, values)
+        elif self.segmenter is not None:
             check_classes(values, self.segmenter.class_names)
         if self.latest is not None:
             check_stride(values['output.stride'], self.latest.frame.size)
@@ -309,7 +319,7 @@ class SegmentationNode(LifecycleNode):
         # Before the slow network: TF starts to fill, and invalid parameters fail early.
         self._frame_builder = FrameBuilder(self, p, resolve_device(p['device']))
         self._checkpoint = p['checkpoint']
-        self.segmenter = self._load_network(self._checkpoint)
+        self.segmenter = with_groups(self._load_network(self._checkpoint), p)
         self._output_publishers = Publishers(self, p, self.segmenter.device)
         self.get_logger().info(self.segmenter.description)
 

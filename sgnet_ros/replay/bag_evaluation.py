@@ -22,11 +22,12 @@ import numpy as np
 from tqdm import tqdm
 
 from sgnet_core.evaluation import Evaluation, FrameScores, check_same_classes, evaluate
-from sgnet_core.evaluation.class_mapping import ScoredClasses, read_class_mapping
 from sgnet_core.evaluation.evaluator import FrameCallback
 from sgnet_core.evaluation.provenance import provenance
+from sgnet_core.evaluation.scored_classes import ScoredClasses
+from sgnet_core.inference.class_mapping import read_class_mapping
 from sgnet_core.inference.segmenter import Segmenter
-from sgnet_core.labels import label_set_of
+from sgnet_core.labels import LabelSet, label_set_of
 from sgnet_core.types import Sample, SegmentationResult
 from sgnet_ros.bag.frames import BagFrames, stamp_of
 from sgnet_ros.bag.mask_writer import MaskWriter
@@ -48,6 +49,7 @@ class BagEvaluation:
     """The results of a bag; `replay` is None for offline evaluation."""
 
     counts: Evaluation
+    label_set: LabelSet
     network: str
     provenance: dict[str, Any]
     interrupted: bool
@@ -93,7 +95,7 @@ class BagEvaluator:
         origin = provenance(
             args.command_line, args.checkpoint, network, segmenter.device, self._data
         )
-        return BagEvaluation(counts, network, origin, stop.is_set())
+        return BagEvaluation(counts, classes.label_set, network, origin, stop.is_set())
 
     def online(self) -> BagEvaluation:
         """Play the bag to the node, in a private ROS domain for a node that is started."""
@@ -114,7 +116,8 @@ class BagEvaluator:
                     on_frame(sample, result, counts.update(sample, result, latency_s))
         interrupted = stop.is_set() or stop_comparing.is_set()
         network = replay.about.get('network', '')
-        return BagEvaluation(counts, network, self._provenance(replay), interrupted, replay)
+        origin = self._provenance(replay)
+        return BagEvaluation(counts, classes.label_set, network, origin, interrupted, replay)
 
     def _classes(self, predicted: tuple[str, ...]) -> ScoredClasses:
         """The classes to compare; raises InputError if they differ and `--remap` is not given."""
@@ -138,7 +141,7 @@ class BagEvaluator:
             if self._args.write_bag is not None:
                 new_bag = stack.enter_context(BagWriter(self._args.write_bag))
                 rgb_topic = self._frames.topics.rgb
-                masks = MaskWriter(new_bag, self._bag, rgb_topic, classes.class_names)
+                masks = MaskWriter(new_bag, self._bag, rgb_topic, classes.label_set)
 
             def on_frame(sample: Sample, result: SegmentationResult, scores: FrameScores) -> None:
                 if masks is not None:

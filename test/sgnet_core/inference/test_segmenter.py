@@ -8,9 +8,11 @@ from networks import untrained
 
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import check_same_classes
+from sgnet_core.inference.class_mapping import read_class_mapping
 from sgnet_core.inference.segmenter import Segmenter
-from sgnet_core.labels import NYU13
+from sgnet_core.labels import NYU13, NYU40
 from sgnet_core.model.sgnet import resize_scores
+from sgnet_core.types import UNLABELLED
 
 
 @pytest.fixture(scope='module')
@@ -29,6 +31,26 @@ def test_result_has_the_frame_size_and_is_repeatable(segmenter, tiny_samples):
     again = segmenter.segment(frame)
     np.testing.assert_array_equal(result.labels, again.labels)
     np.testing.assert_array_equal(result.confidence, again.confidence)
+
+
+def test_mapped_classes_share_the_network(segmenter, tiny_samples, tmp_path):
+    frame, path = tiny_samples[0].frame, tmp_path / 'groups.yaml'
+    first = np.unique(segmenter.segment(frame).labels)[0]
+    names = [name for name in NYU40.class_names if name != NYU40.class_names[first]]
+    path.write_text(f'odd: {names[::2]}\neven: {names[1::2]}')
+    mapped = segmenter.mapped(read_class_mapping(path))
+    result, scores = mapped.segment(frame), segmenter.scores(frame)
+    p = scores.softmax(1)
+    members = [[NYU40.class_names.index(name) for name in names[start::2]] for start in (0, 1)]
+    sums = [p[:, ids].sum(1) for ids in members] + [p[:, first]]
+    resized = resize_scores(torch.stack(sums, 1).log(), frame.size).softmax(1)[0]
+    expected = resized.argmax(0).numpy().astype(np.uint8)
+    assert result.class_names == ('odd', 'even')
+    np.testing.assert_array_equal(result.labels, np.where(expected == 2, UNLABELLED, expected))
+    np.testing.assert_allclose(result.confidence, resized.amax(0).numpy(), rtol=1e-4)
+    np.testing.assert_array_equal(
+        mapped.mapped(None).segment(frame).labels, segmenter.segment(frame).labels
+    )
 
 
 def test_labels_and_confidence_are_argmax_and_softmax(segmenter, tiny_samples):

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Views of one result over DDS: smaller outputs, selected classes, class colours, groups."""
 
+import json
+
 import numpy as np
 import pytest
 from fake_node import PALETTE, FakeSegmenter
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_harness import MASK, SECOND, T0, camera_messages, image, stamps
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from sgnet_core.errors import ConfigError
+from sgnet_core.inference.class_mapping import read_class_mapping
+from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.labels import NYU40
 from sgnet_core.types import CameraIntrinsics
 from sgnet_ros.conversions.camera_info import intrinsics_from_msg
 
@@ -143,3 +151,79 @@ def test_points_have_camera_or_class_colours(ros):
     expected = np.vstack([PALETTE, np.zeros((254, 3))])[EXPECTED_MASK[::2, ::2]]
     colors = points_rgb(camera.output_at(T0 + SECOND, topic))
     np.testing.assert_array_equal(colors, expected)
+
+
+GROUPS = """
+free: {classes: [floor, floor mat], color: [0, 200, 0]}
+people: [person]
+"""
+
+
+def noise(seed):
+    """Noise of 96x64 pixels, in which a random network sees many classes."""
+    rng = np.random.default_rng(seed)
+    messages = camera_messages(96, 64)
+    messages['rgb'] = image('rgb8', rng.integers(0, 256, 3 * 96 * 64, np.uint8).tobytes(), 96, 64)
+    return messages
+
+
+def test_groups_change_the_classes_of_all_outputs(ros, checkpoint, tmp_path):
+    path = tmp_path / 'groups.yaml'
+    rest = [name for name in NYU40.class_names if name not in ('floor', 'floor mat', 'person')]
+    path.write_text(f'{GROUPS}obstacle: {rest}')
+    segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu', backend='torch')
+    listen = dict.fromkeys([MASK, '/segmentation/selected', '/segmentation/color'], Image)
+    node, camera = ros.node_and_camera(
+        segmenter, listen, classes__groups=str(path), selected__classes='obstacle'
+    )
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.listen(String, '/segmentation/labels', latched)
+    camera.send(T0, **noise(1))
+    mask, selected, color = (camera.output_at(T0, topic) for topic in listen)
+    labels = json.loads(camera.wait(1, '/segmentation/labels')[0].data)
+    assert [entry['name'] for entry in labels] == ['free', 'people', 'obstacle']
+    assert labels[0]['rgb'] == [0, 200, 0]
+    frame = node.latest.frame
+    expected = segmenter.mapped(read_class_mapping(path)).segment(frame).labels
+    assert set(np.unique(expected)) <= {0, 1, 2}
+    np.testing.assert_array_equal(pixels(mask), expected)
+    np.testing.assert_array_equal(pixels(selected), 255 * (expected == 2))
+    colors = np.array([entry['rgb'] for entry in labels])
+    np.testing.assert_array_equal(
+        np.frombuffer(color.data, np.uint8).reshape(64, 96, 3), colors[expected]
+    )
+    # Back to the classes of the network: what names groups must change with it.
+    answer = change(node, classes__groups='')
+    assert "unknown class 'obstacle' in parameter selected.classes" in answer.reason
+    assert change(node, classes__groups='', selected__classes='wall').successful
+    camera.send(T0 + SECOND, **noise(1))
+    np.testing.assert_array_equal(
+        pixels(camera.output_at(T0 + SECOND)), segmenter.segment(frame).labels
+    )
+    assert len(json.loads(camera.wait(2, '/segmentation/labels')[1].data)) == 40
+    # A reloaded network gets the groups as well.
+    assert change(node, classes__groups=str(path), selected__classes='').successful
+    assert ros.call(camera, Trigger, '/segmentation/reload_model').success
+    assert node.segmenter.class_names == ('free', 'people', 'obstacle')
+
+
+def test_invalid_groups_are_refused_and_the_old_ones_stay(ros, checkpoint, tmp_path):
+    good, bad = tmp_path / 'good.yaml', tmp_path / 'bad.yaml'
+    good.write_text(GROUPS)
+    segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu', backend='torch')
+    node = ros.segmentation(segmenter, classes__groups=str(good))
+    for text, message in (
+        ('free: [flor]', "unknown class 'flor' in the classes to group; did you mean 'floor'"),
+        ('free: []', 'free is empty'),
+        ('free: [floor]\nwalk: [floor]', "'floor' is in 'free' and again in 'walk'"),
+        ('free: [floor', 'not YAML: line 1'),
+    ):
+        bad.write_text(text)
+        answer = change(node, classes__groups=str(bad))
+        assert (answer.successful, message in answer.reason) == (False, True)
+        assert answer.reason.startswith('parameter classes.groups: ')
+        assert '\n' not in answer.reason
+        assert node.parameters['classes.groups'] == str(good)
+        assert node.segmenter.class_names == ('free', 'people')
+    with pytest.raises(ConfigError, match='^parameter classes.groups: .* cannot be read'):
+        ros.segmentation(segmenter, name='other', classes__groups=str(tmp_path / 'none.yaml'))
