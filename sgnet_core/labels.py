@@ -137,6 +137,16 @@ NYU13 = LabelSet(
 LABEL_SETS: dict[str, LabelSet] = {labels.name: labels for labels in (NYU40, NYU37, NYU13)}
 
 
+# fmt: off
+COUNTABLE = frozenset({
+    'bed', 'chair', 'sofa', 'table', 'door', 'bookshelf', 'picture', 'desk', 'dresser', 'pillow',
+    'mirror', 'refridgerator', 'television', 'tv', 'box', 'whiteboard', 'person', 'night stand',
+    'toilet', 'sink', 'lamp', 'bathtub', 'bag',
+})
+# fmt: on
+"""Classes of NYU40 and NYU13 whose connected regions are objects, not surfaces or heaps."""
+
+
 def label_set_of(class_names: Iterable[str]) -> LabelSet:
     """The known label set with exactly these names in this order, or a `custom` one.
 

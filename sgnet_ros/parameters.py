@@ -242,6 +242,25 @@ NODE_PARAMETERS = (
         'Classes of ~/selected and ~/depth_without_selected, by name: person, chair.',
         dynamic=True,
     ),
+    NodeParameter(
+        'probabilities.classes',
+        '',
+        'Classes of ~/probabilities, in this order; empty = not published.',
+        dynamic=True,
+    ),
+    NodeParameter(
+        'objects.classes',
+        '',
+        'Classes of ~/objects; empty = those of NYU40 and NYU13 that can be counted.',
+        dynamic=True,
+    ),
+    NodeParameter(
+        'objects.min_pixels',
+        500,
+        'Smallest region of ~/objects, in pixels of the colour image.',
+        range=(1, 1e9),
+        dynamic=True,
+    ),
     *(
         NodeParameter(topic.switch, True, f'Publish {topic.name} to its subscribers.', dynamic=True)
         for topic in FRAME_OUTPUTS
@@ -285,7 +304,7 @@ NODE_PARAMETERS = (
 )
 
 
-CLASS_LISTS = ('selected.classes',)
+CLASS_LISTS = ('selected.classes', 'probabilities.classes', 'objects.classes')
 """Parameters with names of classes, separated by commas: rclpy rejects empty lists in files."""
 KNOWN = {parameter.name: parameter for parameter in NODE_PARAMETERS}
 

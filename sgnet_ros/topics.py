@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from sgnet_core.errors import ConfigError
-from sgnet_ros.compat.ros_api import vision_msgs
+from sgnet_ros.compat.ros_api import elevation_map_msgs, semantic_inference_msgs, vision_msgs
 
 RGB, DEPTH, CAMERA_INFO = 'rgb/image', 'depth/image', 'rgb/camera_info'
 DEPTH_CAMERA_INFO = 'depth/camera_info'
@@ -77,6 +77,11 @@ class Topic:
         if isinstance(self.kind, str):
             return self.kind
         return f'{self.kind.__module__.partition(".")[0]}/{self.kind.__name__}'
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the package of the message is installed."""
+        return not isinstance(self.kind, str)
 
     @property
     def switch(self) -> str:
@@ -154,6 +159,26 @@ FRAME_OUTPUTS = (
         OUTPUT_QOS,
     ),
     Topic(
+        '~/probabilities',
+        Image,
+        '32FC(n): probabilities of `probabilities.classes`, a channel for each class; '
+        'not published if it is empty.',
+        OUTPUT_QOS,
+    ),
+    Topic(
+        '~/channel_info',
+        elevation_map_msgs.ChannelInfo if elevation_map_msgs else 'elevation_map_msgs/ChannelInfo',
+        'Names of the channels of `~/probabilities`; needs elevation_map_msgs.',
+        OUTPUT_QOS,
+    ),
+    Topic(
+        '~/objects',
+        vision_msgs.Detection3DArray if vision_msgs else 'vision_msgs/Detection3DArray',
+        'Connected regions of `objects.classes`: class name, score, box in the optical frame of '
+        'the colour camera; needs vision_msgs.',
+        OUTPUT_QOS,
+    ),
+    Topic(
         HHA,
         Image,
         'rgb8: disparity, height, angle to gravity; 0 without depth.',
@@ -161,6 +186,7 @@ FRAME_OUTPUTS = (
     ),
 )
 """In the order of publication: the mask never waits for the others."""
+AVAILABLE_OUTPUTS = tuple(topic for topic in FRAME_OUTPUTS if topic.is_available)
 
 LABELS = Topic('~/labels', String, 'JSON: id, name and rgb of every class.', LATCHED_QOS)
 LABEL_INFO = Topic(
@@ -169,6 +195,20 @@ LABEL_INFO = Topic(
     'Id and name of every class; needs vision_msgs.',
     LATCHED_QOS,
 )
+LABELSPACE = Topic(
+    '~/labelspace',
+    semantic_inference_msgs.Labelspace
+    if semantic_inference_msgs
+    else 'semantic_inference_msgs/Labelspace',
+    'Names of the classes, 255 as invalid, and `objects.classes` as object_labels; needs '
+    'semantic_inference_msgs.',
+    LATCHED_QOS,
+)
+CHANNELS = Topic(
+    '~/channels', String, 'JSON: names of the channels of `~/probabilities`.', LATCHED_QOS
+)
+CLASS_OUTPUTS = (LABELS, LABEL_INFO, LABELSPACE, CHANNELS)
+"""Published when the classes change."""
 DIAGNOSTICS = Topic(
     '/diagnostics',
     DiagnosticArray,
@@ -177,7 +217,7 @@ DIAGNOSTICS = Topic(
 )
 BUNDLED_MODEL = 'bundled model'
 """The checkpoint in /diagnostics if the parameter is empty."""
-OUTPUTS = (*FRAME_OUTPUTS, LABELS, LABEL_INFO, DIAGNOSTICS)
+OUTPUTS = (*FRAME_OUTPUTS, *CLASS_OUTPUTS, DIAGNOSTICS)
 
 ENABLE = Topic(
     '~/enable',

@@ -84,6 +84,31 @@ def _confidence(scores: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
+def probabilities_at(
+    scores: Tensor, size: tuple[int, int], channels: list[int], stride: int = 1
+) -> Tensor:
+    """Probabilities of some classes, of which `most_probable_at` takes the largest.
+
+    Args:
+        scores: (1, C, h, w), before softmax.
+        size: (height, width) of the image.
+        channels: n of the C classes.
+        stride: step between the rows and columns of the image that are returned.
+
+    Returns:
+        (height / stride, width / stride, n) float32, rounded up; 0 if a score is NaN.
+    """
+    scores = scores.float()
+    rows, columns = (
+        _interpolation(*sizes)[::stride].to(scores.device)
+        for sizes in zip(scores.shape[2:], size, strict=True)
+    )
+    wide = scores @ columns.t()
+    strips = rows.split(STRIP_ROWS)
+    parts = [_interpolated(strip, wide).softmax(1)[0, channels] for strip in strips]
+    return torch.cat(parts, dim=1).nan_to_num(nan=0.0).permute(1, 2, 0)
+
+
 def most_probable(scores: Tensor) -> tuple[Tensor, Tensor]:
     """The best class of every pixel and its softmax probability.
 

@@ -209,7 +209,7 @@ class Segmenter:
             labels = labels[0]
             if self._lookup is not None:
                 labels = labels.masked_fill(labels >= len(self.class_names), UNLABELLED)
-        return DeviceResult(rgb, labels, lambda: confidence()[0], self.class_names)
+        return DeviceResult(rgb, labels, lambda: confidence()[0], self.class_names, scores)
 
     def scores(self, frame: RgbdFrame) -> Tensor:
         """Class scores before softmax at the network's own resolution, (1, C, h, w)."""

@@ -26,13 +26,15 @@ from sgnet_core.types import UNLABELLED, SegmentationResult
 class DeviceResult:
     """A `SegmentationResult` and its colour image (H, W, 3) uint8 on the device of the network.
 
-    `compute_confidence` is called when `confidence` is read first.
+    `compute_confidence` is called when `confidence` is read first. `scores` are those of the
+    network, (1, C, h, w), until the next frame; the first ones are of `class_names`.
     """
 
     rgb: Tensor
     labels: Tensor
     compute_confidence: Callable[[], Tensor]
     class_names: tuple[str, ...]
+    scores: Tensor | None = None
 
     @classmethod
     def from_numpy(cls, rgb: np.ndarray, result: SegmentationResult) -> DeviceResult:

@@ -12,10 +12,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from sgnet_ros.conversions.images import stamp_ns
-from sgnet_ros.topics import FRAME_OUTPUTS, LABELS
+from sgnet_ros.topics import AVAILABLE_OUTPUTS, LABELS
 
 QUEUE_DEPTH = 10
-OUTPUTS = {topic.name.removeprefix('~/'): topic for topic in FRAME_OUTPUTS}
+OUTPUTS = {topic.name.removeprefix('~/'): topic for topic in AVAILABLE_OUTPUTS}
 
 
 class Listener:

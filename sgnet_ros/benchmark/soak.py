@@ -31,7 +31,7 @@ from sgnet_ros.monitoring.counters import percentiles
 from sgnet_ros.parameters import NODE_PARAMETERS, NodeParameter
 from sgnet_ros.replay.child_process import READY_TIMEOUT_S, ChildProcess
 from sgnet_ros.replay.mask_subscriber import BEFORE_PAIRING, MaskSubscriber
-from sgnet_ros.topics import FRAME_OUTPUTS, RGB, TRANSPORTS
+from sgnet_ros.topics import AVAILABLE_OUTPUTS, RGB, TRANSPORTS
 
 RATE_HZ = 15.0
 FAULTS = 0.5
@@ -202,7 +202,7 @@ class Soak:
             service: ros.create_client(kind, f'{name}/{service}')
             for service, kind in SERVICES.items()
         }
-        for topic in FRAME_OUTPUTS[1:]:
+        for topic in AVAILABLE_OUTPUTS[1:]:
             ros.create_subscription(topic.kind, topic.name.replace('~', name), lambda _: None, 1)
         self._subscriber = MaskSubscriber(ros, node_name=name)
         self._sees_camera = lambda: ros.count_publishers(f'{self._namespace}/{RGB}') > 0

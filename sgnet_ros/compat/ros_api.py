@@ -2,8 +2,8 @@
 """Chooses between real ROS packages and their stand-ins, once, at import, and logs the choice.
 
 `rclpy` and the message packages are always real. `message_filters` and `cv_bridge` come only with
-a ROS distribution, so `sgnet_ros.compat.standalone` holds the functions in use. `vision_msgs` and
-`tf2_ros` are optional.
+a ROS distribution, so `sgnet_ros.compat.standalone` holds the functions in use. `tf2_ros` and
+packages of messages of other projects are optional.
 """
 
 import importlib.util
@@ -67,8 +67,12 @@ _cv_bridge = _choose('cv_bridge', probe)
 
 SimpleFilter, Subscriber = _message_filters.SimpleFilter, _message_filters.Subscriber
 CvBridge, CvBridgeError = _cv_bridge.CvBridge, _cv_bridge.CvBridgeError
-vision_msgs = _optional('vision_msgs.msg', 'LabelInfo', 'VisionClass')
+vision_msgs = _optional('vision_msgs.msg', 'LabelInfo', 'VisionClass', 'Detection3DArray')
 """The module `vision_msgs.msg`, or None."""
+semantic_inference_msgs = _optional('semantic_inference_msgs.msg', 'Labelspace')
+"""The module `semantic_inference_msgs.msg`, or None."""
+elevation_map_msgs = _optional('elevation_map_msgs.msg', 'ChannelInfo')
+"""The module `elevation_map_msgs.msg`, or None."""
 tf2_ros = _optional(
     'tf2_ros', 'Buffer', 'TransformListener', 'TransformException', 'ExtrapolationException'
 )

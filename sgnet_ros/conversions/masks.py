@@ -13,7 +13,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
 from sgnet_core.io.text_files import parse_json
-from sgnet_ros.compat.ros_api import vision_msgs
+from sgnet_core.types import UNLABELLED
+from sgnet_ros.compat.ros_api import elevation_map_msgs, semantic_inference_msgs, vision_msgs
 from sgnet_ros.conversions.images import MessageError, image_to_msg, pixel_rows
 
 CONFIDENCE_ENCODINGS = ('mono8', '32FC1')
@@ -61,6 +62,28 @@ def label_names_from_msg(msg: String) -> tuple[str, ...]:
     if ids != list(range(len(ids))):
         raise MessageError(f'class ids must be 0, 1, 2, ..., got {ids}')
     return names
+
+
+def labelspace_to_msg(class_names: Sequence[str], objects: Sequence[str]) -> Any:
+    """semantic_inference_msgs/Labelspace of the classes. Needs `semantic_inference_msgs`.
+
+    Args:
+        objects: the classes whose regions are objects.
+    """
+    metadata = {'object_labels': [at for at, name in enumerate(class_names) if name in objects]}
+    return semantic_inference_msgs.Labelspace(
+        names=list(class_names), invalid=[UNLABELLED], metadata=json.dumps(metadata)
+    )
+
+
+def probabilities_to_msg(probabilities: np.ndarray, header: Header) -> Image:
+    """(H, W, n) float32 in [0, 1] to 32FC(n), one channel for each class."""
+    return image_to_msg(probabilities, f'32FC{probabilities.shape[2]}', header)
+
+
+def channel_info_to_msg(class_names: Sequence[str], header: Header) -> Any:
+    """elevation_map_msgs/ChannelInfo of `probabilities_to_msg`. Needs `elevation_map_msgs`."""
+    return elevation_map_msgs.ChannelInfo(header=header, channels=list(class_names))
 
 
 def label_info_to_msg(class_names: Sequence[str], header: Header) -> Any:

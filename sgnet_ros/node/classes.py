@@ -19,16 +19,14 @@ def with_groups(segmenter: Segmenter, values: Mapping[str, Any]) -> Segmenter:
     Raises:
         ConfigError: the file is invalid, or a parameter names a class that does not exist.
     """
+    segmenter = segmenter.mapped(None)
     if path := values['classes.groups']:
-        network = segmenter.mapped(None)
         try:
             mapping = read_class_mapping(Path(path).expanduser())
-            mapping.check(network.class_names)
+            mapping.check(segmenter.class_names)
         except InputError as error:
             raise ConfigError(f'parameter classes.groups: {error}') from error
-        segmenter = network.mapped(mapping)
-    elif hasattr(segmenter, 'mapped'):
-        segmenter = segmenter.mapped(None)
+        segmenter = segmenter.mapped(mapping)
     check_classes(values, segmenter.class_names)
     return segmenter
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -13,24 +14,36 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from sensor_msgs.msg import Image, PointCloud2
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from sgnet_core.geometry.hha import depth_to_hha, hha_image
+from sgnet_core.labels import COUNTABLE
 from sgnet_core.visualization.region_names import write_region_names
 from sgnet_ros.compat.distributions import no_publisher_events
-from sgnet_ros.compat.ros_api import vision_msgs
+from sgnet_ros.conversions.detections import objects_to_msg
 from sgnet_ros.conversions.images import depth_to_msg, rgb_to_msg
 from sgnet_ros.conversions.masks import (
+    channel_info_to_msg,
     confidence_to_msg,
     label_info_to_msg,
     label_names_to_msg,
+    labelspace_to_msg,
     mask_to_msg,
+    probabilities_to_msg,
 )
 from sgnet_ros.conversions.point_clouds import points_to_msg
 from sgnet_ros.node.segmented_frame import SegmentedFrame
 from sgnet_ros.node_parameters import NodeParameters
 from sgnet_ros.parameters import listed
-from sgnet_ros.topics import FRAME_OUTPUTS, HHA, LABEL_INFO, LABELS
+from sgnet_ros.topics import (
+    AVAILABLE_OUTPUTS,
+    CHANNELS,
+    CLASS_OUTPUTS,
+    HHA,
+    LABEL_INFO,
+    LABELS,
+    LABELSPACE,
+)
 
 
 class Publishers:
@@ -50,9 +63,20 @@ class Publishers:
             '~/camera_info': lambda one: one.camera_info,
             '~/selected': lambda one: mask_to_msg(one.selected(self._selected), one.header),
             '~/depth_without_selected': self._depth_without_selected,
+            '~/probabilities': self._probabilities,
+            '~/channel_info': lambda one: channel_info_to_msg(
+                self._channels(one.result.class_names), one.header
+            ),
+            '~/objects': self._objects,
             HHA: self._hha,
         }
-        topics = (*FRAME_OUTPUTS, LABELS, *([LABEL_INFO] if vision_msgs else []))
+        self._make_class_message: dict[str, Callable[[tuple[str, ...], np.ndarray], Any]] = {
+            LABELS.name: label_names_to_msg,
+            LABEL_INFO.name: lambda names, palette: label_info_to_msg(names, Header()),
+            LABELSPACE.name: lambda names, palette: labelspace_to_msg(names, self._countable),
+            CHANNELS.name: lambda names, palette: String(data=json.dumps(self._channels(names))),
+        }
+        topics = [*AVAILABLE_OUTPUTS, *(topic for topic in CLASS_OUTPUTS if topic.is_available)]
         self._publishers = {
             topic.name: node.create_lifecycle_publisher(
                 topic.kind, topic.name, topic.qos, event_callbacks=no_publisher_events()
@@ -76,7 +100,7 @@ class Publishers:
     @property
     def enabled_topics(self) -> tuple[str, ...]:
         """Resolved names of the enabled outputs of frames."""
-        enabled = [topic for topic in FRAME_OUTPUTS if self._parameters[topic.switch]]
+        enabled = [topic for topic in AVAILABLE_OUTPUTS if self._parameters[topic.switch]]
         return tuple(self._publishers[topic.name].topic_name for topic in enabled)
 
     def qos_mismatches(self) -> dict[str, str]:
@@ -97,7 +121,7 @@ class Publishers:
         """Names of the enabled outputs of frames that have a subscriber."""
         return {
             topic.name
-            for topic in FRAME_OUTPUTS
+            for topic in AVAILABLE_OUTPUTS
             if self._publishers[topic.name].get_subscription_count()
             and self._parameters[topic.switch]
         }
@@ -111,18 +135,19 @@ class Publishers:
         """Publish the outputs of one frame. ~/debug/hha needs its gravity."""
         segmented = segmented.strided(self._parameters['output.stride'])
         subscribed = self.subscribed()
-        for topic in FRAME_OUTPUTS:
-            possible = topic.name != HHA or segmented.frame.gravity is not None
-            if possible and topic.name in subscribed:
-                self._publishers[topic.name].publish(self._make_message[topic.name](segmented))
+        for topic in AVAILABLE_OUTPUTS:
+            if topic.name not in subscribed:
+                continue
+            message = self._make_message[topic.name](segmented)
+            if message is not None:
+                self._publishers[topic.name].publish(message)
 
     def _publish_labels(self) -> None:
         if self._classes is None:
             return
-        self._publishers[LABELS.name].publish(label_names_to_msg(*self._classes))
-        if LABEL_INFO.name in self._publishers:
-            message = label_info_to_msg(self._classes[0], Header())
-            self._publishers[LABEL_INFO.name].publish(message)
+        for name, message in self._make_class_message.items():
+            if name in self._publishers:
+                self._publishers[name].publish(message(*self._classes))
 
     def _confidence(self, segmented: SegmentedFrame) -> Image:
         encoding = self._parameters['confidence.encoding']
@@ -131,6 +156,24 @@ class Publishers:
     @property
     def _selected(self) -> list[str]:
         return listed(self._parameters['selected.classes'])
+
+    @property
+    def _countable(self) -> Collection[str]:
+        return listed(self._parameters['objects.classes']) or COUNTABLE
+
+    def _channels(self, class_names: tuple[str, ...]) -> list[str]:
+        wanted = listed(self._parameters['probabilities.classes'])
+        return [name for name in wanted if name in class_names]
+
+    def _probabilities(self, segmented: SegmentedFrame) -> Image | None:
+        channels = self._channels(segmented.result.class_names)
+        if not channels:  # all classes would be 49 MB for 640x480
+            return None
+        return probabilities_to_msg(segmented.probabilities(channels), segmented.header)
+
+    def _objects(self, segmented: SegmentedFrame) -> Any:
+        objects = segmented.objects(self._countable, self._parameters['objects.min_pixels'])
+        return objects_to_msg(objects, segmented.result.class_names, segmented.header)
 
     def _depth_without_selected(self, segmented: SegmentedFrame) -> Image:
         depth_m, encoding = segmented.depth_without(self._selected), segmented.depth_encoding
@@ -141,8 +184,10 @@ class Publishers:
         colors = segmented.colors.cpu().numpy() if color == 'class' else None
         return points_to_msg(segmented.frame, segmented.result, segmented.header, stride, colors)
 
-    def _hha(self, segmented: SegmentedFrame) -> Image:
+    def _hha(self, segmented: SegmentedFrame) -> Image | None:
         frame = segmented.frame
+        if frame.gravity is None:
+            return None
         depth_m = torch.from_numpy(frame.depth_m).to(self._device)
         hha = depth_to_hha(depth_m, frame.intrinsics, frame.gravity)
         return rgb_to_msg(hha_image(hha), segmented.header)

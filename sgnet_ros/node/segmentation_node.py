@@ -39,6 +39,7 @@ from sgnet_ros.node.snapshot import snapshot_folder, write_snapshot
 from sgnet_ros.node.watchdog import OutputWatchdog
 from sgnet_ros.node_parameters import NodeParameters
 from sgnet_ros.parameters import (
+    CLASS_LISTS,
     KNOWN,
     NODE_PARAMETERS,
     QUEUE_CAPACITY,
@@ -168,9 +169,9 @@ class SegmentationNode(LifecycleNode):
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         result = super().set_parameters_atomically(converted(parameter_list))
-        changed = [item.name for item in parameter_list]
-        if result.successful and 'classes.groups' in changed and self.segmenter is not None:
-            self._use(self._checked)
+        changed = {item.name for item in parameter_list}
+        if result.successful and self.segmenter and changed & {'classes.groups', *CLASS_LISTS}:
+            self._use(self._checked or self.segmenter)
         return result
 
     def destroy_node(self) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +16,8 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sgnet_core.errors import ConfigError
+from sgnet_core.geometry.objects import SceneObject, find_objects
+from sgnet_core.inference.postprocessing import probabilities_at
 from sgnet_core.types import RgbdFrame, SegmentationResult
 from sgnet_core.visualization.overlay import DeviceResult, class_colors, overlay
 from sgnet_ros.conversions.camera_info import strided_camera_info
@@ -30,6 +32,7 @@ class SegmentedFrame:
         palette: (C, 3) uint8 RGB, the colours of the classes of `result`.
         camera_info: the intrinsics of the frame, with the header of the colour image.
         depth_encoding: that of the depth input.
+        stride: step between the rows and columns of the colour image that are in this frame.
     """
 
     frame: RgbdFrame
@@ -38,6 +41,7 @@ class SegmentedFrame:
     palette: np.ndarray
     camera_info: CameraInfo
     depth_encoding: str
+    stride: int = 1
 
     @property
     def header(self) -> Header:
@@ -61,6 +65,7 @@ class SegmentedFrame:
             frame=replace(frame, rgb=rgb, depth_m=depth_m, intrinsics=intrinsics),
             result=on_device.to_numpy(),
             on_device=on_device,
+            stride=stride,
             camera_info=strided_camera_info(self.camera_info, stride, intrinsics.size),
         )
 
@@ -69,6 +74,18 @@ class SegmentedFrame:
         table = np.zeros(256, np.uint8)
         table[[at for at, name in enumerate(self.result.class_names) if name in names]] = 255
         return cv2.LUT(self.result.labels, table)
+
+    def probabilities(self, names: Sequence[str]) -> np.ndarray:
+        """(H, W, n) float32: the probabilities of n classes."""
+        channels = [self.result.class_names.index(name) for name in names]
+        size = tuple(side * self.stride for side in self.frame.size)
+        scores = self.on_device.scores
+        return probabilities_at(scores, size, channels, self.stride).cpu().numpy()
+
+    def objects(self, names: Collection[str], min_pixels: int) -> list[SceneObject]:
+        """Objects of these classes, of this many pixels of the colour image or more."""
+        ids = [at for at, name in enumerate(self.result.class_names) if name in names]
+        return find_objects(self.frame, self.result, ids, min_pixels // self.stride**2)
 
     def depth_without(self, names: Sequence[str]) -> np.ndarray:
         """(H, W) float32 metres, NaN also at pixels of these classes."""

@@ -42,6 +42,9 @@ class FakeSegmenter:
     def warm_up(self, iterations):
         self.warmed_up += iterations
 
+    def mapped(self, mapping):
+        return self
+
     def segment(self, frame):
         self.before(frame)
         self.frames.append(frame)

@@ -6,7 +6,12 @@ import math
 import torch
 import pytest
 
-from sgnet_core.inference.postprocessing import STRIP_ROWS, most_probable, most_probable_at
+from sgnet_core.inference.postprocessing import (
+    STRIP_ROWS,
+    most_probable,
+    most_probable_at,
+    probabilities_at,
+)
 from sgnet_core.model.sgnet import resize_scores
 
 
@@ -19,6 +24,8 @@ def test_strips_equal_full_score_maps(size):
     assert labels.dtype == torch.uint8
     assert torch.equal(labels.long(), probability.argmax(1))
     torch.testing.assert_close(confidence(), probability.amax(1))
+    some = probabilities_at(scores[:1], size, [4, 0], stride=3)
+    torch.testing.assert_close(some, probability[0, [4, 0], ::3, ::3].permute(1, 2, 0))
 
 
 @pytest.mark.parametrize('size', [(61, 83), (12, 16), (40, 9), (23, 31)])

@@ -12,10 +12,12 @@ from std_msgs.msg import Header, String
 from sgnet_core.errors import InputError
 from sgnet_ros.conversions import masks
 from sgnet_ros.conversions.masks import (
+    channel_info_to_msg,
     confidence_to_msg,
     label_info_to_msg,
     label_names_from_msg,
     label_names_to_msg,
+    labelspace_to_msg,
 )
 
 HEADER = Header(frame_id='camera')
@@ -67,3 +69,15 @@ def test_label_info_has_the_fields_of_vision_msgs(monkeypatch):
     monkeypatch.setattr(masks, 'vision_msgs', package)
     info = label_info_to_msg(('wall', 'floor'), HEADER)
     assert info == LabelInfo(HEADER, [VisionClass(0, 'wall'), VisionClass(1, 'floor')])
+
+
+def test_labelspace_and_channels_have_the_fields_of_their_packages(monkeypatch):
+    """Hydra parses the metadata as JSON, and masks have 255."""
+    labelspace = SimpleNamespace(Labelspace=SimpleNamespace)
+    monkeypatch.setattr(masks, 'semantic_inference_msgs', labelspace)
+    msg = labelspace_to_msg(('wall', 'chair', 'floor'), {'chair', 'bed'})
+    assert (msg.names, msg.invalid) == (['wall', 'chair', 'floor'], [255])
+    assert json.loads(msg.metadata) == {'object_labels': [1]}
+    monkeypatch.setattr(masks, 'elevation_map_msgs', SimpleNamespace(ChannelInfo=SimpleNamespace))
+    info = channel_info_to_msg(('wall', 'chair'), HEADER)
+    assert (info.header, info.channels) == (HEADER, ['wall', 'chair'])

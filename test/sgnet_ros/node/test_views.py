@@ -227,3 +227,27 @@ def test_invalid_groups_are_refused_and_the_old_ones_stay(ros, checkpoint, tmp_p
         assert node.segmenter.class_names == ('free', 'people')
     with pytest.raises(ConfigError, match='^parameter classes.groups: .* cannot be read'):
         ros.segmentation(segmenter, name='other', classes__groups=str(tmp_path / 'none.yaml'))
+
+
+def test_probabilities_have_the_chosen_channels(ros, checkpoint):
+    segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu', backend='torch')
+    topics = ['/segmentation/probabilities', '/segmentation/confidence', MASK]
+    node, camera = ros.node_and_camera(segmenter, topics, confidence__encoding='32FC1')
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera.listen(String, '/segmentation/channels', latched)
+    camera.send(T0, **noise(1))
+    mask = pixels(camera.output_at(T0))
+    assert not camera.received[topics[0]], 'no class is chosen'
+    common = int(np.bincount(mask.ravel()).argmax())
+    names = ['person', NYU40.class_names[common]]
+    assert change(node, probabilities__classes=', '.join(names), output__stride=2).successful
+    camera.send(T0 + SECOND, **noise(1))
+    msg, confidence, mask = (camera.output_at(T0 + SECOND, topic) for topic in topics)
+    assert (msg.encoding, msg.height, msg.width, msg.step) == ('32FC2', 32, 48, 48 * 8)
+    assert msg.header == mask.header
+    values = np.frombuffer(msg.data, np.float32).reshape(32, 48, 2)
+    chosen = pixels(mask) == common
+    assert chosen.any()
+    np.testing.assert_allclose(values[chosen, 1], pixels(confidence)[chosen], rtol=1e-4)
+    assert (values.sum(2) <= 1 + 1e-6).all()
+    assert json.loads(camera.received['/segmentation/channels'][-1].data) == names
