@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation.evaluation import Evaluation, FrameScores
+from sgnet_core.inference.temporal_fusion import Fuse
 from sgnet_core.labels import LabelSet
 from sgnet_core.runtime.malloc_tuning import keep_freed_memory
 from sgnet_core.types import Sample, SegmentationResult
@@ -36,6 +37,7 @@ def evaluate(
     progress: bool = True,
     evaluation: Evaluation | None = None,
     on_frame: FrameCallback | None = None,
+    fuse_of: Callable[[Sample], Fuse] | None = None,
 ) -> Evaluation:
     """Segment every sample and count it, in order.
 
@@ -48,6 +50,8 @@ def evaluate(
         progress: show a bar if standard error is a terminal.
         evaluation: counts the frames; None makes a new one.
         on_frame: is called for each counted frame, in order, in another thread.
+        fuse_of: the argument `fuse` of `segmenter.segment` for a sample; called in the order of the
+            samples, in another thread.
 
     Raises:
         InputError: a sample cannot be counted, see `Evaluation.update`.
@@ -58,7 +62,8 @@ def evaluate(
 
     def segment(sample: Sample) -> tuple[SegmentationResult, float]:
         started = time.perf_counter()
-        return segmenter.segment(sample.frame), time.perf_counter() - started
+        extra = () if fuse_of is None else (fuse_of(sample),)
+        return segmenter.segment(sample.frame, *extra), time.perf_counter() - started
 
     def count(
         sample: Sample,

@@ -49,7 +49,7 @@ class ScoredClasses:
 
     def sample(self, sample: Sample) -> Sample:
         """The sample with labels of the scored classes."""
-        if self._truth_ids is None:
+        if self._truth_ids is None or sample.labels is None:
             return sample
         return replace(sample, labels=remap(sample.labels, self._truth_ids))
 

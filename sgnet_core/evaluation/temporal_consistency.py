@@ -13,16 +13,12 @@ import logging
 import numpy as np
 
 from sgnet_core.errors import InputError
+from sgnet_core.inference.temporal_fusion import DEPTH_TOLERANCE, is_near
 from sgnet_core.types import UNLABELLED, Sample
 
 _LOG = logging.getLogger(__name__)
 
 STRIDE = 2
-DEPTH_TOLERANCE = 0.05
-"""Fraction of the depth: beyond, it is another surface that hides or is hidden."""
-
-MAX_TRANSLATION_M, MAX_ROTATION_RAD = 0.5, np.deg2rad(30)
-"""Between consecutive frames of a sequence."""
 
 
 class TemporalConsistency:
@@ -49,7 +45,7 @@ class TemporalConsistency:
         if sample.pose is None or not self._is_rigid(sample):
             return False
         self._previous = sample, labels
-        if previous is None or not _is_near(previous[0].pose, sample.pose):
+        if previous is None or not is_near(previous[0].pose, sample.pose):
             return False
         pixels, agreeing = _compare(*previous, sample, labels)
         self.counts += (pixels > 0, pixels, agreeing)
@@ -108,10 +104,3 @@ def _compare(
     labels_before = labels_before[at]
     same &= labels_before != UNLABELLED
     return int(same.sum()), int((labels_before == labels)[same].sum())
-
-
-def _is_near(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether two poses (4, 4) may be of consecutive frames."""
-    move = np.linalg.inv(before) @ after
-    turned_rad = np.arccos(np.clip((np.trace(move[:3, :3]) - 1) / 2, -1, 1))
-    return bool(np.linalg.norm(move[:3, 3]) <= MAX_TRANSLATION_M and turned_rad <= MAX_ROTATION_RAD)

@@ -19,6 +19,7 @@ from sgnet_core.checkpoint.checkpoint import DEFAULT_CHECKPOINT, Checkpoint, loa
 from sgnet_core.errors import InputError
 from sgnet_core.inference.class_mapping import ClassMapping, merged_scores
 from sgnet_core.inference.postprocessing import most_probable_at
+from sgnet_core.inference.temporal_fusion import Fuse
 from sgnet_core.labels import LabelSet
 from sgnet_core.model.fusion import fuse
 from sgnet_core.model.sgnet import VARIANTS, ResNetVariant, SGNet
@@ -183,9 +184,12 @@ class Segmenter:
         for _ in range(iterations):
             self.segment(frame)
 
-    def segment(self, frame: RgbdFrame) -> SegmentationResult:
-        """The most probable class of every pixel; reading `confidence` computes its probability."""
-        return self.segment_on_device(frame).to_numpy()
+    def segment(self, frame: RgbdFrame, fuse: Fuse | None = None) -> SegmentationResult:
+        """The most probable class of every pixel; reading `confidence` computes its probability.
+
+        `fuse` changes the scores of the network's classes, see `TemporalFusion.fuse`.
+        """
+        return self.segment_on_device(frame, fuse).to_numpy()
 
     def mapped(self, mapping: ClassMapping | None) -> Segmenter:
         """This network with new classes, of which it sums the probabilities; None = its own.
@@ -198,11 +202,13 @@ class Segmenter:
         other._lookup = None if mapping is None else mapping.lookup(network_classes.class_names)
         return other
 
-    def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
+    def segment_on_device(self, frame: RgbdFrame, fuse: Fuse | None = None) -> DeviceResult:
         """As `segment`, but the result stays on the device, possibly unfinished."""
         with torch.inference_mode():
             rgb = torch.from_numpy(frame.rgb).to(self.device)
             scores = self._run(self._inputs(frame, rgb))
+            if fuse is not None:
+                scores = fuse(scores, frame)
             if self._lookup is not None:
                 scores = merged_scores(scores, self._lookup)
             labels, confidence = most_probable_at(scores, frame.size)

@@ -10,12 +10,11 @@ from sgnet_core.data.folder_dataset import FolderDataset
 from sgnet_core.data.synthetic import RoomDataset
 from sgnet_core.errors import InputError
 from sgnet_core.evaluation import Evaluation
-from sgnet_core.evaluation.temporal_consistency import (
+from sgnet_core.evaluation.temporal_consistency import STRIDE, TemporalConsistency
+from sgnet_core.inference.temporal_fusion import (
     DEPTH_TOLERANCE,
     MAX_ROTATION_RAD,
     MAX_TRANSLATION_M,
-    STRIDE,
-    TemporalConsistency,
 )
 from sgnet_core.types import UNLABELLED, CameraIntrinsics, RgbdFrame, Sample, SegmentationResult
 
