@@ -25,6 +25,9 @@ from sgnet_ros.topics import FRAME_OUTPUTS, RAW, TRANSPORTS
 QUEUE_CAPACITY = {'latest': 1, 'all': 100}
 """`queue.policy` -> number of pairs that may wait. 100 pairs of 640x480 take 150 MB."""
 
+TEMPORAL_OFF = 'off'
+"""`temporal.mode`: each frame by itself."""
+
 
 @dataclass(frozen=True)
 class NodeParameter:
@@ -46,6 +49,8 @@ class NodeParameter:
         """`value` with integers as floats if the parameter has floats."""
         if isinstance(self.default, float) and type(value) is int:
             return float(value)
+        if value is False and 'off' in self.choices:
+            return 'off'  # for YAML, off is a boolean
         if isinstance(self.default, list) and isinstance(value, (list, array.array)):
             kind = type(self.default[0])
             return [kind(number) if type(number) is int else number for number in value]
@@ -196,6 +201,17 @@ NODE_PARAMETERS = (
         dynamic=True,
     ),
     NodeParameter(
+        'temporal.mode',
+        TEMPORAL_OFF,
+        'Average the class probabilities with those of the frames before (scores).',
+        (TEMPORAL_OFF, 'scores'),
+    ),
+    NodeParameter(
+        'temporal.fixed_frame',
+        'odom',
+        'Mode scores: TF frame in which the motion of the camera is measured.',
+    ),
+    NodeParameter(
         'confidence_threshold',
         0.0,
         'Pixels of lower confidence become 255, unlabelled.',
@@ -315,14 +331,14 @@ def listed(text: str) -> list[str]:
 
 
 def converted(changes: list[Parameter]) -> list[Parameter]:
-    """`changes` with integers as floats if the parameter is a float, as in `depth.max 5`.
+    """`changes` in the type of the parameter, as in `depth.max 5` and `temporal.mode off`.
 
     rclpy rejects them by the type.
     """
+    types = Parameter.Type
     return [
         Parameter(change.name, value=KNOWN[change.name].converted(change.value))
-        if change.name in KNOWN
-        and change.type_ in (Parameter.Type.INTEGER, Parameter.Type.INTEGER_ARRAY)
+        if change.name in KNOWN and change.type_ in (types.INTEGER, types.INTEGER_ARRAY, types.BOOL)
         else change
         for change in changes
     ]

@@ -17,6 +17,7 @@ from sgnet_core.types import CameraIntrinsics, RgbdFrame, Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.labels import FolderLabels, Labels, TopicLabels
 from sgnet_ros.bag.reader import COMPRESSED_IMAGE, IMAGE, Bag, BagMessage, header_stamp_ns
+from sgnet_ros.bag.transforms import BagTransforms
 from sgnet_ros.conversions.camera_info import (
     camera_info_to_msg,
     camera_info_topics,
@@ -44,7 +45,8 @@ _HOUR_NS = 3_600_000_000_000
 class BagFrames:
     """The frames of a bag in order of their stamps, paired as in the node.
 
-    With labels, frames without labels are left out. Each iteration reads the bag again.
+    With labels, frames without labels are left out, unless `transforms` give poses. Each iteration
+    reads the bag again.
 
     Args:
         camera: fx, fy, cx, cy; replaces camera_info.
@@ -53,6 +55,7 @@ class BagFrames:
         rgb_from_depth: (4, 4) transform to register depth; None = depth is registered.
         depth_scale: metres per unit of depth; 0 = by encoding.
         labels: replaces the label topic of the bag.
+        transforms: give each sample its pose if known; None = samples have no pose.
 
     Attributes:
         pairs: number of colour and depth pairs so far.
@@ -75,8 +78,10 @@ class BagFrames:
         rgb_from_depth: np.ndarray | None = None,
         labels: FolderLabels | None = None,
         depth_scale: float = 0.0,
+        transforms: BagTransforms | None = None,
     ) -> None:
         self._bag = bag
+        self._transforms = transforms
         self._depth_scale = depth_scale
         self._checks = FrameChecks(self._warn, '--depth-scale')
         self._rgb_from_depth = rgb_from_depth
@@ -150,7 +155,8 @@ class BagFrames:
             self.pairs += 1
             if self.labels is not None and not self.labels.has_frame(stamp_ns, index):
                 self.unlabelled += 1
-                continue
+                if self._transforms is None:
+                    continue
             try:
                 sample = self._sample(stamp_ns, index, rgb, depth)
             except DataError as error:
@@ -168,8 +174,12 @@ class BagFrames:
             size = int(image.width), int(image.height)
             intrinsics = self._intrinsics or self._given_intrinsics(*size)
             frame = self._frame(image, depth_image, intrinsics)
-            labels = None if self.labels is None else self.labels.load(stamp_ns, index)
-            return Sample(sample_id, frame, labels)
+            labels = pose = None
+            if self.labels is not None and self.labels.has_frame(stamp_ns, index):
+                labels = self.labels.load(stamp_ns, index)
+            if self._transforms is not None:
+                pose = self._transforms.pose(image.header.frame_id, stamp_ns)
+            return Sample(sample_id, frame, labels, pose)
         except DataError:
             raise
         except InputError as error:

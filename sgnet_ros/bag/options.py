@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sgnet_ros.bag.frames import BagFrames
     from sgnet_ros.bag.labels import FolderLabels
     from sgnet_ros.bag.reader import Bag
+    from sgnet_ros.bag.transforms import BagTransforms
 
 
 def add_bag(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,11 @@ def frame_topics(args: argparse.Namespace) -> FrameTopics:
 
 
 def open_frames(
-    bag: Bag, args: argparse.Namespace, topics: FrameTopics, labels: FolderLabels | None = None
+    bag: Bag,
+    args: argparse.Namespace,
+    topics: FrameTopics,
+    labels: FolderLabels | None = None,
+    transforms: BagTransforms | None = None,
 ) -> BagFrames:
     """The frames of a bag; invalid frames are skipped."""
     check_positive(args, 'depth_scale')
@@ -86,6 +91,7 @@ def open_frames(
         rgb_from_depth,
         labels,
         args.depth_scale or 0.0,
+        transforms,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
 from rclpy.serialization import serialize_message
 from rosbags import interfaces
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -25,12 +26,15 @@ from sgnet_core.labels import label_set_of
 from sgnet_core.types import Sample
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.reader import IMAGE, standard_types
+from sgnet_ros.bag.transforms import TF, TF_MESSAGE
 from sgnet_ros.conversions.camera_info import camera_info_to_msg
 from sgnet_ros.conversions.images import depth_from_msg, depth_to_msg, rgb_to_msg
 from sgnet_ros.conversions.masks import label_names_to_msg, mask_to_msg
+from sgnet_ros.conversions.poses import pose_of
 
 TOPICS = FrameTopics()
 FRAME_ID = 'camera_color_optical_frame'
+FIXED_FRAME = 'odom'
 START_NS = 1_000_000_000_000_000_000
 """Stamp of the first frame, fixed so that equal samples give equal bags."""
 
@@ -103,6 +107,21 @@ class BagWriter(AbstractContextManager):
         with self._writing():
             self._writer.write(self._connections[name], time_ns, cdr)
 
+    def write_pose(self, pose: np.ndarray, stamp_ns: int) -> None:
+        """Append the pose (4, 4) of the camera in `FIXED_FRAME` to /tf."""
+        if TF not in self._connections:
+            self.add_topic(TF, TF_MESSAGE)
+        # rclpy from PyPI has no tf2_msgs, but its one field is a list of these.
+        transform = TransformStamped(
+            header=header_of(stamp_ns, FIXED_FRAME), child_frame_id=FRAME_ID
+        )
+        x, y, z, *quaternion = pose_of(pose)
+        transform.transform.translation = Vector3(x=x, y=y, z=z)
+        transform.transform.rotation = Quaternion(**dict(zip('xyzw', quaternion, strict=True)))
+        types = standard_types()
+        message = types.types[TF_MESSAGE]([transform])
+        self.write_cdr(TF, stamp_ns, types.serialize_cdr(message, TF_MESSAGE))
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -165,6 +184,8 @@ def write_bag(
             bag.write(TOPICS.label_names, START_NS, message)
         for sample in samples:
             stamp_ns = START_NS + round(written.frames * 1e9 / rate_hz)
+            if sample.pose is not None:
+                bag.write_pose(sample.pose, stamp_ns)
             messages = _messages(sample, stamp_ns, class_names is not None)
             for topic, message in messages.items():
                 bag.write(topic, stamp_ns, message)

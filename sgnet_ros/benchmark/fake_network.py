@@ -53,8 +53,8 @@ class FakeNetwork:
         time.sleep(self._seconds)
         return _noise(*frame.size)
 
-    def segment_on_device(self, frame: RgbdFrame) -> DeviceResult:
-        """As `segment`, with the colour image."""
+    def segment_on_device(self, frame: RgbdFrame, fuse: object = None) -> DeviceResult:
+        """As `segment`, with the colour image; there are no scores for `fuse`."""
         return DeviceResult.from_numpy(frame.rgb, self.segment(frame))
 
 

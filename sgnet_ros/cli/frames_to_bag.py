@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a dataset folder as a rosbag2: colour, registered depth, camera_info and labels.
+"""Write a dataset folder as a rosbag2: colour, registered depth, camera_info, labels and poses.
 
 Topics are those of a RealSense camera under /camera/camera. Labels, if the dataset has them, are on
-/camera/camera/labels/image_raw (mono8, 255 = unlabelled). Depth is 16UC1 in millimetres. The same
-dataset always gives the same bag.
+/camera/camera/labels/image_raw (mono8, 255 = unlabelled), poses on /tf (from odom to the camera).
+Depth is 16UC1 in millimetres. The same dataset always gives the same bag.
 """
 
 import argparse

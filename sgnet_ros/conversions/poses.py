@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses in the order of ROS, x y z qx qy qz qw, to matrices."""
+"""Poses in the order of ROS, x y z qx qy qz qw, to matrices and back."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def rigid_transform(pose: Sequence[float]) -> np.ndarray:
     matrix[:3, :3] += 2 * (w * across + across @ across)
     matrix[:3, 3] = translation
     return matrix
+
+
+def pose_of(matrix: np.ndarray) -> list[float]:
+    """x, y, z, qx, qy, qz, qw of a rigid transform (4, 4)."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix[:3, :3]
+    # The quaternion is the eigenvector of the largest eigenvalue (Bar-Itzhack, 2000).
+    symmetric = np.diag([a - e - i, e - a - i, i - a - e, a + e + i])
+    symmetric[[1, 2, 2, 3, 3, 3], [0, 0, 1, 0, 1, 2]] = b + d, c + g, f + h, h - f, c - g, d - b
+    return [*matrix[:3, 3].tolist(), *np.linalg.eigh(symmetric)[1][:, -1].tolist()]
 
 
 def extrinsics(pose: Sequence[float], name: str) -> np.ndarray:

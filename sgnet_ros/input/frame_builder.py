@@ -24,6 +24,7 @@ from sgnet_ros.conversions.poses import extrinsics
 from sgnet_ros.input.gravity_source import GravitySource
 from sgnet_ros.input.tf_lookup import NoTransformError, TfLookup
 from sgnet_ros.node_parameters import NodeParameters
+from sgnet_ros.parameters import TEMPORAL_OFF
 from sgnet_ros.topics import DEPTH, topic_text
 
 FROM_TF = [0.0] * 7
@@ -55,7 +56,11 @@ class FrameBuilder:
         self._extrinsics = None if pose == FROM_TF else extrinsics(pose, 'depth.extrinsics')
         from_tf = parameters['depth.register'] and self._extrinsics is None
         needs_tf = from_tf or parameters['hha.gravity_source'] == 'tf'
+        if parameters['temporal.mode'] != TEMPORAL_OFF:
+            needs_tf |= TfLookup.is_installed()
         self._tf = TfLookup(node) if needs_tf else None
+        self._logger = node.get_logger()
+        self._has_warned = False
         self._gravity = GravitySource(parameters, self._tf)
         self._newest_ns = 0
 
@@ -108,6 +113,23 @@ class FrameBuilder:
             NoTransformError: TF has no transform.
         """
         return dataclasses.replace(frame, gravity=self._gravity.gravity(frame, header))
+
+    def pose(self, header: Header) -> np.ndarray | None:
+        """The pose (4, 4) of the camera in `temporal.fixed_frame` at the stamp of the colour image.
+
+        None if TF does not know it; the log says so once.
+        """
+        reason = 'tf2_ros is not installed'
+        if self._tf is not None:
+            try:
+                fixed_frame = self._parameters['temporal.fixed_frame']
+                return self._tf.lookup(fixed_frame, header.frame_id, stamp_ns(header))
+            except NoTransformError as error:
+                reason = f'{error}; publish it, or set temporal.fixed_frame'
+        if not self._has_warned:
+            self._logger.warning(f'temporal.mode: the camera is taken to stand still: {reason}')
+        self._has_warned = True
+        return None
 
     def describe(self) -> dict[str, str]:
         """A readable description of the geometry."""

@@ -45,6 +45,11 @@ class TfLookup:
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether tf2_ros is installed."""
+        return tf2_ros is not None
+
     def close(self) -> None:
         """Stop listening."""
         self._listener.unregister()

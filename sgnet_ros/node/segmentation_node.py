@@ -31,7 +31,7 @@ from sgnet_ros.monitoring.stage_timer import WAIT, StageTimer
 from sgnet_ros.node.callbacks import reject_invalid_requests, tolerant
 from sgnet_ros.node.classes import check_classes, with_groups
 from sgnet_ros.node.inference_worker import InferenceWorker
-from sgnet_ros.node.pipeline import Pipeline
+from sgnet_ros.node.pipeline import Pipeline, new_fusion
 from sgnet_ros.node.publishers import Publishers
 from sgnet_ros.node.segmented_frame import SegmentedFrame, check_stride
 from sgnet_ros.node.services import Services
@@ -79,6 +79,7 @@ class SegmentationNode(LifecycleNode):
         self.segmenter: Segmenter | None = None
         self._checked: Segmenter | None = None  # of the parameters that are being set
         self._checkpoint = ''
+        self._fusion = None
         self._starting = False
         self.latest: SegmentedFrame | None = None
         self.is_segmenting = False
@@ -235,7 +236,7 @@ class SegmentationNode(LifecycleNode):
         if self._frame_builder is not present:
             raise SgnetError('the network was released during loading; configure the node')
         self._use(with_groups(loaded, self.parameters))
-        self._checkpoint = checkpoint
+        self._checkpoint, self._fusion = checkpoint, new_fusion(self.parameters)
         await self._service_calls.run_in_thread(free_memory)
         return loaded.description
 
@@ -313,6 +314,7 @@ class SegmentationNode(LifecycleNode):
             if resource is not None:
                 resource.close()
         self._output_publishers = self._frame_builder = self.segmenter = self.latest = None
+        self._fusion = None
 
     def _configure(self) -> None:
         p = self.parameters
@@ -321,6 +323,7 @@ class SegmentationNode(LifecycleNode):
         self._frame_builder = FrameBuilder(self, p, resolve_device(p['device']))
         self._checkpoint = p['checkpoint']
         self.segmenter = with_groups(self._load_network(self._checkpoint), p)
+        self._fusion = new_fusion(p)
         self._output_publishers = Publishers(self, p, self.segmenter.device)
         self.get_logger().info(self.segmenter.description)
 
@@ -345,7 +348,12 @@ class SegmentationNode(LifecycleNode):
     def _store(self, image: Image, depth: Image, cameras: Cameras) -> None:
         timer = StageTimer(stamp_ns(image.header), self.get_clock().now().nanoseconds)
         pipeline = Pipeline(
-            self, cameras, self._frame_builder, self.segmenter, self._output_publishers
+            self,
+            cameras,
+            self._frame_builder,
+            self.segmenter,
+            self._output_publishers,
+            self._fusion,
         )
         self._worker.offer((pipeline, image, depth, timer))
 

@@ -10,9 +10,10 @@ import argparse
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from operator import length_hint
 from pathlib import Path
@@ -27,6 +28,7 @@ from sgnet_core.evaluation.provenance import provenance
 from sgnet_core.evaluation.scored_classes import ScoredClasses
 from sgnet_core.inference.class_mapping import read_class_mapping
 from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.inference.temporal_fusion import Fuse, TemporalFusion
 from sgnet_core.labels import LabelSet, label_set_of
 from sgnet_core.types import Sample, SegmentationResult
 from sgnet_ros.bag.frames import BagFrames, stamp_of
@@ -46,7 +48,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BagEvaluation:
-    """The results of a bag; `replay` is None for offline evaluation."""
+    """The results of a bag; `replay` is None for offline evaluation.
+
+    With `--temporal`, `without_past` has the same frames with `temporal.mode` off.
+    """
 
     counts: Evaluation
     label_set: LabelSet
@@ -54,6 +59,7 @@ class BagEvaluation:
     provenance: dict[str, Any]
     interrupted: bool
     replay: ReplayResult | None = None
+    without_past: Evaluation | None = None
 
 
 class BagEvaluator:
@@ -75,27 +81,41 @@ class BagEvaluator:
         self._data = {key: path.name for key, path in paths.items() if path is not None}
 
     def offline(self) -> BagEvaluation:
-        """Segment every frame in this process."""
+        """Segment every frame in this process; with `--temporal` twice, with and without."""
         args = self._args
         segmenter = Segmenter.from_checkpoint(
             args.checkpoint, args.device, args.precision, args.backend
         )
         classes = self._classes(segmenter.class_names)
-        counts = Evaluation(classes.class_names)
+        counts, without = (Evaluation(classes.class_names) for _ in range(2))
+        fuse_of = _fuse_of(TemporalFusion()) if args.temporal else None
         with self._frame_callback(classes) as on_frame, interruptible() as stop:
-            samples = takewhile(lambda _: not stop.is_set(), self._frames)
-            evaluate(
-                classes.segmenter(segmenter),
-                map(classes.sample, samples),
-                length_hint(self._frames),
-                evaluation=counts,
-                on_frame=on_frame,
-            )
+
+            def count(evaluation: Evaluation, *options: Callable | None) -> None:
+                samples = takewhile(lambda _: not stop.is_set(), self._frames)
+                # Before the first transform there may be nothing to compare with.
+                known = (s for s in samples if s.labels is not None or s.pose is not None)
+                evaluate(
+                    classes.segmenter(segmenter),
+                    map(classes.sample, known),
+                    length_hint(self._frames),
+                    True,
+                    evaluation,
+                    *options,
+                )
+
+            count(counts, on_frame, fuse_of)
+            if args.temporal:
+                count(without)
         network = segmenter.description
         origin = provenance(
             args.command_line, args.checkpoint, network, segmenter.device, self._data
         )
-        return BagEvaluation(counts, classes.label_set, network, origin, stop.is_set())
+        off = without if args.temporal else None
+        interrupted = stop.is_set()
+        return BagEvaluation(
+            counts, classes.label_set, network, origin, interrupted, without_past=off
+        )
 
     def online(self) -> BagEvaluation:
         """Play the bag to the node, in a private ROS domain for a node that is started."""
@@ -164,6 +184,10 @@ class BagEvaluator:
             'data': data,
             'machine': {'device': about.get('device', '')},
         }
+
+
+def _fuse_of(fusion: TemporalFusion) -> Callable[[Sample], Fuse]:
+    return lambda sample: partial(fusion.fuse, pose=sample.pose, stamp_ns=stamp_of(sample))
 
 
 def _masks(

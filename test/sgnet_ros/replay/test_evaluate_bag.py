@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from sgnet_core.cli.runner import run_command
 from sgnet_core.evaluation import ConfusionMatrix, evaluate
 from sgnet_core.inference.class_mapping import read_class_mapping
 from sgnet_core.inference.segmenter import Segmenter
+from sgnet_core.inference.temporal_fusion import TemporalFusion
 from sgnet_core.labels import NYU13, NYU40, nyu40_to_nyu13, remap
 from sgnet_ros.bag.frame_topics import FrameTopics
 from sgnet_ros.bag.frames import BagFrames
@@ -73,6 +75,51 @@ def test_metrics_equal_those_of_the_dataset(
     assert (metrics['frames'], metrics['unpaired']) == (len(tiny_dataset), {})
     accuracies = {'pixel_accuracy', 'mean_accuracy', 'frequency_weighted_iou', 'per_class_iou'}
     assert accuracies | {'protocol', 'confusion'} <= set(metrics) & set(expected)
+
+
+@pytest.mark.parametrize('labelled', [True, False])
+def test_temporal_mode_is_compared_with_off(
+    tiny_samples, checkpoint, evaluate_bag, tmp_path, labelled
+):
+    """Five images of one scene, without labels only temporal consistency."""
+    first, pose = tiny_samples[0], np.eye(4)
+    samples = [
+        replace(
+            s,
+            frame=replace(first.frame, rgb=s.frame.rgb),
+            pose=pose,
+            labels=s.labels if labelled else None,
+        )
+        for s in tiny_samples
+    ]
+    write_bag(samples, tmp_path / 'bag', 10.0, NYU40.class_names if labelled else None)
+    status, metrics, _ = evaluate_bag(tmp_path / 'bag', '--temporal')
+    assert (status, metrics['frames']) == (0, 5)
+    segmenter, fusion = Segmenter.from_checkpoint(checkpoint, backend='torch'), TemporalFusion()
+    expected = evaluate(
+        segmenter, samples, fuse_of=lambda s: lambda x, frame: fusion.fuse(x, frame, s.pose)
+    ).to_json()
+    off = evaluate(segmenter, samples).to_json()
+    for key in ('miou', 'temporal_consistency'):
+        assert metrics[key] == pytest.approx(expected[key])
+        assert metrics['temporal']['off'][key] == pytest.approx(off[key])
+    assert (metrics['miou'] is not None) == labelled
+    agreement = [m['temporal_consistency']['agreement'] for m in (off, metrics)]
+    assert agreement[1] > agreement[0]
+
+
+@pytest.mark.parametrize(
+    ('options', 'text'),
+    [
+        (('--temporal', '--live'), 'give --param temporal.mode:=scores'),
+        (('--fixed-frame', 'map'), '--fixed-frame needs --temporal'),
+        (('--temporal', '--fixed-frame', 'map'), "no transform from 'map' in TF; .*: odom"),
+    ],
+)
+def test_invalid_temporal_options_are_errors(bag_path, evaluate_bag, options, text):
+    status, _, error = evaluate_bag(bag_path, *options)
+    assert status == 2
+    assert re.search(text, error)
 
 
 def test_truncated_bag_is_evaluated_and_fails(tiny_samples, checkpoint, evaluate_bag, tmp_path):
