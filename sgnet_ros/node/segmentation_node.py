@@ -270,12 +270,13 @@ class SegmentationNode(LifecycleNode):
 
     def _check_views(self, values: Mapping[str, Any], changed: Collection[str]) -> None:
         """Raise ConfigError if the present network or images do not fit these parameters."""
+        self._checked = None
+        if self.latest is not None:
+            check_stride(values['output.stride'], self.latest.frame.size)
         if self.segmenter is not None and 'classes.groups' in changed:
             self._checked = with_groups(self.segmenter, values)
         elif self.segmenter is not None:
             check_classes(values, self.segmenter.class_names)
-        if self.latest is not None:
-            check_stride(values['output.stride'], self.latest.frame.size)
 
     def _require(self, transition: Callable[[], TransitionCallbackReturn]) -> None:
         """Make a transition; raises SgnetError if it fails."""

@@ -183,6 +183,7 @@ def test_groups_change_the_classes_of_all_outputs(ros, checkpoint, tmp_path):
     labels = json.loads(camera.wait(1, '/segmentation/labels')[0].data)
     assert [entry['name'] for entry in labels] == ['free', 'people', 'obstacle']
     assert labels[0]['rgb'] == [0, 200, 0]
+    ros.spin_until(lambda: node.counters.counts().masks == 1, 'the end of the frame')
     frame = node.latest.frame
     expected = segmenter.mapped(read_class_mapping(path)).segment(frame).labels
     assert set(np.unique(expected)) <= {0, 1, 2}
@@ -192,15 +193,20 @@ def test_groups_change_the_classes_of_all_outputs(ros, checkpoint, tmp_path):
     np.testing.assert_array_equal(
         np.frombuffer(color.data, np.uint8).reshape(64, 96, 3), colors[expected]
     )
+    # A refused change leaves nothing for the next one.
+    assert not change(node, classes__groups='', selected__classes='', output__stride=7).successful
+    assert change(node, selected__classes='free').successful
+    assert node.segmenter.class_names == ('free', 'people', 'obstacle')
     # Back to the classes of the network: what names groups must change with it.
     answer = change(node, classes__groups='')
-    assert "unknown class 'obstacle' in parameter selected.classes" in answer.reason
+    assert "unknown class 'free' in parameter selected.classes" in answer.reason
     assert change(node, classes__groups='', selected__classes='wall').successful
     camera.send(T0 + SECOND, **noise(1))
     np.testing.assert_array_equal(
         pixels(camera.output_at(T0 + SECOND)), segmenter.segment(frame).labels
     )
-    assert len(json.loads(camera.wait(2, '/segmentation/labels')[1].data)) == 40
+    received = camera.received['/segmentation/labels']
+    ros.spin_until(lambda: len(json.loads(received[-1].data)) == 40, 'the labels of the network')
     # A reloaded network gets the groups as well.
     assert change(node, classes__groups=str(path), selected__classes='').successful
     assert ros.call(camera, Trigger, '/segmentation/reload_model').success
