@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from sgnet_core.errors import ConfigError, InputError
 from sgnet_core.io.text_files import parse_yaml, read_yaml
 from sgnet_ros.compat.distributions import apt_package
+from sgnet_ros.compat.signals import ended_with_parent
 
 OWN_LAUNCH_FILES = ('segmentation.launch.py', 'realsense.launch.py', 'evaluate_bag.launch.py')
 OPTIONS_OF_LAUNCH = ('launch-prefix', 'launch-prefix-filter')
@@ -165,7 +165,7 @@ def process_prefix(context: Any, executable: str, delay_sigint: bool = False) ->
         delay_sigint: SIGINT waits until the process uses `exit_within`. Python alone would end with
             a traceback while it starts.
     """
-    words = ['setpriv --pdeathsig TERM'] if shutil.which('setpriv') else []
+    words = ended_with_parent()
     words += ['env --block-signal=INT'] if words and delay_sigint else []
     prefix, pattern = (context.launch_configurations.get(name, '') for name in OPTIONS_OF_LAUNCH)
     return ' '.join([*words, *([prefix] if re.match(pattern, executable) else [])])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -14,6 +15,14 @@ from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGHUP: closing the terminal must also end the processes of a demo."""
+
+
+def ended_with_parent() -> list[str]:
+    """The words before a command that end its process with SIGTERM if the parent ends in any way.
+
+    Empty on systems without `setpriv`.
+    """
+    return ['setpriv', '--pdeathsig', 'TERM'] if shutil.which('setpriv') else []
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sgnet_core.errors import SgnetError
 from sgnet_core.io.files import no_follow
+from sgnet_ros.compat.signals import ended_with_parent
 
 TAIL_LINES = 15
 READY_TIMEOUT_S = 120.0
@@ -26,7 +27,7 @@ class ChildProcess(contextlib.AbstractContextManager):
     """`python -m MODULE ARGV` in a new process, with its output in the file `log`.
 
     The context manager always ends the process: SIGTERM first, because a shell makes background
-    processes ignore SIGINT, then SIGKILL.
+    processes ignore SIGINT, then SIGKILL. A parent that is killed ends the process, too.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class ChildProcess(contextlib.AbstractContextManager):
         self.log = log
         with open(log, 'wb', opener=no_follow) as output:
             self._process = subprocess.Popen(
-                [sys.executable, '-m', module, *argv],
+                [*ended_with_parent(), sys.executable, '-m', module, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
