@@ -171,6 +171,9 @@ def read(path):
         torch.load(path, weights_only=True)['epoch']
     elif path.suffix == '.html':
         assert path.read_text().rstrip().endswith('</html>')
+    elif path.suffix == '.mp4':
+        cv2 = __import__('cv2')
+        assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
     elif path.suffix == '.npy':
         __import__('numpy').load(path)
 

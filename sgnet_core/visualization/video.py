@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import torch  # noqa: F401  before cv2
 import cv2
 import numpy as np
 
+from sgnet_core.errors import WriteError
 from sgnet_core.io.files import atomic_write
 from sgnet_core.types import UNLABELLED
 from sgnet_core.visualization.legend import legend
@@ -35,12 +37,15 @@ def mask_video(
     The function takes (H, W, 3) uint8 and (H, W) uint8 class ids, 255 = unlabelled; pictures of
     another size than the first are resized. Without a picture, or if OpenCV has no encoder, there
     is no file.
+
+    Raises:
+        WriteError: the disk is full.
     """
     with atomic_write(path) as partial:
-        writer, size = None, (0, 0)
+        writer, size, written = None, (0, 0), 0
 
         def write(picture: np.ndarray, labels: np.ndarray) -> None:
-            nonlocal writer, size
+            nonlocal writer, size, written
             page = _with_legend(picture, labels, class_names, palette)
             if writer is None:
                 size = page.shape[1] // 2 * 2, page.shape[0] // 2 * 2
@@ -49,12 +54,16 @@ def mask_video(
             if page.shape[1::-1] != size:
                 page = cv2.resize(page, size, interpolation=cv2.INTER_AREA)
             writer.write(cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
+            written += writer.isOpened()
 
         try:
             yield write
         finally:
             if writer is not None:
                 writer.release()
+        # OpenCV reports no errors of writing.
+        if cv2.VideoCapture(str(partial)).get(cv2.CAP_PROP_FRAME_COUNT) < written:
+            raise WriteError(path, OSError(errno.ENOSPC, 'the video is incomplete'))
 
 
 def _with_legend(

@@ -50,7 +50,9 @@ def test_frames_and_bag_convert_exactly(bag_path, convert, tiny_samples, tmp_pat
     arguments = [str(frames.root), str(again)]
     assert run_command('sgnet_ros', 'frames_to_bag', arguments) == 0
     with Bag(bag_path) as one, Bag(again) as other:
-        assert list(one.messages()) == list(other.messages())
+        # Folders keep no transforms of a bag.
+        expected = [message for message in one.messages() if message.topic != '/tf']
+        assert expected == list(other.messages())
 
 
 def test_depth_scale_is_that_of_the_input(tiny_dataset, tiny_samples, convert, tmp_path):
@@ -174,7 +176,7 @@ def test_bag_that_differs_from_its_metadata_is_converted_and_fails(bag_path, con
     assert status == 1
     assert_all_same(frames, tiny_samples)
     assert 'metadata.yaml counts 6 messages on' in said
-    assert 'the storage files have 5, and 3 other topics differ' in said
+    assert 'the storage files have 5, and 4 other topics differ' in said
 
 
 def test_ctrl_c_leaves_a_valid_dataset(bag_path, convert, tmp_path, monkeypatch):
