@@ -212,14 +212,17 @@ class SegmentationResult:
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise InputError(f'labels must be (H, W) uint8, got {labels.shape} {labels.dtype}')
         self.labels, self.class_names = labels, class_names
-        self._compute_confidence = confidence if callable(confidence) else lambda: confidence
-        if not callable(confidence):
-            self.confidence  # noqa: B018  raises if it does not match
+        if callable(confidence):
+            self._compute_confidence = confidence
+        else:
+            self.confidence = self._checked(confidence)
 
     @cached_property
     def confidence(self) -> np.ndarray:
         """(H, W) float32 in [0, 1], probability of the class in `labels`."""
-        confidence = self._compute_confidence()
+        return self._checked(self._compute_confidence())
+
+    def _checked(self, confidence: np.ndarray) -> np.ndarray:
         if confidence.shape != self.labels.shape or confidence.dtype != np.float32:
             raise InputError(
                 f'confidence must be {self.labels.shape} float32, got {confidence.shape} '

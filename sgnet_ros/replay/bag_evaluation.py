@@ -87,7 +87,7 @@ class BagEvaluator:
             args.checkpoint, args.device, args.precision, args.backend
         )
         classes = self._classes(segmenter.class_names)
-        counts, without = (Evaluation(classes.class_names) for _ in range(2))
+        counts, without = Evaluation(classes.class_names), None
         fuse_of = _fuse_of(TemporalFusion()) if args.temporal else None
         with self._frame_callback(classes) as on_frame, interruptible() as stop:
 
@@ -106,15 +106,15 @@ class BagEvaluator:
 
             count(counts, on_frame, fuse_of)
             if args.temporal:
+                without = Evaluation(classes.class_names)
                 count(without)
         network = segmenter.description
         origin = provenance(
             args.command_line, args.checkpoint, network, segmenter.device, self._data
         )
-        off = without if args.temporal else None
         interrupted = stop.is_set()
         return BagEvaluation(
-            counts, classes.label_set, network, origin, interrupted, without_past=off
+            counts, classes.label_set, network, origin, interrupted, without_past=without
         )
 
     def online(self) -> BagEvaluation:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What consumers of a mask demand of the messages that they subscribe to, over DDS.
+"""Requirements of the consumers of a mask on the messages of the node, over DDS.
 
-The conditions are those of their sources in 2026, see docs/integrations.md.
+They are from the sources of the consumers in 2026, see docs/integrations.md.
 """
 
 from pathlib import Path
@@ -36,19 +36,19 @@ NAMES = {
 
 @pytest.fixture
 def outputs(ros, checkpoint):
-    """A function: parameters -> the outputs of one frame by name, and what the camera sent."""
+    """A function: parameters -> the outputs of one frame by name, the sent messages, the camera."""
 
     def outputs_of(**parameters):
         segmenter = Segmenter.from_checkpoint(checkpoint, device='cpu', backend='torch')
         listen = {f'/segmentation/{name}': kind for name, kind in NAMES.items()}
         parameters = {'probabilities__classes': 'floor, person', **parameters}
-        node, camera = ros.node_and_camera(segmenter, listen, **parameters)
+        _, camera = ros.node_and_camera(segmenter, listen, **parameters)
         sent = camera_messages(WIDTH, HEIGHT)
         colours = np.random.default_rng(1).integers(0, 256, 3 * WIDTH * HEIGHT, np.uint8)
         sent['rgb'] = image('rgb8', colours.tobytes(), WIDTH, HEIGHT)
         camera.send(T0, **sent)
         found = {name: camera.output_at(T0, f'/segmentation/{name}') for name in NAMES}
-        return found, sent, camera, node
+        return found, sent, camera
 
     return outputs_of
 
@@ -96,7 +96,7 @@ def test_nav2_parameters_name_every_class_once():
 
 @pytest.mark.skipif(vision_msgs is None, reason='needs vision_msgs')
 def test_nav2_labels_are_latched(outputs):
-    _, _, camera, node = outputs()
+    _, _, camera = outputs()
     camera.listen(LABEL_INFO.kind, '/segmentation/label_info', LATCHED)
     labels = camera.wait(1, '/segmentation/label_info')[0]
     assert {(entry.class_id, entry.class_name) for entry in labels.class_map} == set(
@@ -106,10 +106,10 @@ def test_nav2_labels_are_latched(outputs):
 
 def test_sensor_data_subscribers_receive_the_outputs(ros):
     """Nav2 and OctoMap subscribe best effort."""
-    _, camera = ros.node_and_camera(listen=())
+    node, camera = ros.node_and_camera(listen=())
     for name in ('mask', 'points'):
         camera.listen(NAMES[name], f'/segmentation/{name}', qos_profile_sensor_data)
-    ros.subscribed(_, 2)
+    ros.subscribed(node, 2)
     camera.send(T0)
     for name in ('mask', 'points'):
         assert camera.output_at(T0, f'/segmentation/{name}')
